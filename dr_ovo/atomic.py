@@ -1,0 +1,70 @@
+"""Files that appear whole or not at all: written beside, flushed to the disk, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dr_ovo.errors import MachineError
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """A path beside `path` to write to; it becomes `path` when the block ends without an error.
+
+    The path ends in `.part`, so that no search for `*.pth` or `*.npz` finds an unfinished file,
+    and is always the same, so that what a killed process left is overwritten, not heaped up.
+    Writers that choose the format by the suffix must be told the format.
+
+    Raises MachineError where the disk refuses (full, read-only, gone). Whatever ends the block
+    early, the file that stood at `path` before is untouched and the part is removed.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        _flush(part)
+        part.replace(path)
+        _flush(path.parent)
+    except OSError as error:
+        raise MachineError(
+            f"{path} could not be written: {error.strerror or error}. What stood there before is "
+            "kept. Make room, or make the folder writable, and run the command again."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def atomic_write_bytes(path: Path | str, data: bytes) -> None:
+    """Write `data` to `path`; raises MachineError as `atomic_path` does."""
+    with atomic_path(path) as part:
+        part.write_bytes(data)
+
+
+def atomic_write_text(path: Path | str, text: str) -> None:
+    """Write `text` to `path` in UTF-8; raises MachineError as `atomic_path` does."""
+    atomic_write_bytes(path, text.encode())
+
+
+def write_json(path: Path | str, obj: Any) -> None:
+    """Write `obj` to `path` as JSON; raises MachineError as `atomic_path` does.
+
+    Raises ValueError for NaN and infinity (no JSON reader but Python's takes them) and TypeError
+    for anything that is not a plain Python value, before the file is touched.
+    """
+    text = json.dumps(obj, indent=2, allow_nan=False, ensure_ascii=False)
+    atomic_write_text(path, text + "\n")
+
+
+def _flush(path: Path) -> None:
+    """Ask the disk to hold what was written; for a folder, its entries (the rename)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

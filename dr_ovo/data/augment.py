@@ -1,0 +1,70 @@
+"""Augmentation: one implementation, on batches of tensors on the device that trains.
+
+Rotation, zoom and flips are one affine resampling; then brightness and contrast. What a sample
+gets depends on (seed, epoch, its place in the epoch's order) alone: not on workers or batch size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+ZOOM_RANGE = 0.1  # relative, either way
+_AUGMENT_STREAM = 1  # keeps these numbers apart from those of the order of images
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges: rotation in degrees, the others relative; each applies either way."""
+
+    enabled: bool
+    rotation: float
+    brightness: float
+    contrast: float
+
+    def draw(self, seed: int, epoch: int, count: int) -> torch.Tensor:
+        """(count, 6) float32 in [-1, 1]: the numbers for every place in an epoch's order."""
+        rng = np.random.default_rng([seed, epoch, _AUGMENT_STREAM])
+        return torch.from_numpy(rng.uniform(-1, 1, (count, 6)).astype(np.float32))
+
+    def apply(self, images: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) in [0, 1] -> the same, augmented by `numbers` (B, 6)."""
+        if not self.enabled:
+            return images
+        angle, zoom, flip_x, flip_y, brightness, contrast = numbers.unbind(1)
+        theta = _affine(torch.deg2rad(angle * self.rotation), 1 + zoom * ZOOM_RANGE, flip_x, flip_y)
+        grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+        images = F.grid_sample(images, grid, mode="bilinear", align_corners=False)
+        images = images * (1 + brightness * self.brightness).view(-1, 1, 1, 1)
+        level = images.mean(dim=(1, 2, 3), keepdim=True)
+        images = level + (images - level) * (1 + contrast * self.contrast).view(-1, 1, 1, 1)
+        return images.clamp(0, 1)
+
+
+def _affine(
+    angle: torch.Tensor, zoom: torch.Tensor, flip_x: torch.Tensor, flip_y: torch.Tensor
+) -> torch.Tensor:
+    """(B, 2, 3) sampling matrices: rotation by `angle` (radians), zoom, flips for numbers < 0."""
+    one = torch.ones_like(angle)
+    sign_x, sign_y = torch.where(flip_x < 0, -one, one), torch.where(flip_y < 0, -one, one)
+    cosine, sine, zero = torch.cos(angle) / zoom, torch.sin(angle) / zoom, torch.zeros_like(angle)
+    first = torch.stack([cosine * sign_x, -sine * sign_y, zero], dim=1)
+    second = torch.stack([sine * sign_x, cosine * sign_y, zero], dim=1)
+    return torch.stack([first, second], dim=1)
+
+
+def to_unit_range(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1] on `device`."""
+    return images.to(device, non_blocking=True).permute(0, 3, 1, 2).contiguous().float() / 255
+
+
+def normalise(
+    images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]
+) -> torch.Tensor:
+    """(B, 3, H, W) in [0, 1] -> the input of a network with these channel means and spreads."""
+    centre = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
+    spread = torch.tensor(std, device=images.device).view(1, 3, 1, 1)
+    return (images - centre) / spread

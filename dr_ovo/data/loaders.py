@@ -1,0 +1,139 @@
+"""Batches of preprocessed photographs, decoded by one set of worker processes for all uses."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from dr_ovo.data.preprocess import DamagedImage, Preprocessing
+from dr_ovo.errors import MachineError
+
+Item = tuple[int, np.ndarray | None, str]  # position, picture, why there is none
+Batch = tuple[np.ndarray, np.ndarray, dict[int, str]]  # positions, pictures, the damaged
+
+
+class _Photographs(Dataset[Item]):
+    def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
+        self.paths, self.preprocessing = paths, preprocessing
+
+    def __getitem__(self, position: int) -> Item:
+        # Returned, not raised: the main process decides whether one bad file ends the run.
+        try:
+            image = self.preprocessing.load(self.paths[position])
+        except DamagedImage as error:
+            return position, None, str(error)
+        return position, image, ""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+class _Batches(Sampler[list[int]]):
+    """The positions of the pass that comes next; set before each pass."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class ImageLoader:
+    """Reads `paths` in any order that `batches` is asked for.
+
+    One object serves training and validation, so that never more than `num_workers` processes
+    are alive. A context manager: the workers end with it, and it raises MachineError where one
+    of them died.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], preprocessing: Preprocessing, num_workers: int
+    ) -> None:
+        self.paths = paths
+        self.damaged: dict[int, str] = {}  # position -> reason, of files met so far
+        workers = min(num_workers, available_cores(), len(paths))
+        self._order = _Batches()
+        self._loader = DataLoader(
+            _Photographs(paths, preprocessing),
+            batch_sampler=self._order,
+            num_workers=workers,
+            collate_fn=_join,
+            persistent_workers=workers > 0,
+            worker_init_fn=_start_worker if workers else None,
+        )
+
+    def batches(
+        self, positions: np.ndarray, batch_size: int
+    ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """Batches of (positions (B,), images (B, size, size, 3) uint8), in the order asked for.
+
+        A file that can't be read is left out and noted in `damaged`; a batch may be smaller then.
+        """
+        self._order.batches = [
+            positions[i : i + batch_size].tolist() for i in range(0, len(positions), batch_size)
+        ]
+        for numbers, images, damaged in self._loader:
+            self.damaged.update(damaged)
+            if len(numbers):
+                yield numbers, torch.from_numpy(images)
+
+    def close(self) -> None:
+        """Ends the worker processes."""
+        iterator = getattr(self._loader, "_iterator", None)
+        if iterator is not None:
+            iterator._shutdown_workers()
+            self._loader._iterator = None
+
+    def __enter__(self) -> ImageLoader:
+        return self
+
+    def __exit__(
+        self, _kind: object, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+        # Here, since torch raises it wherever the process is when a worker dies.
+        if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker"):
+            raise MachineError(
+                f"A process that reads images died ({error}): is the memory full? Run the command "
+                "again with a smaller --num_workers (0: none); a training goes on with --resume."
+            ) from error
+
+
+def _join(items: list[Item]) -> Batch:
+    """A batch of the pictures that could be read.
+
+    Arrays, not tensors: they come through a pipe. Tensors would need /dev/shm, which is small in
+    a container, and an open file each.
+    """
+    good = [(position, image) for position, image, _ in items if image is not None]
+    return (
+        np.array([position for position, _ in good], dtype=np.int64),
+        np.array([image for _, image in good], dtype=np.uint8),
+        {position: reason for position, image, reason in items if image is None},
+    )
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _start_worker(_number: int) -> None:
+    # The main process ends the workers itself; a Ctrl-C that reached them too would print
+    # a traceback for each.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cv2.setNumThreads(0)

@@ -1,0 +1,1 @@
+"""The report on a machine and a dataset before training."""

@@ -1,0 +1,59 @@
+"""`python -m dr_ovo doctor`: is this machine ready to train, and if not, what is missing?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dr_ovo.doctor import checks
+from dr_ovo.doctor.checks import Finding
+from dr_ovo.errors import DONE, NOT_MET
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `python -m dr_ovo doctor`; those not given come from .env or are default."""
+    absent = argparse.SUPPRESS
+    parser.add_argument("--dataset_path", default=absent, help="dataset folder to look at")
+    parser.add_argument("--num_classes", default=absent, help="number of its grades")
+    parser.add_argument("--class_names", nargs="+", default=absent, help="its grade folders")
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Prints the report; 0 where training can begin, 1 where something is missing."""
+    findings = [checks.check_requirements()]
+    if not findings[0].problems:  # the other checks import what is required
+        findings += _checks(arguments)
+    print(format_report(findings))
+    return NOT_MET if any(finding.problems for finding in findings) else DONE
+
+
+def _checks(arguments: argparse.Namespace) -> list[Finding]:
+    from dr_ovo.cli import parse_settings
+
+    words = [
+        word
+        for name, value in vars(arguments).items()
+        for word in (f"--{name}", *(value if isinstance(value, list) else [value]))
+    ]
+    config = parse_settings(words).config
+    return [
+        checks.check_torchvision(),
+        checks.check_gpu(),
+        checks.check_architectures(),
+        checks.check_dataset(Path(config.dataset_path), config.grades),
+        checks.check_disk(Path(config.output_root)),
+    ]
+
+
+def format_report(findings: list[Finding]) -> str:
+    """The report as text; its last line is the verdict."""
+    blocks = []
+    for finding in findings:
+        body = [f"  {line}" for line in finding.lines]
+        body += [f"  PROBLEM: {problem}" for problem in finding.problems]
+        blocks.append("\n".join([finding.topic, *body]))
+    broken = [finding.topic for finding in findings if finding.problems]
+    blocks.append(
+        f"Not ready for training: see {', '.join(broken)}." if broken else "Ready for training."
+    )
+    return "\n\n".join(blocks)

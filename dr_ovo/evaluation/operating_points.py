@@ -1,0 +1,76 @@
+"""Referable and vision-threatening disease, and the thresholds at which images are called so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+TARGET_SENSITIVITY, TARGET_SPECIFICITY = 0.90, 0.95
+GRADED_CLASSES = 5
+# The lowest of the five ICDR grades that counts as positive.
+CONDITIONS = {"referable": 2, "vision_threatening": 3}
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """An image is called where its summed probability is at least `threshold`; else why none."""
+
+    threshold: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class OperatingPoints:
+    """The two operating points of a condition."""
+
+    high_sensitivity: OperatingPoint
+    high_specificity: OperatingPoint
+
+
+def summed_probability(probabilities: np.ndarray, condition: str) -> np.ndarray:
+    """(N,): the probability of all grades that count for `condition`, of (N, 5), not tempered."""
+    return probabilities[:, CONDITIONS[condition] :].sum(axis=1)
+
+
+def ungraded(classes: int) -> str:
+    """Why referable and vision-threatening disease are unknown for other than 5 classes."""
+    return f"defined on the {GRADED_CLASSES} ICDR grades, and these are {classes} classes"
+
+
+def fit_operating_points(
+    condition: str, targets: np.ndarray, probabilities: np.ndarray
+) -> OperatingPoints:
+    """The operating points of a condition on grades (N,) and probabilities (N, C).
+
+    high_sensitivity is the largest threshold with a sensitivity of at least 0.90,
+    high_specificity the smallest with a specificity of at least 0.95. Without positives or
+    negatives, or where C is not 5, a threshold is None with the reason.
+    """
+    classes = probabilities.shape[1]
+    if classes != GRADED_CLASSES:
+        missing = OperatingPoint(None, ungraded(classes))
+        return OperatingPoints(missing, missing)
+    scores = summed_probability(probabilities, condition)
+    positive = targets >= CONDITIONS[condition]
+    name = condition.replace("_", "-")
+    return OperatingPoints(
+        _high_sensitivity(np.sort(scores[positive])[::-1], f"no {name} image to fit it on"),
+        _high_specificity(np.sort(scores[~positive]), f"every image to fit it on is {name}"),
+    )
+
+
+def _high_sensitivity(positives: np.ndarray, reason: str) -> OperatingPoint:
+    """`positives` are scores in descending order."""
+    if not len(positives):
+        return OperatingPoint(None, reason)
+    reached = np.arange(1, len(positives) + 1) / len(positives) >= TARGET_SENSITIVITY
+    return OperatingPoint(float(positives[reached.argmax()]))
+
+
+def _high_specificity(negatives: np.ndarray, reason: str) -> OperatingPoint:
+    """`negatives` are scores in ascending order; the last one to stay uncalled bounds it below."""
+    if not len(negatives):
+        return OperatingPoint(None, reason)
+    reached = np.arange(1, len(negatives) + 1) / len(negatives) >= TARGET_SPECIFICITY
+    return OperatingPoint(float(np.nextafter(negatives[reached.argmax()], np.inf)))

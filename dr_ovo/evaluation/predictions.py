@@ -1,0 +1,171 @@
+"""A model's answers on one split: the .npz file from which every report is made."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from dr_ovo.atomic import atomic_path
+from dr_ovo.decoding.heads import logit_width
+from dr_ovo.errors import UserError
+from dr_ovo.pairs import class_pairs
+
+SCHEMA = 1
+SMALLEST_PROBABILITY = 1e-12  # below it a logarithm tells rounding, not evidence
+
+# What numpy and zipfile raise for a file that is cut off, altered or something else.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+# What each array holds, as the .npz stores it.
+_KINDS: dict[str, type] = {
+    "class_names": np.str_,
+    "sample_ids": np.str_,
+    "patient_ids": np.str_,
+    "eyes": np.str_,
+    "quality": np.float64,
+    "calibration": np.bool_,
+    "targets": np.int64,
+    "predicted": np.int64,
+    "pairs": np.int64,
+    "logits": np.float64,
+    "probabilities": np.float64,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The answers of one model, or of several together, on the N samples of a split.
+
+    Everything array-like is turned into an array. `head` is `ovo`, `softmax`, `ordinal` or
+    `ensemble`. Probabilities are never tempered. Raises UserError where the parts don't fit.
+    """
+
+    head: str
+    decoder: str
+    class_names: np.ndarray  # (C,) str
+    sample_ids: np.ndarray  # (N,) str, the path inside the split
+    patient_ids: np.ndarray  # (N,) str: patient, else the manifest's group, else the sample
+    eyes: np.ndarray  # (N,) str, empty where unknown
+    quality: np.ndarray  # (N,) float, NaN where unknown
+    calibration: np.ndarray  # (N,) bool: left out of selection, serves calibration
+    targets: np.ndarray  # (N,) int64
+    predicted: np.ndarray  # (N,) int64, as the decoder chose
+    pairs: np.ndarray  # (P, 2) int64; (0, 2) for heads without pairs
+    logits: np.ndarray  # (N, P | C | C-1); log probabilities (N, C) for an ensemble
+    probabilities: np.ndarray  # (N, C)
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=kind))
+        object.__setattr__(self, "pairs", self.pairs.reshape(-1, 2))
+        self._check_shapes()
+        self._check_values()
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.class_names)
+
+    def _check_shapes(self) -> None:
+        samples, classes = self.targets.size, self.num_classes
+        paired = class_pairs(classes) if self.head == "ovo" else []
+        width = classes if self.head == "ensemble" else logit_width(self.head, classes)
+        per_sample = ("sample_ids", "patient_ids", "eyes", "quality", "calibration", "predicted")
+        expected: dict[str, tuple[int, ...]] = dict.fromkeys(("targets", *per_sample), (samples,))
+        expected |= {"logits": (samples, width), "probabilities": (samples, classes)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise UserError(
+                    f"These predictions don't fit together: '{name}' has the shape "
+                    f"{getattr(self, name).shape}, but {samples} samples, {classes} classes and "
+                    f"the head '{self.head}' need {shape}. Evaluate again."
+                )
+        if self.pairs.tolist() != [list(pair) for pair in paired]:
+            raise UserError(
+                f"These predictions hold the pairs {self.pairs.tolist()}, but the head "
+                f"'{self.head}' with {classes} classes needs {paired}. Evaluate again."
+            )
+
+    def _check_values(self) -> None:
+        classes = self.num_classes
+        sums_to_one = np.abs(self.probabilities.sum(axis=1) - 1) < 1e-3
+        grades = np.concatenate([self.targets, self.predicted])
+        rules = {
+            "no samples": len(self.targets) > 0,
+            "a sample twice": len(np.unique(self.sample_ids)) == len(self.sample_ids),
+            f"a class outside 0..{classes - 1}": np.all((grades >= 0) & (grades < classes)),
+            "a logit that is no number": np.isfinite(self.logits).all(),
+            "a negative probability": np.all(self.probabilities >= 0),
+            "probabilities that don't sum to 1": sums_to_one.all(),
+        }
+        broken = [rule for rule, kept in rules.items() if not kept]
+        if broken:
+            raise UserError(f"These predictions hold {', '.join(broken)}. Evaluate again.")
+
+
+def save_predictions(path: Path | str, predictions: Predictions) -> None:
+    """Write the .npz whole or not at all; raises MachineError where the disk refuses."""
+    arrays = {field.name: getattr(predictions, field.name) for field in fields(predictions)}
+    with atomic_path(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def load_predictions(path: Path | str) -> Predictions:
+    """The predictions in a .npz file; nothing in it is ever run.
+
+    Raises UserError where the file is missing, damaged or of another schema.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"There is no file {path}. Evaluate the model first (--mode evaluate).")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return _from_arrays({name: file[name] for name in file.files}, path)
+    except _DAMAGE as error:
+        raise UserError(
+            f"{path} can't be read as predictions ({error}). Evaluate the model again."
+        ) from error
+
+
+def _from_arrays(held: dict[str, np.ndarray], path: Path | str) -> Predictions:
+    missing = [field.name for field in fields(Predictions) if field.name not in held]
+    schema = held["schema"].tolist() if "schema" in held else None
+    if missing or schema != SCHEMA:
+        lack = f", without {', '.join(missing)}" if missing else ""
+        raise UserError(
+            f"{path} has the schema {schema}{lack}; this version reads schema {SCHEMA}. "
+            "Evaluate the model again."
+        )
+    head, decoder = str(held["head"]), str(held["decoder"])
+    return Predictions(head, decoder, **{name: held[name] for name in _KINDS}, schema=schema)
+
+
+def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Natural logarithms (N, C) of probabilities, those below 1e-12 taken as 1e-12."""
+    return np.log(probabilities.clip(min=SMALLEST_PROBABILITY))
+
+
+def pair_logits(predictions: Predictions) -> np.ndarray:
+    """Logits (N, P) of all pairs for any head, so that pair metrics exist for each.
+
+    Heads without pairs give log p_b - log p_a.
+    """
+    if predictions.head == "ovo":
+        return predictions.logits
+    logs = log_probabilities(predictions.probabilities)
+    lower, higher = np.array(class_pairs(predictions.num_classes)).T
+    return logs[:, higher] - logs[:, lower]

@@ -1,0 +1,142 @@
+"""The device that computes: choosing it, whether this torch has code for it, its precision."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from dr_ovo.errors import UserError
+
+Capability = tuple[int, int]
+
+CUDA_126_WHEELS = "https://download.pytorch.org/whl/cu126"
+NEWEST_WHEELS = "https://download.pytorch.org/whl/cu130"
+FIRST_WITHOUT_VOLTA: Capability = (7, 5)  # what builds for CUDA 13 begin with
+BF16_FROM: Capability = (8, 0)  # torch.cuda.is_bf16_supported() counts emulation too
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One card as torch sees it; memory in bytes."""
+
+    index: int
+    name: str
+    capability: Capability
+    memory: int
+    free_memory: int
+
+
+def select_device(name: str = "auto") -> torch.device:
+    """The torch device of `name`: `auto` (a GPU where torch sees one, else the CPU), `cpu`, `cuda`
+    or `cuda:N`.
+
+    Raises UserError for another name and for a GPU that torch does not see.
+    """
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    match = re.fullmatch(r"cuda(?::(\d+))?", name)
+    if not match:
+        raise UserError(f"'{name}' is not a device. Use auto, cpu, cuda or cuda:N.")
+    index, seen = int(match[1] or 0), torch.cuda.device_count()
+    if not torch.cuda.is_available() or index >= seen:
+        raise UserError(
+            f"The device '{name}' is not available: torch {torch.__version__} sees {seen} GPU(s). "
+            "Use --device auto, or see `python -m dr_ovo doctor`."
+        )
+    return torch.device("cuda", index)
+
+
+def gpu_report() -> list[Gpu]:
+    """The GPUs that torch sees; none where it sees none."""
+    if not torch.cuda.is_available():
+        return []
+    cards = []
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        free, total = torch.cuda.mem_get_info(index)
+        capability = (properties.major, properties.minor)
+        cards.append(Gpu(index, properties.name, capability, total, free))
+    return cards
+
+
+def has_kernels(capability: Capability, arch_list: Sequence[str]) -> bool:
+    """Whether a build for `arch_list` (such as `["sm_80", "compute_90"]`) runs on a card.
+
+    Binaries (`sm_XY`) run on their own major version from their minor on, intermediate code
+    (`compute_XY`) on every later card; with the suffix `a` either runs on exactly that card, and
+    with `f` on its family, the same major version (CUDA C++ Programming Guide, "Compute
+    Capability").
+    """
+    for arch in arch_list:
+        match = re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", arch)
+        if not match:
+            continue
+        kind, built, suffix = match[1], (int(match[2]), int(match[3])), match[4]
+        if suffix == "a":
+            runs = capability == built
+        elif kind == "sm" or suffix == "f":
+            runs = capability[0] == built[0] and capability >= built
+        else:
+            runs = capability >= built
+        if runs:
+            return True
+    return False
+
+
+def build_to_install(capability: Capability) -> str:
+    """Which build of torch runs on a card of this compute capability, and how to get it."""
+    if capability >= FIRST_WITHOUT_VOLTA:
+        return (
+            "Install a build that is newer than the card: pip install --upgrade --force-reinstall "
+            f'"torch>=2.10,<2.14" "torchvision>=0.25,<0.29" --index-url {NEWEST_WHEELS}'
+        )
+    return (
+        "No build for CUDA 13 runs on it. Use a build for CUDA 12.6 (torch 2.11 and later; up to "
+        "torch 2.10 those for CUDA 12.8 serve too): pip install --force-reinstall "
+        f'"torch>=2.11,<2.14" "torchvision>=0.26,<0.29" --index-url {CUDA_126_WHEELS}'
+    )
+
+
+def kernel_problem(
+    name: str, capability: Capability, arch_list: Sequence[str], cuda: str | None
+) -> str | None:
+    """What is wrong with this build of torch on a card and what to install; None where it fits.
+
+    `cuda` is `torch.version.cuda`; builds without it (ROCm) name their cards otherwise and are not
+    judged.
+    """
+    if cuda is None or has_kernels(capability, arch_list):
+        return None
+    return (
+        f"This torch (built for CUDA {cuda}: {' '.join(arch_list)}) has no code for the {name}, "
+        f"compute capability {capability[0]}.{capability[1]}. {build_to_install(capability)}"
+    )
+
+
+def check_gpu(device: torch.device) -> None:
+    """Raises UserError, naming the build to install, where this torch can't compute on `device`."""
+    if device.type != "cuda":
+        return
+    problem = kernel_problem(
+        torch.cuda.get_device_name(device),
+        torch.cuda.get_device_capability(device),
+        torch.cuda.get_arch_list(),
+        torch.version.cuda,
+    )
+    if problem:
+        raise UserError(f"{problem} Or train on the CPU with --device cpu.")
+
+
+def amp_name(capability: Capability | None) -> str:
+    """Mixed precision for a card of this compute capability, None for the CPU: `bf16` or `fp16`."""
+    return "bf16" if capability is None or capability >= BF16_FROM else "fp16"
+
+
+def amp_dtype(device: torch.device) -> str:
+    """`bf16` on the CPU and from compute capability 8.0 on, `fp16` (which needs a scaler) below."""
+    return amp_name(torch.cuda.get_device_capability(device) if device.type == "cuda" else None)

@@ -1,0 +1,239 @@
+"""Checkpoint files: plain numbers, strings and tensors, complete each by itself.
+
+They load with `torch.load(path, weights_only=True)` where this package is not installed. A JSON
+file beside each repeats what can be read, with the file's sha256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dr_ovo.atomic import write_json
+from dr_ovo.data.preprocess import Preprocessing
+from dr_ovo.errors import UserError
+from dr_ovo.models.backbone import InputSpec, create_backbone
+from dr_ovo.models.network import BranchSpec, OvoNetwork, build_network
+from dr_ovo.models.torch_files import load_torch, save_torch
+from dr_ovo.models.weights import BACKBONE, StateDict
+from dr_ovo.pairs import class_pairs
+
+SCHEMA = 1
+TOOLKIT = "dr_ovo"
+# What every file of one network must have in common.
+COMMON = (
+    "architecture", "head", "ovo_mode", "class_names", "input", "preprocessing", "freeze_stages",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in memory: `meta` is everything but the weights `state`."""
+
+    path: Path
+    meta: dict[str, Any]
+    state: StateDict
+
+
+def checkpoint_path(models: Path, architecture: str, branch: str) -> Path:
+    """Where the best weights of a branch stand."""
+    return models / f"best_{architecture}_{branch}.pth"
+
+
+def save_checkpoint(
+    path: Path,
+    meta: dict[str, Any],
+    state: StateDict,
+    tensors: dict[str, torch.Tensor | None] | None = None,
+) -> None:
+    """Writes the file and the JSON beside it, each whole or not at all.
+
+    `meta` holds plain Python values only; `tensors` are further entries (feature statistics).
+    Raises MachineError where the disk does not take it.
+    """
+    head = {"schema": SCHEMA, "toolkit": TOOLKIT, **meta}
+    weights = {name: tensor.detach().cpu() for name, tensor in state.items()}
+    save_torch(path, {**head, **(tensors or {}), "state_dict": weights})
+    readable = {**head, "sha256": file_sha256(path), "bytes": path.stat().st_size}
+    write_json(path.with_suffix(".json"), readable)
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint at `path`. Raises UserError for a file that is not one of this toolkit's."""
+    content = load_torch(
+        path,
+        "It may be truncated, or made by another toolkit; model_analyzer.py shows what it holds.",
+    )
+    if not isinstance(content, dict) or content.get("toolkit") != TOOLKIT:
+        raise UserError(
+            f"{path} was not made by this toolkit and can't be evaluated here. "
+            "model_analyzer.py shows what it holds."
+        )
+    if content["schema"] != SCHEMA:
+        raise UserError(
+            f"{path} has checkpoint schema {content['schema']}; this version reads {SCHEMA}. "
+            "Use the version of dr_ovo that wrote it."
+        )
+    return Checkpoint(path, content, content.pop("state_dict"))
+
+
+def find_checkpoints(models: Path, architecture: str | None) -> list[Path]:
+    """The best checkpoints of one network in a models folder.
+
+    Raises UserError where there are none, or where they belong to several networks.
+    """
+    found = sorted(models.glob("best_*.pth"))
+    pattern = re.compile(r"best_(?P<name>.+)_(?P<branch>ovo|softmax|ordinal|\d+_\d+)\.pth")
+    networks: dict[tuple[str, str], list[Path]] = {}
+    for path in found:
+        if match := pattern.fullmatch(path.name):
+            kind = match["branch"] if match["branch"].isalpha() else "pairs"
+            networks.setdefault((match["name"], kind), []).append(path)
+    chosen = {key: files for key, files in networks.items() if architecture in (None, key[0])}
+    if len(chosen) == 1:
+        return next(iter(chosen.values()))
+    there = ", ".join(path.name for path in found) or "no best_*.pth files"
+    wanted = f" for {architecture}" if architecture else ""
+    if not chosen:
+        raise UserError(
+            f"No checkpoints{wanted} in {models} (it has {there}). Give --output_dir the results "
+            "folder of a training, and --base_models its architecture."
+        )
+    raise UserError(
+        f"{models} holds several networks{wanted}: {there}. Name one with --base_models, or keep "
+        "one network a folder."
+    )
+
+
+def load_network(paths: list[Path]) -> tuple[OvoNetwork, dict[str, Any]]:
+    """The network that the checkpoints make up, in eval mode, and their common meta data.
+
+    `meta["pair_accuracy"]` is the val accuracy of each pair, in the order of `class_pairs`.
+    Raises UserError where pairs are missing or the files do not belong together.
+    """
+    checkpoints = [load_checkpoint(path) for path in paths]
+    _require_same_network(checkpoints)
+    if checkpoints[0].meta["head"] == "ovo":
+        checkpoints = _in_pair_order(checkpoints)
+    rows = [row for c in checkpoints for row in c.meta["metrics"]["pairs"]]
+    accuracy = {tuple(row["pair"]): row["val_accuracy"] for row in rows}
+    pairs = class_pairs(checkpoints[0].meta["num_classes"])
+    meta = {**checkpoints[0].meta, "pair_accuracy": [accuracy.get(pair) for pair in pairs]}
+    return _assemble(checkpoints), meta
+
+
+def load_single(path: Path) -> tuple[OvoNetwork, dict[str, Any]]:
+    """The network of one checkpoint alone, in eval mode, and its meta data."""
+    checkpoint = load_checkpoint(path)
+    return _assemble([checkpoint]), checkpoint.meta
+
+
+def _assemble(checkpoints: list[Checkpoint]) -> OvoNetwork:
+    """The network whose branches are the checkpoints, in their order, in eval mode."""
+    first = checkpoints[0]
+    frozen = first.meta["freeze_stages"] if len(checkpoints) > 1 else 0
+    size, architecture = first.meta["input"]["size"], first.meta["architecture"]
+    specs = [_spec(checkpoint) for checkpoint in checkpoints]
+    network = build_network(
+        create_backbone(architecture, size, weights=None),
+        specs, img_size=size, frozen_stages=frozen, dropout=0.0, seed=0,
+    )  # fmt: skip
+    for position, checkpoint in enumerate(checkpoints):
+        _fill(network, checkpoint, with_stem=position == 0)
+    return network.eval()
+
+
+def backbone_state(checkpoint: Checkpoint) -> StateDict:
+    """The backbone's weights under timm's own names."""
+    return {
+        name.removeprefix(BACKBONE): tensor
+        for name, tensor in checkpoint.state.items()
+        if name.startswith(BACKBONE)
+    }
+
+
+def input_of(meta: dict[str, Any]) -> tuple[InputSpec, Preprocessing]:
+    """What a checkpoint's network takes, and how photographs become that."""
+    given = meta["input"]
+    spec = InputSpec(given["size"], tuple(given["mean"]), tuple(given["std"]))
+    return spec, Preprocessing.from_dict(meta["preprocessing"])
+
+
+def _spec(checkpoint: Checkpoint) -> BranchSpec:
+    pairs = tuple((a, b) for a, b in checkpoint.meta["pairs"])
+    return BranchSpec(checkpoint.meta["branch"], pairs, len(checkpoint.state["head.bias"]))
+
+
+def _require_same_network(checkpoints: list[Checkpoint]) -> None:
+    first = checkpoints[0]
+    for other in checkpoints[1:]:
+        for key in COMMON:
+            if other.meta[key] != first.meta[key]:
+                raise UserError(
+                    f"{first.path.name} and {other.path.name} do not belong to one network: {key} "
+                    f"is {first.meta[key]} in one, {other.meta[key]} in the other."
+                )
+
+
+def _in_pair_order(checkpoints: list[Checkpoint]) -> list[Checkpoint]:
+    num_classes = checkpoints[0].meta["num_classes"]
+    held = {tuple(pair): c for c in checkpoints for pair in c.meta["pairs"]}
+    wanted = class_pairs(num_classes)
+    missing = [f"{a}-{b}" for a, b in wanted if (a, b) not in held]
+    if missing:
+        folder = str(checkpoints[0].path.parent.parent)
+        command = ["python", "ensemble_5class_trainer.py", "--mode", "train", "--config"]
+        command += [f"{folder}/config.json", "--output_dir", folder, "--pairs"]
+        raise UserError(
+            f"The network in {folder} is incomplete: no classifier for the pairs "
+            f"{' '.join(missing)}. Train them with the settings of the others:\n"
+            f"  {shlex.join(command)} {' '.join(missing)}\n"
+            "with --dataset_path where it is not the default."
+        )
+    return [held[wanted[0]]] if len(checkpoints) == 1 else [held[pair] for pair in wanted]
+
+
+def _fill(network: OvoNetwork, checkpoint: Checkpoint, *, with_stem: bool) -> None:
+    """Puts a checkpoint's weights into its branch; its stem must be that of the others."""
+    branch = network.branch(checkpoint.meta["branch"])
+    backbone = backbone_state(checkpoint)
+    try:
+        if network.stem is not None:
+            stem = {name: backbone.pop(name) for name in network.stem.state_dict()}
+            if with_stem:
+                network.stem.load_state_dict(stem, strict=True)
+            else:
+                _require_same_stem(network.stem, stem, checkpoint.path)
+        branch.rest.load_state_dict(backbone, strict=True)
+        branch.head.load_state_dict(
+            {"weight": checkpoint.state["head.weight"], "bias": checkpoint.state["head.bias"]}
+        )
+    except (RuntimeError, KeyError) as error:
+        raise UserError(
+            f"The weights in {checkpoint.path} do not fit {checkpoint.meta['architecture']} as "
+            f"this timm builds it: {str(error)[:400]}. Its config.json names the version that did."
+        ) from None
+
+
+def _require_same_stem(stem: nn.Module, other: StateDict, path: Path) -> None:
+    held = stem.state_dict()
+    if any(not torch.equal(tensor, held[name]) for name, tensor in other.items()):
+        raise UserError(
+            f"{path} has another frozen stem than the files beside it: they are not one network."
+        )

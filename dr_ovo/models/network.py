@@ -1,0 +1,180 @@
+"""The one-vs-one network: a frozen stem, and branches that each answer a set of pairs.
+
+A shared network has one branch for all pairs, an independent one a branch for each pair; softmax
+and ordinal networks are one branch with another head.
+"""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from timm.optim import param_groups_weight_decay
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from dr_ovo.models.stem import WHOLE, split_backbone
+from dr_ovo.models.weights import StateDict
+from dr_ovo.pairs import Pair, pair_name
+
+
+@dataclass(frozen=True)
+class BranchSpec:
+    """A branch's name (as in its file), the pairs it answers, and its number of logits.
+
+    `independent`: it sees the samples of its one pair alone.
+    """
+
+    name: str
+    pairs: tuple[Pair, ...]
+    outputs: int
+    independent: bool = False
+
+
+def branch_specs(head: str, ovo_mode: str, num_classes: int, pairs: list[Pair]) -> list[BranchSpec]:
+    """The branches of a network with this head; `pairs` are those to be trained."""
+    if head == "softmax":
+        return [BranchSpec("softmax", (), num_classes)]
+    if head == "ordinal":
+        return [BranchSpec("ordinal", (), num_classes - 1)]
+    if ovo_mode == "shared":
+        return [BranchSpec("ovo", tuple(pairs), len(pairs))]
+    return [BranchSpec(pair_name(pair), (pair,), 1, independent=True) for pair in pairs]
+
+
+class Branch(nn.Module):
+    """The trained rest of a backbone, pooled by timm, with a small head."""
+
+    def __init__(self, rest: nn.Module, features: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.rest = rest
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(features, outputs)
+        self.live_batchnorm = False
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Stem features -> pooled features (B, F)."""
+        return self.rest(x)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Stem features (images where nothing is frozen) -> logits (B, outputs)."""
+        return self.head(self.dropout(self.features(x)))
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """For an optimizer: no decay of biases, norms, and what timm's authors exclude."""
+        excluded: set[str] = getattr(self.rest, "no_weight_decay", set)()
+        names = [f"rest.{name}" for name in excluded]
+        return param_groups_weight_decay(self, weight_decay, no_weight_decay_list=names)
+
+    def set_checkpointing(self, wanted: bool) -> bool:
+        """Recomputes activations in the backward pass if `wanted`; whether it now does."""
+        try:
+            cast(Any, self.rest).set_grad_checkpointing(wanted)
+        except (AssertionError, AttributeError):  # how timm says that a model has none
+            return False
+        return wanted
+
+    def train(self, mode: bool = True) -> Branch:
+        """Training mode; BatchNorm keeps its pretrained statistics unless `live_batchnorm`.
+
+        Micro-batches of two have no statistics worth using, and fixed ones make N micro-batches
+        equal to one large batch.
+        """
+        super().train(mode)
+        if not self.live_batchnorm:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+
+class OvoNetwork(nn.Module):
+    """`stem` (None where nothing is frozen) and `branches` by name."""
+
+    def __init__(
+        self, stem: nn.Module | None, branches: dict[str, Branch], frozen_stages: int
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.branches = nn.ModuleDict(branches)
+        self.frozen_stages = frozen_stages
+        if stem is not None:
+            stem.requires_grad_(False)
+
+    def branch(self, name: str) -> Branch:
+        """The branch of that name."""
+        return cast(Branch, self.branches[name])
+
+    def train(self, mode: bool = True) -> OvoNetwork:
+        """The stem stays in eval mode: SwinV2 has DropPath, CNNs BatchNorm, in frozen layers."""
+        super().train(mode)
+        if self.stem is not None:
+            self.stem.eval()
+        return self
+
+    def stem_features(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (B, 3, S, S) -> what the branches take; no gradients."""
+        if self.stem is None:
+            return images
+        with torch.no_grad():
+            if self.frozen_stages == WHOLE:
+                return self.stem(images)
+            return cast(Any, self.stem).forward_features(images)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (B, 3, S, S) -> the logits of all branches side by side (B, K)."""
+        features = self.stem_features(images)
+        return torch.cat([branch(features) for branch in self.branches.values()], dim=1)
+
+    def backbone_state(self, name: str) -> StateDict:
+        """The weights under timm's own names: the stem's and those of branch `name`."""
+        stem = self.stem.state_dict() if self.stem is not None else {}
+        return {**stem, **self.branch(name).rest.state_dict()}
+
+
+def build_network(
+    backbone: nn.Module,
+    specs: list[BranchSpec],
+    *,
+    img_size: int,
+    frozen_stages: int,
+    dropout: float,
+    seed: int,
+) -> OvoNetwork:
+    """The network on a backbone (B, 3, S, S) -> (B, F); its heads drawn from (seed, branch).
+
+    `frozen_stages` of the result is 0 where the architecture has no stages to cut at.
+    """
+    stem, rest = None, backbone
+    if frozen_stages == WHOLE:
+        stem, rest = backbone, nn.Sequential()
+    elif frozen_stages:
+        halves = split_backbone(backbone, frozen_stages, img_size)
+        if halves is None:
+            frozen_stages = 0
+        else:
+            stem, rest = halves
+    width = feature_width(backbone, img_size)
+    branches = {}
+    for spec in specs:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(branch_seed(seed, spec.name))
+            branches[spec.name] = Branch(copy.deepcopy(rest), width, spec.outputs, dropout)
+    return OvoNetwork(stem, branches, frozen_stages)
+
+
+def feature_width(backbone: nn.Module, img_size: int) -> int:
+    """F, the number of pooled features; asked of the model, since timm's `num_features` is at
+    times the width before a last layer of the head."""
+    with torch.no_grad():
+        return int(backbone.eval()(torch.zeros(1, 3, img_size, img_size)).shape[1])
+
+
+def branch_seed(seed: int, branch: str, *position: int) -> int:
+    """A 63-bit seed from (seed, branch, position), independent of other branches."""
+    sequence = np.random.SeedSequence([seed, zlib.crc32(branch.encode()), *position])
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))

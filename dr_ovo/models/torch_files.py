@@ -1,0 +1,34 @@
+"""torch files that appear whole or not at all, and load without running code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dr_ovo.atomic import atomic_path
+from dr_ovo.errors import MachineError, Terminated, UserError
+
+
+def save_torch(path: Path, content: dict[str, Any]) -> None:
+    """Writes `content`, plain values and tensors. Raises MachineError where the disk refuses."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with atomic_path(path) as part, part.open("wb") as file:
+            torch.save(content, file)
+    except RuntimeError as error:  # torch's writer hides the disk's own error, and a signal's
+        if isinstance(error.__context__, KeyboardInterrupt | Terminated):
+            raise error.__context__ from None
+        raise MachineError(
+            f"{path} could not be written ({error}): is the disk full? The file that stood there "
+            "is kept. Make room and go on with --resume."
+        ) from error
+
+
+def load_torch(path: Path, hint: str) -> Any:
+    """The content of a torch file, on the CPU. Raises UserError, ending in `hint`, if damaged."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file raises by where it breaks
+        raise UserError(f"{path} can't be loaded safely ({type(error).__name__}). {hint}") from None

@@ -1,0 +1,113 @@
+"""The readable form of model_analyzer's report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dr_ovo.reporting.tables import RESEARCH_USE, decimal, magnitude, percent, table, wrapped
+
+KINDS = {
+    ("ovo", "shared"): "one-vs-one, one network for all pairs",
+    ("ovo", "independent"): "one-vs-one, a network for each pair",
+    ("softmax", "shared"): "softmax head; a row is how it tells two grades apart",
+    ("ordinal", "shared"): "ordinal head; a row is how it tells two grades apart",
+}
+UNKNOWN = "unknown"
+MARK = "< 90 %"
+HEADER = (
+    "pair",
+    "epoch",
+    "val acc.",
+    "val AUC",
+    "sensitivity",
+    "specificity",
+    "gap (pp)",
+    "parameters",
+    "size",
+    "",
+)
+LEGEND = (
+    "Figures are those of validation, which chose the epoch; test figures come from --mode "
+    "evaluate. Sensitivity counts the higher grade of a pair as positive. Gap: train minus "
+    "validation accuracy, in percentage points."
+)
+
+
+def report_text(report: Mapping[str, Any], written: Sequence[str]) -> str:
+    """The report of `analyze` for people; `written` says which files were made."""
+    sections = [_model_text(model) for model in report["models"]]
+    if report["unreadable"]:
+        lines = [wrapped(f"- {entry['file']}: {entry['reason']}") for entry in report["unreadable"]]
+        sections.append("\n".join(["Not read:", *lines]))
+    return "\n\n".join([*sections, wrapped(LEGEND), "\n".join(written), RESEARCH_USE])
+
+
+def _model_text(model: Mapping[str, Any]) -> str:
+    kind = "from an earlier toolkit"
+    if not model["earlier_toolkit"]:
+        kind = KINDS.get((model["head"], model["ovo_mode"]), f"{model['head']} head")
+    size = magnitude(model["bytes"], "B")
+    count = magnitude(model["parameters"], unknown="unknown number of")
+    lines = [f"{model['architecture'] or 'Unknown architecture'}: {kind}"]
+    lines.append(f"{model['folder']}: {count} parameters, {size}")
+    if model["synthetic"]:
+        lines.append("SYNTHETIC: trained on drawn pictures; says nothing about patients.")
+    lines += ["", table(HEADER, [_row(entry) for entry in model["classifiers"]]), ""]
+    lines += [_below(model["classifiers"]), *_notes(model["classifiers"]), *_missing(model)]
+    return "\n".join(lines)
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    return UNKNOWN if entry["pair"] is None else "{}-{}".format(*entry["pair"])
+
+
+def _row(entry: Mapping[str, Any]) -> list[str]:
+    return [
+        _name(entry),
+        UNKNOWN if entry["epoch"] is None else str(entry["epoch"]),
+        percent(entry["val_accuracy"], unknown=UNKNOWN),
+        decimal(entry["val_auc"], unknown=UNKNOWN),
+        percent(entry["val_sensitivity"], unknown=UNKNOWN),
+        percent(entry["val_specificity"], unknown=UNKNOWN),
+        percent(entry["train_val_gap"], unit="", sign="+", unknown=UNKNOWN),
+        magnitude(entry["parameters"], unknown=UNKNOWN),
+        magnitude(entry["bytes"], "B"),
+        MARK if entry["below_90"] else "",
+    ]
+
+
+def _below(classifiers: Sequence[Mapping[str, Any]]) -> str:
+    known = [entry for entry in classifiers if entry["below_90"] is not None]
+    low = [_name(entry) for entry in known if entry["below_90"]]
+    if not known:
+        return "Under 90 % validation accuracy: unknown."
+    return f"Under 90 % validation accuracy: {len(low)} of {len(known)}" + (
+        f" ({', '.join(low)})." if low else "."
+    )
+
+
+def _notes(classifiers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each note once, with the pairs that it is about."""
+    about: dict[str, list[str]] = {}
+    for entry in classifiers:
+        for note in filter(None, entry["note"].split("; ")):
+            about.setdefault(note, []).append(_name(entry))
+    return [
+        wrapped(f"- {'all' if len(names) == len(classifiers) else ', '.join(names)}: {note}")
+        for note, names in about.items()
+    ]
+
+
+def _missing(model: Mapping[str, Any]) -> list[str]:
+    if not model["missing_pairs"]:
+        return []
+    pairs = ", ".join("{}-{}".format(*pair) for pair in model["missing_pairs"])
+    lines = [f"INCOMPLETE: missing pairs {pairs}."]
+    if model["training_command"]:
+        lines += [
+            "Train them with the settings of the others, and --dataset_path where it is not the",
+            "default (a run that was stopped goes on with --resume instead):",
+            f"  {model['training_command']}",
+        ]
+    return lines

@@ -1,0 +1,60 @@
+"""Numbers and tables as plain text.
+
+Files hold fractions; `percent` is the one place where a fraction becomes a percentage.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+RESEARCH_USE = "Research use only; not a medical device."
+WIDTH = 100
+
+
+def percent(fraction: float | None, unit: str = " %", sign: str = "", unknown: str = "-") -> str:
+    """A fraction in [-1, 1] as a percentage such as `58.3 %`; `sign="+"` for differences.
+
+    Raises ValueError for anything else: a percentage that was taken for a fraction.
+    """
+    if fraction is None:
+        return unknown
+    if not -1 <= fraction <= 1:
+        raise ValueError(f"{fraction} is not a fraction between -1 and 1")
+    return f"{100 * fraction:{sign}.1f}{unit}"
+
+
+def decimal(value: float | None, unknown: str = "-") -> str:
+    """A kappa, an AUC or a score with three decimals."""
+    return unknown if value is None else f"{value:.3f}"
+
+
+def magnitude(count: float | None, unit: str = "", unknown: str = "-") -> str:
+    """A count in powers of 1000, such as `26.7 M` (or `107.1 MB` with unit B)."""
+    if count is None:
+        return unknown
+    for scale, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= scale:
+            return f"{count / scale:.1f} {letter}{unit}"
+    return f"{count:.0f} {unit}".rstrip()
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Columns two spaces apart: the first `left` to the left, the others (numbers) to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = []
+    rule = ["-" * width if name else "" for name, width in zip(header, widths, strict=True)]
+    for row in (header, rule, *rows):
+        cells = [
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def wrapped(text: str) -> str:
+    """The text folded at 100 columns, further lines indented; paths and `0-1` stay whole."""
+    folder = textwrap.TextWrapper(WIDTH, subsequent_indent="  ", break_long_words=False)
+    folder.break_on_hyphens = False
+    return folder.fill(text)

@@ -1,0 +1,159 @@
+"""The readable form of evaluation.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dr_ovo.reporting.tables import RESEARCH_USE, decimal, percent, table, wrapped
+
+OUTCOMES = {
+    "referable": "Referable (grade >= 2)",
+    "vision_threatening": "Vision-threatening (grade >= 3)",
+}
+OVERALL = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "quadratic_kappa": "quadratic weighted kappa",
+    "macro_auc": "macro AUC",
+}
+PER_CLASS = ("recall", "precision", "specificity", "f1", "auc")
+UNDIVIDED = (
+    "Validation was too small to be divided: it served the choice of the epoch as well as the "
+    "temperature and the thresholds."
+)
+POINTS = ("argmax", "high_sensitivity", "high_specificity")
+# Correlations and areas are read as decimals in the field; every other metric is a percentage.
+DECIMALS = {"quadratic_kappa", "macro_auc", "auc", "f1", "brier"}
+
+
+def evaluation_table(report: Mapping[str, Any], decoders: Mapping[str, Mapping[str, float]]) -> str:
+    """The readable form of one evaluation.json, at most 100 columns wide.
+
+    `decoders` holds accuracy, balanced_accuracy and quadratic_kappa of each decoder, on the same
+    images; the one whose grades the report judges (report["decoder"]) is marked. A metric without
+    a value, or without an interval, prints as "-" and its reason stands below.
+    """
+    sections = [_heading(report), _overall(report), _decoders(report, decoders)]
+    sections += [_per_class(report), _pairs(report)]
+    sections += [_outcome(report[key], title) for key, title in OUTCOMES.items()]
+    sections += [_confusion(report), _calibration(report), _reasons(report), RESEARCH_USE]
+    return "\n\n".join(section for section in sections if section)
+
+
+def _heading(report: Mapping[str, Any]) -> str:
+    lines = [f"Evaluation on {report['split']}: {report['n']} images, 95 % intervals"]
+    if "n_patients" in report:
+        lines[0] += f" ({report['n_patients']} patients; {report['intervals']})"
+    if report.get("synthetic"):
+        lines.append("SYNTHETIC: drawn pictures; these figures say nothing about patients.")
+    return "\n".join(lines)
+
+
+def _value(name: str, value: float | None, unit: str = " %") -> str:
+    return decimal(value) if name in DECIMALS else percent(value, unit)
+
+
+def _interval(name: str, metric: Mapping[str, Any]) -> str:
+    ends = [metric.get(end) for end in ("low", "high")]
+    return "-" if None in ends else " - ".join(_value(name, end, unit="") for end in ends)
+
+
+def _both(name: str, metric: Mapping[str, Any]) -> list[str]:
+    return [_value(name, metric["value"]), _interval(name, metric)]
+
+
+def _overall(report: Mapping[str, Any]) -> str:
+    rows = [[label, *_both(name, report[name])] for name, label in OVERALL.items()]
+    return table(["overall", "value", "interval"], rows)
+
+
+def _decoders(report: Mapping[str, Any], decoders: Mapping[str, Mapping[str, float]]) -> str:
+    if not decoders:
+        return ""
+    names = [name for name in OVERALL if name != "macro_auc"]
+    rows = []
+    for decoder, values in decoders.items():
+        mark = "<- these figures" if decoder == report.get("decoder") else ""
+        rows.append([decoder, *(_value(name, values[name]) for name in names), mark])
+    return table(["decoder", *(OVERALL[name] for name in names), ""], rows)
+
+
+def _per_class(report: Mapping[str, Any]) -> str:
+    """Two lines a grade: values, then intervals (side by side they would pass 100 columns)."""
+    rows: list[list[str]] = []
+    for line in report["per_class"]:
+        values = [_value(name, line[name]["value"]) for name in PER_CLASS]
+        rows.append([str(line["grade"]), str(line["n"]), *values])
+        rows.append(["", "", *(_interval(name, line[name]) for name in PER_CLASS)])
+    return table(["grade", "n", "recall", "precision", "specificity", "F1", "AUC"], rows)
+
+
+def _pairs(report: Mapping[str, Any]) -> str:
+    rows = []
+    for line in report["pairs"]:
+        figures = [*_both("accuracy", line["accuracy"]), *_both("auc", line["auc"])]
+        rows.append(["-".join(map(str, line["pair"])), str(line["n"]), *figures])
+    return table(["pair", "n", "accuracy", "interval", "AUC", "interval"], rows) if rows else ""
+
+
+def _outcome(block: Mapping[str, Any], title: str) -> str:
+    if "value" in block:
+        return f"{title}: -"
+    rows = []
+    for point in POINTS:
+        row = [point.replace("_", " "), decimal(block[point].get("threshold"))]
+        for name in ("sensitivity", "specificity"):
+            row += _both(name, block[point].get(name, block[point]))
+        rows.append(row)
+    auc, interval = _both("auc", block["auc"])
+    header = ["operating point", "threshold", "sensitivity", "interval", "specificity", "interval"]
+    return f"{title}: AUC {auc} ({interval})\n" + table(header, rows)
+
+
+def _confusion(report: Mapping[str, Any]) -> str:
+    grades = [str(line["grade"]) for line in report["per_class"]]
+    rows = [[grade, *map(str, row)] for grade, row in zip(grades, report["confusion"], strict=True)]
+    return table(["true \\ predicted", *grades], rows)
+
+
+def _calibration(report: Mapping[str, Any]) -> str:
+    given = report["calibration"]
+    rows = [
+        [kind, *_both("ece", given[kind]["ece"]), *_both("brier", given[kind]["brier"])]
+        for kind in ("raw", "tempered")
+    ]
+    header = ["calibration", "expected error", "interval", "Brier score", "interval"]
+    lines = [table(header, rows)]
+    if "temperature" in given:
+        lines.append(f"temperature {decimal(given['temperature'])}, fitted on {given['fitted_on']}")
+        lines[-1] += " validation images"
+        if not given["val_divided"]:
+            lines.append(wrapped(UNDIVIDED))
+    return "\n".join(lines)
+
+
+def _metrics(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every metric of a report with the words that lead to it, such as `grade 3 recall`."""
+    if isinstance(node, Mapping):
+        if "value" in node:
+            yield " ".join(path).replace("_", " "), node
+            return
+        if "grade" in node:
+            path = (f"grade {node['grade']}",)
+        elif "pair" in node:
+            path = ("pair {}-{}".format(*node["pair"]),)
+        for key, child in node.items():
+            yield from _metrics(child, path if key in ("per_class", "pairs") else (*path, key))
+    elif isinstance(node, list):
+        for child in node:
+            yield from _metrics(child, path)
+
+
+def _reasons(report: Mapping[str, Any]) -> str:
+    names: dict[str, list[str]] = {}
+    for name, metric in _metrics(report):
+        if metric.get("reason"):
+            names.setdefault(metric["reason"], []).append(name)
+    lines = [wrapped(f"- {', '.join(where)}: {reason}") for reason, where in names.items()]
+    return "\n".join(["Without a value, or without an interval:", *lines]) if lines else ""

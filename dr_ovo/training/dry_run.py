@@ -1,0 +1,108 @@
+"""`--dry_run`: what a training will need, measured on its first steps; nothing is written."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dr_ovo.data.loaders import ImageLoader
+from dr_ovo.errors import MachineError, log
+from dr_ovo.training.announce import opening_lines
+from dr_ovo.training.epoch_report import peak_memory_mb
+from dr_ovo.training.logs import duration
+from dr_ovo.training.loop import MEASURE_BATCH, TrainingLoop
+from dr_ovo.training.record import Record, count_parameters
+from dr_ovo.training.schedule import epoch_order
+from dr_ovo.training.setup import augmentation, loop_settings, training_data
+
+STEPS = 2
+
+
+def dry_run(record: Record) -> None:
+    """Two optimizer steps and one batch of val at full size: memory, time and disk of the run."""
+    for line in opening_lines(record):
+        log.info("%s", line)
+    config, data = record.config, training_data(record.config, record.index)
+    paths = (*data.train.paths, *data.val.paths)
+    try:
+        with ImageLoader(paths, record.model.preprocessing, config.num_workers) as loader:
+            loop = TrainingLoop(
+                record.model.network, record.model.runs, data, loader, augmentation(config),
+                record.model.spec, record.precision, loop_settings(config),
+            )  # fmt: skip
+            train_pace = _time_training(loop)
+            val_pace = _time_measuring(loop)
+    except torch.OutOfMemoryError:
+        window = config.batch_size * config.gradient_accumulation_steps
+        raise MachineError(
+            "The GPU's memory does not suffice for these settings. Use --batch_size 1 "
+            f"--gradient_accumulation_steps {window} (the same steps), or --grad_checkpointing on."
+        ) from None
+    measured = len(data.val) + len(data.sample)
+    epoch = len(data.train) / train_pace + measured / val_pace
+    log.info("dry run: nothing was written")
+    log.info("peak memory       %.0f MiB", peak_memory_mb(record.precision.device))
+    log.info("time an epoch     %s (%.1f images/s in training)", duration(epoch), train_pace)
+    log.info(
+        "time of the run   at most %s for %d epochs", duration(epoch * config.epochs), config.epochs
+    )
+    _report_disk(record)
+
+
+def _time_training(loop: TrainingLoop) -> float:
+    """Images a second over STEPS windows after a first one, which warms caches and workers up."""
+    settings, train = loop.settings, loop.data.train
+    trainers = [run.trainer for run in loop.runs.values() if run.trainer is not None]
+    window = max(t.settings.window for t in trainers)
+    # A branch of one pair sees two grades in C: it fills a window from C/2 of them.
+    wanted = (STEPS + 1) * window * max(1, settings.num_classes // 2)
+    order = epoch_order(train.targets, settings.sampler, settings.seed, 1)[:wanted]
+    numbers = loop.augmentation.draw(settings.seed, 1, len(order))
+    done, start, counted = 0, time.monotonic(), 0
+    for number, (positions, images) in enumerate(loop.loader.batches(order, settings.stem_batch)):
+        loop.train_batch(positions, images, numbers[done : done + len(positions)], trainers)
+        done += len(positions)
+        if number == 0:
+            start = time.monotonic()
+        else:
+            counted += len(positions)
+    if not counted:  # train is a single batch
+        return done / max(1e-6, time.monotonic() - start)
+    return counted / (time.monotonic() - start)
+
+
+def _time_measuring(loop: TrainingLoop) -> float:
+    """Images a second in measuring, from one batch of val."""
+    trainers = [run.trainer for run in loop.runs.values() if run.trainer is not None]
+    first = len(loop.data.train)
+    positions = np.arange(first, first + min(MEASURE_BATCH, len(loop.data.val)))
+    start = time.monotonic()
+    loop.outputs(positions, trainers)
+    return len(positions) / (time.monotonic() - start)
+
+
+def _report_disk(record: Record) -> None:
+    """Best checkpoints, and the resume state twice: the old one goes when the new one is whole."""
+    trained, total = count_parameters(record.model)
+    branches = len(record.model.runs)
+    stem = total - trained
+    checkpoints = 4 * (trained + branches * stem)
+    resume = 2 * 3 * 4 * trained + 4 * stem
+    root = Path(record.config.output_dir).absolute()
+    existing = next(folder for folder in (root, *root.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    log.info(
+        "disk              %s while training, %s after it; %s free in %s",
+        _size(checkpoints + resume), _size(checkpoints), _size(free), existing,
+    )  # fmt: skip
+    if free < checkpoints + resume:
+        raise MachineError(f"There is not enough disk space in {existing} for this training.")
+
+
+def _size(count: int) -> str:
+    """Bytes as `12 MiB` or `3.4 GiB`."""
+    return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"

@@ -1,0 +1,67 @@
+"""Fitting a network, with an end that can be gone on from whatever stops it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+import torch
+
+from dr_ovo.data.loaders import ImageLoader
+from dr_ovo.errors import MachineError, Terminated, log
+from dr_ovo.training.loop import TrainingLoop
+from dr_ovo.training.record import Record
+from dr_ovo.training.setup import augmentation, loop_settings, training_data
+
+
+def fit(record: Record, done: int) -> None:
+    """Trains from epoch `done` + 1 to the end; whatever stops it, finished epochs are kept."""
+    config, data = record.config, training_data(record.config, record.index)
+    paths = (*data.train.paths, *data.val.paths)
+    try:
+        with ImageLoader(paths, record.model.preprocessing, config.num_workers) as loader:
+            TrainingLoop(
+                record.model.network,
+                record.model.runs,
+                data,
+                loader,
+                augmentation(config),
+                record.model.spec,
+                record.precision,
+                loop_settings(config),
+            ).run(done + 1, record.keep_best, record.keep_epoch)
+    except torch.OutOfMemoryError as error:
+        raise MachineError(
+            f"The GPU's memory is full ({str(error).splitlines()[0]}). The last finished epoch is "
+            "kept. Go on with smaller micro-batches, which step alike: the same command with "
+            "--batch_size 1 --gradient_accumulation_steps "
+            f"{config.batch_size * config.gradient_accumulation_steps} --resume (or with "
+            "--grad_checkpointing on --resume)."
+        ) from None
+    except (KeyboardInterrupt, Terminated):
+        _say_stopped(record)
+        raise
+    except (RuntimeError, MachineError) as error:
+        if not _follows_termination(error):
+            raise
+        _say_stopped(record)
+        raise Terminated from None
+
+
+def _say_stopped(record: Record) -> None:
+    kept = record.folder.finished_epochs()
+    log.warning("Stopped; %d finished epochs are kept. Go on with: %s", kept, resume_command())
+
+
+def _follows_termination(error: BaseException) -> bool:
+    """Whether SIGTERM was on its way out when `error` came: sent to the whole process group, it
+    ends the workers too, and torch raises that wherever this process then is."""
+    context: BaseException | None = error
+    while context is not None and not isinstance(context, Terminated):
+        context = context.__context__
+    return context is not None
+
+
+def resume_command() -> str:
+    """The command of this process with --resume."""
+    return shlex.join(["python", *sys.argv, *([] if "--resume" in sys.argv else ["--resume"])])

@@ -1,0 +1,154 @@
+"""A results folder: its paths, what it holds, and whether a training may go into it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dr_ovo.atomic import atomic_write_text
+from dr_ovo.errors import UserError
+
+HISTORY_FIELDS = (
+    "epoch", "branch", "lr", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_auc",
+    "val_kappa", "seconds", "images_per_second", "peak_memory_mb", "skipped_steps",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """Where everything of one architecture stands."""
+
+    root: Path
+
+    @property
+    def models(self) -> Path:
+        """The best checkpoints."""
+        return self.root / "models"
+
+    @property
+    def config(self) -> Path:
+        """Every setting and where it came from."""
+        return self.root / "config.json"
+
+    @property
+    def history(self) -> Path:
+        """A row per epoch and branch."""
+        return self.root / "history.csv"
+
+    @property
+    def resume(self) -> Path:
+        """Everything needed to go on exactly."""
+        return self.root / "resume"
+
+    @property
+    def progress(self) -> Path:
+        """The last finished epoch and the files that belong to it."""
+        return self.resume / "progress.json"
+
+    def predictions(self, split: str) -> Path:
+        """Logits, probabilities and grades of a split."""
+        return self.root / f"predictions_{split}.npz"
+
+    def evaluation(self, split: str) -> Path:
+        """The metrics of a split; test has the plain name."""
+        return self.root / ("evaluation.json" if split == "test" else f"evaluation_{split}.json")
+
+    @property
+    def calibration(self) -> Path:
+        """Temperature and operating points from val."""
+        return self.root / "calibration.json"
+
+    def finished_epochs(self) -> int:
+        """How many epochs of training it holds; 0 for a missing or an empty folder."""
+        return int(self.read_progress()["epoch"]) if self.progress.is_file() else 0
+
+    def is_finished(self) -> bool:
+        """Whether its training came to its own end."""
+        return self.progress.is_file() and bool(self.read_progress()["finished"])
+
+    def read_progress(self) -> dict[str, Any]:
+        """The content of progress.json. Raises UserError where it is damaged."""
+        return read_json(self.progress)
+
+    def read_config(self) -> dict[str, Any]:
+        """The content of config.json. Raises UserError where it is missing or damaged."""
+        return read_json(self.config)
+
+    def read_history(self, up_to: int) -> list[dict[str, Any]]:
+        """The rows of epochs 1 to `up_to`, as text."""
+        if not self.history.is_file():
+            return []
+        with self.history.open(newline="", encoding="utf-8") as file:
+            return [row for row in csv.DictReader(file) if int(row["epoch"]) <= up_to]
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """Writes all rows, whole or not at all; None becomes an empty field."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, HISTORY_FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        atomic_write_text(self.history, text.getvalue())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file. Raises UserError where it can't be read."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} can't be read ({error}). Restore it, or use another --output_dir."
+        ) from None
+
+
+def check_folder(folder: ResultsFolder, *, resume: bool) -> None:
+    """Raises UserError where a new training would meet another one in the folder."""
+    root = folder.root
+    if root.exists() and not root.is_dir():
+        raise UserError(f"{root} is a file; --output_dir expects a folder.")
+    if not folder.progress.is_file() and any(folder.models.glob("*.pth")):
+        raise UserError(
+            f"{folder.models} holds checkpoints, and {folder.resume} not the training that made "
+            "them. Choose another --output_dir."
+        )
+    if folder.finished_epochs() and not resume:
+        state = "a finished training" if folder.is_finished() else "a training that was stopped"
+        raise UserError(
+            f"{root} holds {state} ({folder.finished_epochs()} epochs). Go on with it: the same "
+            "command with --resume. Or start anew: another --output_dir."
+        )
+
+
+def check_same_settings(
+    folder: ResultsFolder,
+    settings: dict[str, Any],
+    data_hash: str,
+    anew: str = "start anew in another --output_dir",
+) -> None:
+    """Raises UserError, naming them, where settings that matter differ from the folder's.
+
+    `anew` is what the user can do instead of going on.
+    """
+    held = folder.read_config()
+    differing = [
+        f"--{name}: {_shown(held['settings'].get(name))} there, {_shown(value)} now"
+        for name, value in settings.items()
+        if held["settings"].get(name) != value
+    ]
+    if differing:
+        raise UserError(
+            f"{folder.root} was made with other settings:\n  " + "\n  ".join(differing) + "\n"
+            f"Resume with the settings there, or {anew}."
+        )
+    if held["data_hash"] != data_hash:
+        raise UserError(
+            f"{folder.root} was trained on other images (or other grades) than --dataset_path now "
+            f"holds in train and val. Restore them, or {anew}."
+        )
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

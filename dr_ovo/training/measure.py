@@ -1,0 +1,175 @@
+"""Measuring branches without training them: logits, losses, scores, feature statistics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from dr_ovo.data.augment import normalise, to_unit_range
+from dr_ovo.decoding.decode import decode
+from dr_ovo.evaluation.metrics import accuracy, log_loss_binary, macro_auc, quadratic_kappa
+from dr_ovo.evaluation.predictions import log_probabilities
+from dr_ovo.evaluation.selection import pair_metrics
+from dr_ovo.models.backbone import InputSpec
+from dr_ovo.models.losses import CellLoss
+from dr_ovo.models.network import BranchSpec, OvoNetwork
+from dr_ovo.pairs import Pair, class_pairs
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a branch answers on n samples: `positions` (n,), `logits` (n, K), and the mean and
+    spread (F,) of its pooled features."""
+
+    positions: np.ndarray
+    logits: np.ndarray
+    feature_mean: torch.Tensor
+    feature_std: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a branch is on val: a larger `value` is better, then a larger `tie_break`.
+
+    `value`: quadratic weighted kappa of the decoded grade (shared, softmax, ordinal), or the AUC
+    of its pair (independent). `tie_break`: minus the val loss, or minus the pair's log loss.
+    """
+
+    value: float
+    tie_break: float
+
+    def better_than(self, other: Score | None) -> bool:
+        """Whether this one is to be kept instead of `other`."""
+        if other is None or math.isnan(other.value):
+            return True
+        if self.value == other.value:
+            return self.tie_break > other.tie_break
+        return self.value > other.value
+
+
+@torch.inference_mode()
+def branch_outputs(
+    network: OvoNetwork,
+    batches: Iterable[tuple[np.ndarray, torch.Tensor]],
+    spec: InputSpec,
+    device: torch.device,
+    wanted: dict[str, np.ndarray | None],
+) -> dict[str, Outputs]:
+    """The outputs of the branches `wanted`, in eval mode, on the images of `batches`.
+
+    `wanted` maps a branch to the positions (M,) bool that it sees, or None for all of them.
+    Batches are (positions (B,), images (B, S, S, 3) uint8). Always in float32, whatever the
+    training's precision: logits of 16 bits tie, and figures would depend on the machine.
+    """
+    network.eval()
+    gathered = {name: _Gathered() for name in wanted}
+    for positions, images in batches:
+        stem = network.stem_features(normalise(to_unit_range(images, device), spec.mean, spec.std))
+        for name, mask in wanted.items():
+            mine = np.arange(len(positions)) if mask is None else mask[positions].nonzero()[0]
+            if len(mine):
+                branch = network.branch(name)
+                features = branch.features(stem[torch.from_numpy(mine).to(device)])
+                gathered[name].add(positions[mine], branch.head(features), features)
+    return {name: parts.outputs() for name, parts in gathered.items() if parts.positions}
+
+
+class _Gathered:
+    """A branch's answers batch by batch; of its features only the sums are kept."""
+
+    def __init__(self) -> None:
+        self.positions: list[np.ndarray] = []
+        self.logits: list[torch.Tensor] = []
+        self.total: torch.Tensor | float = 0.0
+        self.squares: torch.Tensor | float = 0.0
+
+    def add(self, positions: np.ndarray, logits: torch.Tensor, features: torch.Tensor) -> None:
+        """Takes in a batch: positions (B,), logits (B, K), features (B, F)."""
+        self.positions.append(positions)
+        self.logits.append(logits.cpu())
+        features = features.double()
+        self.total = self.total + features.sum(0)
+        self.squares = self.squares + features.square().sum(0)
+
+    def outputs(self) -> Outputs:
+        """All that was taken in."""
+        positions = np.concatenate(self.positions)
+        mean = torch.as_tensor(self.total) / len(positions)
+        variance = torch.as_tensor(self.squares) / len(positions) - mean.square()
+        return Outputs(
+            positions=positions,
+            logits=torch.cat(self.logits).numpy(),
+            feature_mean=mean.float().cpu(),
+            feature_std=variance.clamp_min(0).sqrt().float().cpu(),
+        )
+
+
+def mean_cell_loss(loss: CellLoss, logits: np.ndarray, targets: np.ndarray) -> float:
+    """The mean of the training loss over cells, with the same weights as in training."""
+    device = next(loss.buffers()).device
+    sums = loss(torch.from_numpy(logits).to(device), torch.from_numpy(targets).to(device))
+    return float(sums.mean()) / loss.cells
+
+
+def measure(
+    spec: BranchSpec,
+    head: str,
+    loss: CellLoss,
+    logits: np.ndarray,
+    targets: np.ndarray,
+    num_classes: int,
+) -> dict[str, Any]:
+    """`loss`, `accuracy`, `auc`, `kappa` of a branch on its samples, and `pairs`: those of each.
+
+    `logits` (n, K), `targets` (n,) grades. For the branch of one pair accuracy, AUC and kappa are
+    those of the pair; for the others of the decoded grade (AUC: one-vs-rest, macro).
+    """
+    if spec.independent:
+        rows = pair_metrics(targets, logits, list(spec.pairs))
+        called = (logits[:, 0] > 0).astype(np.int64)
+        values = {"accuracy": rows[0]["accuracy"], "auc": rows[0]["auc"]}
+        kappa = quadratic_kappa((targets == spec.pairs[0][1]).astype(np.int64), called, 2)
+    else:
+        predicted, probabilities = decode(head, logits, num_classes)
+        values = {
+            "accuracy": accuracy(targets, predicted),
+            "auc": macro_auc(targets, probabilities),
+        }
+        kappa = quadratic_kappa(targets, predicted, num_classes)
+        rows = _all_pairs(head, logits, probabilities, targets, num_classes)
+    values |= {"kappa": kappa, "loss": mean_cell_loss(loss, logits, targets)}
+    return {**{name: _known(value) for name, value in values.items()}, "pairs": rows}
+
+
+def _all_pairs(
+    head: str, logits: np.ndarray, probabilities: np.ndarray, targets: np.ndarray, classes: int
+) -> list[dict[str, Any]]:
+    """Pair metrics of a head with all classes; conditional ones where it has no pairs."""
+    pairs = class_pairs(classes)
+    if head != "ovo":
+        logs = log_probabilities(probabilities)
+        logits = np.stack([logs[:, b] - logs[:, a] for a, b in pairs], axis=1)
+    return pair_metrics(targets, logits, pairs)
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def score(measures: dict[str, Any]) -> Score:
+    """What selects the best epoch of a branch with several pairs or none: kappa, then val loss."""
+    return Score(_or_nan(measures["kappa"]), -measures["loss"])
+
+
+def pair_score(pair: Pair, auc: float | None, logits: np.ndarray, targets: np.ndarray) -> Score:
+    """What selects the best epoch of an independent branch: the AUC of its pair, then log loss."""
+    return Score(_or_nan(auc), -float(log_loss_binary(targets == pair[1], logits[:, 0])))
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,125 @@
+"""`--mode train`: from settings to a results folder for each architecture."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from dr_ovo.cli import Settings
+from dr_ovo.config import TrainConfig
+from dr_ovo.data.damage import Damage
+from dr_ovo.data.index import DatasetIndex
+from dr_ovo.errors import DONE, log
+from dr_ovo.models.backbone import create_backbone
+from dr_ovo.training.announce import opening_lines
+from dr_ovo.training.dry_run import dry_run
+from dr_ovo.training.fit import fit
+from dr_ovo.training.folder import check_folder, check_same_settings
+from dr_ovo.training.logs import log_to_file, stop_file
+from dr_ovo.training.record import Record, settings_that_matter
+from dr_ovo.training.resume import begin, load_progress, load_stem, save_stem
+from dr_ovo.training.retrain import retrain_pairs
+from dr_ovo.training.retrain_checks import is_retraining, retraining_is_done
+from dr_ovo.training.setup import (
+    build_model,
+    choose_precision,
+    load_backbone,
+    open_dataset,
+    resolve_models,
+    results_folder,
+)
+from dr_ovo.training.step import Precision
+from dr_ovo.training.tensorboard import check_installed
+
+
+def train(settings: Settings) -> int:
+    """Trains every architecture of the settings; all checks come before the first of them."""
+    if settings.config.tensorboard:
+        check_installed()
+    configs = resolve_models(settings.config)
+    precision = choose_precision(settings.config)
+    index, damaged = open_dataset(settings.config)
+    todo = [config for config in configs if not _is_done(config, index)]
+    backbones = {config.base_models: _backbone(config) for config in todo}
+    for config in todo:
+        backbone = backbones.pop(config.base_models)
+        record = _prepare(config, settings.sources, index, damaged, backbone, precision)
+        if config.dry_run:
+            dry_run(record)
+        else:
+            _train_logged(record)
+    return DONE
+
+
+def _is_done(config: TrainConfig, index: DatasetIndex) -> bool:
+    """Whether the folder already holds this very training, finished. Raises UserError where the
+    folder can't take it."""
+    folder = results_folder(config)
+    if is_retraining(config, folder):
+        return retraining_is_done(config, index, folder)
+    check_folder(folder, resume=config.resume or config.dry_run)
+    if not config.resume or not folder.finished_epochs():
+        return False
+    check_same_settings(folder, settings_that_matter(config), index.content_hash())
+    if folder.is_finished():
+        log.info("%s is finished: nothing to do.", folder.root)
+    return folder.is_finished()
+
+
+def _backbone(config: TrainConfig) -> nn.Module:
+    """The backbone to start from; a run that goes on takes all its weights from its own state."""
+    folder = results_folder(config)
+    if config.resume and folder.finished_epochs() and not is_retraining(config, folder):
+        return create_backbone(config.base_models[0], config.img_size, weights=None)
+    return load_backbone(config)
+
+
+def _prepare(
+    config: TrainConfig,
+    sources: dict[str, str],
+    index: DatasetIndex,
+    damaged: list[Damage],
+    backbone: nn.Module,
+    precision: Precision,
+) -> Record:
+    model = build_model(config, backbone, index.splits["train"], precision)
+    return Record(config, sources, index, damaged, model, precision)
+
+
+def _train_logged(record: Record) -> None:
+    """Trains with the log in the results folder, unless `--log_file` named one for all."""
+    if record.config.log_file:
+        _train_one(record)
+        return
+    file = log_to_file(record.folder.root / "train.log")
+    _train_one(record)
+    stop_file(file)  # not after an error: that must reach the log too
+
+
+def _train_one(record: Record) -> None:
+    config, folder = record.config, record.folder
+    if is_retraining(config, folder):
+        retrain_pairs(record)
+        return
+    for line in opening_lines(record):
+        log.info("%s", line)
+    done = folder.finished_epochs() if config.resume else 0
+    if done:
+        load_stem_into(record)
+        load_progress(folder, record.model.runs)
+        log.info("going on after epoch %d", done)
+    else:
+        begin(folder)
+        record.write_config()
+        if record.model.network.stem is not None:
+            save_stem(folder, record.model.network.stem.state_dict())
+    fit(record, done)
+    for run in record.model.runs.values():
+        log.info("branch %s: best epoch %d, ended by %s", run.name, run.best_epoch, run.ended)
+    log.info("done: %s", folder.root)
+
+
+def load_stem_into(record: Record) -> None:
+    """Puts the stem that the folder keeps into the network."""
+    stem = record.model.network.stem
+    if stem is not None:
+        stem.load_state_dict(load_stem(record.folder), strict=True)

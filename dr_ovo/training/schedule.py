@@ -1,0 +1,100 @@
+"""Learning rates over a branch's own optimizer steps, and the order of images in an epoch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 5
+_ORDER_STREAM = 0  # keeps the order's numbers apart from those of augmentation
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The rate at every step: warm-up to `peak`, then by `kind` down to `floor`.
+
+    `kind`: cosine, linear, plateau (scaled by val loss, see Plateau) or none. `total` and
+    `warmup` count optimizer steps of one branch over the whole run.
+    """
+
+    kind: str
+    peak: float
+    floor: float
+    total: int
+    warmup: int
+
+    def rate(self, step: int, scale: float = 1.0) -> float:
+        """The learning rate of step `step` (0-based); `scale` is the plateau's."""
+        if step < self.warmup:
+            return self.peak * (step + 1) / self.warmup
+        if self.kind == "none":
+            return self.peak
+        if self.kind == "plateau":
+            return max(self.floor, self.peak * scale)
+        progress = min(1.0, (step - self.warmup) / max(1, self.total - self.warmup))
+        share = 1 - progress if self.kind == "linear" else (1 + math.cos(math.pi * progress)) / 2
+        return self.floor + (self.peak - self.floor) * share
+
+
+def create_schedule(
+    kind: str, peak: float, floor: float, *, epochs: int, warmup_epochs: int, epoch_steps: int
+) -> Schedule:
+    """The schedule of a branch with `epoch_steps` optimizer steps an epoch.
+
+    A warm-up as long as the run would never reach the rate asked for: it becomes a tenth of it.
+    """
+    total = epochs * epoch_steps
+    fits = warmup_epochs < epochs
+    warmup = warmup_epochs * epoch_steps if fits else max(1, total // 10)
+    return Schedule(kind, peak, floor, total, warmup)
+
+
+@dataclass
+class Plateau:
+    """Halves the rate when val loss has not fallen for PLATEAU_PATIENCE epochs."""
+
+    scale: float = 1.0
+    best: float = math.inf
+    stale: int = 0
+
+    def update(self, val_loss: float) -> None:
+        """Takes in the val loss of an epoch."""
+        if val_loss < self.best:
+            self.best, self.stale = val_loss, 0
+            return
+        self.stale += 1
+        if self.stale > PLATEAU_PATIENCE:
+            self.scale, self.stale = self.scale * PLATEAU_FACTOR, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values for the resume state."""
+        return {"scale": self.scale, "best": self.best, "stale": self.stale}
+
+
+def epoch_order(targets: np.ndarray, sampler: str, seed: int, epoch: int) -> np.ndarray:
+    """(N,) positions in train, in the order of an epoch; a function of (seed, epoch) alone.
+
+    `natural`: every image once. `balanced`: N images with each grade equally often; the images of
+    a rare grade repeat, those of a common one take turns over the epochs. How many of each grade
+    come is the same in every epoch, so that every branch knows its number of steps beforehand.
+    """
+    rng = np.random.default_rng([seed, epoch, _ORDER_STREAM])
+    if sampler == "natural":
+        return rng.permutation(len(targets))
+    counts = balanced_counts(targets)
+    chosen = []
+    for grade, count in enumerate(counts):
+        members = np.flatnonzero(targets == grade)
+        rounds = [rng.permutation(members) for _ in range(-(-count // max(1, len(members))))]
+        chosen.append(np.concatenate([*rounds, members[:0]])[:count])
+    return rng.permutation(np.concatenate(chosen))
+
+
+def balanced_counts(targets: np.ndarray) -> np.ndarray:
+    """(C,) how many of each grade a balanced epoch of N images holds."""
+    classes = int(targets.max()) + 1
+    share, rest = divmod(len(targets), classes)
+    return np.array([share + (grade < rest) for grade in range(classes)])

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Sets up an environment of its own and runs ruff, mypy and pytest in it.
+# usage: ./run_tests.sh [--slow]      --slow adds the full-size and long tests
+set -euo pipefail
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+source "$here/scripts/environment.sh"
+
+marks=(-m 'not slow')
+case $# in
+  0) ;;
+  *) [ "$*" = --slow ] || fail "'$*': expected nothing, or --slow." 2
+    marks=(-m '') ;;
+esac
+
+prepare_environment "$here/.venv-tests" "$here/requirements-dev.txt"
+cd "$here"
+failed=()
+step() {
+  echo "== $*"
+  .venv-tests/bin/python -m "$@" || failed+=("$1")
+}
+step ruff check .
+step ruff format --check .
+step mypy
+step pytest "${marks[@]}"
+
+[ ${#failed[@]} = 0 ] || fail "failed: ${failed[*]} (after $SECONDS s)" 1
+echo "All passed in $SECONDS s."

@@ -1,0 +1,71 @@
+import pytest
+
+from dr_ovo.errors import UserError
+from dr_ovo.models.architectures import ARCHITECTURES, SEVEN, alias_of, resolve_architecture
+
+
+def test_the_seven_come_first_and_by_these_names():
+    assert SEVEN == (
+        "coatnet",
+        "convnext",
+        "swinv2",
+        "densenet121",
+        "efficientnetb2",
+        "resnet50",
+        "seresnext50",
+    )
+
+
+@pytest.mark.parametrize(
+    ("alias", "timm_name"),
+    [
+        ("coatnet", "coatnet_0_rw_224"),
+        ("convnext", "convnext_tiny"),
+        ("swinv2", "swinv2_tiny_window8_256"),
+        ("densenet121", "densenet121"),
+        ("efficientnetb2", "efficientnet_b2"),
+        ("resnet50", "resnet50"),
+        ("seresnext50", "seresnext50_32x4d"),
+        ("mobilenet_v2", "mobilenetv2_100"),
+        ("efficientnetb5", "efficientnet_b5"),
+    ],
+)
+def test_short_names_and_timm_names_mean_the_same(alias, timm_name):
+    assert resolve_architecture(alias) == timm_name
+    assert resolve_architecture(timm_name) == timm_name
+    assert alias_of(timm_name) == alias
+
+
+def test_every_short_name_is_one_timm_model():
+    assert [row.alias for row in ARCHITECTURES.values()] == list(ARCHITECTURES)
+    assert len({row.timm_name for row in ARCHITECTURES.values()}) == len(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "tf_efficientnet_lite0"])
+def test_any_timm_model_keeps_its_name(name):
+    assert resolve_architecture(name) == name
+    assert alias_of(name) == name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [
+        ("coat_net", "coatnet"),
+        ("densnet121", "densenet121"),
+        ("efficientnet_b22", "efficientnet_b2"),
+        ("ResNet50", "resnet50"),
+        ("swin_v2", "swinv2"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(wrong, nearest):
+    with pytest.raises(UserError) as error:
+        resolve_architecture(wrong)
+    text = str(error.value)
+    assert f"no model '{wrong}'" in text
+    assert nearest in text.split("Nearest names: ")[1].split(". Short names")[0].split(", ")
+
+
+@pytest.mark.parametrize("wrong", ["", "§§§§", "../models"])
+def test_a_name_like_no_other_is_answered_with_all_short_ones(wrong):
+    with pytest.raises(UserError, match=r"Short names: coatnet, convnext, swinv2"):
+        resolve_architecture(wrong)

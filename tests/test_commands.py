@@ -1,0 +1,403 @@
+"""The commands that users type, of the guide and of README.md: each runs, or at least parses."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+import re
+import runpy
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from dr_ovo.cli import ENVIRONMENT, parse_settings
+from dr_ovo.config import TrainConfig
+from dr_ovo.models.architectures import resolve_architecture
+from dr_ovo.models.backbone import check_size
+from dr_ovo.training.logs import close_log
+from dr_ovo.training.setup import resolve_models
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+DATASET = "dataset_eyepacs_5class_balanced_enhanced_v2"
+TRAINER = "ensemble_5class_trainer.py"
+# What makes a training quick, at the end of its command line.
+QUICK = "--epochs 1 --no_pretrained --device cpu --num_workers 0 --train_sample 0"
+SMALL = QUICK.split()
+NEW_MODELS = {
+    "coatnet": ("coatnet_0_rw_224", "192"),
+    "convnext": ("convnext_tiny", "192"),
+    "swinv2": ("swinv2_tiny_window8_256", "224"),
+}  # timm name, and the smaller size of the guide
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """The exit code of a command and all that it printed."""
+
+    code: int
+    said: str
+
+
+@contextlib.contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def python(words: list[str], folder: Path) -> Ended:
+    """`python SCRIPT ...` or `python -m MODULE ...` in this process: torch is imported once."""
+    said, before = io.StringIO(), sys.argv
+    module = words[0] == "-m"
+    sys.argv = words[1:] if module else words
+    with working_in(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            if module:
+                runpy.run_module(words[1], run_name="__main__")
+            else:
+                runpy.run_path(str(ROOT / words[0]), run_name="__main__")
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            sys.argv = before
+            close_log()
+    return Ended(code, said.getvalue())
+
+
+def shell(command: str, folder: Path) -> Ended:
+    """A command of bash in which every Python only prints its arguments, a line each."""
+    echo = folder / "echo_arguments"
+    echo.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    echo.chmod(0o755)
+    outcome = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PYTHON": str(echo)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return Ended(outcome.returncode, outcome.stdout + outcome.stderr)
+
+
+def wrapper_arguments(command: str, folder: Path) -> list[str]:
+    """What `./train_*.sh ...` passes to the trainer."""
+    ended = shell(f"{ROOT}/{command.removeprefix('./')}", folder)
+    assert ended.code == 0, ended.said
+    trainer, *arguments = ended.said.splitlines()
+    assert Path(trainer).name == TRAINER
+    return arguments
+
+
+def expand(words: list[str], folder: Path) -> list[str]:
+    """Words with the shell's globs expanded, as bash does where files match."""
+    with working_in(folder):
+        return [
+            name
+            for word in words
+            for name in (sorted(map(str, Path().glob(word))) if "*" in word else [word]) or [word]
+        ]
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch):
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+
+
+# The guide. Its commands are typed in a folder that holds the dataset.
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_dataset, tmp_path_factory) -> Path:
+    """A folder in which `./train_coatnet.sh` has run, at 64 px."""
+    folder = tmp_path_factory.mktemp("guide")
+    (folder / DATASET).symlink_to(tiny_dataset)
+    arguments = wrapper_arguments("./train_coatnet.sh", folder)
+    ended = python([TRAINER, *arguments, *SMALL, "--img_size", "64"], folder)
+    assert ended.code == 0, ended.said
+    return folder
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import timm; print('timm version:', timm.__version__)",
+        "import timm; print(timm.list_models('coatnet*'))",
+    ],
+)
+def test_timm_answers(code, capsys):
+    exec(code)
+    said = capsys.readouterr().out
+    assert "coatnet_0_rw_224" in said or said.startswith("timm version: 1.")
+
+
+@pytest.mark.parametrize("name", ["timm", "python-dotenv"])
+def test_our_caps_do_not_forbid_an_upgrade(name):
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    rows = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    (mine,) = [row for row in rows if row.name == name]
+    assert mine.specifier.contains("1.99")
+
+
+@pytest.mark.parametrize("name", NEW_MODELS)
+def test_where_a_wrapper_writes(name, tmp_path):
+    config = parse_settings(wrapper_arguments(f"./train_{name}.sh", tmp_path)).config
+    (resolved,) = resolve_models(config)
+    assert resolved.base_models == (NEW_MODELS[name][0],)
+    assert Path(resolved.output_dir) == Path(f"{name}_5class_results")
+    assert config.log_file == f"{name}_training_log.txt"
+    assert Path(config.dataset_path) == Path(DATASET)
+
+
+def test_training_leaves_its_log_and_its_model(trained):
+    log = (trained / "coatnet_training_log.txt").read_text()
+    assert "done: coatnet_5class_results" in log
+    models = trained / "coatnet_5class_results" / "models"
+    assert [p.name for p in models.glob("*.pth")] == ["best_coatnet_0_rw_224_ovo.pth"]
+
+
+@pytest.mark.parametrize(
+    "path", ["./coatnet_5class_results/models/*.pth", "./coatnet_5class_results/models"]
+)
+def test_the_guides_analysis(path, trained):
+    ended = python(expand(["model_analyzer.py", "--model", path], trained), trained)
+    assert ended.code == 0, ended.said
+    assert "coatnet_0_rw_224" in ended.said
+
+
+def test_the_guides_evaluation(trained):
+    command = (
+        f"{TRAINER} --mode evaluate --base_models coatnet_0_rw_224 "
+        f"--dataset_path ./{DATASET} --output_dir ./coatnet_5class_results"
+    )
+    ended = python(command.split(), trained)
+    assert ended.code == 0, ended.said
+    assert "coatnet_0_rw_224: test" in ended.said
+    for name in ("evaluation.json", "predictions_val.npz", "predictions_test.npz"):
+        assert (trained / "coatnet_5class_results" / name).is_file()
+
+
+EDITS = {
+    "--batch_size 1 --gradient_accumulation_steps 8": {
+        "batch_size": 1, "gradient_accumulation_steps": 8,
+    },
+    "--use_amp": {"amp": "on"},
+    "--amp off": {"amp": "off"},
+    "--grad_checkpointing on": {"grad_checkpointing": "on"},
+    "--num_workers 16": {"num_workers": 16},
+    "--img_size 192": {"img_size": 192},
+    "--img_size 224": {"img_size": 224},
+    "--dataset_path ./mine --epochs 50": {"dataset_path": "./mine", "epochs": 50},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("flags", EDITS)
+@pytest.mark.parametrize("name", NEW_MODELS)
+def test_flags_added_to_a_wrapper(name, flags, tmp_path):
+    before = parse_settings(wrapper_arguments(f"./train_{name}.sh", tmp_path)).config
+    after = parse_settings(wrapper_arguments(f"./train_{name}.sh {flags}", tmp_path)).config
+    assert after == dataclasses.replace(before, **EDITS[flags])
+
+
+@pytest.mark.parametrize("name", NEW_MODELS)
+def test_a_wrapper_edited_by_hand(name, tmp_path):
+    text = (ROOT / f"train_{name}.sh").read_text()
+    size = NEW_MODELS[name][1]
+    for line, edited in (
+        ("--batch_size 2", "--batch_size 1"),
+        ("--gradient_accumulation_steps 4", "--gradient_accumulation_steps 8 \\\n  --use_amp"),
+        ("--num_workers 4", "--num_workers 12"),
+    ):
+        assert text.count(line) == 1
+        text = text.replace(line, edited)
+    text = re.sub(r"--img_size \d+", f"--img_size {size}", text)
+    script = tmp_path / f"train_{name}.sh"
+    script.write_text(text)
+    script.chmod(0o755)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    ended = shell(str(script), tmp_path)
+    assert ended.code == 0, ended.said
+    config = parse_settings(ended.said.splitlines()[1:]).config
+    changed = (config.batch_size, config.gradient_accumulation_steps, config.num_workers)
+    assert (*changed, config.amp, config.img_size) == (1, 8, 12, "on", int(size))
+
+
+@pytest.mark.parametrize(("timm_name", "size"), NEW_MODELS.values())
+def test_the_guides_smaller_sizes_can_be_built(timm_name, size):
+    check_size(timm_name, int(size))
+
+
+# README.md: every line of its bash blocks.
+
+
+def readme_commands() -> list[tuple[str, str]]:
+    """(section, command) for each command of the bash blocks."""
+    if not README.is_file():
+        return []
+    found, section = [], ""
+    text = README.read_text(encoding="utf-8").replace("\\\n", " ")
+    for block in re.finditer(
+        r"^## (?P<title>[^\n]+)|^```bash\n(?P<body>.*?)^```", text, re.M | re.S
+    ):
+        if block["title"]:
+            section = block["title"]
+            continue
+        for line in block["body"].splitlines():
+            words = shlex.split(line, comments=True)
+            if words:
+                found.append((section, shlex.join(words)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def workshop(tiny_dataset, tmp_path_factory) -> Path:
+    """What README's commands find: the dataset, photographs and their grades, a finished shared
+    network in place of CoAtNet's and a finished independent one in place of ConvNeXt's."""
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(tiny_dataset, folder / DATASET)
+    shutil.copytree(tiny_dataset / "test", folder / "photographs")
+    _raw_photographs(folder, next((tiny_dataset / "train" / "0").iterdir()))
+    for command in ("./train_coatnet.sh", "./train_convnext.sh --ovo_mode independent"):
+        arguments = wrapper_arguments(command, folder)
+        ended = python([TRAINER, *_quick(arguments)], folder)
+        assert ended.code == 0, ended.said
+    return folder
+
+
+def _raw_photographs(folder: Path, photograph: Path) -> None:
+    """`train/<patient>_<eye>.jpeg` and `trainLabels.csv`, twelve patients of each grade."""
+    (folder / "train").mkdir()
+    rows = ["image,level"]
+    for patient in range(60):
+        for eye in ("left", "right"):
+            shutil.copy(photograph, folder / "train" / f"{patient}_{eye}.jpeg")
+            rows.append(f"{patient}_{eye},{patient % 5}")
+    (folder / "trainLabels.csv").write_text("\n".join(rows))
+
+
+def _quick(arguments: list[str]) -> list[str]:
+    """The trainer's arguments with a tiny model in the folder of the one that they name."""
+    config = parse_settings(arguments).config
+    if config.mode != "train":
+        model = ["--base_models", "test_resnet"] if "--base_models" in arguments else []
+        return [*arguments, *model, "--device", "cpu", "--num_workers", "0"]
+    where = resolve_models(config)[0].output_dir
+    model = ["--base_models", "test_resnet", "--img_size", "32", "--output_dir", where]
+    return [*arguments, *SMALL, *model]
+
+
+def train_or_apply(words: list[str], folder: Path) -> Ended:
+    arguments = words[words.index(TRAINER) + 1 :] if TRAINER in words else words
+    with working_in(folder):
+        quick = _quick(arguments)
+        config: TrainConfig = parse_settings(quick).config
+    if config.mode == "train" and not (config.resume or config.pairs):
+        shutil.rmtree(folder / config.output_dir, ignore_errors=True)
+    return python([TRAINER, *quick], folder)
+
+
+def wrapper(words: list[str], folder: Path) -> Ended:
+    return train_or_apply(wrapper_arguments(shlex.join(words), folder), folder)
+
+
+def script(words: list[str], folder: Path) -> Ended:
+    return python(expand(words[1:], folder), folder)
+
+
+def prepare(words: list[str], folder: Path) -> Ended:
+    shutil.rmtree(folder / words[words.index("--output") + 1], ignore_errors=True)
+    return script(words, folder)
+
+
+def all_seven(words: list[str], folder: Path) -> Ended:
+    ended = shell(f"{ROOT}/{shlex.join(words).removeprefix('./')}", folder)
+    assert ended.said.count(TRAINER) == 7
+    return ended
+
+
+def set_up(words: list[str], _folder: Path) -> Ended:
+    """Installs and trains for minutes: only whether the script is there and knows the flags."""
+    file = ROOT / words[0]
+    assert file.stat().st_mode & stat.S_IXUSR
+    assert all(word in file.read_text() for word in words[1:] if word.startswith("--"))
+    return Ended(0, "")
+
+
+def shown_in_help(words: list[str], folder: Path) -> Ended:
+    """Looks at the machine for seconds, or belongs to long runs: only whether it has the flags."""
+    program = words[1:4] if words[1] == "-m" else words[1:2]
+    ended = python([*program, "--help"], folder)
+    flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+    missing = [flag for flag in flags if flag not in ended.said]
+    assert not missing, f"{missing} in {ended.said}"
+    return ended
+
+
+def not_ours(words: list[str], _folder: Path) -> Ended:
+    assert words
+    return Ended(0, "")
+
+
+# How a command begins -> what is done with it. The first that fits.
+KINDS: dict[str, Callable[[list[str], Path], Ended]] = {
+    "./quickstart.sh": set_up,
+    "./run_tests.sh": set_up,
+    "./run_all.sh": all_seven,
+    "./train_": wrapper,
+    f"python {TRAINER}": train_or_apply,
+    "python model_analyzer.py": script,
+    "python prepare_dataset.py": prepare,
+    "python -m dr_ovo": shown_in_help,
+    "source ": not_ours,
+    "tail ": not_ours,
+    "nvidia-smi": not_ours,
+}
+
+
+def parses(words: list[str], folder: Path) -> Ended:
+    """A command of the section "Measured": its flags and its models exist."""
+    if words[0].startswith("./train_"):
+        arguments = wrapper_arguments(shlex.join(words), folder)
+    elif TRAINER in words:
+        arguments = words[words.index(TRAINER) + 1 :]
+    else:
+        return shown_in_help(words, folder)
+    for name in parse_settings(arguments).config.base_models:
+        resolve_architecture(name)
+    return Ended(0, "")
+
+
+@pytest.mark.skipif(not README.is_file(), reason="README.md is absent")
+@pytest.mark.parametrize(("section", "command"), readme_commands())
+def test_a_command_of_the_readme(section, command, workshop, tmp_path):
+    folder = Path(shutil.copytree(workshop, tmp_path / "workshop"))
+    kinds = [kind for start, kind in KINDS.items() if command.startswith(start)]
+    assert kinds, f"README.md has a command that no kind in this test fits: {command}"
+    words = shlex.split(command)
+    measured = section == "Measured" and kinds[0] is not not_ours
+    ended = (parses if measured else kinds[0])(words, folder)
+    assert ended.code == 0, ended.said
+
+
+@pytest.mark.skipif(not README.is_file(), reason="README.md is absent")
+def test_the_readme_has_commands_of_each_kind_that_matters():
+    commands = [command for _, command in readme_commands()]
+    for start in (*KINDS, "python ensemble_5class_trainer.py --mode evaluate"):
+        if KINDS.get(start) is not not_ours:
+            assert any(command.startswith(start) for command in commands), start

@@ -1,0 +1,336 @@
+"""Exit codes: one message for what was foreseen, a traceback in the log for what was not."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from dr_ovo import errors, modes
+from dr_ovo.cli import parse_settings
+from dr_ovo.errors import MachineError, ToolkitError, UserError, run
+from dr_ovo.models.torch_files import save_torch
+from dr_ovo.modes import run_mode
+
+ROOT = Path(__file__).resolve().parents[1]
+TRAINER = ROOT / "ensemble_5class_trainer.py"
+
+
+def close_log() -> None:
+    for handler in list(errors.log.handlers):
+        errors.log.removeHandler(handler)
+        with contextlib.suppress(OSError):  # a log on a full disk
+            handler.close()
+
+
+@pytest.fixture(autouse=True)
+def _process_of_its_own(tmp_path, monkeypatch) -> Iterator[None]:
+    """Signals and log as a new process has them, and pytest's own afterwards."""
+    monkeypatch.chdir(tmp_path)
+    handler, raises = signal.getsignal(signal.SIGTERM), logging.raiseExceptions
+    close_log()
+    # pytest attaches a handler of its own to loggers that don't propagate.
+    monkeypatch.setattr(errors.log, "propagate", True)
+    yield
+    close_log()
+    signal.signal(signal.SIGTERM, handler)
+    logging.raiseExceptions = raises
+
+
+def raising(error: BaseException) -> Callable[[], int]:
+    def command() -> int:
+        raise error
+
+    return command
+
+
+def test_codes_are_those_that_scripts_rely_on():
+    names = ("DONE", "NOT_MET", "WRONG_INPUT", "LEAK", "MACHINE_FAILED", "UNFORESEEN")
+    assert [getattr(errors, name) for name in names] == [0, 1, 2, 3, 4, 70]
+    assert (errors.INTERRUPTED, errors.TERMINATED) == (130, 143)
+    assert (UserError.exit_code, MachineError.exit_code, ToolkitError.exit_code) == (2, 4, 70)
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_a_command_that_ends_gives_its_own_code(code, capsys):
+    assert run(lambda: code) == code
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UserError("No such folder."), 2, "error: No such folder.\n"),
+        (UserError("Two\nlines."), 2, "error: Two\nlines.\n"),
+        (MachineError("The disk is full."), 4, "error: The disk is full.\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (errors.Terminated(), 143, ""),
+    ],
+)
+def test_foreseen_ends(error, code, said, capsys):
+    assert run(raising(error)) == code
+    assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "memory is full (MemoryError)"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory is full"),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate "
+                         "memory: you tried to allocate 86400000000 bytes."),
+            "memory is full",
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"), "memory is full"),
+        (RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed."), "memory is full"),
+        (RuntimeError("unable to open shared memory object </torch_1>"), "memory is full"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk failed"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk failed"),
+        (OSError(errno.EIO, "Input/output error"), "the disk failed"),
+        (OSError(errno.EROFS, "Read-only file system"), "the disk failed"),
+    ],
+)  # fmt: skip
+def test_what_the_machine_did(error, told, capsys):
+    assert run(raising(error)) == 4
+    out, said = capsys.readouterr()
+    assert out == ""
+    assert told in said
+    assert len(said.splitlines()) == 1
+    assert "--resume" in said
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG]
+)
+def test_a_path_that_can_not_be_used_is_the_callers(number, capsys):
+    assert run(raising(OSError(number, os.strerror(number), "some/place"))) == 2
+    assert f"error: some/place: {os.strerror(number)}." in capsys.readouterr().err
+
+
+UNFORESEEN = [
+    ValueError("odd\nsecond line"),
+    KeyError("gone"),
+    RuntimeError("shapes do not match"),
+    # What a bug in a worker looks like: not the machine's doing.
+    RuntimeError("Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback"),
+    FileNotFoundError(errno.ENOENT, "No such file or directory", "models/x.pth"),
+    PermissionError("without a path"),
+]
+
+
+@pytest.mark.parametrize("error", UNFORESEEN, ids=repr)
+def test_an_unforeseen_error_keeps_its_traceback_in_a_file(error, capsys):
+    assert run(raising(error)) == 70
+    out, said = capsys.readouterr()
+    assert out == ""
+    (line,) = said.splitlines()
+    kept = re.fullmatch(rf"error: unforeseen {type(error).__name__}: .*Traceback in (.+)", line)
+    assert kept is not None
+    file = Path(kept[1])
+    text = file.read_text()
+    file.unlink()
+    assert text.startswith("Traceback (most recent call last):")
+    assert "in command" in text
+
+
+def with_log(monkeypatch, command: Callable[[], int]) -> tuple[int, str]:
+    """The exit code of `command` as a mode of the trainer, and its log file."""
+    monkeypatch.setitem(modes.MODES, "train", lambda _settings: command())
+    code = run(lambda: run_mode(parse_settings(["--log_file", "logs/run.log"])))
+    return code, Path("logs/run.log").read_text()
+
+
+def test_an_unforeseen_error_keeps_its_traceback_in_the_open_log(monkeypatch, capsys):
+    code, log = with_log(monkeypatch, raising(ZeroDivisionError("by zero")))
+    assert code == 70
+    out, said = capsys.readouterr()
+    assert out == ""
+    (line,) = said.splitlines()
+    assert line.startswith("error: unforeseen ZeroDivisionError: by zero. Traceback in ")
+    assert line.endswith("logs/run.log")
+    assert "Traceback (most recent call last):" in log
+    assert "raise error" in log
+    assert line in log
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UserError("wrong"), 2), (MachineError("broken"), 4), (MemoryError("full"), 4)],
+)
+def test_a_foreseen_error_reaches_the_log_without_a_traceback(error, code, monkeypatch, capsys):
+    ended, log = with_log(monkeypatch, raising(error))
+    assert ended == code
+    (line,) = capsys.readouterr().err.splitlines()
+    (logged,) = log.splitlines()
+    assert logged.endswith(line)
+    assert line.startswith("error: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_log_that_can_not_be_written_prints_no_traceback(capsys):
+    assert run(lambda: run_mode(parse_settings(["--log_file", "/dev/full"]))) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --base_models is missing.")
+
+
+def test_sigterm_ends_a_command_like_ctrl_c_does():
+    finished = []
+
+    def command() -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            finished.append("files")
+        return 0
+
+    assert run(command) == 143
+    assert finished == ["files"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_a_checkpoint_is_written_is_no_failure_of_the_disk(
+    number, code, tmp_path, capsys
+):
+    path, part = tmp_path / "state.pth", tmp_path / "state.pth.part"
+    save_torch(path, {"epoch": 1})
+    before = path.read_bytes()
+
+    def send_when_writing_has_begun() -> None:
+        while not (part.exists() and part.stat().st_size):
+            time.sleep(0)
+        os.kill(os.getpid(), number)
+
+    def command() -> int:
+        sender = threading.Thread(target=send_when_writing_has_begun)
+        sender.start()
+        try:
+            save_torch(path, {str(n): torch.zeros(1_000_000) for n in range(20)})
+        finally:
+            sender.join()
+        return 0
+
+    assert run(command) == code, capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_reader_that_has_gone_ends_quietly(monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    assert run(raising(BrokenPipeError(errno.EPIPE, "Broken pipe"))) == 0
+    assert screen.closed
+
+
+def test_a_training_goes_on_when_the_reader_of_its_log_has_gone(monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writing, "w"))
+
+    def command() -> int:
+        errors.log.info("epoch 1")
+        errors.log.info("epoch 2")
+        return 0
+
+    code, log = with_log(monkeypatch, command)
+    assert code == 0
+    assert [line.split(maxsplit=2)[2] for line in log.splitlines()] == ["epoch 1", "epoch 2"]
+    sys.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["--base_models", "test_resnet", "--dataset_path", "nowhere"], "folder nowhere does not"),
+        (["--base_models", "resnet51"], "There is no model 'resnet51'"),
+        (["--base_models", "test_resnet", "--device", "tpu"], "'tpu' is not a device"),
+        (["--base_models", "test_resnet", "--dataset_path", "x" * 300], "File name too long"),
+        (["--mode", "evaluate"], "Name a model with --base_models"),
+        (["--mode", "evaluate", "--output_dir", "nowhere"], "No checkpoints in nowhere/models"),
+        (["--mode", "inference"], "needs --input"),
+        (["--mode", "inference", "--input", "nowhere.png"], "--input nowhere.png: there is no"),
+        (["--log_file", "."], "--log_file .: can't be written"),
+    ],
+)
+def test_mistakes_are_one_message_and_nothing_is_begun(argv, told, capsys, tmp_path):
+    assert run(lambda: run_mode(parse_settings(argv))) == 2
+    out, said = capsys.readouterr()
+    assert out == ""
+    assert said.startswith("error: ")
+    assert told in said
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def trainer(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, TRAINER, *argv], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_the_process_ends_with_the_code_and_the_message():
+    wrong = trainer("--epoch", "3")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("error: Unknown flag --epoch. Did you mean --epochs")
+    assert "Traceback" not in wrong.stderr
+    assert trainer("--help").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def stopped(tiny_dataset, tmp_path_factory) -> dict[int, tuple[int, Path, str]]:
+    """By signal: exit code, folder and all output of a training that was sent it in mid-run."""
+    flags = (
+        f"--dataset_path {tiny_dataset} --base_models test_resnet --img_size 32 --device cpu "
+        "--num_workers 1 --no-pretrained --epochs 100000 --train_sample 0 --output_dir results"
+    )
+    running = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        folder = tmp_path_factory.mktemp(number.name)
+        with (folder / "output").open("w") as output:
+            process = subprocess.Popen(
+                [sys.executable, TRAINER, *flags.split()],
+                cwd=folder, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        running[number] = process, folder
+    ends = {}
+    for number, (process, folder) in running.items():
+        begun, history = time.monotonic(), folder / "results" / "history.csv"
+        # A second epoch's row means that the first one's state is kept.
+        while not history.exists() or len(history.read_text().splitlines()) < 3:
+            assert process.poll() is None, (folder / "output").read_text()
+            assert time.monotonic() - begun < 120
+            time.sleep(0.1)
+        process.send_signal(number)
+        ends[number] = process.wait(timeout=30), folder, (folder / "output").read_text()
+    return ends
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_mid_training(number, code, stopped):
+    ended, folder, said = stopped[number]
+    assert ended == code, said
+    assert "Traceback" not in said
+    last = said.splitlines()[-1]
+    kept = re.match(r"Stopped; (\d+) finished epochs are kept\. Go on with: (.+)", last)
+    assert kept is not None, said
+    progress = json.loads((folder / "results" / "resume" / "progress.json").read_text())
+    assert int(kept[1]) == progress["epoch"] >= 1
+    assert not progress["finished"]
+    assert kept[2].startswith("python ")
+    assert kept[2].endswith("--output_dir results --resume")
+    assert "Traceback" not in (folder / "results" / "train.log").read_text()

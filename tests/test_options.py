@@ -1,0 +1,304 @@
+"""Every setting changes what a run does: a table over all of them, each with what it changes."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import hashlib
+import io
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from dr_ovo.cli import parse_settings
+from dr_ovo.config import TrainConfig
+from dr_ovo.errors import run
+from dr_ovo.models.backbone import create_backbone
+from dr_ovo.models.network import Branch
+from dr_ovo.modes import run_mode
+from dr_ovo.training.logs import close_log
+
+COMMON = (
+    "--dataset_path {data} --base_models test_resnet --img_size 32 --device cpu --num_workers 0 "
+    "--epochs 1 --batch_size 2 --gradient_accumulation_steps 2 --learning_rate 1e-3 "
+    "--train_sample 0 --freeze_weights false"
+)
+# With weights from a file BatchNorm keeps its statistics, as it does from ImageNet weights.
+BASE = "--pretrained_path {weights}"
+# Pair logits over which the decoders differ: class 0 wins its four pairs by a hair (`vote`), class
+# 1 its other three by far (`coupling`), class 2 the two that val trusts (`weighted`).
+CONTESTED = (-0.01, -0.01, -0.01, -0.01, -9.0, -9.0, -9.0, -0.5, -0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left behind: its exit code, its folder, what it said, and how it computed."""
+
+    code: int
+    folder: Path
+    said: str
+    forwards: int  # of modules; recomputed ones count again
+    processes: int  # children alive while branches computed, at most
+
+
+def files(outcome: Outcome) -> list[str]:
+    folder = outcome.folder
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def exit_code(outcome: Outcome) -> int:
+    return outcome.code
+
+
+def _checkpoints(outcome: Outcome) -> dict[str, dict[str, Any]]:
+    found = {p.name: torch.load(p, weights_only=True) for p in outcome.folder.rglob("best_*.pth")}
+    assert found, outcome.said
+    return found
+
+
+def weights(outcome: Outcome) -> dict[str, str]:
+    """A hash of the trained weights in each file."""
+    digests = {}
+    for name, content in _checkpoints(outcome).items():
+        digest = hashlib.sha256()
+        for tensor in content["state_dict"].values():
+            digest.update(tensor.numpy().tobytes())
+        digests[name] = digest.hexdigest()
+    return digests
+
+
+def logits(outcome: Outcome) -> list[int]:
+    return [len(content["state_dict"]["head.bias"]) for content in _checkpoints(outcome).values()]
+
+
+def _column(outcome: Outcome, name: str, column: str) -> list[str]:
+    (path,) = outcome.folder.rglob(name)
+    with path.open(newline="") as file:
+        return [row[column] for row in csv.DictReader(file)]
+
+
+def epochs(outcome: Outcome) -> list[str]:
+    return _column(outcome, "history.csv", "epoch")
+
+
+def train_losses(outcome: Outcome) -> list[str]:
+    return _column(outcome, "history.csv", "train_loss")
+
+
+def graded(outcome: Outcome) -> list[str]:
+    return _column(outcome, "inference.csv", "file")
+
+
+def grades(outcome: Outcome) -> list[str]:
+    return _column(outcome, "inference.csv", "grade")
+
+
+def forwards(outcome: Outcome) -> int:
+    return outcome.forwards
+
+
+def processes(outcome: Outcome) -> int:
+    return outcome.processes
+
+
+@dataclass(frozen=True)
+class Row:
+    """A setting, the flags that change it, and what must differ from a run of `base` alone."""
+
+    setting: str
+    change: str
+    seen: Callable[[Outcome], Any]
+    base: str = BASE
+    trained: bool = False  # the folder holds a training of BASE already
+    code: int = 0  # of the changed run
+
+
+# A linear head on fixed features, with a rate at which it learns the drawn grades.
+LEARNING = (
+    "--freeze_weights true --freeze_stages 4 --learning_rate 0.05 --epochs 3 --warmup_epochs 0"
+)
+APPLIED = "--mode inference --input {data}/test"
+ROWS = (
+    Row("mode", "--mode evaluate", files, trained=True),
+    Row("dataset_path", "--dataset_path {other}", weights),
+    Row("base_models", "--base_models test_efficientnet", files, "--no-pretrained"),
+    Row("base_models", "--base_models test_resnet test_efficientnet", files, "--no-pretrained"),
+    Row("output_dir", "--output_dir a/b", files),
+    Row("output_root", "--output_root below", files),
+    Row("experiment_name", "--experiment_name second", files),
+    Row("log_file", "--log_file logs/run.txt", files),
+    Row("input", "--input {data}/test/1", graded, "--mode inference --input {data}/test/0", True),
+    Row("output", "--output grades.csv", files, APPLIED, True),
+    Row("decoder", "--decoder vote", grades, APPLIED, True),
+    Row("decoder", "--decoder weighted", grades, APPLIED, True),
+    Row("skip_damaged", "--skip_damaged", exit_code, f"{BASE} --dataset_path {{damaged}}"),
+    Row("num_classes", "--num_classes 4 --dataset_path {four}", logits),
+    Row("class_names", "--class_names 4 3 2 1 0", weights),
+    Row("img_size", "--img_size 48", weights),
+    Row("enable_clahe", "--no-enable_clahe", weights),
+    Row("clahe_clip_limit", "--clahe_clip_limit 1", weights, f"{BASE} --clahe_tile_grid_size 1"),
+    Row("clahe_tile_grid_size", "--clahe_tile_grid_size 4", weights),
+    Row("ovo_mode", "--ovo_mode independent", files),
+    Row("head", "--head softmax", files),
+    Row("head", "--head ordinal", files),
+    Row("freeze_weights", "--freeze_weights true", weights),
+    Row("freeze_stages", "--freeze_stages 4", weights, f"{BASE} --freeze_weights true"),
+    Row("ovo_dropout", "--ovo_dropout 0", weights),
+    Row("pretrained", "--no-pretrained", weights, "--base_models tf_efficientnet_lite0"),
+    Row("pretrained_path", "--pretrained_path {other_weights}", weights),
+    Row("epochs", "--epochs 2", epochs),
+    Row("batch_size", "--batch_size 4", weights),
+    Row("gradient_accumulation_steps", "--gradient_accumulation_steps 1", weights),
+    Row("learning_rate", "--learning_rate 2e-3", weights),
+    Row("min_lr", "--min_lr 5e-4", weights),
+    Row("weight_decay", "--weight_decay 0.1", weights),
+    Row("max_grad_norm", "--max_grad_norm 0.01", weights),
+    Row("scheduler", "--scheduler linear", weights),
+    Row("scheduler", "--scheduler none", weights),
+    Row("scheduler", "--scheduler plateau", weights),
+    Row("warmup_epochs", "--warmup_epochs 0", weights),
+    # A rate too small to move a weight: every epoch scores alike.
+    Row(
+        "patience", "--patience 1", epochs,
+        f"{BASE} --epochs 3 --warmup_epochs 0 --learning_rate 1e-30 --min_lr 0",
+    ),
+    Row("min_delta", "--min_delta 5", epochs, f"{BASE} {LEARNING} --patience 1"),
+    Row("enable_focal_loss", "--enable_focal_loss false", weights),
+    Row("focal_loss_gamma", "--focal_loss_gamma 1", weights),
+    Row("focal_loss_alpha", "--focal_loss_alpha 1", weights),
+    Row("focal_loss_alpha", "--focal_loss_alpha 1 2 3 4 5", weights),
+    Row("enable_class_weights", "--no-enable_class_weights", weights),
+    Row("class_weights", "--class_weights 1 2 3 4 5", weights),
+    Row("sampler", "--sampler balanced", weights),
+    Row("label_smoothing", "--label_smoothing 0", weights),
+    Row("enable_medical_augmentation", "--no-enable_medical_augmentation", weights),
+    Row("rotation_range", "--rotation_range 0", weights),
+    Row("brightness_range", "--brightness_range 0", weights),
+    Row("contrast_range", "--contrast_range 0", weights),
+    Row("amp", "--amp on", weights),
+    Row("grad_checkpointing", "--grad_checkpointing on", forwards),
+    Row("num_workers", "--num_workers 1", processes),
+    Row("device", "--device cuda:99", exit_code, code=2),
+    Row("seed", "--seed 43", weights),
+    Row("train_sample", "--train_sample 6", train_losses),
+    Row("resume", "--resume", exit_code, trained=True),
+    Row("pairs", "--pairs 0-1 2-4", files, f"{BASE} --ovo_mode independent"),
+    Row("dry_run", "--dry_run", files),
+    Row("debug_mode", "--debug_mode", epochs, f"{BASE} --epochs 3"),
+    Row("tensorboard", "--tensorboard", files),
+)  # fmt: skip
+
+
+class Stage:
+    """A folder for each run, and the data that all of them share by name."""
+
+    def __init__(self, new_folder: Callable[[str], Path], inputs: dict[str, Path]) -> None:
+        self.new_folder, self.inputs = new_folder, inputs
+        self._bases: dict[tuple[str, bool, int], Outcome] = {}
+
+    def base(self, flags: str, trained: bool, attempt: int) -> Outcome:
+        """The outcome of a row's base; each `attempt` is a run of its own."""
+        key = flags, trained, attempt
+        if key not in self._bases:
+            self._bases[key] = self.run(flags, trained)
+        return self._bases[key]
+
+    def run(self, flags: str, trained: bool = False) -> Outcome:
+        """Runs the trainer in a new folder."""
+        folder = self.new_folder("run")
+        if trained:
+            shutil.copytree(self.base(BASE, False, 0).folder, folder, dirs_exist_ok=True)
+            _contest(folder)
+        argv = f"{COMMON} {flags}".format(**self.inputs).split()
+        said = io.StringIO()
+        with (
+            _working_in(folder),
+            _counting() as counts,
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ):
+            code = run(lambda: run_mode(parse_settings(argv)))
+            close_log()  # after an error it stays open, for the process to end
+        return Outcome(code, folder, said.getvalue(), *counts)
+
+
+def _contest(folder: Path) -> None:
+    """Gives the trained network answers over which decoders differ, whatever the photograph."""
+    (path,) = folder.rglob("best_*.pth")
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["head.weight"].zero_()
+    content["state_dict"]["head.bias"] = torch.tensor(CONTESTED)
+    for row in content["metrics"]["pairs"]:
+        row["val_accuracy"] = 0.9 if row["pair"][0] == 2 else 0.1
+    torch.save(content, path)
+
+
+@contextlib.contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@contextlib.contextmanager
+def _counting() -> Iterator[list[int]]:
+    """[forward passes of modules, most child processes at once] while it lasts."""
+    counts = [0, 0]
+
+    def count(module: torch.nn.Module, _inputs: Any) -> None:
+        counts[0] += 1
+        if isinstance(module, Branch):
+            counts[1] = max(counts[1], len(multiprocessing.active_children()))
+
+    hook = register_module_forward_pre_hook(count)
+    try:
+        yield counts
+    finally:
+        hook.remove()
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory, draw_dataset) -> Stage:
+    """Five grades of unequal number in train; the same without one picture; with a damaged one;
+    four grades; and two sets of weights."""
+    folder = tmp_path_factory.mktemp("inputs")
+    data = draw_dataset(folder / "data")
+    for grade in ("3", "4"):
+        (data / "train" / grade / f"train-{grade}-0.jpeg").unlink()
+    inputs = {"data": data, "four": draw_dataset(folder / "four", grades=4, images=2)}
+    for name in ("other", "damaged"):
+        inputs[name] = Path(shutil.copytree(data, folder / name))
+    (inputs["other"] / "train" / "0" / "train-0-0.jpeg").unlink()
+    (inputs["damaged"] / "train" / "0" / "empty.jpeg").touch()
+    for seed, name in enumerate(("weights", "other_weights")):
+        torch.manual_seed(seed)
+        inputs[name] = folder / f"{name}.pth"
+        torch.save(create_backbone("test_resnet", 32, None).state_dict(), inputs[name])
+    return Stage(tmp_path_factory.mktemp, inputs)
+
+
+def test_every_setting_has_a_row():
+    assert {row.setting for row in ROWS} == {
+        field.name for field in dataclasses.fields(TrainConfig)
+    }
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.change)
+def test_a_setting_changes_the_run(row, stage):
+    changed = stage.run(f"{row.base} {row.change}", row.trained)
+    assert changed.code == row.code, changed.said
+    first, again = (row.seen(stage.base(row.base, row.trained, attempt)) for attempt in (0, 1))
+    assert first == again
+    assert row.seen(changed) != first

@@ -1,0 +1,99 @@
+"""`--dry_run`: everything is checked and measured, nothing is written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dr_ovo.training import resume
+
+HEADS = ("--ovo_mode shared", "--ovo_mode independent", "--head softmax", "--head ordinal")
+
+
+@pytest.fixture
+def home(tmp_path, draw_dataset) -> Path:
+    """A folder to run in, with a dataset of its own."""
+    draw_dataset(tmp_path / "data")
+    return tmp_path
+
+
+def modified(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_it_says_what_is_needed_and_writes_nothing(head, home, small, trainer, contents):
+    before, times = contents(home), modified(home)
+    outcome = trainer(
+        *small, "--dataset_path", "data", "--output_dir", "out", "--log_file", "log.txt",
+        "--epochs", 30, "--batch_size", 2, *head.split(), "--dry_run", cwd=home,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    assert (contents(home), modified(home)) == (before, times)
+
+    said = outcome.stdout
+    assert "dry run: nothing was written" in said
+    memory = re.search(r"peak memory +(\d+) MiB", said)
+    assert memory
+    assert int(memory[1]) > 50
+    assert re.search(r"time an epoch +\d+ s \([\d.]+ images/s in training\)", said)
+    assert re.search(r"time of the run +at most .+ for 30 epochs", said)
+    assert re.search(r"disk +\d+ MiB while training, \d+ MiB after it; .* free in /", said)
+    assert "batch 2 x accumulation 4 = 8 images a step" in said  # the effective configuration
+    assert "epoch 1/" not in said
+
+
+def test_disk_is_foretold_as_it_is_then_used(home, small, trainer, monkeypatch):
+    words = (*small, "--dataset_path", "data", "--output_dir", "out", "--epochs", 3)
+    words = (*words, "--ovo_mode", "independent")
+    said = trainer(*words, "--dry_run", cwd=home).stdout
+    foretold = re.search(r"disk +(\d+) MiB while training, (\d+) MiB after it", said)
+    assert foretold
+    save, most = resume.save_torch, []
+
+    def save_and_weigh(path: Path, content: dict[str, Any]) -> None:
+        save(path, content)
+        most.append(used(home / "out"))
+
+    monkeypatch.setattr(resume, "save_torch", save_and_weigh)
+    assert trainer(*words, cwd=home).code == 0
+    assert int(foretold[1]) == pytest.approx(max(most), rel=0.1)
+    assert int(foretold[2]) == pytest.approx(used(home / "out"), rel=0.1)
+
+
+def used(folder: Path) -> float:
+    """MiB below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
+
+
+def test_a_disk_that_is_too_small_is_said(home, small, trainer, monkeypatch):
+    usage = shutil.disk_usage(home)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    outcome = trainer(
+        *small, "--dataset_path", "data", "--output_dir", "out", "--dry_run", cwd=home
+    )
+    assert outcome.code == 4
+    assert "not enough disk space" in outcome.stderr
+
+
+def test_it_finds_what_training_would_stumble_over(home, small, trainer):
+    (home / "data" / "val" / "2" / "val-2-0.jpeg").write_bytes(b"")
+    outcome = trainer(
+        *small, "--dataset_path", "data", "--output_dir", "out", "--dry_run", cwd=home
+    )
+    assert outcome.code == 2
+    assert "val-2-0.jpeg" in outcome.stderr
+    assert not (home / "out").exists()
+
+
+def test_a_folder_that_holds_training_stays_as_it_is(home, small, trainer, contents):
+    words = (*small, "--dataset_path", "data", "--output_dir", "out", "--epochs", 1)
+    assert trainer(*words, cwd=home).code == 0
+    before = contents(home)
+    assert trainer(*words, "--dry_run", cwd=home).code == 0
+    assert trainer(*words, "--dry_run", "--resume", cwd=home).code == 0
+    assert contents(home) == before
