@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data._utils import signal_handling
 
 from dr_ovo.data.preprocess import DamagedImage, Preprocessing
 from dr_ovo.errors import MachineError
@@ -64,6 +68,7 @@ class ImageLoader:
         self.damaged: dict[int, str] = {}  # position -> reason, of files met so far
         workers = min(num_workers, available_cores(), len(paths))
         self._order = _Batches()
+        self._watcher: threading.Thread | None = None
         self._loader = DataLoader(
             _Photographs(paths, preprocessing),
             batch_sampler=self._order,
@@ -83,17 +88,55 @@ class ImageLoader:
         self._order.batches = [
             positions[i : i + batch_size].tolist() for i in range(0, len(positions), batch_size)
         ]
-        for numbers, images, damaged in self._loader:
+        passes = iter(self._loader)
+        self._guard()
+        for numbers, images, damaged in passes:
             self.damaged.update(damaged)
             if len(numbers):
                 yield numbers, torch.from_numpy(images)
 
+    def _guard(self) -> None:
+        """Has the death of a worker end the pass by an error where the next batch is read.
+
+        torch would raise it from a signal handler, wherever the main process is: inside a queue
+        that leaves its lock taken, and the run waits for ever instead of ending.
+        """
+        iterator = getattr(self._loader, "_iterator", None)
+        if iterator is None or self._watcher is not None:
+            return
+        signal_handling._remove_worker_pids(id(iterator))
+        iterator._worker_pids_set = False
+        # A worker may die in the middle of a batch. The rest of it never comes; the read ends
+        # only when nobody holds the other end of the pipe any more.
+        self._watcher = threading.Thread(
+            target=_end_together,
+            args=(iterator._workers, iterator._worker_result_queue._writer),
+            daemon=True,
+        )
+        self._watcher.start()
+
     def close(self) -> None:
         """Ends the worker processes."""
+        self._end(interrupted=False)
+
+    def _end(self, *, interrupted: bool) -> None:
         iterator = getattr(self._loader, "_iterator", None)
-        if iterator is not None:
-            iterator._shutdown_workers()
-            self._loader._iterator = None
+        if iterator is None:
+            return
+        iterator._shutdown = True  # torch's own way asks the workers, which may not answer
+        for worker in iterator._workers:
+            worker.kill()
+        for worker in iterator._workers:
+            worker.join()
+        if self._watcher is not None:
+            self._watcher.join()
+        for queue in iterator._index_queues:
+            queue.cancel_join_thread()
+            if not interrupted:
+                queue.close()
+            elif queue._close is not None:
+                queue._close.cancel()  # what was interrupted may have left its lock taken
+        self._loader._iterator = self._watcher = None
 
     def __enter__(self) -> ImageLoader:
         return self
@@ -101,13 +144,20 @@ class ImageLoader:
     def __exit__(
         self, _kind: object, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self.close()
-        # Here, since torch raises it wherever the process is when a worker dies.
+        self._end(interrupted=error is not None)
         if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker"):
             raise MachineError(
                 f"A process that reads images died ({error}): is the memory full? Run the command "
                 "again with a smaller --num_workers (0: none); a training goes on with --resume."
             ) from error
+
+
+def _end_together(workers: Sequence[BaseProcess], writer: Connection) -> None:
+    """Waits until one of the workers ends, then ends the others and closes our end of the pipe."""
+    wait([worker.sentinel for worker in workers])
+    for worker in workers:
+        worker.kill()
+    writer.close()
 
 
 def _join(items: list[Item]) -> Batch:

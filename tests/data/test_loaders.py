@@ -127,19 +127,35 @@ def test_damaged_files_are_left_out_and_noted(tmp_path, draw_dataset, workers):
         assert "decoded" in loader.damaged[5]
 
 
-def test_a_worker_that_dies_is_a_failure_of_the_machine(paths):
+@pytest.mark.parametrize("batches_before", range(12))
+def test_a_worker_that_dies_is_a_failure_of_the_machine(paths, batches_before):
     before = set(multiprocessing.active_children())
 
     def bereaved() -> None:
         with ImageLoader(paths * 40, SETTINGS, 2) as loader:
             for number, _ in enumerate(loader.batches(np.arange(600), 2)):
-                if number == 0:
+                if number == batches_before:
                     worker = (set(multiprocessing.active_children()) - before).pop()
                     os.kill(worker.pid, signal.SIGKILL)
 
     with pytest.raises(MachineError, match="--num_workers"):
         bereaved()
     assert set(multiprocessing.active_children()) == before
+
+
+def test_the_death_of_a_worker_disturbs_nothing_but_the_reading(paths):
+    # An error out of a signal handler could come while a queue is locked, which hung the run.
+    before = set(multiprocessing.active_children())
+    with ImageLoader(paths * 40, SETTINGS, 2) as loader:
+        batches = loader.batches(np.arange(600), 2)
+        next(batches)
+        workers = set(multiprocessing.active_children()) - before
+        os.kill(next(iter(workers)).pid, signal.SIGKILL)
+        for worker in workers:  # one dead, all dead
+            worker.join(timeout=30)
+        assert all(worker.exitcode == -signal.SIGKILL for worker in workers)
+        with pytest.raises(RuntimeError, match="DataLoader worker"):
+            list(batches)
 
 
 def test_workers_leave_ctrl_c_to_the_main_process(paths):
