@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,10 @@ _DAMAGE = (
     zlib.error,
 )
 
+PER_SAMPLE = (
+    "sample_ids", "patient_ids", "eyes", "quality", "calibration", "targets", "predicted",
+    "logits", "probabilities",
+)  # fmt: skip
 # What each array holds, as the .npz stores it.
 _KINDS: dict[str, type] = {
     "class_names": np.str_,
@@ -152,6 +156,12 @@ def _from_arrays(held: dict[str, np.ndarray], path: Path | str) -> Predictions:
         )
     head, decoder = str(held["head"]), str(held["decoder"])
     return Predictions(head, decoder, **{name: held[name] for name in _KINDS}, schema=schema)
+
+
+def take(predictions: Predictions, positions: np.ndarray) -> Predictions:
+    """The samples at `positions` (K,), in that order; or those where (N,) bool is true."""
+    kept = {name: getattr(predictions, name)[positions] for name in PER_SAMPLE}
+    return replace(predictions, **kept)
 
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:

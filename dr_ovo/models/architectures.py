@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-import timm
-
 from dr_ovo.errors import UserError
 
 
@@ -42,6 +40,8 @@ def resolve_architecture(name: str) -> str:
     """The timm name for an alias or a timm name. Raises UserError with the nearest names."""
     if name in ARCHITECTURES:
         return ARCHITECTURES[name].timm_name
+    import timm  # brings torch, which no report needs
+
     if timm.is_model(name):
         return name
     known = list(dict.fromkeys([*ARCHITECTURES, *timm.list_models()]))
@@ -51,6 +51,11 @@ def resolve_architecture(name: str) -> str:
         f"There is no model '{name}'.{hint} Short names: {', '.join(ARCHITECTURES)}; "
         'every timm name works too (python -c "import timm; print(timm.list_models())").'
     )
+
+
+def architecture_of(name: str) -> Architecture | None:
+    """The row of an alias or a timm name; None where it has none."""
+    return ARCHITECTURES.get(name) or _BY_TIMM_NAME.get(name)
 
 
 def alias_of(timm_name: str) -> str:

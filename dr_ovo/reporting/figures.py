@@ -1,12 +1,12 @@
-"""Figures (matplotlib's Agg, no display needed). Colours are Okabe and Ito's, safe for all eyes."""
+"""Learning curves of a training."""
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from dr_ovo.reporting.figure_style import new_figure, png
 from dr_ovo.reporting.history import History
 
 ACROSS = 5  # branches side by side
@@ -30,12 +30,10 @@ def learning_curves(history: History, title: str, best: Mapping[str, int]) -> by
     `best` holds the epoch of each branch's checkpoint, where it is known. A panel a branch, not
     a line a branch: ten curves in one panel can't be told apart.
     """
-    from matplotlib.figure import Figure
-
     across = min(ACROSS, len(history))
     bands = math.ceil(len(history) / ACROSS)
     size = (max(6.5, 2.7 * across + 0.5), 4.6 * bands + 1.0)
-    figure = Figure(figsize=size, dpi=110, layout="constrained")
+    figure = new_figure(*size)
     panels = figure.subplots(2 * bands, across, squeeze=False, sharex=True, sharey="row")
     for place in range(bands * across):
         band, column = divmod(place, across)
@@ -55,7 +53,7 @@ def learning_curves(history: History, title: str, best: Mapping[str, int]) -> by
     panels[0, 0].set_xlim(0.5, last + 0.5)
     figure.suptitle(title, fontsize=12)
     _legend(figure)
-    return _png(figure)
+    return png(figure)
 
 
 def _draw(panel: Any, curves: Mapping[str, list[float]], lines: Any, best: int | None) -> None:
@@ -107,9 +105,3 @@ def _legend(figure: Any) -> None:
         ncols=3,
         fontsize=9,
     )
-
-
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()

@@ -1,0 +1,28 @@
+"""What all figures share: matplotlib's Agg (no display needed) and colours safe for all eyes."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+# Okabe and Ito's eight, told apart with every kind of colour vision; the last is for context.
+COLOURS = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C7A00", "#555555",
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+HEAT, DIVERGING = "cividis", "RdBu_r"  # even in lightness; balanced around a middle
+DPI = 110
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of that many inches, whose parts keep out of each other's way."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def png(figure: Any) -> bytes:
+    """The figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -1,0 +1,141 @@
+"""Several models' results, found by name or folder and brought to the same samples."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dr_ovo.errors import UserError
+from dr_ovo.models.architectures import ARCHITECTURES, architecture_of
+from dr_ovo.reporting.alignment import align
+from dr_ovo.reporting.results import ModelResults, read_results
+
+SUFFIX = "_5class_results"
+PLACES = (".", "./v2.5-model-dr")  # where a model that is only named is looked for
+
+
+@dataclass(frozen=True, eq=False)
+class ResultSet:
+    """Models with the same samples in the same order, on val and on test."""
+
+    models: tuple[ModelResults, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The models' names, in the order given."""
+        return [model.name for model in self.models]
+
+    @property
+    def marks(self) -> list[str]:
+        """What must be said of figures made from them: SYNTHETIC, SIMULATED, LEAKY."""
+        return sorted({mark for model in self.models for mark in model.facts.marks})
+
+    def named(self, name: str) -> ModelResults:
+        """The model of that name, alias or timm name. Raises UserError with the nearest names."""
+        for model in self.models:
+            if name in _names_of(model):
+                return model
+        raise UserError(f"There is no model '{name}' among them.{_nearest(name, self.names)}")
+
+
+def add_results_arguments(parser: argparse.ArgumentParser, output: str) -> None:
+    """--results_dirs, --models, --output (default: the folder `output`), --intersect."""
+    parser.add_argument(
+        "--results_dirs", nargs="+", type=Path, default=[], metavar="DIR",
+        help="results folders of evaluated models",
+    )  # fmt: skip
+    parser.add_argument(
+        "--models", nargs="+", default=[], metavar="NAME",
+        help="models by name; those not among --results_dirs are looked for as "
+        f"<name>{SUFFIX} in . and ./v2.5-model-dr",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, default=Path(output), metavar="DIR",
+        help=f"folder for JSON, CSV and pictures [{output}]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--intersect", action="store_true",
+        help="go on with the samples that all models have, where they differ",
+    )  # fmt: skip
+
+
+def open_results(
+    results_dirs: Sequence[Path], models: Sequence[str], *, intersect: bool, fewest: int = 1
+) -> ResultSet:
+    """The models in the folders, or those of them (and beside them) that are named.
+
+    Raises UserError for what can't be found or read, for a model given twice, for fewer models
+    than `fewest`, and for models with other samples or grades, unless `intersect` says to go on
+    with the samples that all have.
+    """
+    folders = _named_folders(results_dirs, models) if models else list(results_dirs)
+    if not folders:
+        raise UserError(
+            "No model is given. Name results folders (--results_dirs ./*_5class_results) or "
+            "models (--models coatnet convnext)."
+        )
+    _refuse_twice(folders)
+    found = [read_results(folder, name) for folder, name in _with_names(folders)]
+    if len(found) < fewest:
+        raise UserError(
+            f"{found[0].folder} alone: this needs at least {fewest} models. Give more with "
+            "--results_dirs or --models."
+        )
+    return ResultSet(tuple(align(found, intersect=intersect)))
+
+
+def _refuse_twice(folders: Sequence[Path]) -> None:
+    seen: dict[Path, Path] = {}
+    for folder in folders:
+        other = seen.setdefault(folder.resolve(), folder)
+        if other is not folder:
+            raise UserError(f"{folder} is given twice. Give each model once.")
+
+
+def _with_names(folders: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Each folder with its name: `coatnet` of `coatnet_5class_results`, longer where it repeats."""
+    names = [folder.resolve().name.removesuffix(SUFFIX) for folder in folders]
+    for number, folder in enumerate(folders):
+        if names.count(folder.resolve().name.removesuffix(SUFFIX)) > 1:
+            names[number] = f"{folder.resolve().parent.name}/{names[number]}"
+    return list(zip(folders, names, strict=True))
+
+
+def _named_folders(results_dirs: Sequence[Path], models: Sequence[str]) -> list[Path]:
+    """The folder of each model named: among those given, else in the usual places."""
+    given = {folder.resolve().name.removesuffix(SUFFIX): folder for folder in results_dirs}
+    return [_find(name, given) for name in models]
+
+
+def _find(name: str, given: dict[str, Path]) -> Path:
+    known = architecture_of(name)
+    spellings = [name, *((known.alias, known.timm_name) if known else ())]
+    for spelling in spellings:
+        if spelling in given:
+            return given[spelling]
+    for place in PLACES:
+        for spelling in spellings:
+            folder = Path(place, f"{spelling}{SUFFIX}")
+            if folder.is_dir():
+                return folder
+    there = [
+        p.name.removesuffix(SUFFIX) for place in PLACES for p in Path(place).glob(f"*{SUFFIX}")
+    ]
+    places = " or ".join(f"{place}/{spellings[-1 if not known else 1]}{SUFFIX}" for place in PLACES)
+    raise UserError(
+        f"There are no results of a model '{name}': no such folder among --results_dirs, and no "
+        f"{places}.{_nearest(name, [*given, *there, *ARCHITECTURES])}"
+    )
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, list(dict.fromkeys(known)), n=5, cutoff=0.4)
+    return f" Nearest names: {', '.join(near)}." if near else f" Known: {', '.join(known)}."
+
+
+def _names_of(model: ModelResults) -> set[str]:
+    known = architecture_of(model.facts.architecture) if model.facts.architecture else None
+    return {model.name, *((known.alias, known.timm_name) if known else ())}
