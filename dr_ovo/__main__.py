@@ -14,6 +14,10 @@ COMMANDS = {
         "dr_ovo.doctor.command",
         "says whether this machine and a dataset are ready for training",
     ),
+    "simulate": (
+        "dr_ovo.reporting.simulated_results",
+        "writes results of simulated models, to try the reports on",
+    ),
     "synthetic": ("dr_ovo.data.synthetic", "draws a dataset of synthetic fundus photographs"),
 }
 

@@ -1,0 +1,76 @@
+"""`python -m dr_ovo simulate`: results folders of simulated models, to try the reports on."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from dr_ovo.atomic import write_json
+from dr_ovo.errors import DONE, UserError
+from dr_ovo.evaluation.calibration import calibration_share, fit_calibration, save_calibration
+from dr_ovo.evaluation.predictions import Predictions, save_predictions
+from dr_ovo.evaluation.report import evaluation_report
+from dr_ovo.evaluation.simulated import ACCURACIES, Simulation
+from dr_ovo.models.architectures import ARCHITECTURES
+from dr_ovo.reporting.result_sets import SUFFIX
+
+SCHEMA = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--output", type=Path, required=True, help="folder for the results folders")
+    parser.add_argument("--patients", type=int, default=500, help="test patients, two eyes each; "
+                        "half as many in val [500]")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=42, help="another seed, other draws [42]")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Writes seven results folders and truth.json."""
+    if args.patients < 20:
+        raise UserError(f"--patients {args.patients}: expected 20 or more.")
+    simulate(args.output, args.patients, args.seed)
+    print(
+        f"{len(ACCURACIES)} simulated models, {2 * args.patients} test images each, no pictures: "
+        f"{args.output}\nNext: python compare_models.py --results_dirs {args.output}/*{SUFFIX}"
+    )
+    return DONE
+
+
+def simulate(output: Path, patients: int, seed: int) -> None:
+    """Results folders of the seven architectures' names under `output`, and the truth of them."""
+    simulation = Simulation(tuple(ACCURACIES.values()))
+    val = simulation.draw(max(10, patients // 2), 2, seed + 1)
+    test = simulation.draw(patients, 2, seed)
+    for name, in_val, in_test in zip(ACCURACIES, val, test, strict=True):
+        share = calibration_share(in_val.sample_ids, in_val.patient_ids, in_val.targets)
+        _write(output / f"{name}{SUFFIX}", name, replace(in_val, calibration=share), in_test)
+    names = list(ACCURACIES)
+    write_json(
+        output / "truth.json",
+        {
+            "schema": SCHEMA,
+            "accuracy": ACCURACIES,
+            "recall": dict(zip(names, simulation.recalls().tolist(), strict=True)),
+            "correlation_of_difficulty": simulation.correlation,
+            "both_wrong": {
+                f"{first} {second}": simulation.both_wrong(i, i + 1 + j)
+                for i, first in enumerate(names)
+                for j, second in enumerate(names[i + 1 :])
+            },
+        },
+    )
+
+
+def _write(folder: Path, name: str, val: Predictions, test: Predictions) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    architecture = ARCHITECTURES[name].timm_name
+    settings = {"base_models": [architecture], "head": test.head, "num_classes": test.num_classes}
+    write_json(folder / "config.json", {"schema": SCHEMA, "simulated": True, "settings": settings})
+    calibration = fit_calibration(val)
+    save_calibration(folder / "calibration.json", calibration)
+    for split, held in (("val", val), ("test", test)):
+        save_predictions(folder / f"predictions_{split}.npz", held)
+    report = evaluation_report(test, calibration, "test")
+    write_json(folder / "evaluation.json", {**report, "simulated": True})
