@@ -1,0 +1,43 @@
+"""`python -m dr_ovo simulate`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from dr_ovo.errors import UserError
+from dr_ovo.evaluation.simulated import ACCURACIES
+from dr_ovo.reporting.result_sets import open_results
+from dr_ovo.reporting.simulated_results import command
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulated")
+    assert command(argparse.Namespace(output=folder, patients=250, seed=1)) == 0
+    return folder
+
+
+def test_the_folders_open_and_say_that_they_are_simulated(simulated):
+    results = open_results(sorted(simulated.glob("*_results")), [], intersect=False)
+    assert set(results.names) == set(ACCURACIES)
+    assert results.marks == ["SIMULATED"]
+    assert results.named("convnext_tiny").facts.family == "modern CNN"
+    assert all(len(model.test.targets) == 500 for model in results.models)
+    assert results.models[0].val.calibration.any()  # val has the 200 images to be divided
+
+
+def test_the_truth_is_written_beside_them(simulated):
+    truth = json.loads((simulated / "truth.json").read_text())
+    results = open_results(sorted(simulated.glob("*_results")), [], intersect=False)
+    for model in results.models:
+        accuracy = (model.test.predicted == model.test.targets).mean()
+        assert accuracy == pytest.approx(truth["accuracy"][model.name], abs=0.06)
+    assert len(truth["both_wrong"]) == 21
+
+
+def test_too_few_patients(tmp_path):
+    with pytest.raises(UserError, match="20 or more"):
+        command(argparse.Namespace(output=tmp_path, patients=3, seed=1))
