@@ -57,11 +57,20 @@ def permutation_test(
     A patient's answers of both models change sides together, so that two eyes count as one. The
     smallest value is 1 / (permutations + 1) (Phipson & Smyth 2010). NaN where undefined.
     """
-    both = metric(_one_after_the_other(first, second))
-    observed = _swapped(both, np.zeros((len(first.targets), 1), dtype=np.float32))[0]
+    return exchange_test(pooled(metric, first, second), first.patient_ids, permutations)
+
+
+def pooled(metric: Metric, first: Predictions, second: Predictions) -> Statistic:
+    """A metric of the 2N answers of both models, for `exchange_test`."""
+    return metric(_one_after_the_other(first, second))
+
+
+def exchange_test(both: Statistic, patient_ids: np.ndarray, permutations: int = RESAMPLES) -> float:
+    """`permutation_test` of a `pooled` statistic, or of the mean of several (as of seeds)."""
+    observed = _swapped(both, np.zeros((len(patient_ids), 1), dtype=np.float32))[0]
     if np.isnan(observed):
         return float("nan")
-    patients, of_sample = np.unique(first.patient_ids, return_inverse=True)
+    patients, of_sample = np.unique(patient_ids, return_inverse=True)
     random, extreme, drawn = np.random.default_rng(SEED), 0, 0
     for start in range(0, permutations, CHUNK):
         size = min(CHUNK, permutations - start)
