@@ -91,14 +91,23 @@ def decode_image(path: Path, size: int) -> np.ndarray:
 
     8- and 16-bit, grey, colour and RGBA files are taken. Raises DamagedImage.
     """
+    return decode_bytes(read_bytes(path), size)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises DamagedImage where the system refuses it."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DamagedImage(f"can't be read: {error.strerror}") from None
+
+
+def decode_bytes(data: bytes, size: int) -> np.ndarray:
+    """What `decode_image` gives for a file with this content. Raises DamagedImage."""
     check_complete(data)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     if data.startswith(JPEG_START):
-        flags = _reduced_flag(_jpeg_side(data), size)
+        flags = _reduced_flag(min(_jpeg_sides(data)), size)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
@@ -146,14 +155,24 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
 
 
-def _jpeg_side(data: bytes) -> int:
-    """The shorter side in pixels from the JPEG's frame header; 0 where there is none."""
+def full_sides(data: bytes, image: np.ndarray) -> tuple[int, int]:
+    """Height and width in pixels of the whole picture that `image` was decoded from."""
+    height, width = image.shape[:2]
+    sides = _jpeg_sides(data) if data.startswith(JPEG_START) else (0, 0)
+    if not all(sides):
+        return height, width
+    # The header's sides are those before the turn that an EXIF orientation asks for.
+    return sides if (sides[0] > sides[1]) == (height > width) else (sides[1], sides[0])
+
+
+def _jpeg_sides(data: bytes) -> tuple[int, int]:
+    """Height and width in pixels from the JPEG's frame header; zeros where there is none."""
     for marker, at in _jpeg_segments(data):
         # SOF0-SOF15 hold the size; C4, C8 and CC are tables with numbers in that range.
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            sides = data[at + 1 : at + 3], data[at + 3 : at + 5]
-            return min(int.from_bytes(side, "big") for side in sides)
-    return 0
+            height, width = data[at + 1 : at + 3], data[at + 3 : at + 5]
+            return int.from_bytes(height, "big"), int.from_bytes(width, "big")
+    return 0, 0
 
 
 def _reduced_flag(side: int, size: int) -> int:
@@ -169,12 +188,20 @@ def _reduced_flag(side: int, size: int) -> int:
 
 
 def crop_to_disc(image: np.ndarray) -> np.ndarray:
-    """The part of (H, W, 3) uint8 that holds the fundus disc; all of it where none is found.
+    """The part of (H, W, 3) uint8 that holds the fundus disc; all of it where none is found."""
+    top, bottom, left, right = disc_box(image)
+    return image[top:bottom, left:right]
+
+
+def disc_box(image: np.ndarray) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of the fundus disc in (H, W, 3) uint8, in pixels, ends excluded;
+    the whole picture where no disc is found.
 
     The disc is what stands out from the level of the picture's corners, since a fixed threshold
     fails on dark photographs and after a change of contrast. Never less than 40 % of a side.
     """
     height, width = image.shape[:2]
+    whole = 0, height, 0, width
     scale = max(1.0, max(height, width) / 256)
     sides = max(1, round(width / scale)), max(1, round(height / scale))
     small = cv2.resize(image, sides, interpolation=cv2.INTER_AREA)
@@ -192,17 +219,17 @@ def crop_to_disc(image: np.ndarray) -> np.ndarray:
     bright = float(np.percentile(light, 95))
     # The corners are retina, or too little stands out from them to be told from noise.
     if floor > 0.4 * bright or bright - floor < LEAST_CONTRAST:
-        return image
+        return whole
     mask = light > floor + max(3.0, 0.15 * (bright - floor))
     rows, columns = _extent(mask.mean(axis=1)), _extent(mask.mean(axis=0))
     if rows is None or columns is None:
-        return image
+        return whole
     top, bottom = int(rows[0] * scale), min(height, round(rows[1] * scale))
     left, right = int(columns[0] * scale), min(width, round(columns[1] * scale))
     tall, wide = bottom - top, right - left
     if tall < 0.4 * height or wide < 0.4 * width or max(tall, wide) > MOST_OBLONG * min(tall, wide):
-        return image
-    return image[top:bottom, left:right]
+        return whole
+    return top, bottom, left, right
 
 
 def _extent(share: np.ndarray) -> tuple[int, int] | None:

@@ -11,7 +11,10 @@ from dr_ovo.data.preprocess import (
     DamagedImage,
     Preprocessing,
     crop_to_disc,
+    decode_bytes,
     decode_image,
+    disc_box,
+    full_sides,
     pad_to_square,
 )
 from dr_ovo.errors import UserError
@@ -426,3 +429,28 @@ def test_settings_of_another_version_are_refused():
     values = {**Preprocessing(224).to_dict(), "version": 99}
     with pytest.raises(UserError, match="preprocessing version 99"):
         Preprocessing.from_dict(values)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_full_sides_are_those_of_the_file_however_small_it_is_decoded(tmp_path, turned):
+    path = tmp_path / "photograph.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6 if turned else 1  # "turn by 90 degrees to see it upright"
+    Image.fromarray(fundus(150, height=600, width=800)).save(path, exif=exif)
+    data = path.read_bytes()
+    image = decode_bytes(data, 32)
+    assert max(image.shape) == 100
+    assert full_sides(data, image) == ((800, 600) if turned else (600, 800))
+
+
+def test_full_sides_of_a_png_are_those_of_its_pixels():
+    image = fundus(150)
+    data = cv2.imencode(".png", image)[1].tobytes()
+    assert full_sides(data, decode_bytes(data, 32)) == image.shape[:2]
+
+
+def test_the_box_of_the_disc_is_what_the_crop_keeps():
+    image = fundus(150)
+    top, bottom, left, right = disc_box(image)
+    assert np.array_equal(image[top:bottom, left:right], crop_to_disc(image))
+    assert (right - left, bottom - top) == pytest.approx((270, 270), abs=12)
