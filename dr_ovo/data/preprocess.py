@@ -134,14 +134,14 @@ def check_complete(data: bytes) -> None:
     tail = max(0, len(data) - LONGEST_TAIL)
     if data.startswith(JPEG_START):
         # After the headers: the thumbnail in them has an end of its own.
-        scan = next((at for marker, at in _jpeg_segments(data) if marker == JPEG_SCAN), 0)
+        scan = next((at for marker, at in jpeg_segments(data) if marker == JPEG_SCAN), 0)
         if JPEG_END not in data[max(scan, tail) :]:
             raise DamagedImage("is truncated: the end of the JPEG is missing")
     if data.startswith(PNG_START) and PNG_END not in data[tail:]:
         raise DamagedImage("is truncated: the end of the PNG is missing")
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """(marker, where its content begins) of a JPEG's segments up to the first scan."""
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
@@ -167,7 +167,7 @@ def full_sides(data: bytes, image: np.ndarray) -> tuple[int, int]:
 
 def _jpeg_sides(data: bytes) -> tuple[int, int]:
     """Height and width in pixels from the JPEG's frame header; zeros where there is none."""
-    for marker, at in _jpeg_segments(data):
+    for marker, at in jpeg_segments(data):
         # SOF0-SOF15 hold the size; C4, C8 and CC are tables with numbers in that range.
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = data[at + 1 : at + 3], data[at + 3 : at + 5]
