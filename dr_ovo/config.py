@@ -94,6 +94,12 @@ class TrainConfig:
     output: str = option(
         "", str, "inference: the CSV; empty: <output_dir>/inference.csv", matters=False
     )
+    ensemble: str = option(
+        "",
+        str,
+        "inference: the manifest of an ensemble (evaluate_super_ensemble.py --export)",
+        matters=False,
+    )
     decoder: str = option(
         "coupling",
         str,
@@ -317,4 +323,9 @@ def _check_network(config: TrainConfig) -> None:
         )
 
 
-CHECKS = (_check_class_names, _check_size, _check_per_class, _check_network)
+def _check_ensemble(config: TrainConfig) -> None:
+    if config.ensemble and config.mode != "inference":
+        raise UserError(f"--ensemble is for --mode inference, not --mode {config.mode}.")
+
+
+CHECKS = (_check_ensemble, _check_class_names, _check_size, _check_per_class, _check_network)

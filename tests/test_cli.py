@@ -20,6 +20,7 @@ BOOLEANS = [name for name, field in FIELDS.items() if field.metadata["parse"] is
 OWN_VALUES = {
     "img_size": ["32"],
     "min_lr": ["1e-6"],
+    "ensemble": ["file.json", "--mode", "inference"],
     "pairs": ["0-1", "--ovo_mode", "independent"],
     "class_weights": ["1", "2", "--num_classes", "2"],
     "class_names": ["none", "some", "--num_classes", "2"],

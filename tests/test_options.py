@@ -22,6 +22,10 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from dr_ovo.cli import parse_settings
 from dr_ovo.config import TrainConfig
 from dr_ovo.errors import run
+from dr_ovo.evaluation.calibration import Calibration
+from dr_ovo.evaluation.ensemble_manifest import Manifest, Member, write_manifest
+from dr_ovo.evaluation.operating_points import OperatingPoint, OperatingPoints
+from dr_ovo.file_hash import file_sha256
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.network import Branch
 from dr_ovo.modes import run_mode
@@ -138,6 +142,7 @@ ROWS = (
     Row("log_file", "--log_file logs/run.txt", files),
     Row("input", "--input {data}/test/1", graded, "--mode inference --input {data}/test/0", True),
     Row("output", "--output grades.csv", files, APPLIED, True),
+    Row("ensemble", "--ensemble ensemble.json", grades, APPLIED, True),
     Row("decoder", "--decoder vote", grades, APPLIED, True),
     Row("decoder", "--decoder weighted", grades, APPLIED, True),
     Row("skip_damaged", "--skip_damaged", exit_code, f"{BASE} --dataset_path {{damaged}}"),
@@ -240,6 +245,16 @@ def _contest(folder: Path) -> None:
     for row in content["metrics"]["pairs"]:
         row["val_accuracy"] = 0.9 if row["pair"][0] == 2 else 0.1
     torch.save(content, path)
+    _write_ensemble(folder / "ensemble.json", path)
+
+
+def _write_ensemble(manifest: Path, checkpoint: Path) -> None:
+    """An ensemble of one network, which votes where the default couples."""
+    files = {f"models/{checkpoint.name}": file_sha256(checkpoint)}
+    member = Member("one", checkpoint.parents[1], "test_resnet", "ovo", "vote", 1.0, files)
+    points = OperatingPoints(OperatingPoint(0.5), OperatingPoint(0.5))
+    calibration = Calibration(1.0, points, points, n=1, divided=False)
+    write_manifest(manifest, Manifest("mean", tuple("01234"), (member,)), calibration, [])
 
 
 @contextlib.contextmanager

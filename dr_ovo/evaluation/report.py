@@ -41,10 +41,18 @@ def evaluation_report(
     {"value": None, "reason"}. Grades are the decoder's; AUCs and operating points use the
     probabilities as they are, not tempered, as the thresholds were fitted on such.
     """
+    tree = evaluation_statistics(predictions, calibration, split)
+    return dict(with_intervals(tree, predictions.patient_ids))
+
+
+def evaluation_statistics(
+    predictions: Predictions, calibration: Calibration, split: str
+) -> dict[str, Any]:
+    """The tree of `evaluation_report` with statistics in the metrics' places."""
     p = predictions
     repeat = patients_repeat(p.patient_ids)
     matrix = confusion_matrix(p.targets, p.predicted, p.num_classes)
-    tree = {
+    return {
         "schema": SCHEMA,
         "split": split,
         "head": p.head,
@@ -60,7 +68,6 @@ def evaluation_report(
         "calibration": _calibration(p, calibration),
         "confusion": matrix.tolist(),
     }
-    return with_intervals(tree, p.patient_ids)
 
 
 def _overall(p: Predictions) -> dict[str, Statistic]:

@@ -6,7 +6,6 @@ file beside each repeats what can be read, with the file's sha256.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch import nn
 from dr_ovo.atomic import write_json
 from dr_ovo.data.preprocess import Preprocessing
 from dr_ovo.errors import UserError
+from dr_ovo.file_hash import file_sha256
 from dr_ovo.models.backbone import InputSpec, create_backbone
 from dr_ovo.models.network import BranchSpec, OvoNetwork, build_network
 from dr_ovo.models.torch_files import load_torch, save_torch
@@ -63,15 +63,6 @@ def save_checkpoint(
     save_torch(path, {**head, **(tensors or {}), "state_dict": weights})
     readable = {**head, "sha256": file_sha256(path), "bytes": path.stat().st_size}
     write_json(path.with_suffix(".json"), readable)
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,29 @@ from dr_ovo.data.damage import Damage, describe
 from dr_ovo.data.index import IMAGE_SUFFIXES
 from dr_ovo.decoding.decode import decode
 from dr_ovo.errors import DONE, UserError, log
+from dr_ovo.evaluation.ensemble import combine
+from dr_ovo.evaluation.ensemble_manifest import Manifest, read_manifest
+from dr_ovo.models.architectures import resolve_architecture
+from dr_ovo.training.ensemble_members import open_members
 from dr_ovo.training.predict import TrainedModel, open_models, predict
 from dr_ovo.training.setup import choose_precision, joint_folder
 from dr_ovo.training.step import Precision
 
 
+@dataclass(frozen=True)
+class Panel:
+    """Networks that grade together, each with its decoder; `folder` takes the CSV by default."""
+
+    models: Sequence[TrainedModel]
+    decoders: Sequence[str]
+    method: str
+    weights: np.ndarray  # (M,)
+    folder: Path
+
+
 def inference(settings: Settings) -> int:
-    """Grades every photograph of `--input` that can be read; several models: their mean.
+    """Grades every photograph of `--input` that can be read; several models: their mean, or what
+    the manifest of `--ensemble` says.
 
     Damaged files are listed and passed over. Raises UserError where nothing can be read.
     """
@@ -30,15 +47,12 @@ def inference(settings: Settings) -> int:
         raise UserError(f"--output {config.output} is a folder: expected a file, such as out.csv.")
     paths = _find_images(config.input)
     precision = choose_precision(config)
-    models = open_models(settings, precision)
-    positions, grades, probabilities, damaged = _grade(
-        models, paths, precision, config.decoder, config.num_workers
-    )
+    panel = _open_panel(settings, precision)
+    positions, grades, probabilities, damaged = _grade(panel, paths, precision, config.num_workers)
     if damaged:
         log.warning("%d files can't be read and are left out:\n%s", len(damaged), describe(damaged))
-    folder = models[0].folder.root if len(models) == 1 else joint_folder(config)
-    output = Path(config.output) if config.output else folder / "inference.csv"
-    names = models[0].meta["class_names"]
+    output = Path(config.output) if config.output else panel.folder / "inference.csv"
+    names = panel.models[0].meta["class_names"]
     _write_csv(
         output, [paths[i] for i in positions], [names[g] for g in grades], probabilities, names
     )
@@ -65,16 +79,44 @@ def _find_images(inputs: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
+def _open_panel(settings: Settings, precision: Precision) -> Panel:
+    config = settings.config
+    if not config.ensemble:
+        models = open_models(settings, precision)
+        folder = models[0].folder.root if len(models) == 1 else joint_folder(config)
+        equal = np.full(len(models), 1 / len(models))
+        return Panel(models, [config.decoder] * len(models), "mean", equal, folder)
+    manifest = read_manifest(Path(config.ensemble))
+    _require_agreement(settings, manifest)
+    models = open_members(manifest, settings, precision)
+    folder = Path(config.output_dir or Path(config.ensemble).parent)
+    decoders = [member.decoder for member in manifest.members]
+    return Panel(models, decoders, manifest.method, manifest.weights, folder)
+
+
+def _require_agreement(settings: Settings, manifest: Manifest) -> None:
+    """Raises UserError where models or a decoder are given that are not the manifest's."""
+    config, members = settings.config, manifest.members
+    own_models = {member.architecture for member in members}
+    if config.base_models and {*map(resolve_architecture, config.base_models)} != own_models:
+        raise UserError(
+            f"--base_models {' '.join(config.base_models)}: the ensemble in {config.ensemble} is "
+            f"made of {', '.join(sorted(map(str, own_models)))}. Leave --base_models out."
+        )
+    own_decoders = {member.decoder for member in members if member.head == "ovo"}
+    if "decoder" in settings.given() and own_decoders != {config.decoder}:
+        raise UserError(
+            f"--decoder {config.decoder}: the ensemble in {config.ensemble} decodes its members "
+            f"with {', '.join(sorted(own_decoders)) or 'none'}. Leave --decoder out."
+        )
+
+
 def _grade(
-    models: Sequence[TrainedModel],
-    paths: Sequence[Path],
-    precision: Precision,
-    decoder: str,
-    num_workers: int,
+    panel: Panel, paths: Sequence[Path], precision: Precision, num_workers: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Damage]]:
     """Positions (n,), grades (n,) and probabilities (n, C) of the readable paths; the others."""
     predicted, probabilities = [], []
-    for model in models:
+    for model, decoder in zip(panel.models, panel.decoders, strict=True):
         answers = predict(model, paths, precision, num_workers)
         damaged = [Damage(paths[i], reason) for i, reason in sorted(answers.damaged.items())]
         if not len(answers.positions):
@@ -91,9 +133,11 @@ def _grade(
         )
         predicted.append(grades)
         probabilities.append(shares)
-    mean = np.mean(probabilities, axis=0)
-    chosen = predicted[0] if len(models) == 1 else mean.argmax(axis=1)
-    return answers.positions, chosen, mean, damaged
+    grades, shares = combine(
+        panel.method, np.stack(predicted), np.stack(probabilities), panel.weights
+    )
+    chosen = predicted[0] if len(panel.models) == 1 else grades
+    return answers.positions, chosen, shares, damaged
 
 
 def _write_csv(

@@ -47,7 +47,7 @@ def open_models(settings: Settings, precision: Precision) -> list[TrainedModel]:
         else:
             folder = ResultsFolder(model_folder(config, name, single=len(names) == 1))
         network, meta = load_network(find_checkpoints(folder.models, name))
-        _require_agreement(settings, meta, folder)
+        require_agreement(settings, meta, folder)
         if folder.progress.is_file() and not folder.is_finished():
             done = folder.finished_epochs()
             log.warning("%s is not finished: its best of %d epochs so far.", folder.root, done)
@@ -56,7 +56,7 @@ def open_models(settings: Settings, precision: Precision) -> list[TrainedModel]:
     return models
 
 
-def _require_agreement(settings: Settings, meta: dict[str, Any], folder: ResultsFolder) -> None:
+def require_agreement(settings: Settings, meta: dict[str, Any], folder: ResultsFolder) -> None:
     """Raises UserError where a value that somebody gave is not the checkpoint's."""
     preprocessing = meta["preprocessing"]
     held = {
