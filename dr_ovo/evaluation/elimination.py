@@ -37,6 +37,7 @@ class Elimination:
     """The loss without each member, the members that stay, and the loss without the others."""
 
     losses: tuple[Loss, ...]
+    spare: tuple[bool, ...]  # which single member could be left out
     kept: tuple[int, ...]
     loss: Loss | None  # None where all stay
 
@@ -46,14 +47,15 @@ def eliminate(val: Sequence[Predictions], method: str, weight_by: str) -> Elimin
     subsets = _Subsets(val, method, weight_by)
     everyone = tuple(range(len(val)))
     losses = subsets.losses([_without(everyone, member) for member in everyone])
-    kept, loss = everyone, None
-    while len(kept) > 1 and subsets.images >= FEWEST_IMAGES:
+    enough, kept, loss = subsets.images >= FEWEST_IMAGES, everyone, None
+    while len(kept) > 1 and enough:
         smaller = max((_without(kept, member) for member in kept), key=subsets.kappa)
         (found,) = subsets.losses([smaller])
         if not is_no_loss(found):
             break
         kept, loss = smaller, found
-    return Elimination(tuple(losses), kept, loss)
+    spare = tuple(enough and is_no_loss(one) for one in losses)
+    return Elimination(tuple(losses), spare, kept, loss)
 
 
 def is_no_loss(loss: Loss) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dr_ovo.evaluation.elimination import MARGIN, eliminate, is_no_loss
+from dr_ovo.evaluation.elimination import MARGIN, eliminate
 from dr_ovo.evaluation.simulated import Simulation
 
 
@@ -43,13 +43,14 @@ def test_a_member_without_weight_costs_nothing():
     guesser = replace(guesser, probabilities=even, predicted=guesses)
     found = eliminate([good, guesser], "greedy", "accuracy")
     assert found.kept == (0,)
+    assert found.spare == (False, True)
     assert found.losses[1]["accuracy"] == {"value": 0, "low": 0, "high": 0}
 
 
 def test_a_small_val_shows_no_member_to_be_needless():
     found = eliminate(val_of((0.8, 0.8, 0.8), patients=30), "mean", "accuracy")
     assert found.kept == (0, 1, 2)
-    assert not any(is_no_loss(loss) for loss in found.losses)
+    assert found.spare == (False, False, False)
 
 
 def test_the_calibration_share_takes_no_part():
