@@ -78,13 +78,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under columns. `name` is its file's, `title` says what it shows."""
+    """Rows of cells under columns. `name` is its file's, `title` says what it shows.
+
+    `shown` rows are enough to read (None: all of them); the CSV holds them all.
+    """
 
     name: str
     title: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
+    shown: int | None = None
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,17 @@ def _section_lines(section: Section) -> Iterator[str]:
 
 def table_text(held: Table) -> str:
     """A table in columns, its title above and, below, its note and why values are missing."""
+    if held.shown == 0:
+        return wrapped(f"{held.title}: {len(held.rows)} rows in {held.name}.csv")
     rows = [
         [column.text(cell) for column, cell in zip(held.columns, row, strict=True)]
-        for row in held.rows
+        for row in held.rows[: held.shown]
     ]
     numeric = [column.format not in ("text", "yes") for column in held.columns]
     left = numeric.index(True) if True in numeric else len(numeric)
     lines = [held.title, table([column.title for column in held.columns], rows, left)]
+    if len(rows) < len(held.rows):
+        lines.append(f"{len(held.rows) - len(rows)} more rows in {held.name}.csv")
     return "\n".join([*lines, *(wrapped(line) for line in (held.note, *reasons(held)) if line)])
 
 

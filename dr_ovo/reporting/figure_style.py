@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 # Okabe and Ito's eight, told apart with every kind of colour vision; the last is for context.
@@ -19,6 +20,12 @@ def new_figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def headline(figure: Any, title: str, marks: Sequence[str]) -> None:
+    """Writes a title over the whole figure, with SYNTHETIC, SIMULATED or LEAKY where it is so."""
+    marked = f"{', '.join(marks)}: {title}" if marks else title
+    figure.suptitle(marked, fontsize=12, fontweight="bold" if marks else "normal")
 
 
 def png(figure: Any) -> bytes:
