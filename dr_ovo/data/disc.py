@@ -1,0 +1,100 @@
+"""Where the fundus disc stands in a photograph."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+SEARCHED_SIDE = 256  # pixels of the longer side in which the disc is looked for
+LEAST_CONTRAST = 20  # grey levels between the corners and the bright part of a picture
+MOST_OBLONG = 1.7  # a disc that the camera cut off at top and bottom
+
+
+class DiscMask(NamedTuple):
+    """What of a picture is disc: (h, w) bool at 1 / `scale` of the picture's own size."""
+
+    inside: np.ndarray
+    scale: float
+
+
+def disc_mask(image: np.ndarray) -> DiscMask | None:
+    """The pixels of (H, W, 3) uint8 that are disc; None where it can't be told from its surround.
+
+    The disc is what stands out from the level of the picture's corners, since a fixed threshold
+    fails on dark photographs and after a change of contrast.
+    """
+    height, width = image.shape[:2]
+    scale = max(1.0, max(height, width) / SEARCHED_SIDE)
+    sides = max(1, round(width / scale)), max(1, round(height / scale))
+    small = cv2.resize(image, sides, interpolation=cv2.INTER_AREA)
+    light = cv2.GaussianBlur(brightest_channel(small), (5, 5), 0).astype(np.float32)
+    corner = max(2, min(light.shape) // 20)
+    corners = np.stack(
+        [
+            light[:corner, :corner],
+            light[:corner, -corner:],
+            light[-corner:, :corner],
+            light[-corner:, -corner:],
+        ]
+    )
+    floor = float(np.median(corners))
+    bright = float(np.percentile(light, 95))
+    # The corners are retina, or too little stands out from them to be told from noise.
+    if floor > 0.4 * bright or bright - floor < LEAST_CONTRAST:
+        return None
+    return DiscMask(light > floor + max(3.0, 0.15 * (bright - floor)), scale)
+
+
+def crop_to_disc(image: np.ndarray) -> np.ndarray:
+    """The part of (H, W, 3) uint8 that holds the fundus disc; all of it where none is found."""
+    top, bottom, left, right = disc_box(image)
+    return image[top:bottom, left:right]
+
+
+def disc_box(image: np.ndarray) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of the fundus disc in (H, W, 3) uint8, in pixels, ends excluded;
+    the whole picture where no disc is found. Never less than 40 % of a side.
+    """
+    height, width = image.shape[:2]
+    whole = 0, height, 0, width
+    found = disc_mask(image)
+    if found is None:
+        return whole
+    rows, columns = _extent(found.inside.mean(axis=1)), _extent(found.inside.mean(axis=0))
+    if rows is None or columns is None:
+        return whole
+    top, bottom = int(rows[0] * found.scale), min(height, round(rows[1] * found.scale))
+    left, right = int(columns[0] * found.scale), min(width, round(columns[1] * found.scale))
+    tall, wide = bottom - top, right - left
+    if tall < 0.4 * height or wide < 0.4 * width or max(tall, wide) > MOST_OBLONG * min(tall, wide):
+        return whole
+    return top, bottom, left, right
+
+
+def brightest_channel(image: np.ndarray) -> np.ndarray:
+    """The largest of the three channels (H, W) of (H, W, 3)."""
+    red, green, blue = cv2.split(image)  # ten times faster than the maximum along the last axis
+    return np.asarray(cv2.max(cv2.max(red, green), blue))
+
+
+def _extent(share: np.ndarray) -> tuple[int, int] | None:
+    """First and last + 1 position where more than 4 % of a line is disc."""
+    inside = np.flatnonzero(share > 0.04)
+    return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else None
+
+
+def pad_to_square(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) centred on black, (S, S, 3) with S = max(H, W)."""
+    height, width = image.shape[:2]
+    vertical, horizontal = max(0, width - height), max(0, height - width)
+    return cv2.copyMakeBorder(
+        image,
+        vertical // 2,
+        vertical - vertical // 2,
+        horizontal // 2,
+        horizontal - horizontal // 2,
+        cv2.BORDER_CONSTANT,
+        value=(0, 0, 0),
+    )
