@@ -1,0 +1,129 @@
+"""Every model against the one that is best on val: differences, p values and plain words."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dr_ovo.evaluation.differences import accuracy_p_value, difference, holm, permutation_test
+from dr_ovo.evaluation.metrics import accuracy, quadratic_kappa
+from dr_ovo.evaluation.model_statistics import (
+    accuracy_statistic,
+    kappa_statistic,
+    macro_auc_statistic,
+)
+from dr_ovo.evaluation.predictions import Predictions, take
+from dr_ovo.evaluation.statistics import Statistic
+from dr_ovo.reporting.results import ModelResults
+
+ALPHA = 0.05
+BETTER, WORSE, NONE_SHOWN, UNKNOWN = "better", "worse", "no difference shown", "unknown"
+# What is compared: its name in words, and the statistic.
+COMPARED: dict[str, tuple[str, Callable[[Predictions], Statistic]]] = {
+    "accuracy": ("accuracy", accuracy_statistic),
+    "quadratic_kappa": ("kappa", kappa_statistic),
+    "macro_auc": ("macro AUC", macro_auc_statistic),
+}
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+def in_threads(function: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:
+    """`function` of each, in order, on all processors: numpy lets others work meanwhile."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, given))
+
+
+def selection_share(val: Predictions) -> Predictions:
+    """The images of val that may decide between models: those not left for calibration."""
+    return take(val, ~val.calibration) if not val.calibration.all() else val
+
+
+def by_val_kappa(models: Sequence[ModelResults]) -> list[tuple[ModelResults, float | None]]:
+    """The models with their kappa on val's selection share, the best first.
+
+    Accuracy decides between equal kappas; a kappa that is undefined (None) comes last.
+    """
+    scored = []
+    for model in models:
+        p = selection_share(model.val)
+        kappa = quadratic_kappa(p.targets, p.predicted, p.num_classes)
+        rank = (-math.inf if math.isnan(kappa) else kappa, accuracy(p.targets, p.predicted))
+        scored.append((rank, model, None if math.isnan(kappa) else kappa))
+    return [(model, kappa) for _, model, kappa in sorted(scored, key=lambda s: s[0], reverse=True)]
+
+
+def difference_statistics(model: ModelResults, reference: ModelResults) -> dict[str, Statistic]:
+    """Model minus reference on test, for each of COMPARED."""
+    return {
+        key: difference(metric, model.test, reference.test) for key, (_, metric) in COMPARED.items()
+    }
+
+
+def p_values(models: Sequence[ModelResults], reference: ModelResults) -> list[dict[str, float]]:
+    """Of each model against the reference, for each of COMPARED; NaN where undefined."""
+    asked = [(model.test, key) for model in models for key in COMPARED]
+
+    def one(job: tuple[Predictions, str]) -> float:
+        test, key = job
+        if key == "accuracy":
+            return accuracy_p_value(test, reference.test)
+        return permutation_test(COMPARED[key][1], test, reference.test)
+
+    found = np.reshape(in_threads(one, asked), (-1, len(COMPARED)))
+    return [dict(zip(COMPARED, map(float, row), strict=True)) for row in found]
+
+
+def judged(
+    differences: Sequence[dict[str, Any]], p: Sequence[dict[str, float]]
+) -> list[dict[str, dict[str, Any]]]:
+    """Each difference (with its interval) with `p`, `p_corrected` and `verdict`.
+
+    Holm's correction is over all of them together: the chance that any of the words better and
+    worse is wrong is 5 % at most.
+    """
+    corrected = iter(holm([row[key] for row in p for key in row]))
+    return [
+        {key: with_verdict(held, row[key], next(corrected)) for key, held in differing.items()}
+        for differing, row in zip(differences, p, strict=True)
+    ]
+
+
+def with_verdict(held: dict[str, Any], p: float, corrected: float) -> dict[str, Any]:
+    """A difference with its p values (None where undefined) and what follows in a word."""
+    if held["value"] is None or math.isnan(corrected):
+        return {**held, "p": None, "p_corrected": None, "verdict": UNKNOWN}
+    verdict = NONE_SHOWN
+    if corrected < ALPHA:
+        verdict = BETTER if held["value"] > 0 else WORSE
+    return {**held, "p": p, "p_corrected": corrected, "verdict": verdict}
+
+
+def overall_verdict(differing: dict[str, dict[str, Any]]) -> str:
+    """One word for a model: better or worse where nothing speaks against it, else `mixed`."""
+    words = {held["verdict"] for held in differing.values()}
+    if {BETTER, WORSE} <= words:
+        return "mixed"
+    return next((word for word in (BETTER, WORSE, NONE_SHOWN) if word in words), UNKNOWN)
+
+
+def in_words(name: str, reference: str, differing: dict[str, dict[str, Any]]) -> str:
+    """A sentence such as `resnet50: worse than coatnet in accuracy and kappa; ...`."""
+    parts = []
+    for verdict in (BETTER, WORSE, NONE_SHOWN, UNKNOWN):
+        names = [COMPARED[key][0] for key, held in differing.items() if held["verdict"] == verdict]
+        if names:
+            than = f" than {reference}" if verdict in (BETTER, WORSE) else ""
+            parts.append(f"{verdict}{than} in {listed(names)}")
+    return f"{name}: {'; '.join(parts)}."
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as in a sentence: `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
