@@ -19,6 +19,7 @@ PANELS = {
     "quadratic_kappa": "quadratic weighted kappa",
     "macro_auc": "macro AUC",
 }
+LEAST_SHARE = 0.01  # of the images: what fewer show is noise, and is not drawn
 ACROSS = 4  # reliability diagrams side by side
 # Kind, label, colour, marker, line style.
 KINDS = (
@@ -68,6 +69,7 @@ def _forest(panel: Any, metrics: Sequence[Mapping[str, Any]], scale: float) -> N
         )
     panel.grid(axis="x", color="0.88", linewidth=0.6)
     panel.set_axisbelow(True)
+    panel.locator_params(axis="x", nbins=5)
     panel.tick_params(labelsize=9)
     panel.margins(x=0.08)
 
@@ -107,7 +109,8 @@ def reliability_figure(
             panel.set_ylabel("share right", fontsize=9)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
-    headline(figure, "Reliability on test", marks)
+    title = "Reliability on test (bins of confidence with 1 % of the images or more)"
+    headline(figure, title if len(models) > 2 else "Reliability on test", marks)
     return Figure("reliability", png(figure), _reliability_alt(data, marks))
 
 
@@ -119,11 +122,12 @@ def _reliability(panel: Any, model: ModelResults, errors: Mapping[str, Any]) -> 
         KINDS, (p.probabilities, tempered), strict=True
     ):
         confidence, right, share = reliability_bins(p.targets, held)
+        seen = share >= LEAST_SHARE
         if kind == "tempered":
             middles = (np.arange(ECE_BINS) + 0.5) / ECE_BINS
             panel.bar(middles, share, width=1 / ECE_BINS, color="0.85", edgecolor="white",
                       label="share of images (tempered)", zorder=0)  # fmt: skip
-        panel.plot(confidence, right, color=colour, marker=marker, markersize=4,
+        panel.plot(confidence[seen], right[seen], color=colour, marker=marker, markersize=4,
                    linestyle=style, linewidth=1.2, label=label)  # fmt: skip
     raw, after = (errors[kind]["ece"]["value"] for kind in ("raw", "tempered"))
     panel.text(0.03, 0.97, f"ECE {100 * after:.1f} %\n(raw {100 * raw:.1f} %)", fontsize=8,
