@@ -88,20 +88,23 @@ def open_results(
 
 
 def _refuse_twice(folders: Sequence[Path]) -> None:
-    seen: dict[Path, Path] = {}
+    seen: set[Path] = set()
     for folder in folders:
-        other = seen.setdefault(folder.resolve(), folder)
-        if other is not folder:
+        if folder.resolve() in seen:
             raise UserError(f"{folder} is given twice. Give each model once.")
+        seen.add(folder.resolve())
 
 
 def _with_names(folders: Sequence[Path]) -> list[tuple[Path, str]]:
     """Each folder with its name: `coatnet` of `coatnet_5class_results`, longer where it repeats."""
-    names = [folder.resolve().name.removesuffix(SUFFIX) for folder in folders]
-    for number, folder in enumerate(folders):
-        if names.count(folder.resolve().name.removesuffix(SUFFIX)) > 1:
-            names[number] = f"{folder.resolve().parent.name}/{names[number]}"
-    return list(zip(folders, names, strict=True))
+    names = {folder: folder.resolve().name.removesuffix(SUFFIX) for folder in folders}
+    parents = {folder: folder.resolve().parent for folder in folders}
+    # Folders differ, so that their names do too once enough parents stand before them.
+    while repeated := [f for f in folders if list(names.values()).count(names[f]) > 1]:
+        for folder in repeated:
+            names[folder] = f"{parents[folder].name}/{names[folder]}"
+            parents[folder] = parents[folder].parent
+    return list(names.items())
 
 
 def _named_folders(results_dirs: Sequence[Path], models: Sequence[str]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from dr_ovo.pairs import class_pairs, pair_name
+from dr_ovo.reporting.simulated_results import simulate
 
 ROW = {
     "n": 40,
@@ -68,3 +70,24 @@ def independent(tmp_path: Path, save: Callable[..., Path]) -> Path:
     for pair in class_pairs(5):
         save(folder, pair_name(pair))
     return folder
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven simulated models' results folders, 120 test images of 60 patients. Read only."""
+    folder = tmp_path_factory.mktemp("simulated")
+    simulate(folder, 60, 1)
+    return folder
+
+
+@pytest.fixture
+def results(simulated: Path, tmp_path: Path) -> Callable[..., list[Path]]:
+    """Copies of some simulated results folders that a test may change: results("coatnet", ...)."""
+
+    def _results(*names: str) -> list[Path]:
+        folders = [tmp_path / f"{name}_5class_results" for name in names]
+        for folder in folders:
+            shutil.copytree(simulated / folder.name, folder)
+        return folders
+
+    return _results
