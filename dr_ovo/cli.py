@@ -82,7 +82,27 @@ def parse_settings(argv: Sequence[str]) -> Settings:
             if name in layer:
                 values[name], sources[name] = layer[name], source
                 break
+    _settle_clahe(values, sources)
     return Settings(TrainConfig(**values), sources)
+
+
+def _settle_clahe(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """Has --enable_clahe say what --preprocessing says; raises UserError where both were given and
+    contradict each other."""
+    steps = values.get("preprocessing")
+    if not steps:
+        return
+    wanted = "clahe" in steps
+    if values.get("enable_clahe", wanted) != wanted:
+        first, second = ("", "no-") if values["enable_clahe"] else ("no-", "")
+        raise UserError(
+            f"--preprocessing {' '.join(steps)} ({sources['preprocessing']}) and "
+            f"--{first}enable_clahe ({sources['enable_clahe']}) contradict each other: leave one "
+            f"of them out, or give --{second}enable_clahe, which is what the steps say."
+        )
+    values["enable_clahe"] = wanted
+    if sources["enable_clahe"] == "default":
+        sources["enable_clahe"] = sources["preprocessing"]
 
 
 def _normalise(argv: Sequence[str]) -> list[str]:

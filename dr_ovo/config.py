@@ -46,6 +46,9 @@ def option(
 SMALLEST_SIZE = 16  # pixels; below this no picture shows a fundus
 LARGEST_SEED = 2**63 - 1  # what torch takes
 TRUE_WORDS = {"true": True, "1": True, "yes": True, "on": True}
+# In the order in which they run; dr_ovo/data/steps.py has what they do.
+PREPROCESSING_STEPS = ("disc_crop", "ben_graham", "clahe")
+NO_STEPS = "none"
 FALSE_WORDS = {"false": False, "0": False, "no": False, "off": False}
 
 
@@ -118,6 +121,13 @@ class TrainConfig:
     )
     img_size: int = option(
         0, int, "side of the square input in pixels; 0: the architecture's own", low=0
+    )
+    preprocessing: tuple[str, ...] = option(
+        (),
+        str,
+        "steps of preprocessing, in this order: disc_crop ben_graham clahe; none: only resizing; "
+        "default: disc_crop, and clahe as --enable_clahe says",
+        choices=(*PREPROCESSING_STEPS, NO_STEPS),
     )
     enable_clahe: bool = option(True, boolean, "contrast-limited adaptive histogram equalisation")
     clahe_clip_limit: float = option(3.0, float, "CLAHE clip limit", above=0)
@@ -230,6 +240,12 @@ class TrainConfig:
         return self.class_names or tuple(str(grade) for grade in range(self.num_classes))
 
     @property
+    def steps(self) -> tuple[str, ...]:
+        """The names of the steps of preprocessing, whichever flag said so."""
+        usual = ("disc_crop", "clahe") if self.enable_clahe else ("disc_crop",)
+        return tuple(name for name in self.preprocessing or usual if name != NO_STEPS)
+
+    @property
     def trained_pairs(self) -> list[Pair]:
         """The pairs that this run trains."""
         if self.pairs:
@@ -284,6 +300,16 @@ def _check_size(config: TrainConfig) -> None:
         )
 
 
+def _check_preprocessing(config: TrainConfig) -> None:
+    given = config.preprocessing
+    if given not in ((NO_STEPS,), tuple(name for name in PREPROCESSING_STEPS if name in given)):
+        raise UserError(
+            f"--preprocessing {' '.join(given)}: expected some of "
+            f"{', '.join(PREPROCESSING_STEPS)}, each once and in this order, which is that of "
+            f"their running; or {NO_STEPS} alone."
+        )
+
+
 def _check_per_class(config: TrainConfig) -> None:
     alpha, weights, classes = config.focal_loss_alpha, config.class_weights, config.num_classes
     if len(alpha) not in (1, classes):
@@ -328,4 +354,11 @@ def _check_ensemble(config: TrainConfig) -> None:
         raise UserError(f"--ensemble is for --mode inference, not --mode {config.mode}.")
 
 
-CHECKS = (_check_ensemble, _check_class_names, _check_size, _check_per_class, _check_network)
+CHECKS = (
+    _check_ensemble,
+    _check_class_names,
+    _check_size,
+    _check_preprocessing,
+    _check_per_class,
+    _check_network,
+)

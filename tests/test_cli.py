@@ -451,3 +451,39 @@ def test_the_example_sets_nothing_but_what_is_read():
     write(".env", text)
     assert given().keys() == set(ENVIRONMENT.values())
     assert parse_settings([]).config == TrainConfig()
+
+
+# --- preprocessing by steps and by --enable_clahe
+
+
+@pytest.mark.parametrize(
+    ("steps", "clahe"),
+    [("none", False), ("disc_crop ben_graham", False), ("disc_crop clahe", True)],
+)
+def test_the_steps_say_whether_there_is_clahe(steps, clahe):
+    settings = parse_settings(["--preprocessing", *steps.split()])
+    assert settings.config.enable_clahe is clahe
+    assert settings.sources["enable_clahe"] == "command line"
+    agreeing = "--enable_clahe" if clahe else "--no-enable_clahe"
+    assert parse_settings([agreeing, "--preprocessing", *steps.split()]) == settings
+
+
+@pytest.mark.parametrize(
+    ("flag", "steps", "way_out"),
+    [
+        ("--enable_clahe", "disc_crop ben_graham", "or give --no-enable_clahe"),
+        ("--enable_clahe", "none", "or give --no-enable_clahe"),
+        ("--no-enable_clahe", "clahe", "or give --enable_clahe"),
+    ],
+)
+def test_steps_and_enable_clahe_that_contradict_each_other(flag, steps, way_out):
+    message = refusal(flag, "--preprocessing", *steps.split())
+    assert f"--preprocessing {steps} (command line) and {flag} (command line)" in message
+    assert way_out in message
+
+
+def test_steps_of_a_settings_file_against_a_flag(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('preprocessing = ["disc_crop", "ben_graham"]\n')
+    assert parse_settings(["--config", str(file)]).config.steps == ("disc_crop", "ben_graham")
+    assert "(file run.toml)" in refusal("--config", str(file), "--enable_clahe")

@@ -46,6 +46,7 @@ LIMITS: dict[str, tuple[list[float], list[float]]] = {
 CHOICES = {
     "mode": ("train", "evaluate", "inference"),
     "decoder": ("coupling", "weighted", "vote"),
+    "preprocessing": ("disc_crop", "ben_graham", "clahe", "none"),
     "ovo_mode": ("shared", "independent"),
     "head": ("ovo", "softmax", "ordinal"),
     "scheduler": ("cosine", "linear", "plateau", "none"),
@@ -90,10 +91,10 @@ def test_numbers_that_are_not_finite(name, value):
 @pytest.mark.parametrize("name", CHOICES)
 def test_choices(name):
     for choice in CHOICES[name]:
-        assert getattr(TrainConfig(**{name: choice}), name) == choice
+        assert getattr(with_value(name, choice), name) in (choice, (choice,))
     for wrong in ("", CHOICES[name][0].upper(), "neither"):
         with pytest.raises(UserError, match=f"expected one of: {', '.join(CHOICES[name])}"):
-            TrainConfig(**{name: wrong})
+            with_value(name, wrong)
 
 
 @pytest.mark.parametrize("name", ["dataset_path", "output_root", "device", "base_models", "input"])
@@ -110,6 +111,12 @@ def test_empty_text_is_refused_where_it_means_nothing(name):
         ({"class_names": ("..", "b"), "num_classes": 2}, "--class_names ..: expected the name"),
         ({"class_names": ("a/b", "c"), "num_classes": 2}, "--class_names a/b: expected the name"),
         ({"class_names": ("", "c"), "num_classes": 2}, "--class_names '': expected text"),
+        (
+            {"preprocessing": ("clahe", "disc_crop")},
+            "in this order, which is that of their running",
+        ),
+        ({"preprocessing": ("clahe", "clahe")}, "each once"),
+        ({"preprocessing": ("none", "clahe")}, "or none alone"),
         ({"focal_loss_alpha": (1.0, 2.0)}, "2 numbers: expected 1, or 5"),
         ({"focal_loss_alpha": ()}, "0 numbers: expected 1, or 5"),
         ({"class_weights": (1.0,) * 4}, "4 numbers: expected 5"),
@@ -130,6 +137,20 @@ def test_settings_that_exclude_each_other(settings, said):
     with pytest.raises(UserError) as refused:
         TrainConfig(**settings)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({}, ("disc_crop", "clahe")),
+        ({"enable_clahe": False}, ("disc_crop",)),
+        ({"preprocessing": ("none",)}, ()),
+        ({"preprocessing": ("ben_graham",)}, ("ben_graham",)),
+        ({"preprocessing": ("disc_crop", "ben_graham")}, ("disc_crop", "ben_graham")),
+    ],
+)
+def test_the_steps_of_preprocessing(settings, steps):
+    assert TrainConfig(**settings).steps == steps
 
 
 def test_settings_that_go_together():

@@ -149,6 +149,8 @@ ROWS = (
     Row("num_classes", "--num_classes 4 --dataset_path {four}", logits),
     Row("class_names", "--class_names 4 3 2 1 0", weights),
     Row("img_size", "--img_size 48", weights),
+    Row("preprocessing", "--preprocessing none", weights, f"{BASE} --no-enable_clahe"),
+    Row("preprocessing", "--preprocessing disc_crop ben_graham clahe", weights),
     Row("enable_clahe", "--no-enable_clahe", weights),
     Row("clahe_clip_limit", "--clahe_clip_limit 1", weights, f"{BASE} --clahe_tile_grid_size 1"),
     Row("clahe_tile_grid_size", "--clahe_tile_grid_size 4", weights),

@@ -73,6 +73,43 @@ def disc_box(image: np.ndarray) -> tuple[int, int, int, int]:
     return top, bottom, left, right
 
 
+class DiscRegion(NamedTuple):
+    """A disc in a picture: (H, W) bool, its centre (x, y) and its radius, in pixels."""
+
+    inside: np.ndarray
+    centre: tuple[float, float]
+    radius: float
+
+
+def disc_region(image: np.ndarray) -> DiscRegion:
+    """The disc of (H, W, 3) uint8 without holes, as far as the frame shows it.
+
+    The smallest circle around it is the disc's own, whether the frame or something dark hides a
+    part: two opposite points of the rim are enough. Where no disc is found: the whole picture, and
+    the largest circle that fits into it.
+    """
+    height, width = image.shape[:2]
+    found = disc_mask(image)
+    outline = None if found is None else largest_outline(found.inside)
+    if found is None or outline is None:
+        middle, radius = (width / 2, height / 2), min(height, width) / 2
+        return DiscRegion(np.ones((height, width), dtype=bool), middle, radius)
+    inside = np.zeros(found.inside.shape, np.uint8)
+    cv2.fillConvexPoly(inside, outline, 1)
+    whole = cv2.resize(inside, (width, height), interpolation=cv2.INTER_NEAREST)
+    (x, y), radius = cv2.minEnclosingCircle(outline)
+    centre = float(x * found.scale), float(y * found.scale)
+    return DiscRegion(whole.astype(bool), centre, float(radius * found.scale))
+
+
+def largest_outline(inside: np.ndarray) -> np.ndarray | None:
+    """The convex outline (K, 1, 2) of the largest lit part of (h, w) bool; None where none is."""
+    # Specks, such as the camera's date in a corner, are no part of it.
+    opened = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    outlines, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return cv2.convexHull(max(outlines, key=cv2.contourArea)) if outlines else None
+
+
 def brightest_channel(image: np.ndarray) -> np.ndarray:
     """The largest of the three channels (H, W) of (H, W, 3)."""
     red, green, blue = cv2.split(image)  # ten times faster than the maximum along the last axis

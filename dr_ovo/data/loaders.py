@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -17,24 +18,32 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torch.utils.data._utils import signal_handling
 
-from dr_ovo.data.preprocess import DamagedImage, Preprocessing
+from dr_ovo.data.decode import DamagedImage
+from dr_ovo.data.preprocess import Preprocessing
+from dr_ovo.data.quality import load_with_quality
 from dr_ovo.errors import MachineError
 
-Item = tuple[int, np.ndarray | None, str]  # position, picture, why there is none
-Batch = tuple[np.ndarray, np.ndarray, dict[int, str]]  # positions, pictures, the damaged
+# Position, picture, its quality (NaN: unknown), why there is no picture.
+Item = tuple[int, np.ndarray | None, float, str]
+# Positions, pictures, their quality, the damaged.
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, str]]
 
 
 class _Photographs(Dataset[Item]):
-    def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
-        self.paths, self.preprocessing = paths, preprocessing
+    def __init__(
+        self, paths: Sequence[Path], preprocessing: Preprocessing, with_quality: bool
+    ) -> None:
+        self.paths, self.preprocessing, self.with_quality = paths, preprocessing, with_quality
 
     def __getitem__(self, position: int) -> Item:
         # Returned, not raised: the main process decides whether one bad file ends the run.
         try:
-            image = self.preprocessing.load(self.paths[position])
+            if not self.with_quality:
+                return position, self.preprocessing.load(self.paths[position]), math.nan, ""
+            image, quality = load_with_quality(self.paths[position], self.preprocessing)
         except DamagedImage as error:
-            return position, None, str(error)
-        return position, image, ""
+            return position, None, math.nan, str(error)
+        return position, image, quality.score, ""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -62,15 +71,21 @@ class ImageLoader:
     """
 
     def __init__(
-        self, paths: Sequence[Path], preprocessing: Preprocessing, num_workers: int
+        self,
+        paths: Sequence[Path],
+        preprocessing: Preprocessing,
+        num_workers: int,
+        *,
+        with_quality: bool = False,
     ) -> None:
         self.paths = paths
         self.damaged: dict[int, str] = {}  # position -> reason, of files met so far
+        self.quality: dict[int, float] = {}  # position -> score, likewise, where asked for
         workers = min(num_workers, available_cores(), len(paths))
         self._order = _Batches()
         self._watcher: threading.Thread | None = None
         self._loader = DataLoader(
-            _Photographs(paths, preprocessing),
+            _Photographs(paths, preprocessing, with_quality),
             batch_sampler=self._order,
             num_workers=workers,
             collate_fn=_join,
@@ -90,8 +105,9 @@ class ImageLoader:
         ]
         passes = iter(self._loader)
         self._guard()
-        for numbers, images, damaged in passes:
+        for numbers, images, quality, damaged in passes:
             self.damaged.update(damaged)
+            self.quality.update(zip(numbers.tolist(), quality.tolist(), strict=True))
             if len(numbers):
                 yield numbers, torch.from_numpy(images)
 
@@ -166,11 +182,12 @@ def _join(items: list[Item]) -> Batch:
     Arrays, not tensors: they come through a pipe. Tensors would need /dev/shm, which is small in
     a container, and an open file each.
     """
-    good = [(position, image) for position, image, _ in items if image is not None]
+    good = [(number, image, quality) for number, image, quality, _ in items if image is not None]
     return (
-        np.array([position for position, _ in good], dtype=np.int64),
-        np.array([image for _, image in good], dtype=np.uint8),
-        {position: reason for position, image, reason in items if image is None},
+        np.array([number for number, _, _ in good], dtype=np.int64),
+        np.array([image for _, image, _ in good], dtype=np.uint8),
+        np.array([quality for _, _, quality in good], dtype=np.float64),
+        {number: reason for number, image, _, reason in items if image is None},
     )
 
 

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from dr_ovo.data.disc import brightest_channel, disc_mask
+from dr_ovo.data.decode import decode_bytes, read_bytes, reduction
+from dr_ovo.data.disc import brightest_channel, disc_mask, largest_outline
+from dr_ovo.data.preprocess import Preprocessing
 from dr_ovo.evaluation.gradability import LEAST_GRADABLE
 
 DISC_SIDE = 192  # pixels of the disc's diameter at which everything is measured
@@ -86,6 +89,20 @@ def quality_of(image: np.ndarray) -> Quality:
     return Quality(min(focus, field, exposure), focus, field, exposure)
 
 
+def load_with_quality(path: Path, preprocessing: Preprocessing) -> tuple[np.ndarray, Quality]:
+    """A photograph as the network takes it, and its quality, of one reading of the file.
+
+    The quality is measured at one scale whatever the network's size, so that several networks'
+    predictions hold the same. Raises DamagedImage.
+    """
+    data = read_bytes(path)
+    image = decode_bytes(data, preprocessing.size)
+    measured = image
+    if reduction(data, DISC_SIDE) != reduction(data, preprocessing.size):
+        measured = decode_bytes(data, DISC_SIDE)
+    return preprocessing.apply(image), quality_of(measured)
+
+
 def _interpolation(factor: float) -> int:
     return cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
 
@@ -102,13 +119,11 @@ def _enclosing_circle(inside: np.ndarray) -> tuple[tuple[float, float], float]:
     The smallest circle around the lit part is the disc's own, whether the frame or something dark
     hides a part of it: two opposite points of the rim are enough.
     """
-    # Specks, such as the camera's date in a corner, would widen it.
-    opened = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    outlines, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if not outlines:
-        return (inside.shape[1] / 2, inside.shape[0] / 2), max(inside.shape) / 2
-    largest = max(outlines, key=cv2.contourArea)
-    (x, y), radius = cv2.minEnclosingCircle(cv2.convexHull(largest))
+    outline = largest_outline(inside)
+    if outline is None:
+        height, width = inside.shape
+        return (width / 2, height / 2), max(height, width) / 2
+    (x, y), radius = cv2.minEnclosingCircle(outline)
     return (float(x), float(y)), float(radius)
 
 
@@ -117,7 +132,7 @@ def _field(inside: np.ndarray, centre: tuple[float, float], radius: float) -> fl
     rows, columns = np.ogrid[: inside.shape[0], : inside.shape[1]]
     disc = (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 <= radius**2
     in_frame = np.count_nonzero(disc)
-    lit = np.count_nonzero(inside & disc) / max(1, in_frame)
+    lit = np.count_nonzero(inside & disc) / (in_frame or 1)
     return min(_ramp(lit, VISIBLE), _ramp(in_frame / (math.pi * radius**2), FRAMED))
 
 

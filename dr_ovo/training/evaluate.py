@@ -90,7 +90,7 @@ def evaluate(settings: Settings) -> list[Evaluation]:
 def _predict_split(
     model: TrainedModel, split: Split, precision: Precision, decoder: str, num_workers: int
 ) -> Predictions:
-    answers = predict(model, split.paths, precision, num_workers)
+    answers = predict(model, split.paths, precision, num_workers, with_quality=True)
     if answers.damaged:
         lost = [Damage(split.paths[i], reason) for i, reason in answers.damaged.items()]
         raise MachineError(
@@ -113,7 +113,7 @@ def _predict_split(
         sample_ids=sample_ids,
         patient_ids=patient_ids,
         eyes=np.array(split.eyes),
-        quality=np.full(len(split), np.nan),
+        quality=answers.quality,
         calibration=share,
         targets=split.targets,
         predicted=predicted,

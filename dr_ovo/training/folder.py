@@ -18,6 +18,10 @@ HISTORY_FIELDS = (
 )  # fmt: skip
 
 
+# Settings that came after the first results folders, with what those did without them.
+LATER_SETTINGS: dict[str, Any] = {"preprocessing": []}
+
+
 @dataclass(frozen=True)
 class ResultsFolder:
     """Where everything of one architecture stands."""
@@ -76,7 +80,8 @@ class ResultsFolder:
 
     def read_config(self) -> dict[str, Any]:
         """The content of config.json. Raises UserError where it is missing or damaged."""
-        return read_json(self.config)
+        held = read_json(self.config)
+        return {**held, "settings": LATER_SETTINGS | held["settings"]}
 
     def read_history(self, up_to: int) -> list[dict[str, Any]]:
         """The rows of epochs 1 to `up_to`, as text."""
@@ -151,4 +156,6 @@ def check_same_settings(
 
 
 def _shown(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return (
+        (" ".join(map(str, value)) or "nothing") if isinstance(value, list | tuple) else str(value)
+    )

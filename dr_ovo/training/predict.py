@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dr_ovo.cli import Settings
+from dr_ovo.config import NO_STEPS
 from dr_ovo.data.loaders import ImageLoader
 from dr_ovo.errors import UserError, log
 from dr_ovo.models.architectures import resolve_architecture
@@ -58,12 +59,13 @@ def open_models(settings: Settings, precision: Precision) -> list[TrainedModel]:
 
 def require_agreement(settings: Settings, meta: dict[str, Any], folder: ResultsFolder) -> None:
     """Raises UserError where a value that somebody gave is not the checkpoint's."""
-    preprocessing = meta["preprocessing"]
+    _, preprocessing = input_of(meta)
     held = {
         "img_size": meta["input"]["size"],
-        "enable_clahe": preprocessing["clahe"],
-        "clahe_clip_limit": preprocessing.get("clahe_clip_limit"),
-        "clahe_tile_grid_size": preprocessing.get("clahe_tile_grid_size"),
+        "preprocessing": preprocessing.steps or (NO_STEPS,),
+        "enable_clahe": preprocessing.clahe,
+        "clahe_clip_limit": preprocessing.clahe_clip_limit if preprocessing.clahe else None,
+        "clahe_tile_grid_size": preprocessing.clahe_tile_grid_size if preprocessing.clahe else None,
         "num_classes": meta["num_classes"],
         "class_names": tuple(meta["class_names"]),
         "head": meta["head"],
@@ -72,6 +74,8 @@ def require_agreement(settings: Settings, meta: dict[str, Any], folder: ResultsF
     given = settings.given()
     if given.get("img_size") == 0:  # "the architecture's own" asks for nothing
         del held["img_size"]
+    if given.get("preprocessing") == ():  # as --enable_clahe says
+        del held["preprocessing"]
     wrong = [
         f"--{name} {_shown(given[name])}: the checkpoint has {_shown(value)}"
         for name, value in held.items()
@@ -101,20 +105,30 @@ def _require_same_classes(models: Sequence[TrainedModel]) -> None:
 
 @dataclass(frozen=True)
 class Answers:
-    """The network's logits (n, K) on the photographs at `positions` (n,); `damaged` by position."""
+    """The network's logits (n, K) on the photographs at `positions` (n,), the quality (n,) of each,
+    NaN where unknown; `damaged` by position."""
 
     positions: np.ndarray
     logits: np.ndarray
+    quality: np.ndarray
     damaged: dict[int, str]
 
 
 def predict(
-    model: TrainedModel, paths: Sequence[Path], precision: Precision, num_workers: int
+    model: TrainedModel,
+    paths: Sequence[Path],
+    precision: Precision,
+    num_workers: int,
+    *,
+    with_quality: bool = False,
 ) -> Answers:
-    """The logits of all branches side by side, for every path that can be read."""
+    """The logits of all branches side by side, for every path that can be read.
+
+    The quality of the photographs is measured where asked for, else it is unknown.
+    """
     spec, preprocessing = input_of(model.meta)
     names = list(model.network.branches)
-    with ImageLoader(paths, preprocessing, num_workers) as loader:
+    with ImageLoader(paths, preprocessing, num_workers, with_quality=with_quality) as loader:
         outputs = branch_outputs(
             model.network,
             loader.batches(np.arange(len(paths)), MEASURE_BATCH),
@@ -122,8 +136,10 @@ def predict(
             precision.device,
             dict.fromkeys(names),
         )
-        damaged = dict(loader.damaged)
+        damaged, measured = dict(loader.damaged), loader.quality
     if not outputs:
-        return Answers(np.zeros(0, dtype=np.int64), np.zeros((0, 0)), damaged)
+        return Answers(np.zeros(0, dtype=np.int64), np.zeros((0, 0)), np.zeros(0), damaged)
     logits = np.concatenate([outputs[name].logits for name in names], axis=1)
-    return Answers(outputs[names[0]].positions, logits, damaged)
+    positions = outputs[names[0]].positions
+    quality = np.array([measured.get(position, np.nan) for position in positions.tolist()])
+    return Answers(positions, logits, quality, damaged)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dr_ovo.config import TrainConfig
+from dr_ovo.config import PREPROCESSING_STEPS, TrainConfig
 from dr_ovo.data.augment import Augmentation
 from dr_ovo.data.damage import Damage, describe, find_damage, without
 from dr_ovo.data.index import SPLITS, DatasetIndex, Split, scan_dataset
@@ -168,13 +168,22 @@ def build_model(
         spec.name: BranchRun(spec.name, _trainer(config, spec, network, train, precision))
         for spec in specs
     }
-    clahe = config.enable_clahe, config.clahe_clip_limit, config.clahe_tile_grid_size
     return Model(
         network,
         runs,
         input_spec(name, config.img_size),
-        Preprocessing(config.img_size, *clahe),
+        preprocessing_of(config),
         checkpointing,
+    )
+
+
+def preprocessing_of(config: TrainConfig) -> Preprocessing:
+    """How photographs become the network's input."""
+    return Preprocessing(
+        config.img_size,
+        clahe_clip_limit=config.clahe_clip_limit,
+        clahe_tile_grid_size=config.clahe_tile_grid_size,
+        **{name: name in config.steps for name in PREPROCESSING_STEPS},
     )
 
 

@@ -17,6 +17,7 @@ from dr_ovo.data.preprocess import (
     full_sides,
     pad_to_square,
 )
+from dr_ovo.data.steps import STEPS
 from dr_ovo.errors import UserError
 
 PLAIN = Preprocessing(64, clahe=False)
@@ -404,7 +405,8 @@ def test_the_hash_changes_with_every_setting():
         "clahe": False,
         "clahe_clip_limit": 2.0,
         "clahe_tile_grid_size": 4,
-        "version": base.version + 1,
+        "disc_crop": False,
+        "ben_graham": True,
     }
     assert set(others) == {field.name for field in dataclasses.fields(Preprocessing)}
     changed = [dataclasses.replace(base, **{name: value}) for name, value in others.items()]
@@ -418,11 +420,60 @@ def test_without_clahe_its_settings_count_for_nothing():
     assert first.apply(colours()).tobytes() == second.apply(colours()).tobytes()
 
 
-@pytest.mark.parametrize("given", [Preprocessing(224), Preprocessing(96, True, 1.5, 4), PLAIN])
+@pytest.mark.parametrize(
+    "given",
+    [
+        Preprocessing(224),
+        Preprocessing(96, True, 1.5, 4),
+        PLAIN,
+        Preprocessing(64, disc_crop=False),
+        Preprocessing(64, clahe=False, ben_graham=True),
+    ],
+)
 def test_settings_survive_being_stored(given):
     read = Preprocessing.from_dict(given.to_dict())
     assert read.hash == given.hash
     assert read.apply(fundus(150)).tobytes() == given.apply(fundus(150)).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected", "digest"),
+    [
+        (
+            {
+                "size": 224, "clahe": True, "clahe_clip_limit": 3.0, "clahe_tile_grid_size": 8,
+                "version": 1,
+            },
+            Preprocessing(224),
+            "47497b4ef34fb2ce",
+        ),
+        ({"size": 64, "clahe": False, "version": 1}, PLAIN, "1fb9a076b35b2e66"),
+    ],
+)  # fmt: skip
+def test_settings_of_the_first_version_mean_what_they_meant(stored, expected, digest):
+    read = Preprocessing.from_dict(stored)
+    assert read == expected
+    assert read.to_dict() == stored
+    assert read.hash == digest
+    assert read.steps == (("disc_crop", "clahe") if stored["clahe"] else ("disc_crop",))
+
+
+def test_the_first_version_is_not_asked_for_what_it_can_not_do():
+    for later in (Preprocessing(64, disc_crop=False), Preprocessing(64, ben_graham=True)):
+        assert later.to_dict()["version"] == 2
+
+
+def test_the_steps_are_named_in_the_order_in_which_they_run():
+    every = Preprocessing(64, ben_graham=True)
+    assert every.steps == ("disc_crop", "ben_graham", "clahe") == tuple(STEPS)
+    assert Preprocessing(64, clahe=False, disc_crop=False).steps == ()
+
+
+def test_no_step_leaves_resizing_alone(idrid_small):
+    image = decode_image(next(idrid_small.rglob("*.jpg")), 64)
+    expected = cv2.resize(pad_to_square(image), (64, 64), interpolation=cv2.INTER_AREA)
+    settings = Preprocessing(64, clahe=False, disc_crop=False)
+    assert np.array_equal(settings.apply(image), expected)
 
 
 def test_settings_of_another_version_are_refused():

@@ -13,7 +13,7 @@ import pytest
 
 from dr_ovo.data.decode import decode_image
 from dr_ovo.data.preprocess import Preprocessing
-from dr_ovo.data.quality import SMALLEST_DISC, Quality, quality_of
+from dr_ovo.data.quality import DISC_SIDE, SMALLEST_DISC, Quality, load_with_quality, quality_of
 from dr_ovo.data.synthetic import split_patients, write_dataset
 from dr_ovo.evaluation.gradability import LEAST_GRADABLE, ungradable
 
@@ -140,7 +140,8 @@ def test_the_distribution_on_idrid(idrid_small):
     if not folder.is_dir():
         pytest.skip(f"the real photographs are absent: {folder}")
     scores = np.array([quality_of(image).score for image in photographs(folder)])
-    assert len(scores) == 516 and not np.isnan(scores).any()
+    assert len(scores) == 516
+    assert not np.isnan(scores).any()
     assert ungradable(scores).mean() <= 0.01
     assert np.quantile(scores, [0.05, 0.25, 0.5, 0.75, 0.95]) == pytest.approx(
         [0.47, 0.62, 0.74, 0.85, 0.98], abs=0.03
@@ -151,7 +152,8 @@ def test_the_distribution_on_idrid(idrid_small):
 def test_synthetic_photographs_are_gradable(size, tmp_path):
     write_dataset(tmp_path / "data", split_patients(15), size=size, seed=3)
     found = [quality_of(image) for image in photographs(tmp_path / "data")]
-    assert len(found) == 30 and all(quality.gradable for quality in found)
+    assert len(found) == 30
+    assert all(quality.gradable for quality in found)
 
 
 @pytest.mark.parametrize("side", [16, 28, 96, SMALLEST_DISC - 20])
@@ -181,6 +183,16 @@ def test_nothing_but_pixels_counts(idrid_small, tmp_path):
     other = tmp_path / "test" / "4"
     other.mkdir(parents=True)
     shutil.copy(path, other / "10_left.jpeg")
-    assert quality_of(decode_image(path, 64)) == quality_of(
-        decode_image(other / "10_left.jpeg", 64)
-    )
+    copy = decode_image(other / "10_left.jpeg", 64)
+    assert quality_of(copy) == quality_of(decode_image(path, 64))
+
+
+@pytest.mark.parametrize("size", [32, 64, 224])
+def test_networks_of_every_size_hold_the_same_quality(size, tmp_path, real):
+    # 1280 pixels: a small network's picture is decoded at a fraction of that.
+    path = tmp_path / "a.jpg"
+    cv2.imwrite(str(path), cv2.cvtColor(resized(4.0)(real[0]), cv2.COLOR_RGB2BGR))
+    settings = Preprocessing(size)
+    image, quality = load_with_quality(path, settings)
+    assert np.array_equal(image, settings.load(path))
+    assert quality == quality_of(decode_image(path, DISC_SIDE))

@@ -154,6 +154,8 @@ def test_a_folder_may_be_moved_and_needs_its_models_alone(networks, evaluate, tm
 CONTRADICTIONS = {
     "--img_size 32": "--img_size 32: the checkpoint has 64",
     "--enable_clahe": "--enable_clahe True: the checkpoint has False",
+    "--preprocessing none": "--preprocessing none: the checkpoint has disc_crop",
+    "--preprocessing disc_crop ben_graham": "disc_crop ben_graham: the checkpoint has disc_crop",
     "--num_classes 4": "--num_classes 4: the checkpoint has 5",
     "--class_names a b c d e": "--class_names a b c d e: the checkpoint has 0 1 2 3 4",
     "--head softmax": "--head softmax: the checkpoint has ovo",
@@ -181,6 +183,7 @@ def test_flags_that_agree_are_taken(networks, evaluate):
     agreeing = "--img_size 64 --no-enable_clahe --num_classes 5 --head ovo --ovo_mode shared"
     assert evaluate(networks["shared"], *agreeing.split()).code == 0
     assert evaluate(networks["shared"], "--img_size", 0).code == 0
+    assert evaluate(networks["shared"], "--preprocessing", "disc_crop").code == 0
 
 
 def test_an_incomplete_network_is_never_evaluated(networks, evaluate, tmp_path):

@@ -86,6 +86,7 @@ OTHERS = {
     "--ovo_mode independent": "--ovo_mode: shared there, independent now",
     "--base_models test_resnet": "--base_models: test_efficientnet there,",
     "--no-enable_clahe": "--enable_clahe: True there, False now",
+    "--preprocessing none": "--preprocessing: nothing there, none now",
     "--focal_loss_alpha 1 1 1 1 2": "--focal_loss_alpha: 2.5 there, 1.0 1.0 1.0 1.0 2.0 now",
     "--batch_size 4": "batch_size x gradient_accumulation_steps: 8 there, 16 now",
 }
