@@ -110,6 +110,9 @@ class TrainConfig:
         choices=("coupling", "weighted", "vote"),
         matters=False,
     )
+    patient_level: bool = option(
+        False, boolean, "evaluate: add figures per patient, by the worse eye", matters=False
+    )
     skip_damaged: bool = option(
         False, boolean, "decode every image first; go on without damaged ones and record them"
     )

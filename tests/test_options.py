@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import hashlib
 import io
+import json
 import multiprocessing
 import os
 import shutil
@@ -106,6 +107,11 @@ def grades(outcome: Outcome) -> list[str]:
     return _column(outcome, "inference.csv", "grade")
 
 
+def blocks(outcome: Outcome) -> list[str]:
+    (path,) = outcome.folder.rglob("evaluation.json")
+    return sorted(json.loads(path.read_text()))
+
+
 def forwards(outcome: Outcome) -> int:
     return outcome.forwards
 
@@ -145,6 +151,7 @@ ROWS = (
     Row("ensemble", "--ensemble ensemble.json", grades, APPLIED, True),
     Row("decoder", "--decoder vote", grades, APPLIED, True),
     Row("decoder", "--decoder weighted", grades, APPLIED, True),
+    Row("patient_level", "--patient_level", blocks, "--mode evaluate", True),
     Row("skip_damaged", "--skip_damaged", exit_code, f"{BASE} --dataset_path {{damaged}}"),
     Row("num_classes", "--num_classes 4 --dataset_path {four}", logits),
     Row("class_names", "--class_names 4 3 2 1 0", weights),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dr_ovo.evaluation.by_quality import by_quality
 from dr_ovo.evaluation.calibration import Calibration, temper
 from dr_ovo.evaluation.intervals import Estimate, patients_repeat, with_intervals
 from dr_ovo.evaluation.metrics import confusion_matrix
@@ -26,6 +27,7 @@ from dr_ovo.evaluation.model_statistics import (
     specificity_statistic,
 )
 from dr_ovo.evaluation.operating_points import GRADED_CLASSES, OperatingPoint, ungraded
+from dr_ovo.evaluation.patient_level import patient_counts, per_patient
 from dr_ovo.evaluation.predictions import Predictions
 from dr_ovo.evaluation.statistics import Statistic
 
@@ -43,6 +45,25 @@ def evaluation_report(
     """
     tree = evaluation_statistics(predictions, calibration, split)
     return dict(with_intervals(tree, predictions.patient_ids))
+
+
+def patient_report(predictions: Predictions, calibration: Calibration) -> dict[str, Any]:
+    """The `patient_level` block of evaluation.json: figures of each patient's worse eye.
+
+    The operating points are those fitted per image: a patient is called where an image of hers is.
+    {"value": None, "reason"} where no patient has two images.
+    """
+    counts = patient_counts(predictions.patient_ids)
+    if "reason" in counts:
+        return counts
+    worst = per_patient(predictions)
+    tree = {
+        **counts,
+        **_overall(worst),
+        "referable": _condition(worst, calibration, "referable"),
+        "vision_threatening": _condition(worst, calibration, "vision_threatening"),
+    }
+    return dict(with_intervals(tree, worst.patient_ids))
 
 
 def evaluation_statistics(
@@ -66,6 +87,7 @@ def evaluation_statistics(
         "referable": _condition(p, calibration, "referable"),
         "vision_threatening": _condition(p, calibration, "vision_threatening"),
         "calibration": _calibration(p, calibration),
+        "by_quality": by_quality(p),
         "confusion": matrix.tolist(),
     }
 

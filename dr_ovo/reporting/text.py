@@ -37,6 +37,7 @@ def evaluation_table(report: Mapping[str, Any], decoders: Mapping[str, Mapping[s
     sections = [_heading(report), _overall(report), _decoders(report, decoders)]
     sections += [_per_class(report), _pairs(report)]
     sections += [_outcome(report[key], title) for key, title in OUTCOMES.items()]
+    sections += [_patient_level(report), quality_section(report.get("by_quality"))]
     sections += [_confusion(report), _calibration(report), _reasons(report), RESEARCH_USE]
     return "\n\n".join(section for section in sections if section)
 
@@ -63,9 +64,44 @@ def _both(name: str, metric: Mapping[str, Any]) -> list[str]:
     return [_value(name, metric["value"]), _interval(name, metric)]
 
 
+def _patient_level(report: Mapping[str, Any]) -> str:
+    """The figures per patient, where they were asked for."""
+    block = report.get("patient_level")
+    if block is None:
+        return ""
+    if "n_patients" not in block:
+        return "Per patient: -"
+    heading = f"Per patient, by the worse eye: {block['n_patients']} patients"
+    if block["n_single_image"]:
+        heading += f", {block['n_single_image']} of them with a single image"
+    conditions = (_outcome(block[key], f"{title}, patients") for key, title in OUTCOMES.items())
+    return "\n\n".join([heading + "\n" + _overall(block), *conditions])
+
+
 def _overall(report: Mapping[str, Any]) -> str:
     rows = [[label, *_both(name, report[name])] for name, label in OVERALL.items()]
     return table(["overall", "value", "interval"], rows)
+
+
+def quality_section(block: Mapping[str, Any] | None) -> str:
+    """Accuracy and kappa by third of quality, and how many photographs are ungradable."""
+    if block is None:
+        return ""
+    if "thirds" not in block:
+        return "By quality: -"
+    known, count = block["n_known"], block["n_ungradable"]
+    share, interval = _both("ungradable", block["ungradable"])
+    lines = [f"Ungradable (quality below {decimal(block['least_gradable'])}): "]
+    lines[0] += f"{count} of {known} photographs, {share} ({interval})"
+    if block["n_unknown"]:
+        lines[0] += f"; unknown for {block['n_unknown']}"
+    rows = []
+    for third in block["thirds"]:
+        span = " - ".join(decimal(third[end]) for end in ("low", "high")) if third["n"] else "-"
+        figures = [_both(name, third[name]) for name in ("accuracy", "quadratic_kappa")]
+        rows.append([third["third"], span, str(third["n"]), *figures[0], *figures[1]])
+    header = ["third of quality", "quality", "n", "accuracy", "interval", "kappa", "interval"]
+    return "\n".join([*lines, table(header, rows)])
 
 
 def _decoders(report: Mapping[str, Any], decoders: Mapping[str, Mapping[str, float]]) -> str:
@@ -141,10 +177,14 @@ def _metrics(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Mappi
             return
         if "grade" in node:
             path = (f"grade {node['grade']}",)
+        elif "third" in node:
+            path = (f"{node['third']} third of quality",)
         elif "pair" in node:
             path = ("pair {}-{}".format(*node["pair"]),)
         for key, child in node.items():
-            yield from _metrics(child, path if key in ("per_class", "pairs") else (*path, key))
+            yield from _metrics(
+                child, path if key in ("per_class", "pairs", "thirds") else (*path, key)
+            )
     elif isinstance(node, list):
         for child in node:
             yield from _metrics(child, path)

@@ -23,7 +23,7 @@ from dr_ovo.evaluation.calibration import (
 from dr_ovo.evaluation.ensemble import mean_predictions
 from dr_ovo.evaluation.metrics import accuracy, balanced_accuracy, quadratic_kappa
 from dr_ovo.evaluation.predictions import Predictions, save_predictions
-from dr_ovo.evaluation.report import evaluation_report
+from dr_ovo.evaluation.report import evaluation_report, patient_report
 from dr_ovo.pairs import class_pairs
 from dr_ovo.training.folder import ResultsFolder
 from dr_ovo.training.predict import TrainedModel, open_models, predict
@@ -74,7 +74,7 @@ def evaluate(settings: Settings) -> list[Evaluation]:
         members.append(predictions)
         title = " ".join(filter(None, (model.meta["architecture"], model.meta["experiment_name"])))
         pair_accuracy = _pair_accuracy(model)
-        report = _write(model.folder, predictions, skipped)
+        report = _write(model.folder, predictions, skipped, patient_level=config.patient_level)
         decoders = _compare_decoders(predictions["test"], pair_accuracy)
         synthetic = index.synthetic or model.meta["synthetic"]
         found.append(Evaluation(title, model.folder.root, synthetic, report, decoders))
@@ -83,7 +83,8 @@ def evaluate(settings: Settings) -> list[Evaluation]:
         means = {name: mean_predictions([m[name] for m in members]) for name in SPLITS}
         title = f"mean of {len(models)} models"
         synthetic = any(one.synthetic for one in found)
-        found.append(Evaluation(title, folder.root, synthetic, _write(folder, means, skipped), {}))
+        report = _write(folder, means, skipped, patient_level=config.patient_level)
+        found.append(Evaluation(title, folder.root, synthetic, report, {}))
     return found
 
 
@@ -131,7 +132,11 @@ def _pair_accuracy(model: TrainedModel) -> np.ndarray | None:
 
 
 def _write(
-    folder: ResultsFolder, predictions: dict[str, Predictions], skipped: list[Damage]
+    folder: ResultsFolder,
+    predictions: dict[str, Predictions],
+    skipped: list[Damage],
+    *,
+    patient_level: bool,
 ) -> dict[str, Any]:
     """Writes predictions, calibration and evaluations; returns the report on test."""
     folder.root.mkdir(parents=True, exist_ok=True)
@@ -141,6 +146,8 @@ def _write(
     for name, held in predictions.items():
         save_predictions(folder.predictions(name), held)
         reports[name] = evaluation_report(held, calibration, name)
+        if patient_level:
+            reports[name]["patient_level"] = patient_report(held, calibration)
         reports[name]["skipped_images"] = [str(damage.path) for damage in skipped]
         write_json(folder.evaluation(name), reports[name])
     return reports["test"]
