@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dr_ovo.data.index import DatasetIndex
-from dr_ovo.data.preprocess import (
+from dr_ovo.data.decode import (
     JPEG_START,
     LONGEST_TAIL,
     PNG_START,
@@ -19,6 +18,7 @@ from dr_ovo.data.preprocess import (
     check_complete,
     decode_image,
 )
+from dr_ovo.data.index import DatasetIndex
 from dr_ovo.errors import UserError
 
 # Below this many files every one is decoded: seconds. Above it only the first and last bytes are

@@ -225,3 +225,14 @@ def test_history_csv(finished):
     assert row["train_accuracy"] == ""
     assert 0 <= float(row["val_accuracy"]) <= 1
     assert row["skipped_steps"] == "0"
+
+
+def test_a_folder_older_than_a_setting_did_what_its_default_says(words, trained, trainer):
+    path = trained / "config.json"
+    held = json.loads(path.read_text())
+    del held["settings"]["preprocessing"]
+    path.write_text(json.dumps(held))
+    assert trainer(*words, "--output_dir", trained, "--resume").code == 0
+    refused = trainer(*words, "--output_dir", trained, "--resume", "--preprocessing", "disc_crop")
+    assert refused.code == 2
+    assert "--preprocessing: nothing there, disc_crop now" in refused.stderr
