@@ -15,6 +15,9 @@ GRADES = (
 )
 
 
+SHARES = ("accuracy", "recall", "precision", "specificity", "sensitivity")
+
+
 @dataclass(frozen=True)
 class Direction:
     """A way to hold an interval against a limit: surely right, and surely wrong."""
@@ -43,6 +46,12 @@ class Criterion:
     metric: str
     direction: str
     limit: float
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the metric is a share of images, and no difference or area."""
+        path = self.metric.split(".")
+        return path[-1] in SHARES and path[0] != "gain"
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ def judge(criterion: Criterion, subject: str, metric: Mapping[str, Any], images:
         return Judgement(criterion, subject, MET, metric)
     if way.missed(far, criterion.limit):
         return Judgement(criterion, subject, NOT_MET, metric)
-    needed = images_needed(metric, criterion.limit, images)
+    needed = images_needed(metric, criterion.limit, images, criterion.is_share)
     why = (
         f"about {needed:,} test images at the present value would settle it" if needed else AT_LIMIT
     )
@@ -85,11 +94,13 @@ def judge(criterion: Criterion, subject: str, metric: Mapping[str, Any], images:
 AT_LIMIT = "no number of images would settle it: the value is at the limit"
 
 
-def images_needed(metric: Mapping[str, Any], limit: float, images: int) -> int | None:
+def images_needed(
+    metric: Mapping[str, Any], limit: float, images: int, is_share: bool
+) -> int | None:
     """How many images would part the interval from the limit, if the value stayed the same.
 
-    None where the value is at the limit. For fractions by Wilson's interval: its end b of the
-    share p on n images satisfies (p - b)^2 = z^2 b (1 - b) / n, which gives the effective n that
+    None where the value is at the limit. For a share of images by Wilson's interval: its end b of
+    the share p on n images satisfies (p - b)^2 = z^2 b (1 - b) / n, which gives the effective n that
     the present end stands for (patients with two eyes are fewer than images) and the n at which
     the end reaches the limit. Otherwise the width shrinks with the root of n.
     """
@@ -99,7 +110,7 @@ def images_needed(metric: Mapping[str, Any], limit: float, images: int) -> int |
     if distance < 1e-9:
         return None
     factor = (reach / distance) ** 2
-    if all(0 < one < 1 for one in (limit, end)) and 0 <= value <= 1:
+    if is_share and all(0 < one < 1 for one in (limit, end)):
         factor *= limit * (1 - limit) / (end * (1 - end))
     return max(images + 1, math.ceil(images * factor))
 

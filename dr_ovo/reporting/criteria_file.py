@@ -88,9 +88,9 @@ def _models(path: Path, place: str, names: Any) -> tuple[str, ...]:
         raise UserError(f"--criteria {path}: {place} = {names!r}; expected a list of models.")
     for name in names:
         if not isinstance(name, str) or architecture_of(name) is None:
-            names_known = [*SUBJECTS, *ARCHITECTURES]
+            choices = [*SUBJECTS, *ARCHITECTURES]
             raise UserError(
-                f"--criteria {path}: {place}: '{name}' is no model.{nearest(str(name), names_known)}"
+                f"--criteria {path}: {place}: '{name}' is no model.{nearest(str(name), choices)}"
             )
     return tuple(known.alias for name in names if (known := architecture_of(name)))
 
