@@ -1,0 +1,342 @@
+"""How surely copies of fundus photographs are found, and how long that takes.
+
+    python benchmarks/near_duplicates.py --images FOLDER [--sample N] [--growth] [--seed 42]
+
+Plants altered copies of the photographs below FOLDER, one alteration at a time, among all of them,
+and prints how many were found, where the scores of copies end and those of different photographs
+begin, and which pairs among the photographs themselves count as copies. `--growth` adds how the
+search grows to 100,000 pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.alterations import ALTERATIONS, HARDER, Alteration, another_exposure
+from dr_ovo.data.damage import Damage
+from dr_ovo.data.decode import decode_image
+from dr_ovo.data.descriptor_cache import Described, available_cores, describe_files
+from dr_ovo.data.descriptor_search import find_candidates
+from dr_ovo.data.descriptors import DESCRIPTOR_SIDE, describe_picture
+from dr_ovo.data.index import IMAGE_SUFFIXES
+from dr_ovo.data.near_duplicates import (
+    LEAST_PLACING_SCORE,
+    LEAST_SCORE,
+    MOST_RIM,
+    MOST_TURN,
+    Guess,
+    Pair,
+    find_pairs,
+    is_copy,
+    place_candidates,
+    register_guesses,
+    too_small,
+)
+from dr_ovo.data.registration import Registration
+
+SIDES = (28, 48, 64, 80, 96, 112, 128, 192, 256)
+EXPOSURES = (
+    (0.01, 0.0),
+    (0.02, 0.0),
+    (0.03, 0.0),
+    (0.05, 0.0),
+    (0.0, 0.5),
+    (0.0, 1.0),
+    (0.02, 1.0),
+)
+GROWTH = (5_000, 10_000, 20_000, 100_000)
+DESCRIPTORS = DESCRIPTOR_SIDE**2
+LARGE_SIDE = 1024
+Result = TypeVar("Result")
+ENTRIES = dict[Path, Described | Damage]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Two files that were laid over each other."""
+
+    first: Path
+    second: Path
+    guess: Guess
+    result: Registration
+
+
+def main() -> None:
+    args = arguments()
+    images = photographs(args.images)
+    start = time.perf_counter()
+    described = describe_files(images, None)
+    seconds = time.perf_counter() - start
+    images = [path for path in images if isinstance(described[path], Described)]
+    print(f"{len(images)} photographs, described in {seconds:.1f} s on {available_cores()} cores")
+    start = time.perf_counter()
+    own = find_pairs(images, described)
+    print(f"searched and compared in {time.perf_counter() - start:.1f} s")
+    stages(images, described)
+    print_pairs(images, own, args.images)
+    if small := too_small(images, described):
+        print(f"{len(small)} photographs are too small to be compared but for identity")
+    twins = {frozenset((images[pair.first], images[pair.second])) for pair in own}
+    rng = np.random.default_rng(args.seed)
+    chosen = [images[i] for i in sorted(rng.permutation(len(images))[: args.sample or None])]
+    with tempfile.TemporaryDirectory() as folder:
+        recalls(images, described, chosen, twins, Path(folder))
+        exposures(chosen[:100], Path(folder))
+        sides(images, chosen[:100], Path(folder))
+        decoding_share(chosen[:200], Path(folder))
+    if args.growth:
+        growth(rng)
+
+
+def stages(images: Sequence[Path], described: ENTRIES) -> None:
+    """The time of each stage after describing."""
+    entries = [described[path] for path in images]
+    descriptors = np.stack([e.descriptor for e in entries if isinstance(e, Described)])
+    candidates, searching = timed(lambda: find_candidates(descriptors))
+    guesses, placing = timed(lambda: place_candidates(descriptors))
+    _, comparing = timed(lambda: register_guesses(images, guesses))
+    print(
+        f"  search {searching:.1f} s ({len(candidates)} candidates), placing "
+        f"{placing - searching:.1f} s ({len(guesses)} left), registration {comparing:.1f} s"
+    )
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--images", type=Path, required=True, help="folder of photographs")
+    parser.add_argument("--sample", type=int, default=0, help="photographs to alter (0: all)")
+    parser.add_argument("--growth", action="store_true", help="measure up to 100,000 descriptors")
+    parser.add_argument("--seed", type=int, default=42, help="which photographs are altered")
+    args = parser.parse_args()
+    if not args.images.is_dir():
+        parser.error(f"--images {args.images}: there is no such folder")
+    return args
+
+
+def photographs(folder: Path) -> list[Path]:
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if len(found) < 2:
+        raise SystemExit(f"error: {folder} holds {len(found)} photographs; at least 2 are needed")
+    return found
+
+
+def print_pairs(paths: Sequence[Path], pairs: Iterable[Pair], root: Path) -> None:
+    print("\nPairs among the photographs themselves")
+    for pair in pairs:
+        names = (str(paths[number].relative_to(root)) for number in (pair.first, pair.second))
+        print(f"  {pair.score:.3f}  {'  '.join(names)}  ({pair.how})")
+
+
+def write_altered(paths: Iterable[Path], folder: Path, alter: Alteration) -> dict[Path, Path]:
+    """Altered photographs as PNG files: each one's path -> the photograph it was made of."""
+    place = Path(tempfile.mkdtemp(dir=folder))
+    made = {}
+    for number, path in enumerate(paths):
+        image = alter(decode_image(path, 4096))
+        target = place / f"{number:06}.png"
+        cv2.imwrite(str(target), image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        made[target] = path
+    return made
+
+
+def compare(paths: Sequence[Path], described: Mapping[Path, Described | Damage]) -> list[Fit]:
+    """All candidates among the files, laid over each other."""
+    entries = [described[path] for path in paths]
+    descriptors = np.stack([e.descriptor for e in entries if isinstance(e, Described)])
+    guesses = place_candidates(descriptors)
+    results = register_guesses(paths, guesses)
+    return [
+        Fit(paths[guess.first], paths[guess.second], guess, result)
+        for guess, result in zip(guesses, results, strict=True)
+    ]
+
+
+def recalls(
+    images: Sequence[Path],
+    described: ENTRIES,
+    chosen: Sequence[Path],
+    twins: set[frozenset[Path]],
+    folder: Path,
+) -> None:
+    """A line for each alteration, the worst figures of its copies, and of different pictures."""
+    print(
+        f"\nCopies of {len(chosen)} photographs found among {len(images)} "
+        f"(thresholds: placing {LEAST_PLACING_SCORE}, score {LEAST_SCORE}, turn {MOST_TURN}, "
+        f"rim {MOST_RIM})\n{'':30} recall  placing    score                turn   rim    wrong"
+    )
+    lowest: dict[str, Fit] = {}
+    for name, alter in {"identical": None, **ALTERATIONS, **HARDER}.items():
+        if alter is None:
+            identical(images, described, chosen, folder)
+            continue
+        source = write_altered(chosen, folder, alter)
+        entries = {**described, **describe_files(list(source), None)}
+        fits = compare([*images, *source], entries)
+        wrong = print_recall(name, fits, source, twins)
+        lowest |= {f"{fit.first} {fit.second}": fit for fit in wrong}
+    print("\nHighest scores of different photographs")
+    for fit in sorted(lowest.values(), key=lambda fit: -fit.result.score)[:8]:
+        print(
+            f"  {fit.result.score:.3f}  turn {fit.result.turn:5.2f}  rim {fit.result.rim:.3f}  "
+            f"placing {fit.guess.placing.score:.2f}  {fit.first.name}  {fit.second.name}"
+        )
+
+
+def identical(
+    images: Sequence[Path], described: ENTRIES, chosen: Sequence[Path], folder: Path
+) -> None:
+    """Recall on files that are the same byte for byte."""
+    copies = []
+    for number, path in enumerate(chosen):
+        copies.append(folder / f"copy-{number}{path.suffix}")
+        copies[-1].write_bytes(path.read_bytes())
+    paths = [*images, *copies]
+    pairs = find_pairs(paths, {**described, **describe_files(copies, None)})
+    found = {pair.second for pair in pairs if pair.exact}
+    recall = np.mean([number in found for number in range(len(images), len(paths))])
+    print(f"{'identical file':30} {recall:6.3f}", flush=True)
+
+
+def print_recall(
+    name: str, fits: Iterable[Fit], source: Mapping[Path, Path], twins: set[frozenset[Path]]
+) -> list[Fit]:
+    """Prints an alteration's line; the fits of different photographs, for their highest scores."""
+    own, wrong = {}, []
+    for fit in fits:
+        origins = frozenset(source.get(path, path) for path in (fit.first, fit.second))
+        if len(origins) == 1:
+            own[fit.second] = fit
+        elif origins not in twins:
+            wrong.append(fit)
+    found = [fit for fit in own.values() if is_copy(fit.result)]
+    scores = np.array([fit.result.score for fit in own.values()])
+    low = np.quantile(scores, [0, 0.02, 0.5])
+    print(
+        f"{name:30} {len(found) / len(source):6.3f}  "
+        f"{min(fit.guess.placing.score for fit in own.values()):.2f} min   "
+        f"{low[0]:.3f} min {low[1]:.3f} 2 %  {low[2]:.3f} median "
+        f"{max(abs(fit.result.turn) for fit in found):5.2f}  "
+        f"{max(fit.result.rim for fit in found):.3f}  "
+        f"{sum(is_copy(fit.result) for fit in wrong):3}",
+        flush=True,
+    )
+    return wrong
+
+
+def exposures(chosen: Sequence[Path], folder: Path) -> None:
+    """How many second photographs of an eye, made of one by moving the retina behind a smaller
+    aperture, are taken for copies. None should be."""
+    print(f"\nSecond exposures of {len(chosen)} eyes taken for copies")
+    first = write_altered(chosen, folder, lambda image: another_exposure(image, 0, 0))
+    back = {path: copy for copy, path in first.items()}
+    base = describe_files(list(first), None)
+    for shift, turn in EXPOSURES:
+        name = f"moved by {shift:.1%} of the disc, turned by {turn} degrees"
+        second = write_altered(
+            chosen, folder, lambda image, s=shift, t=turn: another_exposure(image, s, t)
+        )
+        fits = compare([*first, *second], {**base, **describe_files(list(second), None)})
+        same = [f for f in fits if f.second in second and f.first == back[second[f.second]]]
+        taken = sum(is_copy(fit.result) for fit in same)
+        rims = np.array([fit.result.rim for fit in same])
+        print(
+            f"  {name:52} {taken:3} of {len(chosen)}  ({len(same)} compared, "
+            f"rim {rims.min():.3f} to {rims.max():.3f})",
+            flush=True,
+        )
+
+
+def sides(images: Sequence[Path], chosen: Sequence[Path], folder: Path) -> None:
+    """The recall on CLAHE and crops, and false pairs, where all photographs are small."""
+    print(f"\nSmall photographs ({len(chosen)} altered by CLAHE, by a crop of 5 %, by JPEG 50)")
+    trials = ("CLAHE 3.0", "cropped by 5 %", "JPEG quality 50")
+    for side in SIDES:
+        small = write_altered(images, folder, shrunk(side))
+        base = describe_files(list(small), None)
+        copies = {}
+        for name in trials:
+            altered = write_altered(chosen, folder, in_small(side, ALTERATIONS[name]))
+            copies |= altered
+        entries = {**base, **describe_files(list(copies), None)}
+        fits = compare([*small, *copies], entries)
+        origin = {**small, **copies}
+        same = [fit for fit in fits if origin[fit.first] == origin[fit.second]]
+        found = {fit.second for fit in same if is_copy(fit.result)} & copies.keys()
+        taken = [
+            fit for fit in fits if origin[fit.first] != origin[fit.second] and is_copy(fit.result)
+        ]
+        print(
+            f"  {side:4} px  recall {len(found) / len(copies):.3f}  pairs of other files: "
+            f"{len({frozenset((origin[f.first], origin[f.second])) for f in taken})}",
+            flush=True,
+        )
+
+
+def shrunk(side: int) -> Alteration:
+    """To `side` px on the shorter side."""
+
+    def alter(image: np.ndarray) -> np.ndarray:
+        factor = side / min(image.shape[:2])
+        return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+
+    return alter
+
+
+def in_small(side: int, alter: Alteration) -> Alteration:
+    return lambda image: alter(shrunk(side)(image))
+
+
+def decoding_share(chosen: Sequence[Path], folder: Path) -> None:
+    """Time a photograph of 1024 px, decoded and described; those of FOLDER enlarged if need be."""
+    files = []
+    for number, path in enumerate(chosen):
+        image = decode_image(path, 4096)
+        factor = LARGE_SIDE / max(image.shape[:2])
+        large = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        files.append(folder / f"large-{number}.jpg")
+        cv2.imwrite(str(files[-1]), large[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    decoded, reading = timed(lambda: [decode_image(file, DESCRIPTOR_SIDE) for file in files])
+    _, describing = timed(lambda: [describe_picture(image) for image in decoded])
+    _, whole = timed(lambda: describe_files(files, None))
+    each, share = 1000 / len(files), reading / (reading + describing)
+    print(
+        f"\nPhotographs of {LARGE_SIDE} px, scaled from these ({len(files)}): reading and decoding "
+        f"{reading * each:.1f} ms, describing {describing * each:.1f} ms on one core: decoding is "
+        f"{share:.0%}.\nAll of it on {available_cores()} cores {whole * each:.1f} ms each; "
+        f"10,000 would take {whole * 10_000 / len(files):.0f} s (extrapolated)."
+    )
+
+
+def growth(rng: np.random.Generator) -> None:
+    """Time of the search among random descriptors."""
+    print("\nSearch among random descriptors")
+    for number in GROWTH:
+        descriptors = np.empty((number, DESCRIPTORS), np.float16)
+        for row in range(0, number, 1000):
+            descriptors[row : row + 1000] = rng.normal(
+                0, 1 / DESCRIPTOR_SIDE, (min(1000, number - row), DESCRIPTORS)
+            )
+        _, seconds = timed(lambda found=descriptors: find_candidates(found, show_progress=True))
+        print(f"  {number:7,}  {seconds:7.1f} s", flush=True)
+
+
+def timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
