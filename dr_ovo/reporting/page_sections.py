@@ -12,7 +12,7 @@ from dr_ovo.reporting.document import Cell, Column, Figure, Report, Section, Tab
 from dr_ovo.reporting.document_text import reasons
 
 NOT_NUMBERS = ("text", "yes")
-LONG = 24  # letters from which a row's name may be folded
+LONG = 14  # letters from which a row's name may be folded
 MOST = 500  # rows of a table that is folded away
 
 

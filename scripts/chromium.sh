@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Installs the Chromium that the tests of report.py's page drive, where it is missing (Debian, Ubuntu).
+set -euo pipefail
+if command -v chromedriver >/dev/null && command -v chromium >/dev/null; then exit 0; fi
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo -n)
+"${as_root[@]}" apt-get update
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -y --no-install-recommends chromium chromium-driver
