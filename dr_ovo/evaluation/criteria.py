@@ -100,9 +100,9 @@ def images_needed(
     """How many images would part the interval from the limit, if the value stayed the same.
 
     None where the value is at the limit. For a share of images by Wilson's interval: its end b of
-    the share p on n images satisfies (p - b)^2 = z^2 b (1 - b) / n, which gives the effective n that
-    the present end stands for (patients with two eyes are fewer than images) and the n at which
-    the end reaches the limit. Otherwise the width shrinks with the root of n.
+    the share p on n images satisfies (p - b)^2 = z^2 b (1 - b) / n. That gives the effective n
+    that the present end stands for (patients with two eyes are fewer than images), and the n at
+    which the end reaches the limit. Otherwise the width shrinks with the root of n.
     """
     value = metric["value"]
     end = metric["low"] if value > limit else metric["high"]
