@@ -8,11 +8,14 @@ narrow. usage: python benchmarks/interval_coverage.py [--draws 1000] [--patients
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes are as many as the cores
 
 import numpy as np
 from tqdm import tqdm
