@@ -20,7 +20,7 @@ LAYERS = (
     ("models", "data"),
     ("evaluation", "decoding"),
     ("cli", "config", "pairs", "legacy_flags"),
-    ("errors", "atomic", "file_hash", "hardware", "torchvision_ops"),
+    ("errors", "atomic", "file_hash", "hardware", "tables", "torchvision_ops"),
 )
 TORCH_FREE = ("evaluation", "decoding", "pairs", "config")
 TORCH = {"torch", "torchvision", "timm"}

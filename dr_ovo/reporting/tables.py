@@ -1,15 +1,15 @@
-"""Numbers and tables as plain text.
+"""Numbers as plain text, and the tables that they stand in.
 
 Files hold fractions; `percent` is the one place where a fraction becomes a percentage.
 """
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from dr_ovo.tables import WIDTH, table, wrapped
+
+__all__ = ["RESEARCH_USE", "WIDTH", "decimal", "magnitude", "percent", "table", "wrapped"]
 
 RESEARCH_USE = "Research use only; not a medical device."
-WIDTH = 100
 
 
 def percent(fraction: float | None, unit: str = " %", sign: str = "", unknown: str = "-") -> str:
@@ -37,24 +37,3 @@ def magnitude(count: float | None, unit: str = "", unknown: str = "-") -> str:
         if count >= scale:
             return f"{count / scale:.1f} {letter}{unit}"
     return f"{count:.0f} {unit}".rstrip()
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Columns two spaces apart: the first `left` to the left, the others (numbers) to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = []
-    rule = ["-" * width if name else "" for name, width in zip(header, widths, strict=True)]
-    for row in (header, rule, *rows):
-        cells = [
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def wrapped(text: str) -> str:
-    """The text folded at 100 columns, further lines indented; paths and `0-1` stay whole."""
-    folder = textwrap.TextWrapper(WIDTH, subsequent_indent="  ", break_long_words=False)
-    folder.break_on_hyphens = False
-    return folder.fill(text)
