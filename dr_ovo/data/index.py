@@ -6,21 +6,21 @@ No picture is opened here: a set of half a million files is listed in seconds.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dr_ovo.data.facts import known_facts
+from dr_ovo.data.manifest import MANIFEST, read_manifest
 from dr_ovo.errors import UserError
 
 SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
-# EyePACS names its files so; both eyes of a patient must count as one patient.
-_EYE_NAME = re.compile(r"(?P<patient>.+)_(?P<eye>left|right)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,10 @@ class Split:
     """The N photographs of a split, ordered by sample id.
 
     `sample_ids` are paths inside the split with forward slashes, `targets` (N,) int64 grades,
-    `eyes` "left", "right" or "". `strangers` are files in grade folders that are no images.
+    `patient_ids` the patient, else the group, else the sample itself, `eyes` "left", "right" or "",
+    `groups` the visit or site or "", `quality` (N,) in [0, 1] or NaN where unknown, `weights` (N,)
+    how often to draw each with --sampler balanced, None without such weights. `strangers` are files
+    in grade folders that are no images.
     """
 
     name: str
@@ -37,6 +40,9 @@ class Split:
     targets: np.ndarray
     patient_ids: tuple[str, ...]
     eyes: tuple[str, ...]
+    groups: tuple[str, ...]
+    quality: np.ndarray
+    weights: np.ndarray | None
     strangers: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
@@ -51,6 +57,9 @@ class Split:
             targets=self.targets[keep],
             patient_ids=tuple(self.patient_ids[i] for i in keep),
             eyes=tuple(self.eyes[i] for i in keep),
+            groups=tuple(self.groups[i] for i in keep),
+            quality=self.quality[keep],
+            weights=None if self.weights is None else self.weights[keep],
         )
 
 
@@ -90,8 +99,11 @@ def scan_dataset(
 ) -> DatasetIndex:
     """The photographs under `root`, in C = len(class_names) grades.
 
-    Raises UserError for a missing folder or split, for a folder that is no grade, and for a grade
-    without images in train or val (a grade may be absent from test: its metrics are null).
+    Patients, eyes, groups, quality and sampling weights come from manifest.json where there is one,
+    else patients and eyes from the files' names.
+    Raises UserError for a missing folder or split, for a folder that is no grade, for a grade
+    without images in train or val (a grade may be absent from test: its metrics are null), and for
+    a manifest that does not list the images that are there.
     """
     if not root.is_dir():
         raise UserError(
@@ -105,18 +117,25 @@ def scan_dataset(
             f"Dataset folder {root} has no {' and no '.join(absent)} folder (it has: {there}). "
             "Expected train/ val/ test/, each with a folder per grade."
         )
-    found = {name: _scan_split(root / name, name, class_names) for name in splits}
+    manifest = read_manifest(root / MANIFEST)
+    entries = {entry["id"]: entry for entry in manifest["files"]} if manifest else None
+    found = {name: _scan_split(root / name, name, class_names, entries) for name in splits}
     _require_grades(root, class_names, found)
     return DatasetIndex(
         root=root,
         class_names=class_names,
         splits=found,
-        manifest_hash=_manifest_hash(root / "manifest.json"),
-        synthetic=(root / "synthetic.json").is_file(),
+        manifest_hash=manifest["hash"] if manifest else None,
+        synthetic=(root / "synthetic.json").is_file() or bool(manifest and manifest["synthetic"]),
     )
 
 
-def _scan_split(folder: Path, name: str, class_names: tuple[str, ...]) -> Split:
+def _scan_split(
+    folder: Path,
+    name: str,
+    class_names: tuple[str, ...],
+    entries: Mapping[str, dict[str, Any]] | None,
+) -> Split:
     unknown = sorted(
         p.name
         for p in folder.iterdir()
@@ -129,25 +148,30 @@ def _scan_split(folder: Path, name: str, class_names: tuple[str, ...]) -> Split:
         )
     rows, strangers = [], []
     for grade, class_name in enumerate(class_names):
-        for path in _files(folder / class_name):
+        for path in files_below(folder / class_name):
             if path.suffix.lower() in IMAGE_SUFFIXES:
                 rows.append((path.relative_to(folder).as_posix(), path, grade))
             else:
                 strangers.append(path)
     rows.sort()
-    people = [patient_and_eye(path.stem, sample) for sample, path, _ in rows]
+    samples = tuple(sample for sample, _, _ in rows)
+    grades = [grade for _, _, grade in rows]
+    facts = known_facts(name, samples, grades, entries)
     return Split(
         name=name,
         paths=tuple(path for _, path, _ in rows),
-        sample_ids=tuple(sample for sample, _, _ in rows),
-        targets=np.array([grade for _, _, grade in rows], dtype=np.int64),
-        patient_ids=tuple(patient for patient, _ in people),
-        eyes=tuple(eye for _, eye in people),
+        sample_ids=samples,
+        targets=np.array(grades, dtype=np.int64),
+        patient_ids=facts.patients,
+        eyes=facts.eyes,
+        groups=facts.groups,
+        quality=facts.quality,
+        weights=facts.weights,
         strangers=tuple(sorted(strangers)),
     )
 
 
-def _files(folder: Path) -> list[Path]:
+def files_below(folder: Path) -> list[Path]:
     """Files below `folder`, without hidden ones and those that systems leave behind."""
     result = []
     for where, folders, names in os.walk(folder):
@@ -158,12 +182,6 @@ def _files(folder: Path) -> list[Path]:
             if not name.startswith(".") and name.lower() not in SYSTEM_FILES
         ]
     return result
-
-
-def patient_and_eye(stem: str, sample_id: str) -> tuple[str, str]:
-    """Patient and eye ("left", "right") from a file's name; else the sample itself and ""."""
-    match = _EYE_NAME.match(stem)
-    return (match["patient"], match["eye"].lower()) if match else (sample_id, "")
 
 
 def _require_grades(root: Path, class_names: tuple[str, ...], splits: dict[str, Split]) -> None:
@@ -181,17 +199,3 @@ def _require_grades(root: Path, class_names: tuple[str, ...], splits: dict[str, 
         )
     if "test" in splits and not len(splits["test"]):
         raise UserError(f"{root}/test has no images in the folders {', '.join(class_names)}.")
-
-
-def _manifest_hash(path: Path) -> str | None:
-    """The hash that a manifest carries over all its files, or None without a manifest."""
-    if not path.is_file():
-        return None
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        return str(manifest["hash"])
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise UserError(
-            f"{path} can't be read as a manifest ({type(error).__name__}: {error}). Make it anew "
-            "with prepare_dataset.py, or remove it."
-        ) from None

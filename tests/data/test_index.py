@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dr_ovo.data.index import SPLITS, scan_dataset
+from dr_ovo.data.manifest import write_manifest
 from dr_ovo.errors import UserError
 
 GRADES = ("0", "1", "2", "3", "4")
@@ -200,10 +201,77 @@ def test_folders_that_are_no_grade_are_named(tree):
 
 def test_synthetic_sets_and_manifests_are_recognised(tree):
     root = tree([*full(), "synthetic.json"])
-    (root / "manifest.json").write_text(json.dumps({"hash": "abc", "files": []}))
+    held = with_manifest(root)
     index = scan_dataset(root, ("0", "1"))
     assert index.synthetic
-    assert index.manifest_hash == "abc"
+    assert index.manifest_hash == held["hash"]
+    (root / "synthetic.json").unlink()
+    assert not scan_dataset(root, ("0", "1")).synthetic
+    with_manifest(root, synthetic=True)
+    assert scan_dataset(root, ("0", "1")).synthetic
+
+
+def with_manifest(root: Path, synthetic: bool = False, **facts: dict[str, object]) -> dict:
+    """Writes a manifest of the images that are there; `facts` are keyed by the file's stem."""
+    files = [
+        {"id": path.relative_to(root).as_posix(), "patient": None, "eye": None, "group": None,
+         "grade": int(path.parent.name), "split": path.parent.parent.name, "quality": None}
+        | facts.get(path.stem, {})
+        for path in sorted(root.rglob("*.jpg"))
+    ]  # fmt: skip
+    write_manifest(root / "manifest.json", {"synthetic": synthetic, "files": files})
+    return json.loads((root / "manifest.json").read_text())
+
+
+def test_a_manifest_tells_more_than_names(tree):
+    root = tree([*full(), "train/0/10_left.jpg", "train/1/b.jpg", "train/1/c.jpg"])
+    with_manifest(
+        root,
+        b={"patient": "p", "group": "v1", "eye": "right", "quality": 0.25},
+        c={"group": "v2"},
+    )
+    train = scan_dataset(root, ("0", "1")).splits["train"]
+    told = zip(train.sample_ids, train.patient_ids, train.eyes, train.groups, strict=True)
+    assert list(told) == [
+        ("0/10_left.jpg", "0/10_left.jpg", "", ""),  # it knows better than the name
+        ("0/a.jpg", "0/a.jpg", "", ""),
+        ("1/a.jpg", "1/a.jpg", "", ""),
+        ("1/b.jpg", "p", "right", "v1"),
+        ("1/c.jpg", "v2", "", "v2"),
+    ]
+    assert np.isnan(train.quality[:3]).all()
+    assert train.quality[3] == 0.25
+    assert train.weights is None
+    part = train.take(np.array([4, 3]))
+    assert (part.groups, part.quality[1], part.weights) == (("v2", "v1"), 0.25, None)
+
+
+def test_sampling_weights_count_where_each_image_of_train_has_one(tree):
+    root = tree([*full(), "train/1/b.jpg"])
+    with_manifest(root, a={"weight": 1.5}, b={"weight": 0.75})
+    split = scan_dataset(root, ("0", "1")).splits["train"]
+    assert split.weights is not None
+    assert split.weights.tolist() == [1.5, 1.5, 0.75]
+    assert split.take(np.array([2])).weights.tolist() == [0.75]
+    with_manifest(root, b={"weight": 0.75})
+    assert scan_dataset(root, ("0", "1")).splits["train"].weights is None
+
+
+def test_a_manifest_must_fit_its_folder(tree):
+    root = tree([*full(), "train/1/b.jpg"])
+    with_manifest(root)
+    (root / "train/1/b.jpg").unlink()
+    with pytest.raises(UserError, match=r"train/1/b\.jpg is listed and not there \(.*: 1\)"):
+        scan_dataset(root, ("0", "1"))
+    assert len(scan_dataset(root, ("0", "1"), ("val", "test")).splits) == 2
+    (root / "train/1/b.jpg").touch()
+    (root / "val/0/more.jpg").touch()
+    with pytest.raises(UserError, match=r"val/0/more\.jpg is there and not listed"):
+        scan_dataset(root, ("0", "1"))
+    (root / "val/0/more.jpg").unlink()
+    with_manifest(root, b={"grade": 0})
+    with pytest.raises(UserError, match=r"train/1/b\.jpg is listed with grade 0"):
+        scan_dataset(root, ("0", "1"))
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{}", "\udcff"])

@@ -1,0 +1,60 @@
+"""manifest.json: what a prepared dataset folder holds, and one hash over it.
+
+The hash covers what a training depends on (the files, their grades and splits, the rule) and
+neither where the source lay nor figures that may differ in their last bits between machines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from dr_ovo.atomic import write_json
+from dr_ovo.errors import UserError
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+DESCRIPTORS = ".audit/descriptors.sqlite"  # what the files look like, where audits look for it
+# Keys of the manifest and of each of its files that the hash covers.
+HASHED = ("schema", "seed", "rule", "synthetic", "official_splits", "preprocessing")
+HASHED_PER_FILE = ("id", "patient", "eye", "group", "grade", "split", "sha256", "source", "weight")
+
+
+def content_hash(manifest: dict[str, Any]) -> str:
+    """64 hex digits over HASHED and, ordered by id, HASHED_PER_FILE."""
+    files = sorted(manifest["files"], key=lambda entry: entry["id"])
+    covered = {key: manifest.get(key) for key in HASHED} | {
+        "files": [{key: entry.get(key) for key in HASHED_PER_FILE} for entry in files]
+    }
+    return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()
+
+
+def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """Writes `manifest` with its hash; raises MachineError where the disk refuses."""
+    content = {key: value for key, value in manifest.items() if key not in ("schema", "hash")}
+    content = {"schema": SCHEMA} | content
+    write_json(path, {"schema": SCHEMA, "hash": content_hash(content)} | content)
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest at `path`, None where there is none.
+
+    Raises UserError for one that can't be read, of another schema, or changed since it was written.
+    """
+    if not path.is_file():
+        return None
+    advice = "Make it anew with prepare_dataset.py, or remove it."
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        schema, held, computed = manifest["schema"], manifest["hash"], content_hash(manifest)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise UserError(
+            f"{path} can't be read as a manifest ({type(error).__name__}: {error}). {advice}"
+        ) from None
+    if schema != SCHEMA:
+        raise UserError(f"{path} has schema {schema}; this toolkit reads {SCHEMA}. {advice}")
+    if held != computed:
+        raise UserError(f"{path} was changed by hand: its hash no longer fits it. {advice}")
+    return dict(manifest)
