@@ -16,11 +16,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 from packaging.requirements import Requirement
 
 from dr_ovo.cli import ENVIRONMENT, parse_settings
 from dr_ovo.config import TrainConfig
+from dr_ovo.data.synthetic_fundus import draw_fundus
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.models.backbone import check_size
 from dr_ovo.training.logs import close_log
@@ -272,7 +274,7 @@ def workshop(tiny_dataset, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(tiny_dataset, folder / DATASET)
     shutil.copytree(tiny_dataset / "test", folder / "photographs")
-    _raw_photographs(folder, next((tiny_dataset / "train" / "0").iterdir()))
+    _raw_photographs(folder)
     for command in ("./train_coatnet.sh", "./train_convnext.sh --ovo_mode independent"):
         arguments = wrapper_arguments(command, folder)
         ended = python([TRAINER, *_quick(arguments)], folder)
@@ -280,13 +282,15 @@ def workshop(tiny_dataset, tmp_path_factory) -> Path:
     return folder
 
 
-def _raw_photographs(folder: Path, photograph: Path) -> None:
-    """`train/<patient>_<eye>.jpeg` and `trainLabels.csv`, twelve patients of each grade."""
+def _raw_photographs(folder: Path) -> None:
+    """`train/<patient>_<eye>.jpeg` and `trainLabels.csv`, drawn, six patients of each grade."""
     (folder / "train").mkdir()
     rows = ["image,level"]
-    for patient in range(60):
-        for eye in ("left", "right"):
-            shutil.copy(photograph, folder / "train" / f"{patient}_{eye}.jpeg")
+    for patient in range(30):
+        for number, eye in enumerate(("left", "right")):
+            picture, _ = draw_fundus(patient % 5, eye, 112, 2 * patient + number, patient)
+            bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+            cv2.imwrite(str(folder / "train" / f"{patient}_{eye}.jpeg"), bgr)
             rows.append(f"{patient}_{eye},{patient % 5}")
     (folder / "trainLabels.csv").write_text("\n".join(rows))
 

@@ -1,105 +1,199 @@
-"""`prepare_dataset.py`: a dataset folder from raw photographs, and shrinking one.
+"""`prepare_dataset.py`: photographs and grades -> train/ val/ test/ and manifest.json.
 
-Shrinking crops each photograph to the disc, pads it to a square and resizes it once, by the code
-that training uses, so that every epoch decodes small pictures.
+The same command goes on where it was stopped: what was read is in the cache of descriptors, what
+was placed stands, and only a folder begun with the same settings is continued.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
-from tqdm import tqdm
 
-from dr_ovo.atomic import atomic_write_bytes
-from dr_ovo.data.damage import Damage, describe
-from dr_ovo.data.index import IMAGE_SUFFIXES
-from dr_ovo.data.preprocess import DamagedImage, Preprocessing
-from dr_ovo.data.splits import read_labels, split_patients, write_tree
+from dr_ovo import __version__
+from dr_ovo.data.damage import Damage
+from dr_ovo.data.descriptor_cache import Described, describe_files
+from dr_ovo.data.entries import build_manifest
+from dr_ovo.data.grouping import Relations, relate
+from dr_ovo.data.index import SPLITS
+from dr_ovo.data.manifest import DESCRIPTORS, MANIFEST, read_manifest, write_manifest
+from dr_ovo.data.near_duplicates import find_pairs, too_small
+from dr_ovo.data.photographs import Dropped, Photograph
+from dr_ovo.data.placing import place_files, placed_ids
+from dr_ovo.data.prepare_options import PrepareOptions
+from dr_ovo.data.prepare_report import report
+from dr_ovo.data.preprocess import Preprocessing
+from dr_ovo.data.shrink import shrink
+from dr_ovo.data.sources import Source, read_source
+from dr_ovo.data.splits import Fractions, Plan, make_plan
+from dr_ovo.data.unfinished import MADE_WITH, PICTURES, begin, end, is_finished
 from dr_ovo.errors import DONE, UserError
 
-JPEG_QUALITY = 95
-SMALLEST, LARGEST = 64, 4096
 
+def prepare(options: PrepareOptions) -> int:
+    """Does what the options ask for, says what was done, and returns the exit code.
 
-def shrink_tree(source: Path, output: Path, size: int) -> tuple[int, int, list[Damage]]:
-    """Writes every image below `source` to the same place below `output`, `size` px square.
-
-    Returns how many were written, how many already stood, and the damaged ones, which are left
-    out. CLAHE is not applied: training does that, at its own size. Raises UserError for a source
-    without images and for an output inside it.
+    Raises UserError before anything is placed for what can't be prepared; MachineError where the
+    disk refuses.
     """
-    if not SMALLEST <= size <= LARGEST:
-        raise UserError(f"--preprocess {size}: expected {SMALLEST} to {LARGEST} pixels.")
-    if not source.is_dir():
-        raise UserError(f"--from_tree {source}: there is no such folder.")
-    if output.resolve().is_relative_to(source.resolve()):
-        raise UserError(f"--output {output} is inside {source}: choose a folder outside it.")
-    jobs = _jobs(source, output)
-    todo = [(path, target) for path, target in jobs if not target.exists()]
-    damaged = []
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(partial(_shrink, Preprocessing(size, clahe=False)), todo, chunksize=8)
-        for damage in tqdm(results, total=len(todo), unit="img", disable=None):
-            if damage is not None:
-                damaged.append(damage)
-    return len(todo) - len(damaged), len(jobs) - len(todo), damaged
-
-
-def prepare(args: argparse.Namespace) -> int:
-    """Does what the command line asks for, and says what was done."""
-    if args.from_tree:
-        if args.preprocess is None or args.labels:
-            raise UserError("--from_tree takes --preprocess SIZE (such as 512), and no --labels.")
-        print(_report(*shrink_tree(args.from_tree, args.output, args.preprocess), args.output))
+    # Photographs are read side by side. OpenCV's own threads would multiply with that, and a
+    # process that is forked while they live never ends.
+    cv2.setNumThreads(1)
+    if options.shrinks:
+        print(shrink(options))
         return DONE
-    if args.labels is None or args.preprocess is not None:
-        raise UserError(
-            "--images takes --labels CSV. To shrink, use --from_tree with --preprocess afterwards."
-        )
-    photographs = read_labels(args.images, args.labels)
-    split = split_patients(photographs, args.val_fraction, args.test_fraction, args.seed)
-    counts = write_tree(photographs, split, args.output)
-    for name, grades in counts.items():
-        shown = "  ".join(f"{grade}: {grades[grade]}" for grade in sorted(grades))
-        print(f"{name:5} {sum(grades.values()):6} images  ({shown})")
-    print(f"{len(split)} patients, none in two splits: {args.output}")
+    output = options.folder
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures = Path(scratch) if options.dry_run else output / PICTURES
+        source = read_source(options, pictures)
+        settings = _settings(options, source)
+        if is_finished(output, settings):
+            print(f"{output} stands already: nothing was changed.")
+            manifest = read_manifest(output / MANIFEST)
+        elif options.dry_run:
+            manifest = _manifest(options, source, _look(options, source, cache=None))
+        else:
+            manifest = _make(options, source, settings)
+    assert manifest is not None
+    print(report(manifest, output, source.remarks, dry_run=options.dry_run))
     return DONE
 
 
-def _report(written: int, standing: int, damaged: list[Damage], output: Path) -> str:
-    """What `shrink_tree` did, in words."""
-    lines = [f"{written} written, {standing} stood already: {output}"]
-    if damaged:
-        lines.append(f"{len(damaged)} can't be read and are left out:\n{describe(damaged)}")
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class Prepared:
+    """The photographs that can be read, what each looks like, what binds them, and their plan."""
+
+    photographs: tuple[Photograph, ...]
+    described: dict[Path, Described]
+    relations: Relations
+    plan: Plan
+    unreadable: tuple[Dropped, ...]
+    identity_only: int
 
 
-def _jobs(source: Path, output: Path) -> list[tuple[Path, Path]]:
-    paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise UserError(f"--from_tree {source}: no images (.jpg .jpeg .png .tif .tiff) below it.")
-    jobs: dict[Path, Path] = {}
-    for path in paths:
-        target = (output / path.relative_to(source)).with_suffix(".jpg")
-        if target in jobs:
-            raise UserError(f"{path} and {jobs[target]} would both become {target}: rename one.")
-        jobs[target] = path
-    return [(path, target) for target, path in jobs.items()]
+def _make(options: PrepareOptions, source: Source, settings: dict[str, Any]) -> dict[str, Any]:
+    """Fills the output folder; its manifest."""
+    output = options.folder
+    begin(output, settings, placing=False)
+    prepared = _look(options, source, output / DESCRIPTORS)
+    ids = placed_ids(prepared.photographs, prepared.plan.split, shrunken=bool(options.preprocess))
+    begin(output, settings, placing=True)
+    jobs = {prepared.photographs[one].path: output / ids[one] for one in ids}
+    damaged = place_files(list(jobs.items()), _shrinking(options))
+    lost = {damage.path for damage in damaged}
+    prepared = _without(prepared, damaged)
+    # Links too, so that the cache knows them by their new names and training need not read them.
+    written = describe_files(
+        [target for path, target in jobs.items() if path not in lost], output / DESCRIPTORS
+    )
+    prepared = replace(
+        prepared,
+        described={path: _readable(written[jobs[path]]) for path in jobs if path not in lost},
+    )
+    manifest = _manifest(options, source, prepared) | {MADE_WITH: settings}
+    write_manifest(output / MANIFEST, manifest)
+    end(output)
+    return manifest
 
 
-def _shrink(preprocessing: Preprocessing, job: tuple[Path, Path]) -> Damage | None:
-    path, target = job
-    try:
-        image = preprocessing.load(path)
-    except DamagedImage as error:
-        return Damage(path, str(error))
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write_bytes(target, data.tobytes())
-    return None
+def _look(options: PrepareOptions, source: Source, cache: Path | None) -> Prepared:
+    """Reads every photograph and decides where each goes; writes nothing but the cache."""
+    source.unpack()
+    found = describe_files([one.path for one in source.photographs], cache)
+    damaged = [one for one in found.values() if isinstance(one, Damage)]
+    unreadable = _unreadable(source.photographs, damaged)
+    kept = tuple(one for one in source.photographs if isinstance(found[one.path], Described))
+    described = {one.path: _readable(found[one.path]) for one in kept}
+    paths = [one.path for one in kept]
+    pairs = find_pairs(paths, described, cache)
+    relations = relate(kept, [described[path].sha256 for path in paths], pairs)
+    fractions = Fractions(options.val_fraction, options.test_fraction)
+    plan = make_plan(kept, relations, fractions, options.seed)
+    _require_splits(plan)
+    return Prepared(kept, described, relations, plan, unreadable, len(too_small(paths, described)))
+
+
+def _readable(found: Described | Damage) -> Described:
+    """A file's description. Raises UserError where it was damaged since it was last read."""
+    if isinstance(found, Damage):
+        raise UserError(f"{found.path} can't be read: {found.reason}. Run the command again.")
+    return found
+
+
+def _unreadable(photographs: tuple[Photograph, ...], damaged: list[Damage]) -> tuple[Dropped, ...]:
+    reasons = {damage.path: damage.reason for damage in damaged}
+    return tuple(
+        Dropped(one.name, "unreadable", reasons[one.path], one.grade, one.split)
+        for one in photographs
+        if one.path in reasons
+    )
+
+
+def _without(prepared: Prepared, damaged: list[Damage]) -> Prepared:
+    """The same less those that could be described and not be shrunk."""
+    lost = {damage.path for damage in damaged}
+    split = {
+        one: name
+        for one, name in prepared.plan.split.items()
+        if prepared.photographs[one].path not in lost
+    }
+    return replace(
+        prepared,
+        plan=Plan(split, prepared.plan.dropped),
+        unreadable=(*prepared.unreadable, *_unreadable(prepared.photographs, damaged)),
+    )
+
+
+def _require_splits(plan: Plan) -> None:
+    there = Counter(plan.split.values())
+    empty = [name for name in SPLITS if not there[name]]
+    if empty:
+        kinds = Counter(dropped.kind for dropped in plan.dropped.values())
+        words = ", ".join(f"{count} ({kind})" for kind, count in kinds.items()) or "none"
+        raise UserError(
+            f"No photographs are left for {' and '.join(empty)}: too few patients, groups or "
+            f"different pictures to divide; dropped: {words}. Give more photographs, other "
+            "fractions, a finer --group_column, or split anew with --split_column none."
+        )
+
+
+def _shrinking(options: PrepareOptions) -> Preprocessing | None:
+    return Preprocessing(options.preprocess, clahe=False) if options.preprocess else None
+
+
+def _settings(options: PrepareOptions, source: Source) -> dict[str, Any]:
+    """What the folder's content follows from; another value would make another folder."""
+    return {
+        "version": __version__,
+        "source_fingerprint": source.fingerprint,
+        "val_fraction": options.val_fraction,
+        "test_fraction": options.test_fraction,
+        "seed": options.seed,
+        "preprocess": options.preprocess,
+        "balance": options.balance,
+    }
+
+
+def _manifest(options: PrepareOptions, source: Source, prepared: Prepared) -> dict[str, Any]:
+    shrinking = _shrinking(options)
+    ids = placed_ids(prepared.photographs, prepared.plan.split, shrunken=bool(shrinking))
+    return build_manifest(
+        prepared.photographs,
+        prepared.plan,
+        prepared.relations,
+        ids,
+        {path: (one.sha256, one.descriptor) for path, one in prepared.described.items()},
+        (*source.ungraded, *prepared.unreadable),
+        {
+            "seed": options.seed,
+            "synthetic": source.synthetic,
+            "source": source.title,
+            "preprocessing": shrinking.to_dict() | {"hash": shrinking.hash} if shrinking else None,
+            "compared_for_identity_only": prepared.identity_only,
+        },
+        balance=options.balance,
+    )

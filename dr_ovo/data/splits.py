@@ -1,173 +1,127 @@
-"""From a folder of photographs and a CSV of grades to train/ val/ test/, no patient in two of them.
+"""Which split each photograph goes to, and which are left out.
 
-Which split a patient goes to depends on the seed, the patient's name and the patient's worst grade,
-not on the order of files or rows.
+What belongs together (see `grouping`) is one unit and goes to one split. Which one depends on the
+seed, the unit's name and its worst grade, not on the order of files or rows.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import os
-import shutil
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from dr_ovo.data.index import IMAGE_SUFFIXES, SPLITS, patient_and_eye
+from dr_ovo.data.grouping import Relations
+from dr_ovo.data.index import SPLITS
+from dr_ovo.data.official import leaks_into_official, repeated_copies
+from dr_ovo.data.photographs import Dropped, Photograph
 from dr_ovo.errors import UserError
 
-# EyePACS, APTOS, IDRiD, Messidor-2; compared in lower case.
-IMAGE_COLUMNS = (
-    "image",
-    "id_code",
-    "image name",
-    "image_id",
-    "image_name",
-    "file",
-    "filename",
-    "id",
+RULE = (
+    "patients, groups and near-duplicates stay together; stratified by the worst grade; ordered by "
+    "sha256 of seed and name"
 )
-GRADE_COLUMNS = (
-    "level", "diagnosis", "retinopathy grade", "adjudicated_dr_grade", "grade", "dr_grade", "label",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """A photograph with its grade and its patient."""
+class Fractions:
+    """The shares of photographs that go to val and test. Raises UserError for impossible ones."""
 
-    path: Path
-    grade: int
-    patient: str
+    val: float
+    test: float
+
+    def __post_init__(self) -> None:
+        if not (self.val > 0 and self.test > 0 and self.val + self.test < 1):
+            raise UserError(
+                f"--val_fraction {self.val} and --test_fraction {self.test}: both above 0, and "
+                "below 1 together."
+            )
 
 
-def read_labels(images: Path, labels: Path, num_classes: int = 5) -> list[Labelled]:
-    """The photographs of `images` (searched in depth) that the CSV `labels` grades.
+@dataclass(frozen=True)
+class Plan:
+    """Position of a photograph -> its split, or why it is left out; each is in one of the two."""
 
-    Columns are found by their usual names; the image column holds file names with or without a
-    suffix. Raises UserError for columns not found, grades out of range, and images that are missing
-    or stand twice.
+    split: dict[int, str]
+    dropped: dict[int, Dropped]
+
+
+def make_plan(
+    photographs: Sequence[Photograph], relations: Relations, fractions: Fractions, seed: int
+) -> Plan:
+    """The split of every photograph.
+
+    Official splits are kept, test whole; those that the source lacks are cut from its train.
+    Raises UserError for official splits without train.
     """
-    if not images.is_dir():
-        raise UserError(f"--images {images}: there is no such folder.")
-    rows = _read_rows(labels)
-    image_column = _find_column(labels, rows[0], IMAGE_COLUMNS, "images")
-    grade_column = _find_column(labels, rows[0], GRADE_COLUMNS, "grades")
-    files = _files_by_stem(images)
-    found, missing = [], []
-    for number, row in enumerate(rows, start=2):
-        name = row[image_column].strip()
-        grade = _grade(labels, number, row[grade_column], num_classes)
-        path = files.get(_stem(name))
-        if path is None:
-            missing.append(name)
-        else:
-            found.append(Labelled(path, grade, patient_and_eye(path.stem, path.stem)[0]))
-    if missing:
-        shown = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
+    official = official_splits(photographs)
+    dropped = leaks_into_official(photographs, relations)
+    dropped |= repeated_copies(photographs, relations, dropped)
+    kept = [one for one in range(len(photographs)) if one not in dropped]
+    split = {one: photographs[one].split for one in kept}
+    wanted = {
+        name: share
+        for name, share in (("test", fractions.test), ("val", fractions.val))
+        if name not in official
+    }
+    if wanted:
+        free = {one for one in kept if split[one] in ("", "train")}
+        units = [[one for one in unit if one in free] for unit in relations.components]
+        split |= deal_units(photographs, [unit for unit in units if unit], wanted, seed)
+    return Plan(split, dropped)
+
+
+def official_splits(photographs: Sequence[Photograph]) -> tuple[str, ...]:
+    """The splits that the source gives, in the order train, val, test; none where it gives none."""
+    given = {photograph.split for photograph in photographs} - {""}
+    if given and "train" not in given:
         raise UserError(
-            f"{labels} names {len(missing)} images that are not in {images}: {shown}. "
-            "Complete the folder, or take their rows out."
+            f"The official splits are {', '.join(sorted(given))}: none of the photographs is for "
+            "train. Add them, or split anew with --split_column none."
         )
-    return found
+    return tuple(name for name in SPLITS if name in given)
 
 
-def _read_rows(labels: Path) -> list[dict[str, str]]:
-    try:
-        with labels.open(newline="", encoding="utf-8-sig") as file:
-            rows = [dict(row) for row in csv.DictReader(file)]
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"--labels {labels}: can't be read as CSV ({error}).") from None
-    if not rows:
-        raise UserError(f"--labels {labels}: has no rows.")
-    return rows
+def deal_units(
+    photographs: Sequence[Photograph],
+    units: Sequence[Sequence[int]],
+    shares: dict[str, float],
+    seed: int,
+) -> dict[int, str]:
+    """Position -> split: of each grade (a unit's worst) about `shares` go to the splits named.
 
-
-def _find_column(labels: Path, row: dict[str, str], usual: tuple[str, ...], what: str) -> str:
-    columns = {name.strip().lower(): name for name in row if name}
-    for name in usual:
-        if name in columns:
-            return columns[name]
-    raise UserError(
-        f"{labels} has no column of {what} that is known by name: it has {', '.join(columns)}; "
-        f"expected one of {', '.join(usual)}. Rename it."
-    )
-
-
-def _grade(labels: Path, number: int, text: str, num_classes: int) -> int:
-    try:
-        value = float(text)
-    except (TypeError, ValueError):
-        value = -1.0
-    if value not in range(num_classes):
-        raise UserError(
-            f"{labels} line {number}: '{text}' is not a grade from 0 to {num_classes - 1}. "
-            "Mend it, or take the row out."
-        )
-    return int(value)
-
-
-def _stem(name: str) -> str:
-    path = Path(name)
-    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
-
-
-def _files_by_stem(images: Path) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for path in sorted(images.rglob("*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            if path.stem in files:
-                raise UserError(f"{files[path.stem]} and {path} have one name: rename one.")
-            files[path.stem] = path
-    return files
-
-
-def split_patients(
-    photographs: list[Labelled], val_fraction: float, test_fraction: float, seed: int
-) -> dict[str, str]:
-    """Patient -> split; each grade of patients (their worst eye) is divided in these shares.
-
-    Raises UserError for shares that leave nothing to train on.
+    The rest is train. A unit goes where it brings the number of photographs nearer to its share.
     """
-    if not (val_fraction > 0 and test_fraction > 0 and val_fraction + test_fraction < 1):
-        raise UserError(
-            f"--val_fraction {val_fraction} and --test_fraction {test_fraction}: both above 0, "
-            "and below 1 together."
-        )
-    worst: dict[str, int] = {}
-    for photograph in photographs:
-        worst[photograph.patient] = max(photograph.grade, worst.get(photograph.patient, 0))
-    by_grade = defaultdict(list)
-    for patient, grade in worst.items():
-        by_grade[grade].append(patient)
-    split = {}
-    for patients in by_grade.values():
-        patients.sort(key=lambda patient: hashlib.sha256(f"{seed} {patient}".encode()).hexdigest())
-        test = round(test_fraction * len(patients))
-        val = max(1, round(val_fraction * len(patients)))
-        for position, patient in enumerate(patients):
-            split[patient] = SPLITS[2 if position < test else 1 if position < test + val else 0]
+    strata = defaultdict(list)
+    for unit in units:
+        strata[max(photographs[one].grade for one in unit)].append(unit)
+    split: dict[int, str] = {}
+    for stratum in strata.values():
+        stratum.sort(key=lambda unit: _place_in_order(photographs, unit, seed))
+        for name, dealt in _deal(stratum, shares).items():
+            split |= {one: name for unit in dealt for one in unit}
     return split
 
 
-def write_tree(
-    photographs: list[Labelled], split: dict[str, str], output: Path
-) -> dict[str, Counter[int]]:
-    """Links (or copies, across file systems) each photograph to `<output>/<split>/<grade>/`.
+def _place_in_order(photographs: Sequence[Photograph], unit: Sequence[int], seed: int) -> str:
+    name = min(photographs[one].owner for one in unit)
+    return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()
 
-    Returns the counts by split and grade. Raises UserError for an output that holds something.
-    """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"--output {output} is not an empty folder: choose a new one.")
-    counts: dict[str, Counter[int]] = {name: Counter() for name in SPLITS}
-    for photograph in photographs:
-        name = split[photograph.patient]
-        target = output / name / str(photograph.grade) / photograph.path.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(photograph.path, target)
-        except OSError:  # another file system, or one without links
-            shutil.copy2(photograph.path, target)
-        counts[name][photograph.grade] += 1
-    return counts
+
+def _deal(units: list[Sequence[int]], shares: dict[str, float]) -> dict[str, list[Sequence[int]]]:
+    total = sum(map(len, units))
+    dealt: dict[str, list[Sequence[int]]] = {name: [] for name in (*shares, "train")}
+    room = {name: share * total for name, share in shares.items()}
+    for unit in units:
+        fitting = [name for name in shares if len(unit) / 2 <= room[name]]
+        name = fitting[0] if fitting else "train"
+        dealt[name].append(unit)
+        if fitting:
+            room[name] -= len(unit)
+    # A grade with few units: first train has one, then val; test may lack it, training can't.
+    for name in ("train", "val"):
+        giver = max(dealt, key=lambda other: len(dealt[other]))
+        if name in dealt and not dealt[name] and (name == "train" or len(dealt[giver]) > 1):
+            smallest = min(range(len(dealt[giver])), key=lambda i: len(dealt[giver][i]))
+            dealt[name].append(dealt[giver].pop(smallest))
+    return dealt

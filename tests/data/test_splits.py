@@ -1,115 +1,251 @@
-"""A dataset folder from photographs and a CSV: patients stay together, order does not matter."""
+"""Splits: what belongs together stays together, whatever the order; official ones are kept."""
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dr_ovo.data.splits import Labelled, read_labels, split_patients, write_tree
+from dr_ovo.data.grouping import relate
+from dr_ovo.data.near_duplicates import Pair
+from dr_ovo.data.photographs import Photograph
+from dr_ovo.data.splits import Fractions, Plan, deal_units, make_plan
 from dr_ovo.errors import UserError
 
+SHARES = Fractions(0.1, 0.2)
 
-def photographs(patients: int = 200) -> list[Labelled]:
+
+def photograph(name: str, grade: int, **facts: str) -> Photograph:
+    return Photograph(Path(name), name, grade, **facts)
+
+
+def both_eyes(patients: int = 200) -> list[Photograph]:
     return [
-        Labelled(Path(f"{patient}_{eye}.jpeg"), patient % 5, str(patient))
+        photograph(f"{patient}_{eye}.jpeg", patient % 5, patient=str(patient), eye=eye)
         for patient in range(patients)
         for eye in ("left", "right")
     ]
 
 
-def test_shares_by_grade_and_no_patient_twice() -> None:
-    split = split_patients(photographs(), 0.1, 0.2, seed=42)
-    by_grade = defaultdict(list)
-    for patient, name in split.items():
-        by_grade[int(patient) % 5].append(name)
-    for names in by_grade.values():
-        assert (names.count("train"), names.count("val"), names.count("test")) == (28, 4, 8)
+def plan_of(
+    photographs: list[Photograph],
+    pairs: tuple[Pair, ...] = (),
+    contents: list[str] | None = None,
+    seed: int = 42,
+) -> Plan:
+    contents = contents or [str(number) for number in range(len(photographs))]
+    return make_plan(photographs, relate(photographs, contents, pairs), SHARES, seed)
 
 
-def test_order_does_not_matter_but_the_seed_does() -> None:
-    shuffled = photographs()
-    random.Random(0).shuffle(shuffled)
-    assert split_patients(shuffled, 0.1, 0.2, 42) == split_patients(photographs(), 0.1, 0.2, 42)
-    assert split_patients(photographs(), 0.1, 0.2, 1) != split_patients(photographs(), 0.1, 0.2, 42)
+def by_name(photographs: list[Photograph], plan: Plan) -> dict[str, str]:
+    return {photographs[one].name: split for one, split in plan.split.items()}
 
 
-def test_the_worse_eye_decides_the_stratum() -> None:
-    both = [Labelled(Path("1_left.png"), 0, "1"), Labelled(Path("1_right.png"), 4, "1")]
-    others = [Labelled(Path(f"{i}.png"), 4, str(i)) for i in range(2, 11)]
-    split = split_patients(both + others, 0.1, 0.2, 42)
-    assert sorted(split.values()).count("test") == 2  # 0.2 of ten patients of grade 4
+def test_shares_by_grade_and_no_patient_twice():
+    eyes = both_eyes()
+    plan = plan_of(eyes)
+    patients = defaultdict(set)
+    for one, name in plan.split.items():
+        patients[eyes[one].patient].add(name)
+    assert all(len(names) == 1 for names in patients.values())
+    for grade in range(5):
+        found = Counter(*[[name for one, name in plan.split.items() if eyes[one].grade == grade]])
+        assert found == {"train": 56, "val": 8, "test": 16}
+
+
+PEOPLE = st.lists(
+    st.tuples(st.integers(0, 4), st.sampled_from(["", "p", "q", "r"]), st.sampled_from("uvw ")),
+    min_size=1,
+    max_size=30,
+)
+
+
+@given(people=PEOPLE, seed=st.integers(0, 1000), mixing=st.randoms(use_true_random=False))
+def test_the_order_of_photographs_does_not_matter(people, seed, mixing):
+    photographs = [
+        photograph(f"{number}.png", grade, patient=patient, group=group.strip())
+        for number, (grade, patient, group) in enumerate(people)
+    ]
+    contents = {one.name: str(number // 2) for number, one in enumerate(photographs)}
+    mixed = list(photographs)
+    mixing.shuffle(mixed)
+    plans = [
+        plan_of(ordered, contents=[contents[one.name] for one in ordered], seed=seed)
+        for ordered in (photographs, mixed)
+    ]
+    assert by_name(photographs, plans[0]) == by_name(mixed, plans[1])
+    dropped = [{one.file: one for one in plan.dropped.values()} for plan in plans]
+    assert dropped[0] == dropped[1]
+
+
+@given(people=PEOPLE, seed=st.integers(0, 1000))
+def test_nothing_that_belongs_together_is_divided_and_nothing_is_lost(people, seed):
+    photographs = [
+        photograph(f"{number}.png", grade, patient=patient, group=group.strip())
+        for number, (grade, patient, group) in enumerate(people)
+    ]
+    relations = relate(photographs, [one.name for one in photographs], [])
+    plan = make_plan(photographs, relations, SHARES, seed)
+    assert plan.split.keys() == set(range(len(photographs)))
+    for together in relations.components:
+        assert len({plan.split[one] for one in together}) == 1
+
+
+def test_another_seed_gives_another_split():
+    assert plan_of(both_eyes()).split != plan_of(both_eyes(), seed=1).split
+
+
+def test_a_new_patient_moves_few_others():
+    some, more = both_eyes(200), both_eyes(205)
+    before, after = by_name(some, plan_of(some)), by_name(more, plan_of(more))
+    assert sum(before[name] != after[name] for name in before) < 20
+
+
+def test_the_worse_eye_decides_the_stratum():
+    pair = [photograph("1_left", 0, patient="1"), photograph("1_right", 4, patient="1")]
+    others = [photograph(str(i), 4, patient=str(i)) for i in range(2, 11)]
+    units = [[0, 1], *([i] for i in range(2, 11))]
+    split = deal_units(pair + others, units, {"test": 0.5}, seed=42)
+    assert Counter(split.values())["test"] in (5, 6)  # half of eleven photographs of one stratum
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [(1, "train"), (2, "train val"), (3, "test train val"), (4, "test train train val")],
+)
+def test_a_rare_grade_is_in_train_first_then_in_val(units, expected):
+    few = [photograph(str(i), 4) for i in range(units)]
+    split = deal_units(few, [[i] for i in range(units)], {"test": 0.2, "val": 0.1}, seed=3)
+    assert " ".join(sorted(split.values())) == expected
+
+
+def test_a_large_group_does_not_fill_a_small_split():
+    photographs = [photograph(str(i), 0) for i in range(100)]
+    units = [list(range(60)), *([i] for i in range(60, 100))]
+    for seed in range(10):
+        split = deal_units(photographs, units, {"test": 0.2, "val": 0.1}, seed)
+        assert Counter(split.values()) == {"train": 70, "test": 20, "val": 10}
+        assert split[0] == "train"
 
 
 @pytest.mark.parametrize(("val", "test"), [(0, 0.2), (0.1, 0), (0.5, 0.5), (-0.1, 0.2)])
-def test_shares_that_leave_nothing(val: float, test: float) -> None:
+def test_shares_that_leave_nothing(val, test):
     with pytest.raises(UserError, match="above 0"):
-        split_patients(photographs(), val, test, 42)
+        Fractions(val, test)
 
 
-def raw(tmp_path: Path, header: str, rows: list[str], files: list[str]) -> tuple[Path, Path]:
-    images = tmp_path / "images"
-    for name in files:
-        (images / name).parent.mkdir(parents=True, exist_ok=True)
-        (images / name).write_bytes(name.encode())
-    labels = tmp_path / "labels.csv"
-    labels.write_text("\n".join([header, *rows]), encoding="utf-8")
-    return images, labels
+def test_near_duplicates_go_to_one_split():
+    for seed in range(8):
+        singles = [photograph(f"{i:02}", i % 5) for i in range(50)]
+        pairs = tuple(Pair(i, i + 25, 0.9, False, "scale 0.50") for i in range(25))
+        split = plan_of(singles, pairs, seed=seed).split
+        assert all(split[i] == split[i + 25] for i in range(25))
 
 
-@pytest.mark.parametrize(
-    ("header", "rows", "files", "expected"),
-    [
-        ("image,level", ["10_left,0", "10_right,4"], ["a/10_left.jpeg", "b/10_right.jpeg"], "10"),
-        ("id_code,diagnosis", ["000c,2"], ["000c.png"], "000c"),
-        (
-            "Image name,Retinopathy grade,extra",
-            ["IDRiD_001.jpg,3,x"],
-            ["IDRiD_001.JPG"],
-            "IDRiD_001",
+def test_one_of_several_copies_stays_and_other_grades_stay_beside_it():
+    five = [photograph(name, grade) for name, grade in zip("edcba", (1, 1, 1, 2, 0), strict=True)]
+    plan = plan_of(five, contents=["x", "x", "x", "x", "y"])
+    kept = by_name(five, plan)
+    assert kept.keys() == {"a", "b", "c"}
+    assert kept["b"] == kept["c"]  # grades 2 and 1 of one picture, in one split
+    assert {(one.file, one.kind, one.other) for one in plan.dropped.values()} == {
+        ("d", "copy", "c"),
+        ("e", "copy", "c"),
+    }
+
+
+# Official splits.
+
+
+def official(*rows: tuple[str, str, str, str]) -> list[Photograph]:
+    """Name, split, patient and group of each."""
+    return [photograph(n, 0, split=s, patient=p, group=g) for n, s, p, g in rows]
+
+
+def test_official_splits_are_kept_and_test_stays_whole():
+    rows = official(
+        ("a", "train", "p", ""),
+        ("b", "test", "p", ""),
+        ("c", "val", "", "v"),
+        ("d", "test", "", "v"),
+        ("e", "train", "", ""),
+        ("f", "test", "", ""),
+        ("g", "val", "", ""),
+        ("h", "test", "", ""),
+        ("i", "train", "", ""),
+        ("j", "val", "q", ""),
+        ("k", "train", "q", ""),
+        ("l", "train", "", ""),
+        ("m", "test", "", ""),
+    )
+    pairs = (Pair(4, 5, 0.81, False, "turned by 180 degrees"),)
+    contents = list("abcdefgggjklg")  # g and i are copies of h in test, and so is m, within test
+    plan = plan_of(rows, pairs, contents)
+    assert by_name(rows, plan) == {
+        "b": "test", "d": "test", "f": "test", "h": "test", "m": "test", "j": "val", "l": "train",
+    }  # fmt: skip
+    found = {one.file: (one.kind, one.reason, one.other) for one in plan.dropped.values()}
+    assert found == {
+        "a": ("shares_with_test", "is of patient p, as b in test is", "b"),
+        "c": ("shares_with_test", "is of group v, as d in test is", "d"),
+        "e": (
+            "shares_with_test",
+            "looks like f, which is in test (turned by 180 degrees, score 0.81)",
+            "f",
         ),
-    ],
-)
-def test_usual_columns(
-    tmp_path: Path, header: str, rows: list[str], files: list[str], expected: str
-) -> None:
-    found = read_labels(*raw(tmp_path, header, rows, files))
-    assert [one.grade for one in found] == [int(row.split(",")[1]) for row in rows]
-    assert {one.patient for one in found} == {expected}
+        "g": ("shares_with_test", "is a copy of h, which is in test", "h"),
+        "i": ("shares_with_test", "is a copy of h, which is in test", "h"),
+        "k": ("shares_with_val", "is of patient q, as j in val is", "j"),
+    }
 
 
-@pytest.mark.parametrize(
-    ("header", "rows", "files", "said"),
-    [
-        ("picture,level", ["a,0"], ["a.png"], "no column of images"),
-        ("image,size", ["a,0"], ["a.png"], "no column of grades"),
-        ("image,level", ["a,5"], ["a.png"], "line 2: '5'"),
-        ("image,level", ["a,mild"], ["a.png"], "line 2: 'mild'"),
-        ("image,level", ["a,1.5"], ["a.png"], "line 2: '1.5'"),
-        ("image,level", ["a,0", "b,1"], ["a.png"], "1 images that are not in"),
-        ("image,level", ["a,0"], ["a.png", "sub/a.jpg"], "have one name"),
-        ("image,level", [], ["a.png"], "no rows"),
-    ],
-)
-def test_user_mistakes(
-    tmp_path: Path, header: str, rows: list[str], files: list[str], said: str
-) -> None:
-    with pytest.raises(UserError, match=said):
-        read_labels(*raw(tmp_path, header, rows, files))
+def test_a_bond_over_others_counts_too():
+    rows = official(
+        ("a", "train", "p", ""), ("b", "train", "p", "v"), ("c", "test", "", "v"),
+        ("d", "train", "", ""), ("e", "val", "", ""),
+    )  # fmt: skip
+    plan = plan_of(rows)
+    assert {one.file: one.reason for one in plan.dropped.values()} == {
+        "a": "belongs, through others, with c in test",
+        "b": "is of group v, as c in test is",
+    }
 
 
-def test_tree_is_linked_and_never_mixed(tmp_path: Path) -> None:
-    names = [f"{number}_{eye}.jpeg" for number in range(30) for eye in ("left", "right")]
-    rows = [f"{name[:-5]},{int(name.split('_')[0]) % 5}" for name in names]
-    found = read_labels(*raw(tmp_path, "image,level", rows, names))
-    output = tmp_path / "set"
-    counts = write_tree(found, split_patients(found, 0.2, 0.2, 42), output)
-    assert sum(sum(grades.values()) for grades in counts.values()) == 60
-    places = defaultdict(set)
-    for path in output.rglob("*.jpeg"):
-        places[path.stem.split("_")[0]].add(path.parent.parent.name)
-        assert path.stat().st_nlink == 2
-        assert path.parent.name == str(int(path.stem.split("_")[0]) % 5)
-    assert all(len(splits) == 1 for splits in places.values())
-    with pytest.raises(UserError, match="not an empty folder"):
-        write_tree(found, split_patients(found, 0.2, 0.2, 42), output)
+def test_val_is_cut_from_train_where_only_test_is_official():
+    eyes = both_eyes(100)
+    rows = [replace(one, split="test" if int(one.patient) < 30 else "train") for one in eyes]
+    plan = plan_of(rows)
+    assert not plan.dropped
+    names = by_name(rows, plan)
+    assert {name for name, split in names.items() if split == "test"} == {
+        one.name for one in rows if one.split == "test"
+    }
+    counts = Counter(names.values())
+    assert (counts["test"], counts["val"]) == (60, 10)  # a tenth of 28 in each of five grades
+    patients = defaultdict(set)
+    for one in rows:
+        patients[one.patient].add(names[one.name])
+    assert all(len(splits) == 1 for splits in patients.values())
+
+
+def test_test_is_cut_from_train_where_only_val_is_official():
+    rows = [replace(one, split="val" if int(one.patient) < 30 else "train") for one in both_eyes()]
+    counts = Counter(plan_of(rows).split.values())
+    assert counts == {"val": 60, "test": 70, "train": 270}
+
+
+def test_official_splits_without_train_are_refused():
+    with pytest.raises(UserError, match="for train"):
+        plan_of(official(("a", "val", "", ""), ("b", "test", "", "")))
+
+
+def test_shuffled_official_splits_drop_the_same():
+    rows = official(*((str(i), "train" if i % 3 else "test", str(i // 2), "") for i in range(30)))
+    mixed = list(rows)
+    random.Random(1).shuffle(mixed)
+    assert {one.file for one in plan_of(rows).dropped.values()} == {
+        one.file for one in plan_of(mixed).dropped.values()
+    }
