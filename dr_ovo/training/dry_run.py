@@ -60,7 +60,7 @@ def _time_training(loop: TrainingLoop) -> float:
     window = max(t.settings.window for t in trainers)
     # A branch of one pair sees two grades in C: it fills a window from C/2 of them.
     wanted = (STEPS + 1) * window * max(1, settings.num_classes // 2)
-    order = epoch_order(train.targets, settings.sampler, settings.seed, 1)[:wanted]
+    order = epoch_order(train.targets, settings.sampler, settings.seed, 1, train.weights)[:wanted]
     numbers = loop.augmentation.draw(settings.seed, 1, len(order))
     done, start, counted = 0, time.monotonic(), 0
     for number, (positions, images) in enumerate(loop.loader.batches(order, settings.stem_batch)):

@@ -120,7 +120,7 @@ class TrainingLoop:
     def train_epoch(self, epoch: int, alive: list[BranchRun]) -> dict[str, float]:
         """One pass over train; the mean training loss of each branch."""
         settings, train = self.settings, self.data.train
-        order = epoch_order(train.targets, settings.sampler, settings.seed, epoch)
+        order = epoch_order(train.targets, settings.sampler, settings.seed, epoch, train.weights)
         numbers = self.augmentation.draw(settings.seed, epoch, len(order))
         trainers = [run.trainer for run in alive if run.trainer is not None]
         for trainer in trainers:

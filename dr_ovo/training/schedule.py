@@ -74,27 +74,54 @@ class Plateau:
         return {"scale": self.scale, "best": self.best, "stale": self.stale}
 
 
-def epoch_order(targets: np.ndarray, sampler: str, seed: int, epoch: int) -> np.ndarray:
+def epoch_order(
+    targets: np.ndarray, sampler: str, seed: int, epoch: int, weights: np.ndarray | None = None
+) -> np.ndarray:
     """(N,) positions in train, in the order of an epoch; a function of (seed, epoch) alone.
 
     `natural`: every image once. `balanced`: N images with each grade equally often; the images of
     a rare grade repeat, those of a common one take turns over the epochs. How many of each grade
     come is the same in every epoch, so that every branch knows its number of steps beforehand.
+    With `weights` (N,), those of a manifest, `balanced` draws each image in proportion to its own.
     """
     rng = np.random.default_rng([seed, epoch, _ORDER_STREAM])
     if sampler == "natural":
         return rng.permutation(len(targets))
-    counts = balanced_counts(targets)
+    counts = balanced_counts(targets, weights)
     chosen = []
     for grade, count in enumerate(counts):
         members = np.flatnonzero(targets == grade)
+        if weights is not None:
+            chosen.append(_weighted(rng.permutation(members), weights, count, rng))
+            continue
         rounds = [rng.permutation(members) for _ in range(-(-count // max(1, len(members))))]
         chosen.append(np.concatenate([*rounds, members[:0]])[:count])
     return rng.permutation(np.concatenate(chosen))
 
 
-def balanced_counts(targets: np.ndarray) -> np.ndarray:
-    """(C,) how many of each grade a balanced epoch of N images holds."""
+def balanced_counts(targets: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """(C,) how many of each grade a balanced epoch of N images holds.
+
+    Equally many, or in proportion to the grades' sums of `weights` (N,); what rounding leaves over
+    goes to the largest remainders, the lower grade first.
+    """
     classes = int(targets.max()) + 1
-    share, rest = divmod(len(targets), classes)
-    return np.array([share + (grade < rest) for grade in range(classes)])
+    equal = np.ones(classes)
+    totals = equal if weights is None else np.bincount(targets, weights, minlength=classes) * equal
+    wanted = np.round(len(targets) * totals / totals.sum(), 2)  # weights have few digits
+    counts = np.floor(wanted).astype(np.int64)
+    rest = len(targets) - int(counts.sum())
+    counts[np.argsort(-(wanted - counts), kind="stable")[:rest]] += 1
+    return counts
+
+
+def _weighted(
+    members: np.ndarray, weights: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """(count,) of `members`, each the whole number of times below or above its share: systematic
+    sampling (Madow 1949), a random start and equal steps along the sum of the weights."""
+    if not count:
+        return members[:0]
+    edges = np.cumsum(weights[members])
+    points = (rng.uniform() + np.arange(count)) * edges[-1] / count
+    return members[np.minimum(np.searchsorted(edges, points, side="right"), len(members) - 1)]

@@ -209,7 +209,9 @@ def _trainer(
     if spec.independent:
         grades = np.isin(np.arange(config.num_classes), spec.pairs[0])
     counts = np.bincount(train.targets, minlength=config.num_classes)
-    drawn = balanced_counts(train.targets) if config.sampler == "balanced" else counts
+    drawn = counts
+    if config.sampler == "balanced":
+        drawn = balanced_counts(train.targets, train.weights)
     samples = int(drawn[grades].sum())
     settings = StepSettings(
         config.batch_size,

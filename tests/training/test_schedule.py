@@ -127,3 +127,33 @@ def test_the_order_follows_from_seed_and_epoch_alone(sampler):
     assert order(3, 5) == order(3, 5)
     assert order(3, 5) != order(3, 6)
     assert order(3, 5) != order(4, 5)
+
+
+@given(counts=COUNTS, seed=st.integers(0, 2**32), epoch=st.integers(1, 1000))
+def test_weights_that_balance_draw_as_the_grades_counts_do(counts, seed, epoch):
+    targets = grades(counts)
+    weights = np.round(len(targets) / (len(counts) * np.array(counts)), 6)[targets]
+    order = epoch_order(targets, "balanced", seed, epoch, weights)
+    assert balanced_counts(targets, weights).tolist() == balanced_counts(targets).tolist()
+    assert np.bincount(targets[order]).tolist() == balanced_counts(targets).tolist()
+    assert (
+        epoch_order(targets, "natural", seed, epoch, weights).tolist()
+        == epoch_order(targets, "natural", seed, epoch).tolist()
+    )
+
+
+@given(weights=st.lists(st.integers(1, 9), min_size=2, max_size=12), seed=st.integers(0, 2**32))
+def test_an_image_is_drawn_in_proportion_to_its_weight(weights, seed):
+    share = np.array(weights) * len(weights) / sum(weights)
+    order = epoch_order(np.zeros(len(weights), int), "balanced", seed, 1, np.array(weights, float))
+    drawn = np.bincount(order, minlength=len(weights))
+    assert len(order) == len(weights)
+    assert (drawn >= np.floor(share - 1e-9)).all()
+    assert (drawn <= np.ceil(share + 1e-9)).all()
+
+
+def test_weights_shift_the_shares_of_the_grades():
+    targets = grades([6, 2])
+    weights = np.array([1.0] * 6 + [1.0] * 2)
+    assert balanced_counts(targets, weights).tolist() == [6, 2]
+    assert balanced_counts(targets, weights * [3, 3, 3, 3, 3, 3, 1, 1]).tolist() == [7, 1]
