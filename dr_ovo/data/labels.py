@@ -59,13 +59,17 @@ def read_labels(
             ungraded.append(Dropped(name, "ungraded", f"has no grade in {labels.name}"))
         else:
             found[path] = _photograph(where, path, name, grade, cells)
+    _require_none(missing, images, labels)
+    remarks = [group_hint(header, columns), files.unnamed(lines, labels)]
+    return list(found.values()), ungraded, [remark for remark in remarks if remark]
+
+
+def _require_none(missing: list[str], images: Path, labels: Path) -> None:
     if missing:
         raise UserError(
             f"{labels} names {len(missing)} images that are not in {images}: {_few(missing)}. "
             "Complete the folder, or take their rows out."
         )
-    remarks = [group_hint(header, columns), files.unnamed(lines, labels)]
-    return list(found.values()), ungraded, [remark for remark in remarks if remark]
 
 
 def _photograph(where: str, path: Path, name: str, grade: int, cells: dict[str, str]) -> Photograph:

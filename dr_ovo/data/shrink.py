@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from dr_ovo.data.damage import Damage, describe
 from dr_ovo.data.descriptor_cache import Described, describe_files
 from dr_ovo.data.entries import add_weights, count, digest
@@ -50,6 +52,7 @@ def shrink_tree(source: Path, output: Path, size: int) -> tuple[int, int, list[D
     manifest = read_manifest(source / MANIFEST)
     jobs = _jobs(source, output)
     standing = sum(target.exists() for _, target in jobs)
+    _require_size(jobs, size)
     preprocessing = Preprocessing(size, clahe=False)
     damaged = place_files(jobs, preprocessing)
     if (source / SYNTHETIC_MARK).is_file():
@@ -72,6 +75,17 @@ def _jobs(source: Path, output: Path) -> list[tuple[Path, Path]]:
             raise UserError(f"{path} and {jobs[target]} would both become {target}: rename one.")
         jobs[target] = path
     return [(path, target) for target, path in jobs.items()]
+
+
+def _require_size(jobs: Iterable[tuple[Path, Path]], size: int) -> None:
+    """Raises UserError where the first picture that stands already is of another size."""
+    target = next((target for _, target in jobs if target.exists()), None)
+    picture = None if target is None else cv2.imread(str(target))
+    if target is not None and (picture is None or picture.shape[:2] != (size, size)):
+        found = "no picture" if picture is None else f"{picture.shape[1]}x{picture.shape[0]} px"
+        raise UserError(
+            f"{target} stands already and is {found}, not {size} px square: choose a new --output."
+        )
 
 
 def _carry(

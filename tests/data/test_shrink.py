@@ -52,6 +52,12 @@ def test_second_run_writes_nothing(tree: Path, tmp_path: Path) -> None:
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "small").rglob("*.jpg")}
 
 
+def test_pictures_of_another_size_are_not_taken_for_finished(tree: Path, tmp_path: Path) -> None:
+    shrink_tree(tree, tmp_path / "small", 128)
+    with pytest.raises(UserError, match="is 128x128 px, not 64 px square"):
+        shrink_tree(tree, tmp_path / "small", 64)
+
+
 def test_damaged_are_named_and_left_out(tree: Path, tmp_path: Path) -> None:
     (tree / "train/0/empty.jpg").touch()
     written, _, damaged = shrink_tree(tree, tmp_path / "small", 128)
