@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -99,6 +99,31 @@ class Auc(Statistic):
         if min(self.positive.sum(), self.negative.sum()) < 2:
             return "one side has a single image"
         return None
+
+
+@dataclass(frozen=True, eq=False)
+class Remembered(Statistic):
+    """A statistic that stands by itself and in differences, computed once for all of them.
+
+    It keeps the figures of the last weights that it was given: an object serves one thread.
+    """
+
+    inner: Statistic
+    _last: list[np.ndarray] = field(default_factory=list, init=False, repr=False)
+
+    def over(self, weights: np.ndarray) -> np.ndarray:
+        if not self._last or self._last[0] is not weights:
+            self._last[:] = [weights, self.inner.over(weights)]
+        return self._last[1]
+
+    def closed_interval(self) -> Interval | None:
+        return self.inner.closed_interval()
+
+    def constant_interval(self, patients: np.ndarray) -> Interval | None:
+        return self.inner.constant_interval(patients)
+
+    def without_interval(self, value: float) -> str | None:
+        return self.inner.without_interval(value)
 
 
 def mean_of(parts: list[Proportion] | list[Auc], undefined: str) -> Resampled:

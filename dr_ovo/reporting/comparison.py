@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,10 @@ import numpy as np
 from dr_ovo.evaluation.calibration import temper
 from dr_ovo.evaluation.intervals import Estimate, patients_repeat, with_intervals
 from dr_ovo.evaluation.model_statistics import (
-    accuracy_statistic,
     balanced_accuracy_statistic,
     brier_statistic,
     calibration_error_statistic,
     condition_auc_statistic,
-    kappa_statistic,
-    macro_auc_statistic,
     recall_statistic,
     sensitivity_and_specificity,
 )
@@ -26,6 +25,7 @@ from dr_ovo.reporting.comparison_tables import sections
 from dr_ovo.reporting.document import Report
 from dr_ovo.reporting.paired_comparison import (
     by_val_kappa,
+    compared_statistics,
     difference_statistics,
     in_threads,
     in_words,
@@ -58,10 +58,7 @@ def comparison_data(models: list[ModelResults], val_kappas: list[float | None]) 
     """The report's JSON; the first model is the reference."""
     reference, others = models[0], models[1:]
     patients = reference.test.patient_ids
-    trees: list[dict[str, Any]] = [{"row": _statistics(model)} for model in models]
-    for tree, model in zip(trees[1:], others, strict=True):
-        tree["difference"] = difference_statistics(model, reference)
-    found = in_threads(lambda tree: with_intervals(tree, patients), trees)
+    found = _figures(models)
     rows = [
         {**_facts(model), "val_kappa": kappa, **held["row"]}
         for model, kappa, held in zip(models, val_kappas, found, strict=True)
@@ -96,6 +93,26 @@ def comparison_data(models: list[ModelResults], val_kappas: list[float | None]) 
     }
 
 
+def _figures(models: list[ModelResults]) -> list[dict[str, Any]]:
+    """A dict a model: `row` with its metrics, `difference` from the first model."""
+    processors = os.cpu_count() or 1
+    groups = [range(start, len(models), processors) for start in range(processors)]
+
+    def one_pass(group: range) -> list[dict[str, Any]]:
+        # Its own copy of the reference's statistics: they remember, and serve one thread.
+        reference = compared_statistics(models[0])
+        trees: list[dict[str, Any]] = []
+        for number in group:
+            compared = compared_statistics(models[number]) if number else reference
+            difference = difference_statistics(compared, reference) if number else {}
+            trees.append({"row": _statistics(models[number], compared), "difference": difference})
+        found: list[dict[str, Any]] = with_intervals(trees, models[0].test.patient_ids)
+        return found
+
+    found = in_threads(one_pass, groups)
+    return [found[number % processors][number // processors] for number in range(len(models))]
+
+
 def _facts(model: ModelResults) -> dict[str, Any]:
     facts = model.facts
     return {
@@ -110,14 +127,12 @@ def _facts(model: ModelResults) -> dict[str, Any]:
     }
 
 
-def _statistics(model: ModelResults) -> dict[str, Any]:
+def _statistics(model: ModelResults, compared: Mapping[str, Statistic]) -> dict[str, Any]:
     p = model.test
     tempered = temper(p.probabilities, model.calibration.temperature)
     return {
-        "accuracy": accuracy_statistic(p),
+        **compared,
         "balanced_accuracy": balanced_accuracy_statistic(p),
-        "quadratic_kappa": kappa_statistic(p),
-        "macro_auc": macro_auc_statistic(p),
         "class_1_recall": recall_statistic(p, 1),
         "referable": _referable(model),
         "calibration": {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
 
-from dr_ovo.evaluation.differences import accuracy_p_value, difference, holm, permutation_test
+from dr_ovo.evaluation.differences import Difference, accuracy_p_value, holm, permutation_test
 from dr_ovo.evaluation.intervals import RESAMPLES
 from dr_ovo.evaluation.metrics import accuracy, quadratic_kappa
 from dr_ovo.evaluation.model_statistics import (
@@ -19,7 +19,7 @@ from dr_ovo.evaluation.model_statistics import (
     macro_auc_statistic,
 )
 from dr_ovo.evaluation.predictions import Predictions, take
-from dr_ovo.evaluation.statistics import Statistic
+from dr_ovo.evaluation.statistics import Remembered, Statistic
 from dr_ovo.reporting.results import ModelResults
 
 ALPHA = 0.05
@@ -61,11 +61,19 @@ def by_val_kappa(models: Sequence[ModelResults]) -> list[tuple[ModelResults, flo
     return [(model, kappa) for _, model, kappa in sorted(scored, key=lambda s: s[0], reverse=True)]
 
 
-def difference_statistics(model: ModelResults, reference: ModelResults) -> dict[str, Statistic]:
-    """Model minus reference on test, for each of COMPARED."""
+def compared_statistics(model: ModelResults) -> dict[str, Remembered]:
+    """Each of COMPARED on test."""
     return {
-        key: difference(metric, model.test, reference.test) for key, (_, metric) in COMPARED.items()
+        key: Remembered((held := metric(model.test)).undefined, held)
+        for key, (_, metric) in COMPARED.items()
     }
+
+
+def difference_statistics(
+    model: Mapping[str, Statistic], reference: Mapping[str, Statistic]
+) -> dict[str, Statistic]:
+    """Model minus reference for each of COMPARED, of the `compared_statistics` of both."""
+    return {key: Difference(model[key].undefined, model[key], reference[key]) for key in COMPARED}
 
 
 def p_values(models: Sequence[ModelResults], reference: ModelResults) -> list[dict[str, float]]:

@@ -21,6 +21,7 @@ from dr_ovo.evaluation.model_statistics import (
     recall_statistic,
 )
 from dr_ovo.evaluation.simulated import Simulation
+from dr_ovo.evaluation.statistics import Remembered, Resampled
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -147,3 +148,16 @@ def test_no_spread_gives_no_interval_but_a_reason(draw):
     found = estimates([difference(kappa_statistic, draw(), draw())], draw().patient_ids)[0]
     assert (found.value, found.low) == (0.0, None)
     assert "no spread" in found.reason
+
+
+def test_what_is_remembered_is_computed_once_for_the_same_weights(draw):
+    p, times = draw(count=50), []
+    accuracy = accuracy_statistic(p)
+    counted = Resampled("none", lambda weights: times.append(1) or accuracy.over(weights))
+    kept = Remembered("none", counted)
+    first, other = np.ones((50, 2)), np.random.default_rng(0).integers(1, 3, size=(50, 2)) * 1.0
+    for weights in (first, first, other, first):
+        np.testing.assert_array_equal(kept.over(weights), accuracy.over(weights))
+    assert len(times) == 3
+    named = Remembered(accuracy.undefined, accuracy)
+    assert estimates([named], p.patient_ids) == estimates([accuracy], p.patient_ids)
