@@ -85,11 +85,12 @@ def exchange_test(both: Statistic, patient_ids: np.ndarray, permutations: int = 
 def _one_after_the_other(first: Predictions, second: Predictions) -> Predictions:
     """The 2N answers of both models; ids are told apart, since no sample may stand twice."""
     held: dict[str, Any] = {
-        name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in PER_SAMPLE
+        name: np.concatenate([getattr(first, name), getattr(second, name)])
+        for name in PER_SAMPLE
+        if name != "logits"  # of other heads, of another width
     }
     marked = [np.char.add(f"{number}/", p.sample_ids) for number, p in enumerate((first, second))]
     held["sample_ids"] = np.concatenate(marked)
-    # Models with other heads have other logits; metrics of pairs can't be compared this way.
     held["logits"] = log_probabilities(held["probabilities"])
     return replace(first, head="ensemble", pairs=np.zeros((0, 2), dtype=np.int64), **held)
 

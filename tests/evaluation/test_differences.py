@@ -13,6 +13,7 @@ from dr_ovo.evaluation.differences import (
     mcnemar,
     permutation_test,
 )
+from dr_ovo.evaluation.ensemble import mean_predictions
 from dr_ovo.evaluation.intervals import estimates, replicates
 from dr_ovo.evaluation.model_statistics import (
     accuracy_statistic,
@@ -161,3 +162,11 @@ def test_what_is_remembered_is_computed_once_for_the_same_weights(draw):
     assert len(times) == 3
     named = Remembered(accuracy.undefined, accuracy)
     assert estimates([named], p.patient_ids) == estimates([accuracy], p.patient_ids)
+
+
+def test_models_with_other_heads_are_compared(draw):
+    # Ten pair logits beside five log probabilities.
+    first = draw(count=100)
+    second = mean_predictions([draw(count=100)])
+    assert first.logits.shape[1] != second.logits.shape[1]
+    assert permutation_test(accuracy_statistic, first, second) == 1.0
