@@ -94,28 +94,36 @@ def spectra(descriptor: np.ndarray) -> np.ndarray:
     return np.conj(np.fft.rfft2(np.stack(scaled)))
 
 
-def place(first: np.ndarray, second: np.ndarray, second_spectra: np.ndarray) -> Placing:
-    """Where the second descriptor fits best on the first, by correlation at all scales and shifts.
+def place(firsts: np.ndarray, second: np.ndarray, second_spectra: np.ndarray) -> list[Placing]:
+    """Where a second descriptor fits best on each of N first ones, by correlation at all scales
+    and shifts.
 
-    Both (C, C) float32 as `padded` gives them; `second_spectra` what `spectra` gave for the second.
+    `firsts` (N, C, C) and `second` (C, C) float32 as `padded` gives them; `second_spectra` what
+    `spectra` gave for the second.
     """
-    small = _halved(first)
-    maps = np.fft.irfft2(np.fft.rfft2(small) * second_spectra, s=small.shape)  # (scales, C/2, C/2)
-    size, *peak = (int(at) for at in np.unravel_index(int(maps.argmax()), maps.shape))
-    down, across = (2 * shift for shift in _peak(maps[size], *peak))
-    scale, middle = SCALES[size], (len(first) - 1) / 2
-    rest = (1 - scale) * middle
-    matrix = np.array([[scale, 0, rest + across], [0, scale, rest + down]])
-    moved = cv2.warpAffine(second, matrix, first.shape)
-    inside = cv2.warpAffine((second != 0).astype(np.float32), matrix, first.shape)
-    known = (first != 0) & (inside > 0.99)
-    score = _correlation(_finest(first)[known], _finest(moved)[known])
-    return Placing(score, scale, across / DESCRIPTOR_SIDE, down / DESCRIPTOR_SIDE)
+    small = _halved(firsts)
+    products = np.fft.rfft2(small)[:, None] * second_spectra
+    maps = np.fft.irfft2(products, s=small.shape[1:])  # (N, scales, C / 2, C / 2)
+    peaks = np.unravel_index(maps.reshape(len(maps), -1).argmax(axis=1), maps.shape[1:])
+    finest = _finest(second)
+    inside = (second != 0).astype(np.float32)
+    placings = []
+    for first, planes, size, *peak in zip(firsts, maps, *peaks, strict=True):
+        down, across = (2 * shift for shift in _peak(planes[size], *(int(at) for at in peak)))
+        scale, middle = SCALES[size], (len(first) - 1) / 2
+        rest = (1 - scale) * middle
+        matrix = np.array([[scale, 0, rest + across], [0, scale, rest + down]])
+        moved = cv2.warpAffine(finest, matrix, first.shape)
+        known = (first != 0) & (cv2.warpAffine(inside, matrix, first.shape) > 0.99)
+        score = _correlation(_finest(first)[known], moved[known])
+        placings.append(Placing(score, scale, across / DESCRIPTOR_SIDE, down / DESCRIPTOR_SIDE))
+    return placings
 
 
-def _halved(descriptor: np.ndarray) -> np.ndarray:
-    half = len(descriptor) // 2
-    return cv2.resize(descriptor, (half, half), interpolation=cv2.INTER_AREA)
+def _halved(descriptors: np.ndarray) -> np.ndarray:
+    """(..., C / 2, C / 2): the means of four pixels of (..., C, C) each."""
+    rows = descriptors[..., ::2, :] + descriptors[..., 1::2, :]
+    return np.asarray((rows[..., ::2] + rows[..., 1::2]) / 4)
 
 
 def _peak(scores: np.ndarray, row: int, column: int) -> tuple[float, float]:

@@ -12,7 +12,14 @@ from benchmarks.alterations import ALTERATIONS, another_exposure, half
 from dr_ovo.data import near_duplicates
 from dr_ovo.data.decode import decode_image
 from dr_ovo.data.descriptor_cache import describe_files
-from dr_ovo.data.near_duplicates import LEAST_SIDE, Pair, clusters, find_pairs, too_small
+from dr_ovo.data.near_duplicates import (
+    LEAST_SCORE,
+    LEAST_SIDE,
+    Pair,
+    clusters,
+    find_pairs,
+    too_small,
+)
 from dr_ovo.errors import MachineError
 
 ALTERED = 8  # photographs an alteration
@@ -56,7 +63,7 @@ def test_altered_copies_are_found_and_nothing_else(photographs, tmp_path, name):
     assert [(p.first, p.second) for p in pairs] == [(i, 25 + i) for i in range(ALTERED)]
     for pair in pairs:
         assert not pair.exact
-        assert 0.72 <= pair.score <= 1
+        assert LEAST_SCORE <= pair.score <= 1
         assert pair.how.split(",")[0] == ORIENTED.get(name, "the same orientation")
 
 
@@ -88,7 +95,7 @@ def test_second_photographs_of_an_eye_are_no_copies(photographs, tmp_path):
         made += altered(
             photographs[:ALTERED],
             place,
-            lambda image, s=shift, t=turn: another_exposure(image, s, t),
+            partial(another_exposure, shift=shift, turn=turn),
         )
     assert pairs_of(made) == []
 

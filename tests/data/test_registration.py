@@ -33,7 +33,7 @@ def photographs(idrid_small) -> list[np.ndarray]:
 def fitted(first: np.ndarray, second: np.ndarray) -> tuple[Placing, Registration]:
     """The second laid over the first."""
     moving = padded(describe_picture(second))
-    placing = place(padded(describe_picture(first)), moving, spectra(moving))
+    (placing,) = place(padded(describe_picture(first))[None], moving, spectra(moving))
     return placing, register(plane_of(first), plane_of(second), placing)
 
 
@@ -67,7 +67,7 @@ def test_a_shifted_descriptor_is_placed_where_it_came_from(photographs):
     for photograph in photographs:
         first = padded(describe_picture(photograph))
         second = np.roll(first, (-3, 2), axis=(0, 1))
-        placing = place(first, second, spectra(second))
+        (placing,) = place(first[None], second, spectra(second))
         found = (placing.down * DESCRIPTOR_SIDE, placing.across * DESCRIPTOR_SIDE)
         assert found == pytest.approx((3, -2), abs=0.2)
         assert placing.scale == 1
