@@ -314,8 +314,8 @@ def decoding_share(chosen: Sequence[Path], folder: Path) -> None:
     print(
         f"\nPhotographs of {LARGE_SIDE} px, scaled from these ({len(files)}): reading and decoding "
         f"{reading * each:.1f} ms, describing {describing * each:.1f} ms on one core: decoding is "
-        f"{share:.0%} of the two.\nAll of it on {available_cores()} cores {whole * each:.1f} ms each; "
-        f"10,000 would take {whole * 10_000 / len(files):.0f} s (extrapolated)."
+        f"{share:.0%} of the two.\nAll of it on {available_cores()} cores {whole * each:.1f} ms "
+        f"each; 10,000 would take {whole * 10_000 / len(files):.0f} s (extrapolated)."
     )
 
 

@@ -42,9 +42,9 @@ from dr_ovo.data.registration import (
 from dr_ovo.errors import MachineError
 
 VERDICT_VERSION = 1  # raised when the same pictures would get another verdict
-# Measured on IDRiD (516 photographs of 512 px, each alteration on 100 of them). Altered copies score
-# .82 and more (CLAHE lowest; .79 when CLAHE, JPEG, halving and a flip come together), different
-# photographs up to .62, synthetic ones up to .67.
+# Measured on IDRiD (516 photographs of 512 px, each alteration on 100 of them). Altered copies
+# score .82 and more (CLAHE lowest; .79 when CLAHE, JPEG, halving and a flip come together),
+# different photographs up to .62, synthetic ones up to .67.
 LEAST_SCORE = 0.74
 # Of the descriptors: altered copies have .78 and more (.70 after darkening by 51 levels, which
 # drowns what is dark), different photographs rarely .60. It only spares registrations.
