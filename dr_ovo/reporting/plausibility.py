@@ -11,9 +11,9 @@ KNOWN = (
     "and graders among themselves reach .58 to .84"
 )
 CHECKS = (
-    "Before it is believed, rule out leakage: python -m dr_ovo audit DIR (the same picture in two "
-    "splits, image statistics that give the grade away), patient-disjoint splits (both eyes of a "
-    "patient in one split), and a hold-out from elsewhere"
+    "Before it is believed, rule out leakage: python prepare_dataset.py --from_tree DIR --output "
+    "CLEAN --dry_run lists pictures and patients that stand in two splits; nothing in how a picture "
+    "was processed may depend on its grade; and a hold-out from elsewhere must agree"
 )
 
 

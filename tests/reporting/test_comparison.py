@@ -170,7 +170,7 @@ def test_other_numbers_of_classes_say_why_nothing_is_referable(classes):
         ),
         tuple(model(name, targets=np.zeros(6, dtype=int), seed=s) for s, name in enumerate("ab")),
         pytest.param(
-            tuple(model(f"a_name_of_21_letters{n}", seed=n) for n in range(9)),
+            tuple(model(f"a_name_of_20_letter{n}", seed=n) for n in range(9)),
             marks=pytest.mark.slow,
         ),
     ],
@@ -191,7 +191,7 @@ def test_what_is_too_good_is_doubted():
     report = compare(ResultSet((model("perfect", noise=0.0), model("fair"))))
     assert len(report.data["warnings"]) == 1
     assert "WARNING: perfect: an accuracy of 100.0 %" in report_text(report)
-    assert "python -m dr_ovo audit DIR" in " ".join(report_text(report).split())
+    assert "prepare_dataset.py --from_tree DIR" in " ".join(report_text(report).split())
     assert compare(ResultSet((model("fair", noise=2.0),))).data["warnings"] == []
 
 

@@ -16,7 +16,7 @@ from dr_ovo.reporting.plausibility import implausible
 )
 def test_what_is_too_good_names_the_checks(accuracy, kappa, said):
     warning = implausible({"value": accuracy}, {"value": kappa})
-    for part in [*said, "python -m dr_ovo audit DIR", "patient-disjoint", ".863", ".936", ".84"]:
+    for part in [*said, "prepare_dataset.py --from_tree DIR", "two splits", ".863", ".936", ".84"]:
         assert part in warning
 
 
