@@ -12,8 +12,8 @@ KNOWN = (
 )
 CHECKS = (
     "Before it is believed, rule out leakage: python prepare_dataset.py --from_tree DIR --output "
-    "CLEAN --dry_run lists pictures and patients that stand in two splits; nothing in how a picture "
-    "was processed may depend on its grade; and a hold-out from elsewhere must agree"
+    "CLEAN --dry_run lists pictures and patients that stand in two splits; nothing in how a "
+    "picture was processed may depend on its grade; and a hold-out from elsewhere must agree"
 )
 
 
