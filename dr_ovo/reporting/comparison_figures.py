@@ -95,7 +95,7 @@ def reliability_figure(
     """A panel a model: the share found right in each bin of confidence, raw and tempered."""
     across = min(ACROSS, len(models))
     down = math.ceil(len(models) / across)
-    figure = new_figure(max(5.0, 2.75 * across), 2.9 * down + 0.9)
+    figure = new_figure(max(5.0, 2.75 * across), 3.05 * down + 0.9)
     panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for place, panel in enumerate(panels.flat):
         if place >= len(models):
@@ -130,9 +130,9 @@ def _reliability(panel: Any, model: ModelResults, errors: Mapping[str, Any]) -> 
         panel.plot(confidence[seen], right[seen], color=colour, marker=marker, markersize=4,
                    linestyle=style, linewidth=1.2, label=label)  # fmt: skip
     raw, after = (errors[kind]["ece"]["value"] for kind in ("raw", "tempered"))
-    panel.text(0.03, 0.97, f"ECE {100 * after:.1f} %\n(raw {100 * raw:.1f} %)", fontsize=8,
-               transform=panel.transAxes, va="top")  # fmt: skip
-    panel.set_title(model.name, fontsize=10)
+    # In the title: anywhere inside, a line may cross it.
+    errors_text = f"ECE {100 * after:.1f} % (raw {100 * raw:.1f} %)"
+    panel.set_title(f"{model.name}\n{errors_text}", fontsize=9)
     panel.set(xlim=(0, 1), ylim=(0, 1))
     panel.tick_params(labelsize=8)
 

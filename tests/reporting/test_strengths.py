@@ -184,7 +184,7 @@ GRADES = np.arange(40) % 5
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            tuple(noisy(f"a_name_of_21_letters{n}", GRADES, 0.3, seed=n) for n in range(9)),
+            tuple(noisy(f"a_name_of_20_letter{n}", GRADES, 0.3, seed=n) for n in range(9)),
             marks=pytest.mark.slow,
         ),
     ],
