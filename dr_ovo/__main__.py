@@ -10,6 +10,10 @@ from dr_ovo.errors import run
 
 # Each module has `add_arguments(parser)` and `command(arguments) -> exit code`.
 COMMANDS = {
+    "audit": (
+        "dr_ovo.audit.command",
+        "finds what makes the scores on a dataset too good: copies, shared patients, filters",
+    ),
     "doctor": (
         "dr_ovo.doctor.command",
         "says whether this machine and a dataset are ready for training",

@@ -45,6 +45,12 @@ class UserError(ToolkitError):
     exit_code = WRONG_INPUT
 
 
+class LeakError(ToolkitError):
+    """The dataset would make scores too good; nothing was begun."""
+
+    exit_code = LEAK
+
+
 class MachineError(ToolkitError):
     """The machine failed in mid-run; the last good state is kept."""
 

@@ -17,6 +17,7 @@ LAYERS = (
     ("doctor", "modes", "__main__"),
     ("reporting",),
     ("training",),
+    ("audit",),
     ("models", "data"),
     ("evaluation", "decoding"),
     ("cli", "config", "pairs", "legacy_flags"),

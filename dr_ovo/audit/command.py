@@ -1,0 +1,48 @@
+"""`python -m dr_ovo audit DIR`: can the scores on this dataset be trusted?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dr_ovo.atomic import atomic_write_text, write_json
+from dr_ovo.audit.audit import audit
+from dr_ovo.audit.cache import cache_folder
+from dr_ovo.audit.findings import KINDS
+from dr_ovo.audit.page import audit_page
+from dr_ovo.audit.photographs import photographs_of_folder
+from dr_ovo.audit.text import report_text
+from dr_ovo.errors import DONE, LEAK, UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `python -m dr_ovo audit`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    kinds = "\n".join(f"  {kind:26}{what}" for kind, what in KINDS.items())
+    parser.epilog = (
+        f"kinds of findings:\n{kinds}\n\nexit code: 0 no leaks, 2 wrong input, 3 leaks. What was "
+        "measured is kept in DIR/.audit\n(in the output folder where DIR is read-only), so that "
+        "the next audit takes seconds."
+    )
+    parser.add_argument(
+        "folder", metavar="DIR", type=Path, help="<split>/<grade>/ or <grade>/ or flat"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="folder for audit.json and audit.html [./<name of DIR>_audit]"
+    )
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Audits the folder, writes audit.json and audit.html, prints the summary."""
+    root: Path = arguments.folder
+    photographs, drawn = photographs_of_folder(root)
+    output: Path = arguments.output or Path(f"{root.resolve().name}_audit")
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output} is a file; give the name of a folder.")
+    output.mkdir(parents=True, exist_ok=True)
+    report = audit(root, photographs, cache_folder(root, output), synthetic=drawn)
+    write_json(output / "audit.json", report.to_dict())
+    atomic_write_text(output / "audit.html", audit_page(report))
+    print(report_text(report))
+    print(f"\nWritten to {output}: audit.json, audit.html")
+    return LEAK if report.leaks else DONE
