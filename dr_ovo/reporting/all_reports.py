@@ -2,43 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import active_children, get_context
+from pathlib import Path
 
 import numpy as np
 
 from dr_ovo.reporting.comparison import compare
+from dr_ovo.reporting.criteria_file import Checklist
 from dr_ovo.reporting.diversity import diversity
 from dr_ovo.reporting.document import Report
 from dr_ovo.reporting.result_sets import ResultSet
 from dr_ovo.reporting.strengths import analyze_strengths
 from dr_ovo.reporting.super_ensemble import How, study_ensemble
 from dr_ovo.reporting.super_ensemble_report import ensemble_report
+from dr_ovo.reporting.validation import validate
+from dr_ovo.reporting.validation_report import validation_report
 
 
-def _super_ensemble(results: ResultSet) -> Report:
+def all_reports(
+    results: ResultSet, checklist: Checklist, external: Path | None = None
+) -> list[Report]:
+    """Every report that so many models allow, in the order in which they are read.
+
+    `checklist` holds the criteria, `external` is a folder of results on an independent hold-out.
+    Raises UserError where that can't be read. The reports are made side by side, in processes.
+    """
+    judged = validate(results, checklist, external)
+    pair = (diversity, mean_ensemble) if len(results.models) > 1 else ()
+    makers = (compare, analyze_strengths, *pair)
+    # Spawned, not forked: a fork of a process with threads (a BLAS has some) can hang.
+    with ProcessPoolExecutor(min(len(makers), os.cpu_count() or 1), get_context("spawn")) as pool:
+        try:
+            with _ctrl_c_ignored():  # by the workers, which take it over; this process stops them
+                waiting = [pool.submit(maker, results) for maker in makers]
+            return [*(report.result() for report in waiting), validation_report(judged, results)]
+        except BaseException:
+            for worker in active_children():
+                worker.terminate()
+            raise
+
+
+@contextlib.contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def mean_ensemble(results: ResultSet) -> Report:
+    """The report on the mean of all models' probabilities."""
     return ensemble_report(study_ensemble(results, How("mean", "accuracy"), []))
-
-
-@dataclass(frozen=True)
-class Part:
-    """A report, and how many models it needs."""
-
-    make: Callable[[ResultSet], Report]
-    fewest: int = 1
-
-
-PARTS = (
-    Part(compare),
-    Part(analyze_strengths),
-    Part(diversity, fewest=2),
-    Part(_super_ensemble, fewest=2),
-)
-
-
-def all_reports(results: ResultSet) -> list[Report]:
-    """Every report that so many models allow, in the order in which they are read."""
-    return [part.make(results) for part in PARTS if len(results.models) >= part.fewest]
 
 
 def summary(results: ResultSet) -> str:

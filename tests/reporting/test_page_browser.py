@@ -13,6 +13,7 @@ import pytest
 
 from dr_ovo.evaluation.simulated import ACCURACIES
 from dr_ovo.reporting.all_reports import all_reports, summary
+from dr_ovo.reporting.criteria_file import DEFAULT, read_checklist
 from dr_ovo.reporting.document import Column, Report, Section, Table
 from dr_ovo.reporting.page import page
 from dr_ovo.reporting.result_sets import open_results
@@ -56,7 +57,7 @@ def pages(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     section = Section(EVIL, [LONG], [Table("t", EVIL, columns, ROWS, LONG)])
     hostile = Report("hostile", EVIL, {}, [section], ["SYNTHETIC", "LEAKY"])
     texts = {
-        "real": page("Report", summary(results), all_reports(results)),
+        "real": page("Report", summary(results), all_reports(results, read_checklist(DEFAULT))),
         "hostile": page(EVIL, EVIL, [hostile]),
     }
     folder = tmp_path_factory.mktemp("pages")
