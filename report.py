@@ -16,10 +16,9 @@ from dr_ovo.reporting.result_sets import add_results_arguments, open_results
 
 def main() -> int:
     """Parse, report, write; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description="All reports on one page. Research use only; not a medical device.",
-        conflict_handler="resolve",  # --output is a file here
-    )
+    about = "All reports on one page. Research use only; not a medical device."
+    # --output is a file here.
+    parser = argparse.ArgumentParser(description=about, conflict_handler="resolve")
     add_results_arguments(parser, "")
     parser.add_argument("--output", type=Path, default=Path("report.html"), metavar="FILE",
                         help="the page [report.html]")  # fmt: skip
