@@ -22,7 +22,8 @@ step() {
 step ruff check .
 step ruff format --check .
 step mypy
-step pytest "${marks[@]}"
+# A file's tests stay in one process: they share what is costly to make.
+step pytest -n auto --maxprocesses 4 --dist loadfile "${marks[@]}"
 
 [ ${#failed[@]} = 0 ] || fail "failed: ${failed[*]} (after $SECONDS s)" 1
 echo "All passed in $SECONDS s."
