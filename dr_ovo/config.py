@@ -117,6 +117,13 @@ class TrainConfig:
         False, boolean, "decode every image first; go on without damaged ones and record them"
     )
 
+    allow_leaks: bool = option(
+        False,
+        boolean,
+        "train on a dataset whose audit finds leaks; every result is marked LEAKY",
+        matters=False,
+    )
+
     # Classes and input
     num_classes: int = option(5, int, "number of grades", low=2)
     class_names: tuple[str, ...] = option(

@@ -26,7 +26,8 @@ def run_mode(settings: Settings) -> int:
 
 def _evaluate(settings: Settings) -> int:
     for one in evaluate(settings):
-        heading = f"{one.title}: test{', SYNTHETIC data' if one.synthetic else ''}"
+        marks = ", SYNTHETIC data" * one.synthetic + ", LEAKY data" * one.leaky
+        heading = f"{one.title}: test{marks}"
         log.info(
             "%s\n%s\n%s", heading, "=" * len(heading), evaluation_table(one.report, one.decoders)
         )

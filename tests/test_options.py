@@ -152,6 +152,7 @@ ROWS = (
     Row("decoder", "--decoder vote", grades, APPLIED, True),
     Row("decoder", "--decoder weighted", grades, APPLIED, True),
     Row("patient_level", "--patient_level", blocks, "--mode evaluate", True),
+    Row("allow_leaks", "--allow_leaks", exit_code, f"{BASE} --dataset_path {{leaky}}"),
     Row("skip_damaged", "--skip_damaged", exit_code, f"{BASE} --dataset_path {{damaged}}"),
     Row("num_classes", "--num_classes 4 --dataset_path {four}", logits),
     Row("class_names", "--class_names 4 3 2 1 0", weights),
@@ -302,9 +303,11 @@ def stage(tmp_path_factory, draw_dataset) -> Stage:
     for grade in ("3", "4"):
         (data / "train" / grade / f"train-{grade}-0.jpeg").unlink()
     inputs = {"data": data, "four": draw_dataset(folder / "four", grades=4, images=2)}
-    for name in ("other", "damaged"):
+    for name in ("other", "damaged", "leaky"):
         inputs[name] = Path(shutil.copytree(data, folder / name))
     (inputs["other"] / "train" / "0" / "train-0-0.jpeg").unlink()
+    copied = inputs["leaky"] / "train" / "0" / "train-0-0.jpeg"
+    shutil.copy(copied, inputs["leaky"] / "test" / "0" / "other-name.jpeg")
     (inputs["damaged"] / "train" / "0" / "empty.jpeg").touch()
     for seed, name in enumerate(("weights", "other_weights")):
         torch.manual_seed(seed)

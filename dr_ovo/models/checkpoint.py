@@ -126,6 +126,7 @@ def load_network(paths: list[Path]) -> tuple[OvoNetwork, dict[str, Any]]:
     accuracy = {tuple(row["pair"]): row["val_accuracy"] for row in rows}
     pairs = class_pairs(checkpoints[0].meta["num_classes"])
     meta = {**checkpoints[0].meta, "pair_accuracy": [accuracy.get(pair) for pair in pairs]}
+    meta["leaky"] = any(c.meta.get("leaky", False) for c in checkpoints)
     return _assemble(checkpoints), meta
 
 

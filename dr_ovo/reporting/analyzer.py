@@ -90,6 +90,7 @@ def _model_report(model: ModelSet) -> dict[str, Any]:
         "parameters": sum(known) if len(known) == len(parameters) else None,
         "bytes": sum(checkpoint.bytes for checkpoint in model.checkpoints),
         "synthetic": any(checkpoint.synthetic for checkpoint in model.checkpoints),
+        "leaky": any(checkpoint.leaky for checkpoint in model.checkpoints),
         "classifiers": [
             _classifier_report(checkpoint, classifier)
             for checkpoint in model.checkpoints

@@ -47,6 +47,8 @@ def _draw(models: Sequence[ModelSet], folder: Path, path: Path) -> str:
     title = f"{', '.join(names)}: {folder.resolve().name}"
     if any(checkpoint.synthetic for checkpoint in held):
         title += "\nSYNTHETIC pictures"
+    if any(checkpoint.leaky for checkpoint in held):
+        title += "\nLEAKY dataset"
     try:
         atomic_write_bytes(path, learning_curves(history, title, best))
     except MachineError as error:

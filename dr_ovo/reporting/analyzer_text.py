@@ -53,6 +53,8 @@ def _model_text(model: Mapping[str, Any]) -> str:
     lines.append(f"{model['folder']}: {count} parameters, {size}")
     if model["synthetic"]:
         lines.append("SYNTHETIC: trained on drawn pictures; says nothing about patients.")
+    if model["leaky"]:
+        lines.append("LEAKY: trained on a dataset with leaks; its figures are too good.")
     lines += ["", table(HEADER, [_row(entry) for entry in model["classifiers"]]), ""]
     lines += [_below(model["classifiers"]), *_notes(model["classifiers"]), *_missing(model)]
     return "\n".join(lines)

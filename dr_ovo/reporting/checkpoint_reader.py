@@ -66,6 +66,7 @@ def _own_checkpoint(file: Path, content: Mapping[str, Any]) -> Checkpoint:
         branch=content["branch"],
         num_classes=content["num_classes"],
         synthetic=content.get("synthetic") is True,
+        leaky=content.get("leaky") is True,
     )
 
 

@@ -52,6 +52,7 @@ class Checkpoint:
     branch: str | None = None
     num_classes: int = 5
     synthetic: bool = False
+    leaky: bool = False
     earlier: bool = False
 
 

@@ -46,6 +46,11 @@ def _heading(report: Mapping[str, Any]) -> str:
     lines = [f"Evaluation on {report['split']}: {report['n']} images, 95 % intervals"]
     if "n_patients" in report:
         lines[0] += f" ({report['n_patients']} patients; {report['intervals']})"
+    if report.get("leaky"):
+        lines.append(
+            "LEAKY: trained on a dataset whose splits share pictures or patients; these figures "
+            "are too good."
+        )
     if report.get("synthetic"):
         lines.append("SYNTHETIC: drawn pictures; these figures say nothing about patients.")
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from typing import Any
 
 from dr_ovo import __version__
 from dr_ovo.evaluation.calibration import FEWEST_IMAGES
+from dr_ovo.training.audited import audit_lines
 from dr_ovo.training.record import Record
 
 
@@ -29,6 +30,7 @@ def opening_lines(record: Record) -> list[str]:
     for split, counts in record.index.counts.items():
         shown = "  ".join(f"{grade}: {count}" for grade, count in counts.items())
         lines.append(f"{split:5} {sum(counts.values())} images  ({shown})")
+    lines += audit_lines(record.audit, record.index.root)
     lines.append(
         f"batch {config.batch_size} x accumulation {config.gradient_accumulation_steps} = "
         f"{effective['images_per_step']} images a step"

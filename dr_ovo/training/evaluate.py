@@ -40,6 +40,7 @@ class Evaluation:
     title: str
     folder: Path
     synthetic: bool
+    leaky: bool
     report: dict[str, Any]
     decoders: dict[str, dict[str, Any]]
 
@@ -74,17 +75,21 @@ def evaluate(settings: Settings) -> list[Evaluation]:
         members.append(predictions)
         title = " ".join(filter(None, (model.meta["architecture"], model.meta["experiment_name"])))
         pair_accuracy = _pair_accuracy(model)
-        report = _write(model.folder, predictions, skipped, patient_level=config.patient_level)
+        leaky = model.meta["leaky"]
+        report = _write(
+            model.folder, predictions, skipped, patient_level=config.patient_level, leaky=leaky
+        )
         decoders = _compare_decoders(predictions["test"], pair_accuracy)
         synthetic = index.synthetic or model.meta["synthetic"]
-        found.append(Evaluation(title, model.folder.root, synthetic, report, decoders))
+        found.append(Evaluation(title, model.folder.root, synthetic, leaky, report, decoders))
     if len(models) > 1:
         folder = ResultsFolder(joint_folder(config) / "ensemble")
         means = {name: mean_predictions([m[name] for m in members]) for name in SPLITS}
         title = f"mean of {len(models)} models"
         synthetic = any(one.synthetic for one in found)
-        report = _write(folder, means, skipped, patient_level=config.patient_level)
-        found.append(Evaluation(title, folder.root, synthetic, report, {}))
+        leaky = any(one.leaky for one in found)
+        report = _write(folder, means, skipped, patient_level=config.patient_level, leaky=leaky)
+        found.append(Evaluation(title, folder.root, synthetic, leaky, report, {}))
     return found
 
 
@@ -137,6 +142,7 @@ def _write(
     skipped: list[Damage],
     *,
     patient_level: bool,
+    leaky: bool,
 ) -> dict[str, Any]:
     """Writes predictions, calibration and evaluations; returns the report on test."""
     folder.root.mkdir(parents=True, exist_ok=True)
@@ -148,6 +154,7 @@ def _write(
         reports[name] = evaluation_report(held, calibration, name)
         if patient_level:
             reports[name]["patient_level"] = patient_report(held, calibration)
+        reports[name]["leaky"] = leaky
         reports[name]["skipped_images"] = [str(damage.path) for damage in skipped]
         write_json(folder.evaluation(name), reports[name])
     return reports["test"]

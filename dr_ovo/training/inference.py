@@ -57,6 +57,8 @@ def inference(settings: Settings) -> int:
         output, [paths[i] for i in positions], [names[g] for g in grades], probabilities, names
     )
     log.info("%d photographs graded: %s", len(positions), output)
+    if any(model.meta["leaky"] for model in panel.models):
+        log.warning("LEAKY: trained on a dataset with leaks; expect worse than its figures.")
     log.info("Research use only; not a medical device.")
     return DONE
 

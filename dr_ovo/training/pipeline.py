@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from dr_ovo.cli import Settings
@@ -11,6 +13,7 @@ from dr_ovo.data.index import DatasetIndex
 from dr_ovo.errors import DONE, log
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.training.announce import opening_lines
+from dr_ovo.training.audited import audit_dataset, held_audit
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
 from dr_ovo.training.folder import check_folder, check_same_settings
@@ -40,9 +43,11 @@ def train(settings: Settings) -> int:
     index, damaged = open_dataset(settings.config)
     todo = [config for config in configs if not _is_done(config, index)]
     backbones = {config.base_models: _backbone(config) for config in todo}
+    audits = {config.base_models: _audit(config, index) for config in todo}
     for config in todo:
         backbone = backbones.pop(config.base_models)
-        record = _prepare(config, settings.sources, index, damaged, backbone, precision)
+        held = audits[config.base_models]
+        record = _prepare(config, settings.sources, index, damaged, held, backbone, precision)
         if config.dry_run:
             dry_run(record)
         else:
@@ -65,6 +70,13 @@ def _is_done(config: TrainConfig, index: DatasetIndex) -> bool:
     return folder.is_finished()
 
 
+def _audit(config: TrainConfig, index: DatasetIndex) -> dict[str, Any]:
+    """The audit of the dataset; that of a run that goes on with the same files is its own."""
+    folder = results_folder(config)
+    held = held_audit(folder, index) if config.resume else None
+    return audit_dataset(config, index, folder.root) if held is None else held
+
+
 def _backbone(config: TrainConfig) -> nn.Module:
     """The backbone to start from; a run that goes on takes all its weights from its own state."""
     folder = results_folder(config)
@@ -78,11 +90,12 @@ def _prepare(
     sources: dict[str, str],
     index: DatasetIndex,
     damaged: list[Damage],
+    audit: dict[str, Any],
     backbone: nn.Module,
     precision: Precision,
 ) -> Record:
     model = build_model(config, backbone, index.splits["train"], precision)
-    return Record(config, sources, index, damaged, model, precision)
+    return Record(config, sources, index, damaged, audit, model, precision)
 
 
 def _train_logged(record: Record) -> None:

@@ -56,8 +56,14 @@ class Record:
     sources: dict[str, str]
     index: DatasetIndex
     damaged: list[Damage]
+    audit: dict[str, Any]
     model: Model
     precision: Precision
+
+    @property
+    def leaky(self) -> bool:
+        """Whether it was trained on leaks that `--allow_leaks` let through."""
+        return bool(self.audit["leaks"])
 
     @property
     def folder(self) -> ResultsFolder:
@@ -78,6 +84,8 @@ class Record:
             "data_hash": self.index.content_hash(),
             "data_manifest_hash": self.index.manifest_hash,
             "synthetic": self.index.synthetic,
+            "leaky": self.leaky,
+            "audit": self.audit,
             "skipped_images": [{"file": str(d.path), "reason": d.reason} for d in self.damaged],
             "preprocessing": self.model.preprocessing.to_dict(),
             "preprocessing_hash": self.model.preprocessing.hash,
@@ -147,6 +155,7 @@ class Record:
             "num_classes": config.num_classes,
             "experiment_name": config.experiment_name,
             "synthetic": self.index.synthetic,
+            "leaky": self.leaky,
             "seed": config.seed,
             "input": {
                 "size": model.spec.size,

@@ -1,0 +1,111 @@
+"""`python -m dr_ovo audit` as it is called: files, exit codes, messages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from dr_ovo.__main__ import main
+from dr_ovo.audit.cache import DESCRIPTORS, FOLDER, MEASUREMENTS, MeasurementCache, cache_folder
+from dr_ovo.audit.findings import KINDS
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path, capsys):
+    def run(*words: object) -> tuple[int, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["dr_ovo", "audit", *map(str, words)])
+        code = main()
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+def test_a_leaky_set(real_set, call, tmp_path):
+    source = min((real_set / "train" / "2").glob("*.jpg"))
+    hostile = real_set / "test" / "2" / "<img src=x onerror=alert(1)>.jpg"
+    shutil.copyfile(source, hostile)
+    code, said = call(real_set, "--output", tmp_path / "out")
+    assert code == 3
+    assert "prepare_dataset.py --from_tree" in said
+    held = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert (held["schema"], held["n"], held["leaks"]) == (1, 104, 1)
+    first = held["findings"][0]
+    assert (first["kind"], first["severity"], first["score"]) == ("exact_copy", "leak", 1.0)
+    assert first["splits"] == ["test", "train"]
+    assert first["grades"] == [2]
+    assert {finding["kind"] for finding in held["findings"]} <= KINDS.keys()
+    page = (tmp_path / "out" / "audit.html").read_text()
+    tags: list[tuple[str, dict]] = []
+
+    class Tags(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            tags.append((tag, dict(attributes)))
+
+    Tags().feed(page)
+    images = [attributes["src"] for tag, attributes in tags if tag == "img"]
+    assert len(images) > 8
+    assert all(source.startswith("data:image/jpeg;base64,") for source in images)
+    assert not {tag for tag, _ in tags} & {"script", "link", "iframe"}
+
+
+def test_a_clean_set_and_the_default_output(idrid_small, call, tmp_path):
+    code, said = call(idrid_small)
+    assert code == 0
+    assert "No leaks" in said
+    assert (tmp_path / "idrid_small_audit" / "audit.html").is_file()
+
+
+@pytest.mark.parametrize("given", ["absent", "file", "empty"])
+def test_what_is_no_folder_of_pictures(given, call, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    code, said = call(tmp_path / given)
+    assert code == 2
+    assert given in said
+    assert not list(tmp_path.glob("*_audit"))
+
+
+def test_an_output_that_is_a_file(draw_dataset, call, tmp_path):
+    folder = draw_dataset(tmp_path / "data")
+    (tmp_path / "taken").touch()
+    code, said = call(folder, "--output", tmp_path / "taken")
+    assert code == 2
+    assert "taken is a file" in said
+
+
+def test_where_the_cache_stands(tmp_path):
+    output = tmp_path / "out"
+    assert cache_folder(tmp_path, output) == tmp_path / FOLDER
+    tmp_path.chmod(0o555)
+    try:
+        assert cache_folder(tmp_path, output) == output / FOLDER
+        assert cache_folder(tmp_path, None) is None
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_what_was_measured_is_not_measured_again(real_set, call, monkeypatch):
+    _, first = call(real_set)
+    assert {p.name for p in (real_set / FOLDER).iterdir()} == {DESCRIPTORS, MEASUREMENTS}
+
+    def refuse(_path: Path) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("dr_ovo.audit.measure.MEASURES", dict.fromkeys(
+        ("statistics", "quality"), refuse))  # fmt: skip
+    _, again = call(real_set)
+    assert again == first
+
+
+def test_a_damaged_cache_costs_only_time(tmp_path, caplog):
+    (tmp_path / "cache.sqlite").write_bytes(b"no database" * 100)
+    cache = MeasurementCache(tmp_path / "cache.sqlite", "1")
+    assert cache.get("quality", ["a"]) == {}
+    cache.close()

@@ -1,0 +1,72 @@
+"""The classifier on image statistics against scikit-learn, chance and planted signals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.metrics import roc_auc_score
+
+from dr_ovo.audit.grade_signal import FOLDS, RIDGE, grade_signal, normal_scores
+
+
+def noise(n: int = 200, statistics: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, statistics)), np.arange(n) % 5
+
+
+def test_areas_are_those_of_scikit_learn():
+    values, grades = noise()
+    values[:, 0] += grades == 3
+    groups = np.arange(len(grades))
+    found = grade_signal(values, grades, groups, 5)
+    folds = (np.random.default_rng(0).permutation(len(grades)) % FOLDS)[groups]
+    normal, target = normal_scores(values), (grades == 3).astype(float)
+    scores = np.zeros(len(grades))
+    for fold in range(FOLDS):
+        held = folds == fold
+        model = Ridge(alpha=RIDGE).fit(normal[~held], target[~held])
+        scores[held] = model.predict(normal[held]) - target[~held].mean()
+    assert found.grade == 3
+    assert found.scores == pytest.approx(scores)
+    assert found.auc == pytest.approx(roc_auc_score(target, scores))
+    assert found.aucs[3] == found.auc == found.aucs.max()
+
+
+def test_noise_is_not_told_of_and_a_planted_grade_is():
+    values, grades = noise()
+    groups = np.arange(len(grades))
+    found = grade_signal(values, grades, groups, 5)
+    assert found.p > 0.05
+    assert 0.4 < found.auc < 0.7
+    values[:, 2] += 6.0 * (grades == 1)
+    found = grade_signal(values, grades, groups, 5)
+    assert (found.grade, found.p) == (1, pytest.approx(1 / 201))
+    assert found.auc > 0.97
+    assert found.recall > 0.9
+    assert found.chance < 0.75
+
+
+def test_copies_in_one_fold_don_t_help():
+    values, grades = noise(100, 60)
+    twice, both = np.repeat(values, 4, axis=0), np.repeat(grades, 4)
+    apart = grade_signal(twice, both, np.arange(400), 5)
+    together = grade_signal(twice, both, np.repeat(np.arange(100), 4), 5)
+    assert apart.auc > 0.8
+    assert together.auc < 0.7
+
+
+def test_grades_with_few_pictures_are_not_judged():
+    values, _ = noise(40)
+    grades = np.array([0] * 20 + [1] * 17 + [2] * 3)
+    found = grade_signal(values, grades, np.arange(40), 4)
+    assert np.isnan(found.aucs).tolist() == [False, False, True, True]
+    few = np.arange(40) % 4
+    assert grade_signal(values, few, np.arange(40), 4) is None
+
+
+def test_columns_without_values_of_their_own():
+    values, _ = noise()
+    values[:, 1] = 7.0
+    assert (normal_scores(values)[:, 1] == 0).all()
+    assert normal_scores(values)[:, 0].std() == pytest.approx(1)
