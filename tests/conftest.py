@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 
 # Before torch is imported: one thread gives the same bits on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,18 @@ SPLITS = ("train", "val", "test")
 
 # Folder, grades, images a grade -> the folder.
 DrawDataset = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """A command that a test runs in this process may leave the toolkit's log open."""
+    log = logging.getLogger("dr_ovo")
+    before, propagate = list(log.handlers), log.propagate
+    yield
+    for handler in set(log.handlers) - set(before):
+        log.removeHandler(handler)
+        handler.close()
+    log.propagate = propagate
 
 
 def real_data(name: str) -> Path:
