@@ -43,8 +43,8 @@ def audit_page(report: AuditReport) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>",
             f"<h1>{html.escape(title)}</h1>",
-            f"<p>{report.n} pictures, {len(report.leaks)} leaks, "
-            f"{len(report.findings) - len(report.leaks)} warnings. {NOTICE}</p>",
+            f"<p>{report.n} pictures; leaks: {len(report.leaks)}; warnings: "
+            f"{len(report.findings) - len(report.leaks)}. {NOTICE}</p>",
             *_counts(report),
             *(f"<p>Note: {html.escape(note)}.</p>" for note in report.notes),
             *(_section(finding) for finding in report.findings[:MOST_FINDINGS]),

@@ -18,7 +18,8 @@ COPIES = {"exact_copy", "near_duplicate", "look_alikes"}
 
 def report_text(report: AuditReport) -> str:
     """The whole audit as it is printed."""
-    lines = [f"{report.root}: {report.n} pictures, {len(report.leaks)} leaks"]
+    leaks = len(report.leaks)
+    lines = [f"{report.root}: {report.n} pictures, {leaks} leak{'s' * (leaks != 1)}"]
     if report.findings:
         lines += ["", counts_table(report), "", *example_lines(report.findings)]
     else:
