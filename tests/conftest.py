@@ -29,15 +29,20 @@ DrawDataset = Callable[..., Path]
 
 
 @pytest.fixture(autouse=True)
-def _log_as_it_was() -> Iterator[None]:
-    """A command that a test runs in this process may leave the toolkit's log open."""
-    log = logging.getLogger("dr_ovo")
-    before, propagate = list(log.handlers), log.propagate
+def _log_closed() -> Iterator[None]:
+    """A command run in this process, by a test or a fixture, may leave the toolkit's log open."""
+    _close_log()
     yield
-    for handler in set(log.handlers) - set(before):
-        log.removeHandler(handler)
-        handler.close()
-    log.propagate = propagate
+    _close_log()
+
+
+def _close_log() -> None:
+    log = logging.getLogger("dr_ovo")
+    for handler in list(log.handlers):
+        if not isinstance(handler, logging.NullHandler):
+            log.removeHandler(handler)
+            handler.close()
+    log.propagate = True
 
 
 def real_data(name: str) -> Path:
