@@ -49,6 +49,7 @@ TRUE_WORDS = {"true": True, "1": True, "yes": True, "on": True}
 # In the order in which they run; dr_ovo/data/steps.py has what they do.
 PREPROCESSING_STEPS = ("disc_crop", "ben_graham", "clahe")
 NO_STEPS = "none"
+VIEWS = (1, 2, 4)  # flips left to right, then upside down
 FALSE_WORDS = {"false": False, "0": False, "no": False, "off": False}
 
 
@@ -143,6 +144,15 @@ class TrainConfig:
     clahe_clip_limit: float = option(3.0, float, "CLAHE clip limit", above=0)
     clahe_tile_grid_size: int = option(8, int, "CLAHE tiles a side", low=1, high=64)
 
+    tta_views: int = option(
+        1,
+        int,
+        "test-time augmentation: logits are the mean over 1, 2 or 4 flipped views, on val, in "
+        "evaluation and in inference",
+        low=1,
+        high=max(VIEWS),
+    )
+
     # Network
     ovo_mode: str = option(
         "shared",
@@ -178,6 +188,14 @@ class TrainConfig:
     warmup_epochs: int = option(10, int, "epochs of linear warm-up", low=0)
     patience: int = option(28, int, "epochs without progress on val before a branch ends", low=1)
     min_delta: float = option(0.0, float, "progress is a score better by more than this", low=0)
+    ema_decay: float = option(
+        0.0,
+        float,
+        "decay, by optimizer steps, of a running average of the weights, which is then what is "
+        "measured and kept, such as 0.99; 0: off",
+        low=0,
+        high=0.99999,
+    )
 
     # Loss and balance
     enable_focal_loss: bool = option(True, boolean, "focal loss; false: cross-entropy")
@@ -310,6 +328,11 @@ def _check_size(config: TrainConfig) -> None:
         )
 
 
+def _check_views(config: TrainConfig) -> None:
+    if config.tta_views not in VIEWS:
+        raise UserError(f"--tta_views {config.tta_views}: expected 1, 2 or 4.")
+
+
 def _check_preprocessing(config: TrainConfig) -> None:
     given = config.preprocessing
     if given not in ((NO_STEPS,), tuple(name for name in PREPROCESSING_STEPS if name in given)):
@@ -368,6 +391,7 @@ CHECKS = (
     _check_ensemble,
     _check_class_names,
     _check_size,
+    _check_views,
     _check_preprocessing,
     _check_per_class,
     _check_network,

@@ -99,6 +99,10 @@ def train_losses(outcome: Outcome) -> list[str]:
     return _column(outcome, "history.csv", "train_loss")
 
 
+def val_losses(outcome: Outcome) -> list[str]:
+    return _column(outcome, "history.csv", "val_loss")
+
+
 def graded(outcome: Outcome) -> list[str]:
     return _column(outcome, "inference.csv", "file")
 
@@ -162,6 +166,7 @@ ROWS = (
     Row("enable_clahe", "--no-enable_clahe", weights),
     Row("clahe_clip_limit", "--clahe_clip_limit 1", weights, f"{BASE} --clahe_tile_grid_size 1"),
     Row("clahe_tile_grid_size", "--clahe_tile_grid_size 4", weights),
+    Row("tta_views", "--tta_views 2", val_losses),
     Row("ovo_mode", "--ovo_mode independent", files),
     Row("head", "--head softmax", files),
     Row("head", "--head ordinal", files),
@@ -187,6 +192,7 @@ ROWS = (
         f"{BASE} --epochs 3 --warmup_epochs 0 --learning_rate 1e-30 --min_lr 0",
     ),
     Row("min_delta", "--min_delta 5", epochs, f"{BASE} {LEARNING} --patience 1"),
+    Row("ema_decay", "--ema_decay 0.5", weights),
     Row("enable_focal_loss", "--enable_focal_loss false", weights),
     Row("focal_loss_gamma", "--focal_loss_gamma 1", weights),
     Row("focal_loss_alpha", "--focal_loss_alpha 1", weights),

@@ -6,6 +6,7 @@ gets depends on (seed, epoch, its place in the epoch's order) alone: not on work
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,3 +69,10 @@ def normalise(
     centre = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
     spread = torch.tensor(std, device=images.device).view(1, 3, 1, 1)
     return (images - centre) / spread
+
+
+def flipped_views(images: torch.Tensor, count: int) -> Iterator[torch.Tensor]:
+    """`count` (1, 2 or 4) views of images (B, 3, H, W): as they are, then flipped left to right,
+    upside down, and both: flips that training draws, at test time."""
+    for axes in ((), (3,), (2,), (2, 3))[:count]:
+        yield images.flip(axes) if axes else images

@@ -26,10 +26,12 @@ from dr_ovo.models.weights import BACKBONE, StateDict
 from dr_ovo.pairs import class_pairs
 
 SCHEMA = 1
+LATER = {"tta_views": 1}  # what came after the first files, with what these did without it
 TOOLKIT = "dr_ovo"
 # What every file of one network must have in common.
 COMMON = (
-    "architecture", "head", "ovo_mode", "class_names", "input", "preprocessing", "freeze_stages",
+    "architecture", "head", "ovo_mode", "class_names", "input", "preprocessing", "tta_views",
+    "freeze_stages",
 )  # fmt: skip
 
 
@@ -81,7 +83,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path} has checkpoint schema {content['schema']}; this version reads {SCHEMA}. "
             "Use the version of dr_ovo that wrote it."
         )
-    return Checkpoint(path, content, content.pop("state_dict"))
+    return Checkpoint(path, LATER | content, content.pop("state_dict"))
 
 
 def find_checkpoints(models: Path, architecture: str | None) -> list[Path]:

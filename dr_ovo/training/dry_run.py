@@ -91,7 +91,8 @@ def _report_disk(record: Record) -> None:
     branches = len(record.model.runs)
     stem = total - trained
     checkpoints = 4 * (trained + branches * stem)
-    resume = 2 * 3 * 4 * trained + 4 * stem
+    copies = 4 if record.config.ema_decay else 3  # weights, two moments, their average
+    resume = 2 * copies * 4 * trained + 4 * stem
     root = Path(record.config.output_dir).absolute()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
     free = shutil.disk_usage(existing).free

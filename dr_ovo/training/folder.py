@@ -19,7 +19,7 @@ HISTORY_FIELDS = (
 
 
 # Settings that came after the first results folders, with what those did without them.
-LATER_SETTINGS: dict[str, Any] = {"preprocessing": []}
+LATER_SETTINGS: dict[str, Any] = {"preprocessing": [], "tta_views": 1, "ema_decay": 0.0}
 
 
 @dataclass(frozen=True)

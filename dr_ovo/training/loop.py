@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,7 @@ class LoopSettings:
     min_delta: float
     sampler: str
     seed: int
+    tta_views: int
     stem_batch: int  # never depends on which branches are alive: another size changes bits
 
 
@@ -102,12 +104,14 @@ class TrainingLoop:
             start = time.monotonic()
             losses = self.train_epoch(epoch, alive)
             trained = time.monotonic() - start
-            results = self.measure_epoch(epoch, alive, trained, time.monotonic() - start)
-            for run, result in zip(alive, results, strict=True):
-                run.note_progress(result.score, epoch, self.settings.min_delta)
-                if result.score.better_than(run.best):
-                    run.best, run.best_epoch = result.score, epoch
-                    keep_best(run, epoch, result)
+            with _measured_weights(alive):
+                results = self.measure_epoch(epoch, alive, trained, time.monotonic() - start)
+                for run, result in zip(alive, results, strict=True):
+                    run.note_progress(result.score, epoch, self.settings.min_delta)
+                    if result.score.better_than(run.best):
+                        run.best, run.best_epoch = result.score, epoch
+                        keep_best(run, epoch, result)
+            for run in alive:
                 self._end_if_due(run, epoch)
             left = (self.settings.epochs - epoch) * results[0].row["seconds"]
             for run, result in zip(alive, results, strict=True):
@@ -190,7 +194,9 @@ class TrainingLoop:
             for t in trainers
         }
         batches = self.loader.batches(positions, MEASURE_BATCH)
-        return branch_outputs(self.network, batches, self.spec, self.precision.device, wanted)
+        return branch_outputs(
+            self.network, batches, self.spec, self.precision.device, wanted, self.settings.tta_views
+        )
 
     def _result(self, trainer: BranchTrainer, val: Outputs, sample: Outputs | None) -> EpochResult:
         selection = ~self.data.calibration[val.positions - len(self.data.train)]
@@ -255,3 +261,13 @@ class TrainingLoop:
                 "training began. The last finished epoch is kept. Restore the file and go on with "
                 "--resume, or start anew with --skip_damaged in another folder."
             )
+
+
+@contextmanager
+def _measured_weights(alive: list[BranchRun]) -> Iterator[None]:
+    """While it lasts, every branch has the weights to measure and keep."""
+    with ExitStack() as stack:
+        for run in alive:
+            if run.trainer is not None:
+                stack.enter_context(run.trainer.measured_weights())
+        yield

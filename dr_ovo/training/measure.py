@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dr_ovo.data.augment import normalise, to_unit_range
+from dr_ovo.data.augment import flipped_views, normalise, to_unit_range
 from dr_ovo.decoding.decode import decode
 from dr_ovo.evaluation.metrics import accuracy, log_loss_binary, macro_auc, quadratic_kappa
 from dr_ovo.evaluation.predictions import log_probabilities
@@ -59,23 +59,27 @@ def branch_outputs(
     spec: InputSpec,
     device: torch.device,
     wanted: dict[str, np.ndarray | None],
+    views: int,
 ) -> dict[str, Outputs]:
     """The outputs of the branches `wanted`, in eval mode, on the images of `batches`.
 
     `wanted` maps a branch to the positions (M,) bool that it sees, or None for all of them.
-    Batches are (positions (B,), images (B, S, S, 3) uint8). Always in float32, whatever the
-    training's precision: logits of 16 bits tie, and figures would depend on the machine.
+    Batches are (positions (B,), images (B, S, S, 3) uint8). Logits and features are means over
+    `views` flips of each image. Always in float32, whatever the training's precision: logits of
+    16 bits tie, and figures would depend on the machine.
     """
     network.eval()
     gathered = {name: _Gathered() for name in wanted}
     for positions, images in batches:
-        stem = network.stem_features(normalise(to_unit_range(images, device), spec.mean, spec.std))
+        inputs = normalise(to_unit_range(images, device), spec.mean, spec.std)
+        stems = [network.stem_features(view) for view in flipped_views(inputs, views)]
         for name, mask in wanted.items():
             mine = np.arange(len(positions)) if mask is None else mask[positions].nonzero()[0]
             if len(mine):
-                branch = network.branch(name)
-                features = branch.features(stem[torch.from_numpy(mine).to(device)])
-                gathered[name].add(positions[mine], branch.head(features), features)
+                branch, chosen = network.branch(name), torch.from_numpy(mine).to(device)
+                features = [branch.features(stem[chosen]) for stem in stems]
+                mean = torch.stack(features).mean(0)  # the head is linear: its logits' mean, too
+                gathered[name].add(positions[mine], branch.head(mean), mean)
     return {name: parts.outputs() for name, parts in gathered.items() if parts.positions}
 
 

@@ -68,6 +68,7 @@ def require_agreement(settings: Settings, meta: dict[str, Any], folder: ResultsF
         "clahe_tile_grid_size": preprocessing.clahe_tile_grid_size if preprocessing.clahe else None,
         "num_classes": meta["num_classes"],
         "class_names": tuple(meta["class_names"]),
+        "tta_views": meta["tta_views"],
         "head": meta["head"],
         "ovo_mode": meta["ovo_mode"],
     }
@@ -135,6 +136,7 @@ def predict(
             spec,
             precision.device,
             dict.fromkeys(names),
+            model.meta["tta_views"],
         )
         damaged, measured = dict(loader.damaged), loader.quality
     if not outputs:

@@ -164,6 +164,7 @@ class Record:
             },
             "preprocessing": model.preprocessing.to_dict(),
             "preprocessing_hash": model.preprocessing.hash,
+            "tta_views": config.tta_views,
             "freeze_stages": model.network.frozen_stages,
             "parameters": trained + _stem_parameters(model),
             "trained_parameters": trained,

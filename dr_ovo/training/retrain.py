@@ -134,6 +134,7 @@ def _val_score(record: Record, path: Path) -> Score:
             spec,
             record.precision.device,
             {meta["branch"]: None},
+            meta["tta_views"],
         )[meta["branch"]]
     targets = data.val.targets[outputs.positions]
     rows = pair_metrics(targets, outputs.logits, [pair])

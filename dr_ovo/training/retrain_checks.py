@@ -18,7 +18,7 @@ WORK = "retrain"  # the new classifiers' own results folder, inside the network'
 FIXED = (
     "base_models", "head", "ovo_mode", "num_classes", "class_names", "img_size", "freeze_weights",
     "freeze_stages", "preprocessing", "enable_clahe", "clahe_clip_limit", "clahe_tile_grid_size",
-    "pretrained",
+    "pretrained", "tta_views",
 )  # fmt: skip
 # What may differ and still give the same weights.
 WITHOUT_EFFECT = ("pairs", "train_sample", "skip_damaged")

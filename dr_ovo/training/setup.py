@@ -218,6 +218,7 @@ def _trainer(
         config.gradient_accumulation_steps,
         config.weight_decay,
         config.max_grad_norm,
+        config.ema_decay,
         config.seed,
     )
     schedule = create_schedule(
@@ -279,6 +280,7 @@ def loop_settings(config: TrainConfig) -> LoopSettings:
         min_delta=config.min_delta,
         sampler=config.sampler,
         seed=config.seed,
+        tta_views=config.tta_views,
         stem_batch=max(config.batch_size, min(window, STEM_BATCH_LIMIT)),
     )
 

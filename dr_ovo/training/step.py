@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from dr_ovo.errors import MachineError
 from dr_ovo.models.losses import CellLoss
 from dr_ovo.models.network import Branch, BranchSpec, branch_seed
 from dr_ovo.training.schedule import Plateau, Schedule
+from dr_ovo.training.weight_average import WeightAverage
 
 MAX_SKIPPED_IN_A_ROW = 30
 
@@ -42,6 +43,7 @@ class StepSettings:
     accumulation: int
     weight_decay: float
     max_grad_norm: float  # 0: off
+    ema_decay: float  # 0: off
     seed: int
 
     @property
@@ -97,6 +99,7 @@ class BranchTrainer:
         self.optimizer = torch.optim.AdamW(
             branch.parameter_groups(settings.weight_decay), lr=schedule.peak
         )
+        self.average = WeightAverage(branch, settings.ema_decay) if settings.ema_decay else None
         self.scaler = precision.scaler()
         self.steps = 0  # windows since the start of the run, those that were skipped included
         self.skipped_steps = 0
@@ -170,6 +173,8 @@ class BranchTrainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
+        if self.average:
+            self.average.update()
         self.steps += 1
         self.done += self.in_window
         self.in_window = 0
@@ -186,10 +191,16 @@ class BranchTrainer:
             "--learning_rate, or train with --amp off, in a new folder."
         )
 
+    def measured_weights(self) -> AbstractContextManager[Any]:
+        """While it lasts, the branch has the weights to measure and keep: the running average,
+        where there is one."""
+        return self.average.in_place() if self.average else nullcontext()
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
         return {
             "branch": self.branch.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "plateau": self.plateau.state_dict(),
@@ -199,6 +210,8 @@ class BranchTrainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on from what `state_dict` gave."""
         self.branch.load_state_dict(state["branch"], strict=True)
+        if self.average:
+            self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.plateau = Plateau(**state["plateau"])

@@ -6,7 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dr_ovo.data.augment import ZOOM_RANGE, Augmentation, normalise, to_unit_range
+from dr_ovo.data.augment import (
+    ZOOM_RANGE,
+    Augmentation,
+    flipped_views,
+    normalise,
+    to_unit_range,
+)
 from dr_ovo.data.preprocess import decode_image
 
 ALL = Augmentation(True, rotation=25.0, brightness=0.2, contrast=0.2)
@@ -196,3 +202,10 @@ def test_normalising_gives_each_channel_its_mean_and_spread(picture):
     for channel in range(3):
         expected = (picture[:, channel] - mean[channel]) / std[channel]
         assert torch.allclose(result[:, channel], expected, atol=1e-6)
+
+
+def test_flipped_views_by_hand():
+    picture = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 1, 2, 2)
+    views = [view.flatten().tolist() for view in flipped_views(picture, 4)]
+    assert views == [[1, 2, 3, 4], [2, 1, 4, 3], [3, 4, 1, 2], [4, 3, 2, 1]]
+    assert [len(list(flipped_views(picture, count))) for count in (1, 2)] == [1, 2]

@@ -277,6 +277,7 @@ OTHERS = {
     "class_names": ["a", "b", "c", "d", "e"],
     "input": {"size": 96, "mean": [0.5] * 3, "std": [0.5] * 3},
     "preprocessing": Preprocessing(64, clahe=False).to_dict(),
+    "tta_views": 4,
     "freeze_stages": 1,
 }
 

@@ -26,6 +26,7 @@ NETWORKS = {
     "softmax": "--head softmax --clahe_clip_limit 1.5",
     "ordinal": "--head ordinal --img_size 48",
     "independent": "--ovo_mode independent --clahe_tile_grid_size 4",
+    "averaged": "--ema_decay 0.7 --tta_views 4",
 }
 
 
@@ -156,6 +157,7 @@ CONTRADICTIONS = {
     "--enable_clahe": "--enable_clahe True: the checkpoint has False",
     "--preprocessing none": "--preprocessing none: the checkpoint has disc_crop",
     "--preprocessing disc_crop ben_graham": "disc_crop ben_graham: the checkpoint has disc_crop",
+    "--tta_views 2": "--tta_views 2: the checkpoint has 1",
     "--num_classes 4": "--num_classes 4: the checkpoint has 5",
     "--class_names a b c d e": "--class_names a b c d e: the checkpoint has 0 1 2 3 4",
     "--head softmax": "--head softmax: the checkpoint has ovo",

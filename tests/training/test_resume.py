@@ -207,7 +207,14 @@ def test_a_run_killed_outright(shared_words, shared_run, trainer, tmp_path):
     assert_same_training(tmp_path, shared_run / str(EPOCHS))
 
 
-@pytest.mark.parametrize("mode", ["shared", "independent"])
+@pytest.fixture(scope="module")
+def small_averaged(never_stopped, small, three_grades) -> tuple[tuple[object, ...], Path]:
+    words = (*small, *INDEPENDENT, "--dataset_path", three_grades, "--num_classes", 3)
+    words = (*words, "--ema_decay", 0.8, "--tta_views", 2)
+    return words, never_stopped(*words)
+
+
+@pytest.mark.parametrize("mode", ["shared", "independent", "averaged"])
 def test_a_run_stopped_after_every_epoch(mode, request, trainer, tmp_path, monkeypatch):
     words, run = request.getfixturevalue(f"small_{mode}")
     words = (*words, "--output_dir", tmp_path)
