@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
-import json
 import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 from dotenv import dotenv_values
 
-from dr_ovo.config import TrainConfig, boolean
+from dr_ovo.config import TrainConfig
 from dr_ovo.errors import UserError
 from dr_ovo.legacy_flags import LEGACY_FLAGS
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from dr_ovo.option import boolean, typed
+from dr_ovo.settings_file import FIELDS, read_settings_file, unknown_flags
 
 ENVIRONMENT = {
     "DR_OVO_DATASET_PATH": "dataset_path",
@@ -31,7 +25,6 @@ ENVIRONMENT = {
     "DR_OVO_DEVICE": "device",
 }
 EXTRA_FLAGS = ("config", "use_amp")  # those of the command line that are no fields
-FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
 
 @dataclass(frozen=True)
@@ -66,9 +59,9 @@ def parse_settings(argv: Sequence[str]) -> Settings:
         print(f"note: {flag} is from an earlier toolkit: {LEGACY_FLAGS[flag]}", file=sys.stderr)
     known, unknown = _build_parser().parse_known_args(arguments)
     if unknown:
-        raise UserError(_unknown_flags(unknown, [*FIELDS, *EXTRA_FLAGS]))
+        raise UserError(unknown_flags(unknown, [*FIELDS, *EXTRA_FLAGS]))
     given = vars(known)
-    file_values = _read_config_file(given.pop("config", None))
+    file_values = read_settings_file(given.pop("config", None))
     layers = (
         ("command line", given),
         (f"file {file_values[0]}", file_values[1]),
@@ -166,7 +159,7 @@ def _add_option(parser: _Parser, field: dataclasses.Field[Any]) -> None:
     text = f"{limits['help']} [{default}]".replace("%", "%%")
     if limits["parse"] is boolean:
         parser.add_argument(
-            flag, nargs="?", const=True, type=_typed(boolean), help=text, metavar="true|false"
+            flag, nargs="?", const=True, type=typed(boolean), help=text, metavar="true|false"
         )
         parser.add_argument(
             f"--no_{field.name}",
@@ -177,92 +170,16 @@ def _add_option(parser: _Parser, field: dataclasses.Field[Any]) -> None:
         )
     elif isinstance(field.default, tuple):
         parser.add_argument(
-            flag, nargs="+", action=_Many, type=_typed(limits["parse"]), help=text, metavar="X"
+            flag, nargs="+", action=_Many, type=typed(limits["parse"]), help=text, metavar="X"
         )
     else:
         metavar = "|".join(limits["choices"]) or "X"
-        parser.add_argument(flag, type=_typed(limits["parse"]), help=text, metavar=metavar)
+        parser.add_argument(flag, type=typed(limits["parse"]), help=text, metavar=metavar)
 
 
 class _Many(argparse.Action):
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         setattr(namespace, self.dest, tuple(values))
-
-
-def _typed(parse: Any) -> Any:
-    """`parse` with an error that names the value and the expected kind."""
-
-    def convert(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"'{text}' is not {_kind(parse)}") from None
-
-    return convert
-
-
-def _kind(parse: Any) -> str:
-    return {int: "a whole number", float: "a number", boolean: "true or false"}.get(parse, "text")
-
-
-def _unknown_flags(words: list[str], names: list[str]) -> str:
-    flags = [word.partition("=")[0] for word in words if _is_flag(word)]
-    if not flags:
-        return f"Not expected here: {' '.join(words)}. Values follow their flag; see --help."
-    lines = []
-    for flag in flags:
-        near = difflib.get_close_matches(flag[2:], names, n=3, cutoff=0.5)
-        hint = f" Did you mean {', '.join('--' + name for name in near)}?" if near else ""
-        lines.append(f"Unknown flag {flag}.{hint}")
-    return "\n".join([*lines, "All flags: --help."])
-
-
-def _read_config_file(path_text: str | None) -> tuple[str, dict[str, Any]]:
-    if path_text is None:
-        return "", {}
-    path = Path(path_text)
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise UserError(f"--config {path}: can't be read ({error.strerror}).") from None
-    except ValueError as error:
-        raise UserError(f"--config {path}: not valid TOML or JSON: {error}.") from None
-    if not isinstance(data, dict):
-        raise UserError(f"--config {path}: expected names with values, such as epochs = 50.")
-    if "schema" in data and isinstance(data.get("settings"), dict):  # that of a results folder
-        data = {
-            name: value
-            for name, value in data["settings"].items()
-            if name in FIELDS and FIELDS[name].metadata["matters"]
-        }
-    data = {name.replace("-", "_"): value for name, value in data.items()}
-    unknown = [f"--{name}" for name in data if name not in FIELDS]
-    if unknown:
-        raise UserError(f"--config {path}: {_unknown_flags(unknown, [*FIELDS])}")
-    return path.name, {name: _from_file(path, name, value) for name, value in data.items()}
-
-
-def _from_file(path: Path, name: str, value: Any) -> Any:
-    """The value of a settings file, parsed as one of the command line would be."""
-    field = FIELDS[name]
-    parse, many = field.metadata["parse"], isinstance(field.default, tuple)
-    items = value if isinstance(value, list) else [value]
-    if len(items) != 1 and not many:
-        raise UserError(f"--config {path}: {name} = {value!r} is not a single value.")
-    try:
-        parsed = [_typed(parse)(_as_text(item, parse)) for item in items]
-    except argparse.ArgumentTypeError as error:
-        raise UserError(f"--config {path}: {name}: {error}.") from None
-    return tuple(parsed) if many else parsed[0]
-
-
-def _as_text(item: Any, parse: Any) -> str:
-    """A value of a settings file as it would stand on the command line."""
-    kinds: tuple[type, ...] = (str, int, float)
-    if not isinstance(item, kinds) or (isinstance(item, bool) and parse is not boolean):
-        raise argparse.ArgumentTypeError(f"{json.dumps(item, default=str)} is not {_kind(parse)}")
-    return str(item)
 
 
 def _from_variables(variables: Mapping[str, str | None]) -> dict[str, Any]:

@@ -6,59 +6,13 @@ The command line is generated from these fields (`dr_ovo/cli.py`); nothing else 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from dr_ovo.errors import UserError
+from dr_ovo.config_checks import CHECKS, NO_STEPS, PREPROCESSING_STEPS, VIEWS
+from dr_ovo.option import boolean, check_limits, option
 from dr_ovo.pairs import Pair, class_pairs, parse_pair
 
-
-def option(
-    default: Any,
-    parse: Callable[[str], Any],
-    help: str,
-    *,
-    choices: tuple[str, ...] = (),
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    matters: bool = True,
-) -> Any:
-    """A field with its command-line parser, help text and limits.
-
-    `low`/`high` are inclusive, `above` is exclusive. `matters`: whether a folder that was trained
-    with another value refuses to be resumed.
-    """
-    metadata = {
-        "parse": parse,
-        "help": help,
-        "choices": choices,
-        "low": low,
-        "high": high,
-        "above": above,
-        "matters": matters,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-SMALLEST_SIZE = 16  # pixels; below this no picture shows a fundus
 LARGEST_SEED = 2**63 - 1  # what torch takes
-TRUE_WORDS = {"true": True, "1": True, "yes": True, "on": True}
-# In the order in which they run; dr_ovo/data/steps.py has what they do.
-PREPROCESSING_STEPS = ("disc_crop", "ben_graham", "clahe")
-NO_STEPS = "none"
-VIEWS = (1, 2, 4)  # flips left to right, then upside down
-FALSE_WORDS = {"false": False, "0": False, "no": False, "off": False}
-
-
-def boolean(text: str) -> bool:
-    """True or False for the usual words; ValueError otherwise."""
-    words = TRUE_WORDS | FALSE_WORDS
-    if text.lower() not in words:
-        raise ValueError("expected true or false")
-    return words[text.lower()]
 
 
 @dataclass(frozen=True)
@@ -258,7 +212,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check_limits(field, getattr(self, field.name))
+            check_limits(field, getattr(self, field.name))
         for check in CHECKS:
             check(self)
 
@@ -284,115 +238,3 @@ class TrainConfig:
     def frozen_stages(self) -> int:
         """How many stages are frozen, whichever flag said so."""
         return self.freeze_stages if self.freeze_weights else 0
-
-
-def _check_limits(field: dataclasses.Field[Any], value: Any) -> None:
-    limits = field.metadata
-    for number in value if isinstance(value, tuple) else (value,):
-        if limits["choices"] and number not in limits["choices"]:
-            expected = f"one of: {', '.join(limits['choices'])}"
-        elif limits["low"] is not None and not number >= limits["low"]:
-            expected = f"at least {limits['low']}"
-        elif limits["high"] is not None and not number <= limits["high"]:
-            expected = f"at most {limits['high']}"
-        elif limits["above"] is not None and not number > limits["above"]:
-            expected = f"above {limits['above']}"
-        elif isinstance(number, float) and math.isinf(number):
-            expected = "a finite number"
-        elif number == "" and field.default != "":  # such as an unset variable of the shell
-            number, expected = "''", "text that is not empty"
-        else:
-            continue
-        raise UserError(f"--{field.name} {number}: expected {expected}.")
-
-
-def _check_class_names(config: TrainConfig) -> None:
-    names = config.class_names
-    if names and len(names) != config.num_classes:
-        raise UserError(
-            f"--class_names has {len(names)} names ({' '.join(names)}) and --num_classes is "
-            f"{config.num_classes}: expected one name a class."
-        )
-    if len(set(names)) != len(names):
-        raise UserError(f"--class_names {' '.join(names)}: a name stands twice.")
-    for name in names:
-        if name.startswith(".") or set(name) & set("/\\"):
-            raise UserError(f"--class_names {name}: expected the name of a folder in train/.")
-
-
-def _check_size(config: TrainConfig) -> None:
-    if 0 < config.img_size < SMALLEST_SIZE:
-        raise UserError(
-            f"--img_size {config.img_size}: expected at least {SMALLEST_SIZE}, or 0 for the "
-            "architecture's own."
-        )
-
-
-def _check_views(config: TrainConfig) -> None:
-    if config.tta_views not in VIEWS:
-        raise UserError(f"--tta_views {config.tta_views}: expected 1, 2 or 4.")
-
-
-def _check_preprocessing(config: TrainConfig) -> None:
-    given = config.preprocessing
-    if given not in ((NO_STEPS,), tuple(name for name in PREPROCESSING_STEPS if name in given)):
-        raise UserError(
-            f"--preprocessing {' '.join(given)}: expected some of "
-            f"{', '.join(PREPROCESSING_STEPS)}, each once and in this order, which is that of "
-            f"their running; or {NO_STEPS} alone."
-        )
-
-
-def _check_per_class(config: TrainConfig) -> None:
-    alpha, weights, classes = config.focal_loss_alpha, config.class_weights, config.num_classes
-    if len(alpha) not in (1, classes):
-        raise UserError(
-            f"--focal_loss_alpha has {len(alpha)} numbers: expected 1, or {classes} (one a class)."
-        )
-    if weights and len(weights) != classes:
-        raise UserError(f"--class_weights has {len(weights)} numbers: expected {classes}.")
-    if weights and not config.enable_class_weights:
-        raise UserError("--no-enable_class_weights and --class_weights exclude each other.")
-    if weights and config.sampler == "balanced":
-        raise UserError(
-            "--class_weights with --sampler balanced would balance twice: give one of them."
-        )
-
-
-def _check_network(config: TrainConfig) -> None:
-    if config.head == "ordinal" and config.class_weights:
-        raise UserError("--class_weights does not apply to --head ordinal: leave one of them out.")
-    if config.pretrained_path and not config.pretrained:
-        raise UserError("--no-pretrained and --pretrained_path exclude each other.")
-    if config.head != "ovo" and config.ovo_mode == "independent":
-        raise UserError(
-            f"--head {config.head} has no pairs to train independently: "
-            "use --ovo_mode shared, or --head ovo."
-        )
-    if config.pairs and config.ovo_mode != "independent":
-        raise UserError(
-            "--pairs trains single classifiers, which a shared network does not have: "
-            "add --ovo_mode independent, or leave --pairs out."
-        )
-    if config.pairs:
-        _ = config.trained_pairs  # raises where one is not a pair of these classes
-    if config.min_lr > config.learning_rate:
-        raise UserError(
-            f"--min_lr {config.min_lr} is above --learning_rate {config.learning_rate}."
-        )
-
-
-def _check_ensemble(config: TrainConfig) -> None:
-    if config.ensemble and config.mode != "inference":
-        raise UserError(f"--ensemble is for --mode inference, not --mode {config.mode}.")
-
-
-CHECKS = (
-    _check_ensemble,
-    _check_class_names,
-    _check_size,
-    _check_views,
-    _check_preprocessing,
-    _check_per_class,
-    _check_network,
-)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from dr_ovo.cli import ENVIRONMENT, Settings, parse_settings
-from dr_ovo.config import TrainConfig, boolean
+from dr_ovo.config import TrainConfig
 from dr_ovo.errors import UserError
 from dr_ovo.legacy_flags import LEGACY_FLAGS
+from dr_ovo.option import boolean
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 BOOLEANS = [name for name, field in FIELDS.items() if field.metadata["parse"] is boolean]

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from dr_ovo.config import TrainConfig, boolean
+from dr_ovo.config import TrainConfig
 from dr_ovo.errors import UserError
+from dr_ovo.option import boolean
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 NUMBERS = (int, float)

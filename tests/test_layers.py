@@ -20,7 +20,8 @@ LAYERS = (
     ("audit",),
     ("models", "data"),
     ("evaluation", "decoding"),
-    ("cli", "config", "pairs", "legacy_flags"),
+    ("cli", "settings_file"),
+    ("config", "config_checks", "option", "pairs", "legacy_flags"),
     ("errors", "atomic", "file_hash", "hardware", "tables", "torchvision_ops"),
 )
 TORCH_FREE = ("evaluation", "decoding", "pairs", "config")

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from dr_ovo.config import PREPROCESSING_STEPS, TrainConfig
+from dr_ovo.config import TrainConfig
+from dr_ovo.config_checks import PREPROCESSING_STEPS
 from dr_ovo.data.augment import Augmentation
 from dr_ovo.data.damage import Damage, describe, find_damage, without
 from dr_ovo.data.index import SPLITS, DatasetIndex, Split, scan_dataset
