@@ -14,6 +14,7 @@ from dr_ovo.errors import DONE, log
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.training.announce import opening_lines
 from dr_ovo.training.audited import audit_dataset, held_audit
+from dr_ovo.training.build import build_model, load_backbone
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
 from dr_ovo.training.folder import check_folder, check_same_settings
@@ -22,14 +23,7 @@ from dr_ovo.training.record import Record, settings_that_matter
 from dr_ovo.training.resume import begin, load_progress, load_stem, save_stem
 from dr_ovo.training.retrain import retrain_pairs
 from dr_ovo.training.retrain_checks import is_retraining, retraining_is_done
-from dr_ovo.training.setup import (
-    build_model,
-    choose_precision,
-    load_backbone,
-    open_dataset,
-    resolve_models,
-    results_folder,
-)
+from dr_ovo.training.setup import choose_precision, open_dataset, resolve_models, results_folder
 from dr_ovo.training.step import Precision
 from dr_ovo.training.tensorboard import check_installed
 

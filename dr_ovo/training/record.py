@@ -19,10 +19,10 @@ from dr_ovo.config import TrainConfig
 from dr_ovo.data.damage import Damage
 from dr_ovo.data.index import DatasetIndex
 from dr_ovo.models.checkpoint import checkpoint_path, save_checkpoint
+from dr_ovo.training.build import Model
 from dr_ovo.training.folder import ResultsFolder
 from dr_ovo.training.loop import EpochResult
 from dr_ovo.training.resume import BranchRun, save_progress
-from dr_ovo.training.setup import Model
 from dr_ovo.training.step import Precision
 from dr_ovo.training.tensorboard import write_curves
 

@@ -23,9 +23,9 @@ from dr_ovo.data.loaders import ImageLoader
 from dr_ovo.errors import run
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.modes import run_mode
+from dr_ovo.training.build import Model, build_model, load_backbone
 from dr_ovo.training.logs import close_log
 from dr_ovo.training.schedule import epoch_order
-from dr_ovo.training.setup import Model, build_model, load_backbone
 from dr_ovo.training.step import Precision
 
 SMALL = "test_efficientnet"  # timm's own model for tests: 0.4 M parameters

@@ -17,15 +17,13 @@ from sklearn.metrics import cohen_kappa_score
 from dr_ovo.cli import parse_settings
 from dr_ovo.data.loaders import ImageLoader
 from dr_ovo.decoding.decode import decode
+from dr_ovo.training.build import Model, build_model, load_backbone
 from dr_ovo.training.loop import TrainingLoop
 from dr_ovo.training.measure import mean_cell_loss
 from dr_ovo.training.record import Record
 from dr_ovo.training.setup import (
-    Model,
     augmentation,
-    build_model,
     choose_precision,
-    load_backbone,
     loop_settings,
     open_dataset,
     resolve_models,

@@ -1,0 +1,160 @@
+"""A network ready to train: its backbone, its branches, a trainer for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from dr_ovo.config import TrainConfig
+from dr_ovo.config_checks import PREPROCESSING_STEPS
+from dr_ovo.data.index import Split
+from dr_ovo.data.preprocess import Preprocessing
+from dr_ovo.errors import log
+from dr_ovo.models.backbone import InputSpec, check_size, create_backbone, input_spec
+from dr_ovo.models.losses import LossSettings, create_loss
+from dr_ovo.models.network import BranchSpec, OvoNetwork, branch_specs, build_network
+from dr_ovo.models.weights import read_weights
+from dr_ovo.training.resume import BranchRun
+from dr_ovo.training.schedule import balanced_counts, create_schedule
+from dr_ovo.training.step import BranchTrainer, Precision, StepSettings
+
+# Memory of the activations of one 224 px image in training, in GiB: the largest seen among the
+# seven architectures in float32, doubled. Scaled by area it decides when `auto` recomputes them.
+ACTIVATIONS_GIB = 1.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to train, its branches, and what goes in."""
+
+    network: OvoNetwork
+    runs: dict[str, BranchRun]
+    spec: InputSpec
+    preprocessing: Preprocessing
+    checkpointing: bool
+
+
+def load_backbone(config: TrainConfig) -> nn.Module:
+    """The backbone with the weights that the settings name; random ones are drawn from the seed.
+
+    Raises UserError for a size or weights that don't fit, and weights that can't be had.
+    """
+    (name,) = config.base_models
+    check_size(name, config.img_size)
+    wanted = config.pretrained or config.pretrained_path
+    weights = read_weights(name, config.pretrained_path) if wanted else None
+    torch.manual_seed(config.seed)
+    return create_backbone(name, config.img_size, weights)
+
+
+def build_model(
+    config: TrainConfig, backbone: nn.Module, train: Split, precision: Precision
+) -> Model:
+    """The network of `config` on a backbone, with a trainer for every branch."""
+    (name,) = config.base_models
+    specs = branch_specs(config.head, config.ovo_mode, config.num_classes, config.trained_pairs)
+    network = build_network(
+        backbone,
+        specs,
+        img_size=config.img_size,
+        frozen_stages=config.frozen_stages,
+        dropout=config.ovo_dropout,
+        seed=config.seed,
+    ).to(precision.device)
+    if config.frozen_stages and not network.frozen_stages:
+        log.warning("%s can't be split into stages: nothing is frozen.", name)
+    live = not (config.pretrained or config.pretrained_path)
+    checkpointing = _wants_checkpointing(config, precision.device, live_batchnorm=live)
+    for branch_name in network.branches:
+        branch = network.branch(branch_name)
+        branch.live_batchnorm = live
+        checkpointing = branch.set_checkpointing(checkpointing)
+    if config.grad_checkpointing == "on" and not checkpointing:
+        why = "would count live BatchNorm statistics twice" if live else f"is unknown to {name}"
+        log.warning("--grad_checkpointing on %s: it stays off.", why)
+    runs = {
+        spec.name: BranchRun(spec.name, _trainer(config, spec, network, train, precision))
+        for spec in specs
+    }
+    return Model(
+        network,
+        runs,
+        input_spec(name, config.img_size),
+        preprocessing_of(config),
+        checkpointing,
+    )
+
+
+def preprocessing_of(config: TrainConfig) -> Preprocessing:
+    """How photographs become the network's input."""
+    return Preprocessing(
+        config.img_size,
+        clahe_clip_limit=config.clahe_clip_limit,
+        clahe_tile_grid_size=config.clahe_tile_grid_size,
+        **{name: name in config.steps for name in PREPROCESSING_STEPS},
+    )
+
+
+def _wants_checkpointing(
+    config: TrainConfig, device: torch.device, *, live_batchnorm: bool
+) -> bool:
+    # It runs the forward pass twice, which would update live BatchNorm statistics twice.
+    if config.grad_checkpointing == "off" or live_batchnorm:
+        return False
+    if config.grad_checkpointing == "on":
+        return True
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    needed = ACTIVATIONS_GIB * config.batch_size * (config.img_size / 224) ** 2
+    return needed > free / 2**30 / 2
+
+
+def _trainer(
+    config: TrainConfig, spec: BranchSpec, network: OvoNetwork, train: Split, precision: Precision
+) -> BranchTrainer:
+    grades = np.ones(config.num_classes, dtype=bool)
+    if spec.independent:
+        grades = np.isin(np.arange(config.num_classes), spec.pairs[0])
+    counts = np.bincount(train.targets, minlength=config.num_classes)
+    drawn = counts
+    if config.sampler == "balanced":
+        drawn = balanced_counts(train.targets, train.weights)
+    samples = int(drawn[grades].sum())
+    settings = StepSettings(
+        config.batch_size,
+        config.gradient_accumulation_steps,
+        config.weight_decay,
+        config.max_grad_norm,
+        config.ema_decay,
+        config.seed,
+    )
+    schedule = create_schedule(
+        config.scheduler,
+        config.learning_rate,
+        config.min_lr,
+        epochs=config.epochs,
+        warmup_epochs=config.warmup_epochs,
+        epoch_steps=-(-samples // settings.window),
+    )
+    loss = create_loss(config.head, loss_settings(config, counts), list(spec.pairs))
+    branch = network.branch(spec.name)
+    return BranchTrainer(spec, branch, loss, grades, samples, schedule, settings, precision)
+
+
+def loss_settings(config: TrainConfig, counts: np.ndarray) -> LossSettings:
+    """What shapes the loss; `counts` (C,) are train's."""
+    weighted = config.enable_class_weights and config.sampler == "natural"
+    alpha = config.focal_loss_alpha
+    if len(alpha) == 1:
+        alpha = alpha * config.num_classes
+    return LossSettings(
+        gamma=config.focal_loss_gamma if config.enable_focal_loss else 0.0,
+        alpha=alpha if config.enable_focal_loss else (1.0,) * config.num_classes,
+        smoothing=config.label_smoothing,
+        weights=config.class_weights or None,
+        counts=tuple(counts.tolist()) if weighted and config.head != "ordinal" else None,
+    )
