@@ -142,6 +142,13 @@ class TrainConfig:
     warmup_epochs: int = option(10, int, "epochs of linear warm-up", low=0)
     patience: int = option(28, int, "epochs without progress on val before a branch ends", low=1)
     min_delta: float = option(0.0, float, "progress is a score better by more than this", low=0)
+    keep_epoch: str = option(
+        "best",
+        str,
+        "which epoch of a branch is kept: its best on val, or its last, which picks nothing, "
+        "where val is small and --ema_decay averages weights",
+        choices=("best", "last"),
+    )
     ema_decay: float = option(
         0.0,
         float,

@@ -53,6 +53,7 @@ CHOICES = {
     "ovo_mode": ("shared", "independent"),
     "head": ("ovo", "softmax", "ordinal"),
     "scheduler": ("cosine", "linear", "plateau", "none"),
+    "keep_epoch": ("best", "last"),
     "sampler": ("natural", "balanced"),
     "amp": ("auto", "on", "off"),
     "grad_checkpointing": ("auto", "on", "off"),

@@ -192,6 +192,7 @@ ROWS = (
         f"{BASE} --epochs 3 --warmup_epochs 0 --learning_rate 1e-30 --min_lr 0",
     ),
     Row("min_delta", "--min_delta 5", epochs, f"{BASE} {LEARNING} --patience 1"),
+    Row("keep_epoch", "--keep_epoch last", weights, f"{BASE} {LEARNING}"),
     Row("ema_decay", "--ema_decay 0.5", weights),
     Row("enable_focal_loss", "--enable_focal_loss false", weights),
     Row("focal_loss_gamma", "--focal_loss_gamma 1", weights),

@@ -19,7 +19,12 @@ HISTORY_FIELDS = (
 
 
 # Settings that came after the first results folders, with what those did without them.
-LATER_SETTINGS: dict[str, Any] = {"preprocessing": [], "tta_views": 1, "ema_decay": 0.0}
+LATER_SETTINGS: dict[str, Any] = {
+    "preprocessing": [],
+    "tta_views": 1,
+    "ema_decay": 0.0,
+    "keep_epoch": "best",
+}
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ class LoopSettings:
     warmup_epochs: int
     patience: int
     min_delta: float
+    keep_epoch: str  # "best" or "last"
     sampler: str
     seed: int
     tta_views: int
@@ -108,15 +109,16 @@ class TrainingLoop:
                 results = self.measure_epoch(epoch, alive, trained, time.monotonic() - start)
                 for run, result in zip(alive, results, strict=True):
                     run.note_progress(result.score, epoch, self.settings.min_delta)
-                    if result.score.better_than(run.best):
+                    if self.settings.keep_epoch == "last" or result.score.better_than(run.best):
                         run.best, run.best_epoch = result.score, epoch
                         keep_best(run, epoch, result)
             for run in alive:
                 self._end_if_due(run, epoch)
             left = (self.settings.epochs - epoch) * results[0].row["seconds"]
             for run, result in zip(alive, results, strict=True):
-                ending = f"ends ({run.ended}; best epoch {run.best_epoch})" if run.ended else ""
-                marks = "best" * (run.best_epoch == epoch), ending
+                kept = self.settings.keep_epoch
+                ending = f"ends ({run.ended}; {kept} epoch {run.best_epoch})" if run.ended else ""
+                marks = kept * (run.best_epoch == epoch), ending
                 line = epoch_line(result.row, self.settings.epochs, losses[run.name], left, marks)
                 log.info("%s", line)
             keep_epoch(epoch, results)

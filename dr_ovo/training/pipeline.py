@@ -121,7 +121,13 @@ def _train_one(record: Record) -> None:
             save_stem(folder, record.model.network.stem.state_dict())
     fit(record, done)
     for run in record.model.runs.values():
-        log.info("branch %s: best epoch %d, ended by %s", run.name, run.best_epoch, run.ended)
+        log.info(
+            "branch %s: %s epoch %d, ended by %s",
+            run.name,
+            config.keep_epoch,
+            run.best_epoch,
+            run.ended,
+        )
     log.info("done: %s", folder.root)
 
 

@@ -133,6 +133,7 @@ def loop_settings(config: TrainConfig) -> LoopSettings:
         warmup_epochs=config.warmup_epochs,
         patience=config.patience,
         min_delta=config.min_delta,
+        keep_epoch=config.keep_epoch,
         sampler=config.sampler,
         seed=config.seed,
         tta_views=config.tta_views,
