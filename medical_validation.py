@@ -28,7 +28,7 @@ def main() -> int:
     check_output(args.output)
     checklist = read_checklist(args.criteria)
     results = open_results(args.results_dirs, args.models, intersect=args.intersect)
-    report = validation_report(validate(results, checklist, args.external), results)
+    report = validation_report(validate(results, checklist, args.external))
     print(report_text(report))
     print(written_line(write_report(report, args.output)))
     return DONE if report.data["grade"] == "A" else NOT_MET

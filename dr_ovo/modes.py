@@ -26,7 +26,7 @@ def run_mode(settings: Settings) -> int:
 
 def _evaluate(settings: Settings) -> int:
     for one in evaluate(settings):
-        marks = ", SYNTHETIC data" * one.synthetic + ", LEAKY data" * one.leaky
+        marks = ", SYNTHETIC data" * one.report["synthetic"] + ", LEAKY data" * one.report["leaky"]
         heading = f"{one.title}: test{marks}"
         log.info(
             "%s\n%s\n%s", heading, "=" * len(heading), evaluation_table(one.report, one.decoders)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,10 @@ class Calibration:
         return cls(held["temperature"], **points, n=held["n"], divided=held["divided"])
 
 
-def save_calibration(path: Path | str, calibration: Calibration) -> None:
-    """Write calibration.json; raises MachineError where the disk refuses."""
-    write_json(path, calibration.to_json())
+def save_calibration(path: Path | str, calibration: Calibration, marks: Sequence[str] = ()) -> None:
+    """Write calibration.json, with what must be said of it; raises MachineError where the disk
+    refuses."""
+    write_json(path, calibration.to_json() | {mark.lower(): True for mark in marks})
 
 
 def load_calibration(path: Path | str) -> Calibration:

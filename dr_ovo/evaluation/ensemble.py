@@ -9,7 +9,7 @@ import numpy as np
 
 from dr_ovo.decoding.votes import preferred_class
 from dr_ovo.errors import UserError
-from dr_ovo.evaluation.predictions import Predictions, log_probabilities
+from dr_ovo.evaluation.predictions import Predictions, log_probabilities, marks_of
 
 METHODS = ("mean", "weighted", "greedy", "vote")
 
@@ -46,7 +46,8 @@ def ensemble_predictions(
         np.stack([member.probabilities for member in members]),
         weights,
     )
-    return replaced(members[0], method, predicted, probabilities)
+    together = replaced(members[0], method, predicted, probabilities)
+    return replace(together, marks=np.array(marks_of([], members), np.str_))
 
 
 def mean_predictions(members: Sequence[Predictions]) -> Predictions:

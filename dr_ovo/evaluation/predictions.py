@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +32,7 @@ _DAMAGE = (
     zlib.error,
 )
 
+MARKS = ("SYNTHETIC", "SIMULATED", "LEAKY")  # what must be said of figures made from predictions
 PER_SAMPLE = (
     "sample_ids", "patient_ids", "eyes", "quality", "calibration", "targets", "predicted",
     "logits", "probabilities",
@@ -47,6 +50,7 @@ _KINDS: dict[str, type] = {
     "pairs": np.int64,
     "logits": np.float64,
     "probabilities": np.float64,
+    "marks": np.str_,
 }
 
 
@@ -71,6 +75,7 @@ class Predictions:
     pairs: np.ndarray  # (P, 2) int64; (0, 2) for heads without pairs
     logits: np.ndarray  # (N, P | C | C-1); log probabilities (N, C) for an ensemble
     probabilities: np.ndarray  # (N, C)
+    marks: np.ndarray = field(default_factory=lambda: np.zeros(0, np.str_))  # (M,) str, of MARKS
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -123,8 +128,13 @@ class Predictions:
 
 
 def save_predictions(path: Path | str, predictions: Predictions) -> None:
-    """Write the .npz whole or not at all; raises MachineError where the disk refuses."""
-    arrays = {field.name: getattr(predictions, field.name) for field in fields(predictions)}
+    """Write the .npz whole or not at all; raises MachineError where the disk refuses.
+
+    `marks` stands in it where there are any.
+    """
+    arrays = {one.name: getattr(predictions, one.name) for one in fields(predictions)}
+    if not len(predictions.marks):
+        del arrays["marks"]
     with atomic_path(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -146,7 +156,8 @@ def load_predictions(path: Path | str) -> Predictions:
 
 
 def _from_arrays(held: dict[str, np.ndarray], path: Path | str) -> Predictions:
-    missing = [field.name for field in fields(Predictions) if field.name not in held]
+    held = {"marks": np.zeros(0, np.str_), **held}
+    missing = [one.name for one in fields(Predictions) if one.name not in held]
     schema = held["schema"].tolist() if "schema" in held else None
     if missing or schema != SCHEMA:
         lack = f", without {', '.join(missing)}" if missing else ""
@@ -162,6 +173,13 @@ def take(predictions: Predictions, positions: np.ndarray) -> Predictions:
     """The samples at `positions` (K,), in that order; or those where (N,) bool is true."""
     kept = {name: getattr(predictions, name)[positions] for name in PER_SAMPLE}
     return replace(predictions, **kept)
+
+
+def marks_of(sources: Iterable[Mapping[str, Any]], predictions: Iterable[Predictions]) -> list[str]:
+    """The MARKS that any of the JSON `sources` (`"leaky": true`) or of the predictions bears."""
+    borne = {str(mark) for held in predictions for mark in held.marks}
+    borne |= {mark for mark in MARKS for source in sources if source.get(mark.lower()) is True}
+    return [mark for mark in MARKS if mark in borne]
 
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:

@@ -83,6 +83,15 @@ def fit_weights(timm_name: str, weights: StateDict, **options: Any) -> nn.Module
         ) from None
 
 
+def bears_leaks(path: str) -> bool:
+    """Whether the weights in the file `path` are of a checkpoint of this toolkit marked LEAKY."""
+    file = Path(path)
+    if not path or file.suffix == ".safetensors" or not file.is_file():
+        return False
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    return isinstance(content, dict) and content.get("leaky") is True
+
+
 def _read_file(path: Path) -> StateDict:
     if not path.is_file():
         raise UserError(f"--pretrained_path {path}: there is no such file.")

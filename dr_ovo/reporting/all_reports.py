@@ -40,7 +40,7 @@ def all_reports(
         try:
             with _ctrl_c_ignored():  # by the workers, which take it over; this process stops them
                 waiting = [pool.submit(maker, results) for maker in makers]
-            return [*(report.result() for report in waiting), validation_report(judged, results)]
+            return [*(report.result() for report in waiting), validation_report(judged)]
         except BaseException:
             for worker in active_children():
                 worker.terminate()

@@ -60,20 +60,23 @@ def reasons(held: Table) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def table_csv(held: Table) -> str:
-    """A table as CSV, unrounded; a column that holds intervals becomes three."""
+def table_csv(held: Table, marks: Sequence[str] = ()) -> str:
+    """A table as CSV, unrounded; a column that holds intervals becomes three. The marks of its
+    report, where there are any, stand in a last column."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     spread = [any(isinstance(row[i], Mapping) for row in held.rows) for i in _places(held)]
     header: list[str] = []
     for column, wide in zip(held.columns, spread, strict=True):
         header += [column.key, f"{column.key}_low", f"{column.key}_high"] if wide else [column.key]
-    writer.writerow(header)
+    marked = ["marks"] if marks else []
+    writer.writerow(header + marked)
     for row in held.rows:
         cells: list[object] = []
         for cell, wide in zip(row, spread, strict=True):
             held_cell = cell if isinstance(cell, Mapping) else {"value": cell}
             cells += [held_cell.get(key) for key in ("value", "low", "high")[: 3 if wide else 1]]
+        cells += [" ".join(marks)] if marks else []
         writer.writerow(["" if cell is None else cell for cell in cells])
     return text.getvalue()
 
@@ -100,7 +103,7 @@ def write_report(report: Report, output: Path) -> list[Path]:
     for section in report.sections:
         for held in section.tables:
             written.append(output / f"{held.name}.csv")
-            atomic_write_text(written[-1], table_csv(held))
+            atomic_write_text(written[-1], table_csv(held, report.marks))
         for figure in section.figures:
             written.append(output / f"{figure.name}.png")
             atomic_write_bytes(written[-1], figure.png)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dr_ovo.errors import UserError
+from dr_ovo.evaluation.predictions import MARKS
 from dr_ovo.models.architectures import ARCHITECTURES, architecture_of
 from dr_ovo.reporting.alignment import align
 from dr_ovo.reporting.results import ModelResults, read_results
@@ -31,7 +32,7 @@ class ResultSet:
     @property
     def marks(self) -> list[str]:
         """What must be said of figures made from them: SYNTHETIC, SIMULATED, LEAKY."""
-        return sorted({mark for model in self.models for mark in model.facts.marks})
+        return [mark for mark in MARKS if any(mark in one.facts.marks for one in self.models)]
 
     def named(self, name: str) -> ModelResults:
         """The model of that name, alias or timm name. Raises UserError with the nearest names."""

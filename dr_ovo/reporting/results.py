@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.calibration import Calibration, load_calibration
-from dr_ovo.evaluation.predictions import Predictions, load_predictions
+from dr_ovo.evaluation.predictions import Predictions, load_predictions, marks_of
 from dr_ovo.models.architectures import architecture_of
 
 SPLITS = ("val", "test")
@@ -51,7 +51,7 @@ def read_results(folder: Path, name: str) -> ModelResults:
     check_evaluated(folder)
     held = {split: load_predictions(folder / f"predictions_{split}.npz") for split in SPLITS}
     calibration = load_calibration(folder / "calibration.json")
-    facts = read_facts(folder, held["test"].head)
+    facts = read_facts(folder, held["test"].head, list(held.values()))
     return ModelResults(name, folder, held["val"], held["test"], calibration, facts)
 
 
@@ -87,8 +87,9 @@ def _dataset(folder: Path) -> str:
     return str(held.get("settings", {}).get("dataset_path", "DATASET"))
 
 
-def read_facts(folder: Path, head: str) -> Facts:
-    """What config.json, history.csv and the files beside the checkpoints tell of a model."""
+def read_facts(folder: Path, head: str, predictions: Sequence[Predictions] = ()) -> Facts:
+    """What config.json, history.csv and the files beside the checkpoints tell of a model; its marks
+    also from its predictions, which may have been moved without the rest."""
     config = _read_json(folder / "config.json")
     settings = config.get("settings", {})
     checkpoints = [_read_json(path) for path in sorted((folder / "models").glob("*.json"))]
@@ -96,11 +97,6 @@ def read_facts(folder: Path, head: str) -> Facts:
     architecture = models[0] if models and models[0] else None
     known = architecture_of(architecture) if architecture else None
     sources = [config, *checkpoints, _read_json(folder / "evaluation.json")]
-    marks = [
-        mark
-        for mark in ("SYNTHETIC", "SIMULATED", "LEAKY")
-        if any(source.get(mark.lower()) for source in sources)
-    ]
     return Facts(
         architecture=known.timm_name if known else architecture,
         family=known.family if known else None,
@@ -109,7 +105,7 @@ def read_facts(folder: Path, head: str) -> Facts:
         parameters=_parameters(checkpoints),
         bytes=sum(held.get("bytes", 0) for held in checkpoints) or None,
         training_seconds=_training_seconds(folder / "history.csv"),
-        marks=tuple(marks),
+        marks=tuple(marks_of(sources, predictions)),
     )
 
 

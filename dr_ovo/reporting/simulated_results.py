@@ -6,6 +6,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from dr_ovo.atomic import write_json
 from dr_ovo.errors import DONE, UserError
 from dr_ovo.evaluation.calibration import calibration_share, fit_calibration, save_calibration
@@ -69,8 +71,9 @@ def _write(folder: Path, name: str, val: Predictions, test: Predictions) -> None
     settings = {"base_models": [architecture], "head": test.head, "num_classes": test.num_classes}
     write_json(folder / "config.json", {"schema": SCHEMA, "simulated": True, "settings": settings})
     calibration = fit_calibration(val)
-    save_calibration(folder / "calibration.json", calibration)
+    save_calibration(folder / "calibration.json", calibration, ["SIMULATED"])
     for split, held in (("val", val), ("test", test)):
-        save_predictions(folder / f"predictions_{split}.npz", held)
+        marked = replace(held, marks=np.array(["SIMULATED"]))
+        save_predictions(folder / f"predictions_{split}.npz", marked)
     report = evaluation_report(test, calibration, "test")
     write_json(folder / "evaluation.json", {**report, "simulated": True})

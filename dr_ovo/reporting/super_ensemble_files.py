@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from dr_ovo.atomic import write_json
 from dr_ovo.errors import UserError
@@ -49,9 +52,10 @@ def write_results(study: Study, output: Path) -> list[Path]:
     splits = {"val": whole.fitted.val, "test": whole.test}
     written = [output / f"predictions_{split}.npz" for split in splits]
     for path, predictions in zip(written, splits.values(), strict=True):
-        save_predictions(path, predictions)
+        marked = np.array(study.results.marks, np.str_)
+        save_predictions(path, replace(predictions, marks=marked))
     written.append(output / "calibration.json")
-    save_calibration(written[-1], whole.calibration)
+    save_calibration(written[-1], whole.calibration, study.results.marks)
     evaluation = evaluation_report(whole.test, whole.calibration, "test")
     marks = {mark.lower(): True for mark in study.results.marks}
     written.append(output / "evaluation.json")

@@ -9,6 +9,7 @@ from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.criteria import UNKNOWN, Criterion, Judgement, judge, worst
+from dr_ovo.evaluation.predictions import MARKS
 from dr_ovo.models.architectures import architecture_of
 from dr_ovo.reporting.criteria_file import (
     EACH,
@@ -42,6 +43,7 @@ class Validation:
     judgements: tuple[Judgement, ...]
     warnings: tuple[str, ...]
     images: int
+    marks: tuple[str, ...]  # those of the external set's model, too
     external: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -54,7 +56,8 @@ def validate(results: ResultSet, checklist: Checklist, external: Path | None) ->
     if len(found) < len(results.models):
         names = ", ".join(results.names)
         raise UserError(f"Two of {names} are of one architecture. Name one of each with --models.")
-    subjects, lacking = _subjects(found, checklist, external)
+    outside = read_results(external, EXTERNAL) if external else None
+    subjects, lacking = _subjects(found, checklist, outside)
     first = next(iter(subjects.values()))
     check_paths({one.id: one.metric for one in checklist.criteria}, first.leaves)
     tasks = [(name, subject, _metrics(name, checklist)) for name, subject in subjects.items()]
@@ -74,7 +77,9 @@ def validate(results: ResultSet, checklist: Checklist, external: Path | None) ->
         if (said := implausible(held["accuracy"], held["quadratic_kappa"]))
     ]
     images = len(results.models[0].test.targets)
-    return Validation(tuple(judged), tuple(warnings), images, figures.get(EXTERNAL, {}))
+    borne = {*results.marks, *(outside.facts.marks if outside else ())}
+    marks = tuple(mark for mark in MARKS if mark in borne)
+    return Validation(tuple(judged), tuple(warnings), images, marks, figures.get(EXTERNAL, {}))
 
 
 def _alias(model: ModelResults) -> str:
@@ -87,7 +92,7 @@ def _absent(name: str) -> str:
 
 
 def _subjects(
-    found: dict[str, ModelResults], checklist: Checklist, external: Path | None
+    found: dict[str, ModelResults], checklist: Checklist, external: ModelResults | None
 ) -> tuple[dict[str, Subject], dict[str, str]]:
     """Those whom the criteria speak of and the folders hold; why others can't be known."""
     subjects = {name: model_subject(model) for name, model in found.items()}
@@ -104,10 +109,9 @@ def _subjects(
         baseline = [found[name] for name in checklist.baseline] if whole else []
         subjects[ENSEMBLE] = ensemble_subject([found[name] for name in members], baseline)
     if external is not None:
-        held = read_results(external, EXTERNAL)
-        own = found.get(_alias(held))
-        calibration = own.calibration if own else held.calibration
-        subjects[EXTERNAL] = external_subject(held, calibration, list(found.values()))
+        own = found.get(_alias(external))
+        calibration = own.calibration if own else external.calibration
+        subjects[EXTERNAL] = external_subject(external, calibration, list(found.values()))
     return subjects, lacking
 
 

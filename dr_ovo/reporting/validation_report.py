@@ -17,7 +17,6 @@ from dr_ovo.evaluation.criteria import (
     letter,
 )
 from dr_ovo.reporting.document import Column, Report, Section, Table
-from dr_ovo.reporting.result_sets import ResultSet
 from dr_ovo.reporting.tables import decimal, magnitude, percent
 from dr_ovo.reporting.validation import Validation
 from dr_ovo.reporting.validation_figures import criteria_figure
@@ -32,7 +31,7 @@ RULE = (
 DECIMALS = ("auc", "kappa", "f1", "brier")
 
 
-def validation_report(validation: Validation, results: ResultSet) -> Report:
+def validation_report(validation: Validation) -> Report:
     """The readable and the written form of the judgements."""
     verdicts = [one.verdict for one in validation.judgements]
     grade, counts = letter(verdicts), Counter(verdicts)
@@ -46,7 +45,7 @@ def validation_report(validation: Validation, results: ResultSet) -> Report:
             "files can't show it, beyond the names of its images."
         )
         tables.append(_external(validation))
-    figures = criteria_figure(validation.judgements, results.marks)
+    figures = criteria_figure(validation.judgements, validation.marks)
     sections = [Section("Criteria", paragraphs, tables, figures)]
     data = {
         "schema": SCHEMA,
@@ -59,7 +58,7 @@ def validation_report(validation: Validation, results: ResultSet) -> Report:
         "external": validation.external or None,
     }
     title = f"Criteria on {validation.images} test images"
-    return Report("validation", title, data, sections, tuple(results.marks))
+    return Report("validation", title, data, sections, validation.marks)
 
 
 def _data(one: Judgement) -> dict[str, Any]:

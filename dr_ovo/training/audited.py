@@ -16,11 +16,13 @@ from dr_ovo.audit.findings import Photograph
 from dr_ovo.audit.photographs import photographs_of_index
 from dr_ovo.audit.text import leak_message
 from dr_ovo.config import TrainConfig
-from dr_ovo.data.index import DatasetIndex
-from dr_ovo.errors import LeakError
+from dr_ovo.data.index import DatasetIndex, scan_dataset
+from dr_ovo.errors import LeakError, UserError
+from dr_ovo.models.weights import bears_leaks
 from dr_ovo.training.folder import ResultsFolder
 
 LEAKY = "LEAKY data: its splits share pictures or patients, or filters tell the grade."
+LEAKY_WEIGHTS = "LEAKY weights: what --pretrained_path names was trained on a dataset with leaks."
 # The same limit as for decoding all files before training: seconds. `dr_ovo audit` judges any set.
 QUALITY_BELOW = 2000
 
@@ -45,6 +47,7 @@ def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dic
     return {
         "files": files_hash(photographs),
         "leaks": len(report.leaks),
+        "leaky_weights": bears_leaks(config.pretrained_path),
         "findings": {f"{kind} ({severity})": n for severity, kind, n in report.counts()},
         "notes": list(report.notes),
     }
@@ -57,6 +60,21 @@ def held_audit(folder: ResultsFolder, index: DatasetIndex) -> dict[str, Any] | N
     held = folder.read_config().get("audit")
     same = held is not None and held["files"] == files_hash(photographs_of_index(index))
     return held if same else None
+
+
+def was_audited(folder: ResultsFolder, root: Path, grades: tuple[str, ...]) -> bool | None:
+    """Whether the dataset at `root` is, file by file, what the folder's training audited.
+
+    None where the folder does not tell.
+    """
+    held = folder.read_config().get("audit") if folder.config.is_file() else None
+    if held is None:
+        return None
+    try:
+        index = scan_dataset(root, grades)
+    except UserError:  # such as one without train: no set that was trained on
+        return False
+    return bool(held["files"] == files_hash(photographs_of_index(index)))
 
 
 def files_hash(photographs: list[Photograph]) -> str:
@@ -74,7 +92,8 @@ def audit_lines(held: dict[str, Any], root: Path) -> list[str]:
     if held["findings"]:
         found = ", ".join(f"{count} {kind}" for kind, count in held["findings"].items())
         lines.append(f"audit: {found}; with pictures: python -m dr_ovo audit {root}")
-    return [*lines, LEAKY] if held["leaks"] else lines
+    marks = {LEAKY: held["leaks"], LEAKY_WEIGHTS: held.get("leaky_weights")}
+    return [*lines, *(said for said, so in marks.items() if so)]
 
 
 @contextlib.contextmanager

@@ -22,9 +22,10 @@ from dr_ovo.evaluation.calibration import (
 )
 from dr_ovo.evaluation.ensemble import mean_predictions
 from dr_ovo.evaluation.metrics import accuracy, balanced_accuracy, quadratic_kappa
-from dr_ovo.evaluation.predictions import Predictions, save_predictions
+from dr_ovo.evaluation.predictions import Predictions, marks_of, save_predictions
 from dr_ovo.evaluation.report import evaluation_report, patient_report
 from dr_ovo.pairs import class_pairs
+from dr_ovo.training.audited import was_audited
 from dr_ovo.training.folder import ResultsFolder
 from dr_ovo.training.predict import TrainedModel, open_models, predict
 from dr_ovo.training.setup import choose_precision, joint_folder, open_dataset
@@ -39,8 +40,6 @@ class Evaluation:
 
     title: str
     folder: Path
-    synthetic: bool
-    leaky: bool
     report: dict[str, Any]
     decoders: dict[str, dict[str, Any]]
 
@@ -65,36 +64,48 @@ def evaluate(settings: Settings) -> list[Evaluation]:
         log.warning("--debug_mode is for training: evaluation reads every image.")
     index, skipped = open_dataset(config, SPLITS)
     found, members = [], []
+    extra: dict[str, Any] = {"skipped_images": [str(damage.path) for damage in skipped]}
     for model in models:
+        marks = marks_of([model.meta, {"synthetic": index.synthetic}], [])
         predictions = {
             name: _predict_split(
-                model, index.splits[name], precision, config.decoder, config.num_workers
+                model, index.splits[name], precision, config.decoder, config.num_workers, marks
             )
             for name in SPLITS
         }
         members.append(predictions)
         title = " ".join(filter(None, (model.meta["architecture"], model.meta["experiment_name"])))
         pair_accuracy = _pair_accuracy(model)
-        leaky = model.meta["leaky"]
-        report = _write(
-            model.folder, predictions, skipped, patient_level=config.patient_level, leaky=leaky
-        )
+        audited = was_audited(model.folder, Path(config.dataset_path), config.grades)
+        if audited is False:
+            log.warning(
+                "%s: these are not the files that its training audited. Whether test shares "
+                "pictures or patients with train: python -m dr_ovo audit %s",
+                model.folder.root,
+                config.dataset_path,
+            )
+        extra["audited"] = audited
+        report = _write(model.folder, predictions, extra, patient_level=config.patient_level)
         decoders = _compare_decoders(predictions["test"], pair_accuracy)
-        synthetic = index.synthetic or model.meta["synthetic"]
-        found.append(Evaluation(title, model.folder.root, synthetic, leaky, report, decoders))
+        found.append(Evaluation(title, model.folder.root, report, decoders))
     if len(models) > 1:
         folder = ResultsFolder(joint_folder(config) / "ensemble")
         means = {name: mean_predictions([m[name] for m in members]) for name in SPLITS}
         title = f"mean of {len(models)} models"
-        synthetic = any(one.synthetic for one in found)
-        leaky = any(one.leaky for one in found)
-        report = _write(folder, means, skipped, patient_level=config.patient_level, leaky=leaky)
-        found.append(Evaluation(title, folder.root, synthetic, leaky, report, {}))
+        audits = {one.report["audited"] for one in found}
+        extra["audited"] = False if False in audits else None if None in audits else True
+        report = _write(folder, means, extra, patient_level=config.patient_level)
+        found.append(Evaluation(title, folder.root, report, {}))
     return found
 
 
 def _predict_split(
-    model: TrainedModel, split: Split, precision: Precision, decoder: str, num_workers: int
+    model: TrainedModel,
+    split: Split,
+    precision: Precision,
+    decoder: str,
+    num_workers: int,
+    marks: list[str],
 ) -> Predictions:
     answers = predict(model, split.paths, precision, num_workers, with_quality=True)
     if answers.damaged:
@@ -126,6 +137,7 @@ def _predict_split(
         pairs=np.array(class_pairs(meta["num_classes"]) if paired else [], dtype=np.int64),
         logits=answers.logits,
         probabilities=probabilities,
+        marks=np.array(marks, np.str_),
     )
 
 
@@ -139,23 +151,23 @@ def _pair_accuracy(model: TrainedModel) -> np.ndarray | None:
 def _write(
     folder: ResultsFolder,
     predictions: dict[str, Predictions],
-    skipped: list[Damage],
+    extra: dict[str, Any],
     *,
     patient_level: bool,
-    leaky: bool,
 ) -> dict[str, Any]:
-    """Writes predictions, calibration and evaluations; returns the report on test."""
+    """Writes predictions, calibration and evaluations, these with `extra` and what must be said of
+    them; returns the report on test."""
     folder.root.mkdir(parents=True, exist_ok=True)
     calibration = fit_calibration(predictions["val"])
-    save_calibration(folder.calibration, calibration)
+    marks = marks_of([], predictions.values())
+    save_calibration(folder.calibration, calibration, marks)
     reports = {}
     for name, held in predictions.items():
         save_predictions(folder.predictions(name), held)
         reports[name] = evaluation_report(held, calibration, name)
         if patient_level:
             reports[name]["patient_level"] = patient_report(held, calibration)
-        reports[name]["leaky"] = leaky
-        reports[name]["skipped_images"] = [str(damage.path) for damage in skipped]
+        reports[name] |= {mark.lower(): mark in marks for mark in ("LEAKY", "SYNTHETIC")} | extra
         write_json(folder.evaluation(name), reports[name])
     return reports["test"]
 

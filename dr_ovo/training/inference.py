@@ -18,6 +18,7 @@ from dr_ovo.decoding.decode import decode
 from dr_ovo.errors import DONE, UserError, log
 from dr_ovo.evaluation.ensemble import combine
 from dr_ovo.evaluation.ensemble_manifest import Manifest, read_manifest
+from dr_ovo.evaluation.predictions import marks_of
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.training.ensemble_members import open_members
 from dr_ovo.training.predict import TrainedModel, open_models, predict
@@ -53,11 +54,11 @@ def inference(settings: Settings) -> int:
         log.warning("%d files can't be read and are left out:\n%s", len(damaged), describe(damaged))
     output = Path(config.output) if config.output else panel.folder / "inference.csv"
     names = panel.models[0].meta["class_names"]
-    _write_csv(
-        output, [paths[i] for i in positions], [names[g] for g in grades], probabilities, names
-    )
+    marks = sorted({mark for model in panel.models for mark in marks_of([model.meta], [])})
+    files, said = [paths[i] for i in positions], [names[g] for g in grades]
+    _write_csv(output, files, said, probabilities, names, marks)
     log.info("%d photographs graded: %s", len(positions), output)
-    if any(model.meta["leaky"] for model in panel.models):
+    if "LEAKY" in marks:
         log.warning("LEAKY: trained on a dataset with leaks; expect worse than its figures.")
     log.info("Research use only; not a medical device.")
     return DONE
@@ -148,12 +149,16 @@ def _write_csv(
     grades: Sequence[str],
     probabilities: np.ndarray,
     class_names: Sequence[str],
+    marks: Sequence[str],
 ) -> None:
-    """A row a photograph: file, grade, and the probability of each grade."""
+    """A row a photograph: file, grade, the probability of each grade; last the models' marks,
+    where they bear any."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "grade", *(f"probability_{name}" for name in class_names)])
+    marked = [" ".join(marks)] if marks else []
+    header = ["file", "grade", *(f"probability_{name}" for name in class_names)]
+    writer.writerow([*header, *(["marks"] if marks else [])])
     for path, grade, row in zip(paths, grades, probabilities, strict=True):
-        writer.writerow([path, grade, *(f"{value:.6f}" for value in row)])
+        writer.writerow([path, grade, *(f"{value:.6f}" for value in row), *marked])
     output.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_text(output, text.getvalue())

@@ -9,7 +9,7 @@ from torch import nn
 from dr_ovo.cli import Settings
 from dr_ovo.config import TrainConfig
 from dr_ovo.data.damage import Damage
-from dr_ovo.data.index import DatasetIndex
+from dr_ovo.data.index import DatasetIndex, scan_dataset
 from dr_ovo.errors import DONE, log
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.training.announce import opening_lines
@@ -37,7 +37,9 @@ def train(settings: Settings) -> int:
     index, damaged = open_dataset(settings.config)
     todo = [config for config in configs if not _is_done(config, index)]
     backbones = {config.base_models: _backbone(config) for config in todo}
-    audits = {config.base_models: _audit(config, index) for config in todo}
+    # All of it, whatever --debug_mode or --skip_damaged leave out.
+    whole = scan_dataset(index.root, settings.config.grades) if todo else index
+    audits = {config.base_models: _audit(config, whole) for config in todo}
     for config in todo:
         backbone = backbones.pop(config.base_models)
         held = audits[config.base_models]

@@ -62,8 +62,9 @@ class Record:
 
     @property
     def leaky(self) -> bool:
-        """Whether it was trained on leaks that `--allow_leaks` let through."""
-        return bool(self.audit["leaks"])
+        """Whether it was trained on leaks that `--allow_leaks` let through, or from weights that
+        were."""
+        return bool(self.audit["leaks"] or self.audit.get("leaky_weights"))
 
     @property
     def folder(self) -> ResultsFolder:

@@ -40,6 +40,11 @@ def test_the_file_holds_exactly_the_documented_keys_and_no_pickle(tmp_path, draw
         assert file["schema"] == 1
 
 
+def test_marks_stand_in_the_file_where_there_are_any(tmp_path, draw):
+    save_predictions(tmp_path / "p.npz", replace(draw(), marks=["LEAKY"]))
+    assert load_predictions(tmp_path / "p.npz").marks.tolist() == ["LEAKY"]
+
+
 @pytest.mark.parametrize("cut", [0, 10, 0.5, 0.99])
 def test_a_damaged_file_is_named(tmp_path, draw, cut):
     path = tmp_path / "p.npz"

@@ -52,6 +52,11 @@ def test_a_table_may_show_some_rows_or_none():
     assert len(table_csv(held(rows, shown=0)).splitlines()) == 4
 
 
+def test_csv_bears_the_marks_of_its_report():
+    read = list(csv.reader(table_csv(held([["a", METRIC]]), ("LEAKY", "SYNTHETIC")).splitlines()))
+    assert [row[-1] for row in read] == ["marks", "LEAKY SYNTHETIC"]
+
+
 def test_csv_is_unrounded_and_gives_intervals_their_columns():
     rows = [["a", METRIC], ["b, c", {"value": None, "reason": "why"}], ["d", {"value": 1 / 3}]]
     read = list(csv.reader(table_csv(held(rows)).splitlines()))

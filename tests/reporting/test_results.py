@@ -1,6 +1,7 @@
 """Results folders: what is read of them, and what is said of those that can't be read."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -57,6 +58,13 @@ def test_marks_come_from_the_settings_and_the_evaluation(tmp_path, mark):
     (tmp_path / "config.json").unlink()
     write(tmp_path, "evaluation.json", {mark: True})
     assert read_facts(tmp_path, "ovo").marks == (mark.upper(),)
+
+
+def test_marks_come_from_predictions_that_were_moved_alone(simulated, tmp_path):
+    source = simulated / "coatnet_5class_results"
+    for name in ("predictions_val.npz", "predictions_test.npz", "calibration.json"):
+        shutil.copy(source / name, tmp_path / name)
+    assert read_results(tmp_path, "moved").facts.marks == ("SIMULATED",)
 
 
 def test_a_folder_that_is_none(tmp_path):

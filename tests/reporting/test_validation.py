@@ -77,7 +77,7 @@ def test_the_defaults_are_the_whole_checklist(results):
     assert "densenet121" in by_name["auc-ensemble", "ensemble"].why
     assert by_name["parameters-least", "coatnet"].verdict == MET
     assert "--external" in by_name["hold-out", "external"].why
-    assert "hold-out" in report_text(validation_report(found, results))
+    assert "hold-out" in report_text(validation_report(found))
 
 
 def test_the_ensemble_is_the_mean_of_the_members(judged, results):
@@ -125,7 +125,8 @@ def test_an_external_set_is_held_against_the_models_own_images(judged, results, 
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     for split in ("val", "test"):
-        save_predictions(folder / f"predictions_{split}.npz", replace(test, sample_ids=ids))
+        held = replace(test, sample_ids=ids, marks=["LEAKY"])
+        save_predictions(folder / f"predictions_{split}.npz", held)
     save_calibration(folder / "calibration.json", fit_calibration(test))
     text = criterion("external", "independent_images", "at_least = 1")
     found = judged(text, folder)
@@ -134,6 +135,9 @@ def test_an_external_set_is_held_against_the_models_own_images(judged, results, 
     assert found.external["accuracy"]["value"] == pytest.approx(
         np.mean(test.predicted == test.targets)
     )
+    assert "LEAKY" in found.marks
+    assert "LEAKY" in validation_report(found).marks
+    assert "LEAKY" not in judged(text).marks
     assert judged(text).judgements[0].verdict == UNKNOWN
 
 

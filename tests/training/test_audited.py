@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from dr_ovo.audit.cache import FOLDER
+from dr_ovo.evaluation.predictions import load_predictions
 from dr_ovo.training.record import Record
 
 
@@ -57,7 +59,55 @@ def test_allowed_leaks_mark_everything(words, trainer, tmp_path, leaky):
     assert "LEAKY" in outcome.stdout
     for name in ("evaluation.json", "evaluation_val.json"):
         assert json.loads((folder / name).read_text())["leaky"] is True
+    assert json.loads((folder / "calibration.json").read_text())["leaky"] is True
+    for split in ("val", "test"):
+        held = load_predictions(folder / f"predictions_{split}.npz")
+        assert "LEAKY" in held.marks.tolist()
     assert "LEAKY" in (folder / "train.log").read_text()
+    given = ("--output_dir", folder, "--device", "cpu", "--num_workers", 0)
+    assert trainer("--mode", "inference", *given, "--input", leaky / "test").code == 0
+    rows = list(csv.DictReader((folder / "inference.csv").open()))
+    assert rows
+    assert all("LEAKY" in row["marks"] for row in rows)
+
+
+def test_weights_of_a_leaky_checkpoint_mark_what_is_trained_from_them(
+    words, trainer, tmp_path, small, tiny_dataset
+):
+    assert trainer(*words, "--allow_leaks").code == 0
+    (path,) = (tmp_path / "out" / "models").glob("*.pth")
+    clean = ("--dataset_path", tiny_dataset, "--output_dir", tmp_path / "next", "--epochs", "1")
+    outcome = trainer(*small, *clean, "--pretrained_path", path)
+    assert outcome.code == 0
+    assert "LEAKY weights" in outcome.stdout
+    config = json.loads((tmp_path / "next" / "config.json").read_text())
+    assert (config["leaky"], config["audit"]["leaks"]) == (True, 0)
+
+
+def test_a_quick_look_audits_every_file(words, trainer, leaky):
+    # More than the eight pictures a grade and split that --debug_mode reads.
+    for number in range(8):
+        shutil.copyfile(
+            min((leaky / "test" / "0").iterdir()), leaky / "test" / "1" / f"{number}.jpeg"
+        )
+    assert trainer(*words, "--debug_mode").code == 3
+
+
+def test_evaluation_on_other_files_than_were_audited_says_so(
+    small, trainer, tiny_dataset, tmp_path
+):
+    data = shutil.copytree(tiny_dataset, tmp_path / "data")
+    given = ("--dataset_path", data, "--output_dir", tmp_path / "out")
+    assert trainer(*small, *given, "--epochs", "1").code == 0
+    words = ("--mode", "evaluate", *given, "--device", "cpu", "--num_workers", 0)
+    outcome = trainer(*words)
+    assert "training audited" not in outcome.stdout + outcome.stderr
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["audited"] is True
+    shutil.copyfile(min((data / "train" / "1").iterdir()), data / "test" / "1" / "copied.jpeg")
+    outcome = trainer(*words)
+    assert outcome.code == 0
+    assert "these are not the files that its training audited" in outcome.stderr
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["audited"] is False
 
 
 def test_a_clean_set_is_not_marked(small, trainer, tiny_dataset, tmp_path):
