@@ -27,7 +27,8 @@ def per_patient(p: Predictions) -> Predictions:
 
     def worst(values: np.ndarray) -> np.ndarray:
         found = np.full((count, *values.shape[1:]), -np.inf)
-        np.maximum.at(found, of_image, values)
+        with np.errstate(invalid="ignore"):  # an unknown quality stays unknown
+            np.maximum.at(found, of_image, values)
         return found
 
     at_least = worst(np.cumsum(p.probabilities[:, ::-1], axis=1)[:, ::-1])
