@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""How the quality of photographs is distributed, and what spoiling them does to it.
+
+    python benchmarks/quality.py --images ./idrid
+
+Prints quantiles of the quality (0 to 1) of the photographs below FOLDER, and of the same spoiled in
+four ways, with the share that counts as ungradable; then the worst untouched ones, to be looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from dr_ovo.data.decode import decode_image
+from dr_ovo.data.index import IMAGE_SUFFIXES
+from dr_ovo.data.quality import DISC_SIDE, quality_of
+from dr_ovo.evaluation.gradability import LEAST_GRADABLE, ungradable
+
+QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
+WORST = 5
+
+
+def blurred(image: np.ndarray) -> np.ndarray:
+    """Out of focus: a Gaussian of 1 % of the longer side."""
+    return cv2.GaussianBlur(image, (0, 0), 0.01 * max(image.shape))
+
+
+def dark(image: np.ndarray) -> np.ndarray:
+    """A quarter of the light."""
+    return (image // 4).astype(np.uint8)
+
+
+def overexposed(image: np.ndarray) -> np.ndarray:
+    """Three times the light."""
+    return np.clip(image.astype(np.int16) * 3, 0, 255).astype(np.uint8)
+
+
+def half_seen(image: np.ndarray) -> np.ndarray:
+    """The right half in the dark."""
+    result = image.copy()
+    result[:, image.shape[1] // 2 :] = 0
+    return result
+
+
+SPOILED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "untouched": lambda image: image,
+    "blurred": blurred,
+    "a quarter of the light": dark,
+    "three times the light": overexposed,
+    "right half in the dark": half_seen,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--images", type=Path, required=True, help="folder of photographs")
+    folder = parser.parse_args().images
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        parser.error(f"--images {folder}: holds no photographs")
+    with ThreadPoolExecutor() as pool:
+        rows = np.array(list(pool.map(qualities, paths)))  # (N, ways of spoiling)
+    print(f"{len(paths)} photographs; ungradable: quality below {LEAST_GRADABLE}")
+    print(f"{'quantile':24}" + "".join(f"{q:7.0%}" for q in QUANTILES) + "  ungradable")
+    for name, values in zip(SPOILED, rows.T, strict=True):
+        known = values[~np.isnan(values)]
+        shown = "".join(f"{v:7.2f}" for v in np.quantile(known, QUANTILES)) if len(known) else ""
+        print(f"{name:24}{shown}  {ungradable(values).mean():10.1%}")
+    print("lowest, untouched")
+    for number in np.argsort(rows[:, 0])[:WORST]:
+        print(f"  {rows[number, 0]:.2f}  {paths[number].relative_to(folder)}")
+
+
+def qualities(path: Path) -> list[float]:
+    """The quality of a photograph as it is, and spoiled."""
+    image = decode_image(path, DISC_SIDE)
+    return [quality_of(spoil(image)).score for spoil in SPOILED.values()]
+
+
+if __name__ == "__main__":
+    main()
