@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dr_ovo.audit.findings import WARNING, Finding, Photograph, severity_across
+from dr_ovo.data.bonds import Bonds
 from dr_ovo.data.damage import Damage
 from dr_ovo.data.descriptor_cache import Described
 from dr_ovo.data.near_duplicates import Pair, clusters
@@ -49,22 +50,15 @@ def _group_finding(members: tuple[Photograph, ...], pairs: Sequence[Pair]) -> Fi
 
 def look_alike_groups(photographs: Sequence[Photograph], pairs: Sequence[Pair]) -> list[int]:
     """(N,) numbers: the same for pictures that look alike or are of one patient or visit."""
-    number = list(range(len(photographs)))
-
-    def root(position: int) -> int:
-        while number[position] != position:
-            position = number[position]
-        return position
-
+    bonds = Bonds(len(photographs))
+    for pair in pairs:
+        bonds.join(pair.first, pair.second)
     first: dict[tuple[str, str], int] = {}
-    links = [(pair.first, pair.second) for pair in pairs]
     for position, photograph in enumerate(photographs):
         for key in (("patient", photograph.patient), ("group", photograph.group)):
             if key[1]:
-                links.append((position, first.setdefault(key, position)))
-    for one, other in links:
-        number[root(one)] = root(other)
-    return [root(position) for position in range(len(photographs))]
+                bonds.join(position, first.setdefault(key, position))
+    return bonds.labels()
 
 
 def unreadable(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from dr_ovo.data.bonds import Bonds
 from dr_ovo.data.near_duplicates import Pair
 from dr_ovo.data.photographs import Photograph
 
@@ -58,20 +59,12 @@ def relate(
 
 def components(count: int, links: Iterable[tuple[int, int]]) -> list[tuple[int, ...]]:
     """The connected components of 0 .. count-1, each ascending, ordered by their first member."""
-    root = list(range(count))
-
-    def find(one: int) -> int:
-        while root[one] != one:
-            root[one] = root[root[one]]
-            one = root[one]
-        return one
-
+    bonds = Bonds(count)
     for first, second in links:
-        low, high = sorted((find(first), find(second)))
-        root[high] = low
+        bonds.join(first, second)
     members = defaultdict(list)
-    for one in range(count):
-        members[find(one)].append(one)
+    for one, label in enumerate(bonds.labels()):
+        members[label].append(one)
     return [tuple(same) for same in members.values()]
 
 
