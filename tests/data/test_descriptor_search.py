@@ -53,9 +53,9 @@ def test_the_nearest_are_those_of_a_plain_search(monkeypatch):
     rng = np.random.default_rng(1)
     shared = descriptors(1)
     base = 0.75 * shared + 0.66 * descriptors(60, seed=2) * rng.uniform(0.5, 1.5, (60, 1))
-    inside = descriptor_search._coarse(base)
+    inside = descriptor_search.coarse(base)
     scores = np.max(
-        [descriptor_search._turned_pixels(inside, k) @ inside.T for k in range(8)], axis=0
+        [descriptor_search.in_orientation(inside, k) @ inside.T for k in range(8)], axis=0
     )
     np.fill_diagonal(scores, -1)
     expected = {
@@ -66,6 +66,16 @@ def test_the_nearest_are_those_of_a_plain_search(monkeypatch):
     }
     assert len(expected) > 60
     assert found(base).keys() == expected
+
+
+def test_those_that_ask_find_the_same_as_when_all_ask(monkeypatch):
+    monkeypatch.setattr(descriptor_search, "BLOCK", 8)
+    base = 0.75 * descriptors(1) + 0.66 * descriptors(60, seed=2)
+    asking = np.isin(np.arange(60), (17, 41))
+    whole, some = find_candidates(base), find_candidates(base, asking)
+    assert (whole.nearest[asking] == some.nearest[asking]).all()
+    assert len(some) < len(whole)
+    assert (whole.nearest >= 0).any()
 
 
 def test_empty_descriptors_are_like_nothing():

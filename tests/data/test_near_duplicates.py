@@ -74,6 +74,20 @@ def test_the_copy_may_stand_first(photographs, tmp_path):
     assert {p.how for p in pairs} == {"turned by 90 degrees clockwise"}
 
 
+def test_what_makes_the_second_of_the_first_goes_with_their_order(photographs, tmp_path):
+    def alter(image: np.ndarray) -> np.ndarray:
+        return cv2.rotate(image[24:-24, 24:-24], cv2.ROTATE_90_COUNTERCLOCKWISE)
+
+    copies = altered(photographs[:4], tmp_path, alter)
+    scales = {}
+    for order, words in ((1, "counterclockwise"), (-1, "clockwise")):
+        for pair in pairs_of([*photographs[:4], *copies][::order]):
+            turn, _, scale = pair.how.partition(", scaled by ")
+            assert turn == f"turned by 90 degrees {words}"
+            scales.setdefault((pair.first + pair.second) // 2, []).append(float(scale or 1))
+    assert any(scale != 1 for both in scales.values() for scale in both)
+
+
 def test_identical_files_are_paired_with_the_first_of_them(photographs, tmp_path):
     copies = []
     for number in range(3):
@@ -134,6 +148,9 @@ def test_what_was_compared_once_is_not_compared_again(photographs, tmp_path, mon
 
     monkeypatch.setattr(near_duplicates, "_look_alikes", compare)
     assert find_pairs(paths, described, cache) == first
+    # Nor in another order, in which audits and trainings list them.
+    other = [(pair.first, pair.second) for pair in find_pairs(paths[::-1], described, cache)]
+    assert other == sorted((6 - pair.second, 6 - pair.first) for pair in first)
     with pytest.raises(AssertionError, match="compared"):
         find_pairs(paths[1:], described, cache)
 
