@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from dr_ovo.data.photographs import NUM_GRADES, SPLIT_WORDS
+from dr_ovo.data.words import EYES, NUM_GRADES, SPLIT_WORDS, grade_of, is_unknown, split_of
 from dr_ovo.errors import UserError
 
 NOT_USED = "none"  # `--split_column none`: pass over a column that would be found
@@ -26,10 +26,6 @@ USUAL_NAMES = {
 }  # fmt: skip
 REQUIRED = ("image", "grade")
 GROUP_HINTS = ("visit", "visit_id", "exam_id", "session", "site", "clinic", "hospital", "centre")
-EYES = {
-    "left": "left", "l": "left", "os": "left", "left eye": "left",
-    "right": "right", "r": "right", "od": "right", "right eye": "right",
-}  # fmt: skip
 
 
 def find_columns(labels: Path, header: list[str], named: Mapping[str, str]) -> dict[str, str]:
@@ -73,25 +69,30 @@ def group_hint(header: list[str], columns: Mapping[str, str]) -> str:
 
 
 def parse_grade(where: str, text: str) -> int | None:
-    """The grade in a cell, None for an empty one. Raises UserError naming the line."""
+    """The grade in a cell, by number or by name, None for an empty one.
+
+    Raises UserError naming the line.
+    """
     if not text:
         return None
     try:
         value = float(text)
     except ValueError:
-        value = -1.0
+        # "none" may be a healthy eye as well as a cell that was empty.
+        named = None if is_unknown(text) else grade_of(text)
+        value = -1.0 if named is None else named
     if value not in range(NUM_GRADES):
         raise UserError(
-            f"{where}: '{text}' is not a grade from 0 to {NUM_GRADES - 1}. "
-            "Mend it, or take the row out."
+            f"{where}: '{text}' is not a grade from 0 to {NUM_GRADES - 1}, nor a name such as "
+            "No DR, Mild, Moderate, Severe or Proliferative DR. Mend it, or take the row out."
         )
     return int(value)
 
 
 def parse_split(where: str, text: str) -> str:
     """train, val or test from what the cell calls it. Raises UserError naming the line."""
-    if text.lower() in SPLIT_WORDS:
-        return SPLIT_WORDS[text.lower()]
+    if split := split_of(text):
+        return split
     raise UserError(
         f"{where}: '{text}' is not a split. Expected one of {', '.join(SPLIT_WORDS)}. Mend it, "
         f"name another column with --split_column, or split anew with --split_column {NOT_USED}."

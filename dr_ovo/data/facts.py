@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from dr_ovo.data.copy_names import original_of
 from dr_ovo.data.manifest import MANIFEST
+from dr_ovo.data.words import EYES, is_split_or_grade, is_unknown
 from dr_ovo.errors import UserError
 
 # EyePACS names its files so; both eyes of a patient must count as one patient.
@@ -32,10 +34,20 @@ class Facts:
     weights: np.ndarray | None
 
 
-def patient_and_eye(stem: str, sample_id: str) -> tuple[str, str]:
-    """Patient and eye ("left", "right") from a file's name; else the sample itself and ""."""
-    match = _EYE_NAME.match(stem)
-    return (match["patient"], match["eye"].lower()) if match else (sample_id, "")
+def patient_and_eye(stem: str, sample_id: str, folder: str = "") -> tuple[str, str]:
+    """Patient and eye ("left", "right") from a file's name; else the sample itself and "".
+
+    A copy such as `10_left_aug3` is of its picture's patient. `folder` is the one that the file
+    lies in: the patient of a file that is called by its eye alone, unless it is a split or grade.
+    """
+    name = original_of(stem) or stem
+    match = _EYE_NAME.match(name)
+    if match:
+        patient, eye = match["patient"], match["eye"].lower()
+        return sample_id if is_unknown(patient) else patient, eye
+    if name.lower() not in EYES or is_unknown(folder) or is_split_or_grade(folder):
+        return sample_id, ""
+    return folder, EYES[name.lower()]
 
 
 def known_facts(
@@ -50,7 +62,7 @@ def known_facts(
     not those of the split's photographs and grades.
     """
     if entries is None:
-        people = [patient_and_eye(PurePosixPath(sample).stem, sample) for sample in samples]
+        people = [_of_sample(PurePosixPath(sample)) for sample in samples]
         return Facts(
             patients=tuple(patient for patient, _ in people),
             eyes=tuple(eye for _, eye in people),
@@ -70,6 +82,12 @@ def known_facts(
         quality=np.array(quality, dtype=np.float64),
         weights=np.array(weights) if weights and len(weights) == len(told) else None,
     )
+
+
+def _of_sample(sample: PurePosixPath) -> tuple[str, str]:
+    """Patient and eye of `<grade>/<file>` or `<grade>/<patient>/.../<file>`."""
+    folder = sample.parent.name if len(sample.parts) > 2 else ""
+    return patient_and_eye(sample.stem, str(sample), folder)
 
 
 def _require_listed(

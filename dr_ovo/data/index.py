@@ -6,7 +6,6 @@ No picture is opened here: a set of half a million files is listed in seconds.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from dr_ovo.data.facts import known_facts
+from dr_ovo.data.folder_walk import files_below
 from dr_ovo.data.manifest import MANIFEST, read_manifest
 from dr_ovo.errors import UserError
 
 SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
-SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)
@@ -169,19 +168,6 @@ def _scan_split(
         weights=facts.weights,
         strangers=tuple(sorted(strangers)),
     )
-
-
-def files_below(folder: Path) -> list[Path]:
-    """Files below `folder`, without hidden ones and those that systems leave behind."""
-    result = []
-    for where, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        result += [
-            Path(where, name)
-            for name in names
-            if not name.startswith(".") and name.lower() not in SYSTEM_FILES
-        ]
-    return result
 
 
 def _require_grades(root: Path, class_names: tuple[str, ...], splits: dict[str, Split]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -10,8 +11,11 @@ import numpy as np
 
 from dr_ovo.atomic import atomic_write_bytes
 from dr_ovo.data.index import SPLITS
-from dr_ovo.data.photographs import NUM_GRADES, Photograph
+from dr_ovo.data.photographs import Photograph
+from dr_ovo.data.words import NUM_GRADES
 from dr_ovo.errors import UserError
+
+_DAMAGES = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 def read_medmnist(file: Path, pictures: Path) -> list[Photograph]:
@@ -23,7 +27,8 @@ def read_medmnist(file: Path, pictures: Path) -> list[Photograph]:
     found = []
     with _open(file) as arrays:
         for split in SPLITS:
-            images, labels = _shape(file, arrays, split), arrays[f"{split}_labels"]
+            images = _shape(file, arrays, split)
+            labels = _array(file, arrays, f"{split}_labels")
             if labels.ndim not in (1, 2) or labels.size != images[0] or not _are_grades(labels):
                 raise UserError(
                     f"{file}: {split}_labels of shape {labels.shape} and kind {labels.dtype} are "
@@ -44,7 +49,7 @@ def write_pictures(file: Path, pictures: Path) -> None:
     pictures.mkdir(parents=True, exist_ok=True)
     with _open(file) as arrays:
         for split in SPLITS:
-            for number, image in enumerate(arrays[f"{split}_images"]):
+            for number, image in enumerate(_array(file, arrays, f"{split}_images")):
                 target = pictures / _name(split, number)
                 if not target.exists():
                     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
@@ -58,10 +63,8 @@ def _name(split: str, number: int) -> str:
 def _open(file: Path) -> np.lib.npyio.NpzFile:
     try:
         arrays = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"--images {file}: can't be read as a MedMNIST .npz ({error}). Fetch it anew."
-        ) from None
+    except _DAMAGES as error:
+        raise _damaged(file, error) from None
     wanted = {f"{split}_{what}" for split in SPLITS for what in ("images", "labels")}
     if not isinstance(arrays, np.lib.npyio.NpzFile) or not wanted <= set(arrays.files):
         held = ", ".join(getattr(arrays, "files", [])) or "a single array"
@@ -71,9 +74,24 @@ def _open(file: Path) -> np.lib.npyio.NpzFile:
     return arrays
 
 
+def _array(file: Path, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    """An array of the file, which is read only now: what is damaged shows here."""
+    try:
+        return np.asarray(arrays[name])
+    except _DAMAGES as error:
+        raise _damaged(file, error, f" {name}") from None
+
+
+def _damaged(file: Path, error: Exception, part: str = "") -> UserError:
+    return UserError(
+        f"--images {file}:{part} can't be read as a MedMNIST .npz ({error}). Expected plain arrays "
+        "of numbers; fetch the file anew."
+    )
+
+
 def _shape(file: Path, arrays: np.lib.npyio.NpzFile, split: str) -> tuple[int, ...]:
     """(N, H, W) or (N, H, W, 3) of a split's pictures."""
-    images = arrays[f"{split}_images"]
+    images = _array(file, arrays, f"{split}_images")
     if images.dtype != np.uint8 or not (
         images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
     ):

@@ -5,16 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dr_ovo.data.index import IMAGE_SUFFIXES, SPLITS, files_below
+from dr_ovo.data.folder_walk import files_below
+from dr_ovo.data.index import IMAGE_SUFFIXES, SPLITS
 
 SYNTHETIC_MARK = "synthetic.json"
-NUM_GRADES = 5
-# What data sets call their splits, in lower case.
-SPLIT_WORDS = {
-    "train": "train", "training": "train", "trn": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test", "tst": "test",
-}  # fmt: skip
 STRENGTH = {name: rank for rank, name in enumerate(SPLITS)}  # test keeps what val and train lose
 
 

@@ -78,3 +78,16 @@ def test_a_single_array(tmp_path):
         np.save(file, np.zeros(3))
     with pytest.raises(UserError, match="a single array"):
         read_medmnist(tmp_path / "set.npz", tmp_path)
+
+
+def test_arrays_that_are_damaged_or_hold_objects(tmp_path):
+    file = tmp_path / "set.npz"
+    np.savez(file, **arrays(val_labels=np.array([[0], [1], [2]], object)))
+    with pytest.raises(UserError, match=r"set\.npz: val_labels can't be read as a MedMNIST"):
+        read_medmnist(file, tmp_path)
+    np.savez_compressed(file, **arrays())
+    content = bytearray(file.read_bytes())
+    content[200:1200] = bytes(1000)
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"set\.npz: train_images can't be read as a MedMNIST"):
+        read_medmnist(file, tmp_path)

@@ -66,12 +66,35 @@ def test_a_manifest_tells_patients_and_groups(tree):
     ]
 
 
+def test_splits_below_the_folder_are_found(tree):
+    found, remarks = read_tree(
+        tree("data/Train/0/a.jpg", "data/test/1/P1/left.jpg"), keep_splits=True
+    )
+    assert {(p.name, p.split, p.patient) for p in found} == {
+        ("Train/0/a.jpg", "train", ""),
+        ("test/1/P1/left.jpg", "test", "P1"),
+    }
+    (said,) = remarks
+    assert said.endswith("data.")
+
+
+def test_linked_grades_and_links_that_lead_nowhere(tree, tmp_path):
+    root = tree("train/0/a.jpg")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.jpg").touch()
+    (root / "train" / "1").symlink_to(tmp_path / "elsewhere")
+    (root / "train" / "0" / "gone.jpg").symlink_to("nowhere.jpg")
+    found, _ = read_tree(root, keep_splits=True)
+    assert [p.name for p in found] == ["train/0/a.jpg", "train/0/gone.jpg", "train/1/b.jpg"]
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [
         (["train/0/a.jpg", "train/5/b.jpg"], r"train/5 is neither a split nor a grade"),
         (["left/a.jpg"], r"left is neither"),
         (["train/0/a.gif"], r"no images"),
+        (["a/train/0/x.jpg", "b/test/0/x.jpg"], r"holds splits in .*a, .*b\. Name the one"),
     ],
 )
 def test_user_mistakes(tree, names, said):

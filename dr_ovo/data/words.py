@@ -1,0 +1,47 @@
+"""What data sets call their splits, grades and eyes, and what they write for an unknown patient."""
+
+from __future__ import annotations
+
+NUM_GRADES = 5
+# In lower case.
+SPLIT_WORDS = {
+    "train": "train", "training": "train", "trn": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test", "tst": "test",
+}  # fmt: skip
+# Without spaces, hyphens and underscores.
+GRADE_WORDS = {
+    "nodr": 0, "normal": 0, "none": 0,
+    "mild": 1, "milddr": 1, "mildnpdr": 1,
+    "moderate": 2, "moderatedr": 2, "moderatenpdr": 2,
+    "severe": 3, "severedr": 3, "severenpdr": 3,
+    "pdr": 4, "proliferative": 4, "proliferatedr": 4, "proliferativedr": 4,
+} | {str(grade): grade for grade in range(NUM_GRADES)}  # fmt: skip
+EYES = {
+    "left": "left", "l": "left", "os": "left", "left eye": "left",
+    "right": "right", "r": "right", "od": "right", "right eye": "right",
+}  # fmt: skip
+_UNKNOWN = {
+    "unknown", "unk", "nan", "na", "n/a", "none", "null", "nil", "missing", "anonymous", "", "-",
+    "--", "?", ".", "#n/a",
+}  # fmt: skip
+
+
+def split_of(word: str) -> str:
+    """train, val or test from what a folder or cell calls it; "" for another word."""
+    return SPLIT_WORDS.get(word.strip().lower(), "")
+
+
+def grade_of(word: str) -> int | None:
+    """The grade that a folder or cell names; None for another word."""
+    return GRADE_WORDS.get(word.lower().translate(str.maketrans("", "", " _-")))
+
+
+def is_unknown(patient: str) -> bool:
+    """Whether a patient's name says that the patient is not known."""
+    return patient.strip().lower() in _UNKNOWN
+
+
+def is_split_or_grade(word: str) -> bool:
+    """Whether a folder's name is that of a split or a grade."""
+    return bool(split_of(word)) or grade_of(word) is not None
