@@ -26,6 +26,7 @@ def build_manifest(
     relations: Relations,
     ids: Mapping[int, str],
     looks: Mapping[Path, tuple[str, np.ndarray]],
+    quality: Mapping[Path, float | None],
     lost: Iterable[Dropped],
     given: Mapping[str, Any],
     *,
@@ -34,11 +35,13 @@ def build_manifest(
     """The manifest less schema and hash: `given` (seed, synthetic, source, preprocessing), then
     rule, splits, counts, what was dropped, what a person must judge, and the files by id.
 
-    `ids` are positions -> id, `looks` path -> (sha256, descriptor), `lost` what never had a plan.
+    `ids` are positions -> id, `looks` path -> (sha256, descriptor), `quality` path -> score where
+    it was measured, `lost` what never had a plan.
     """
     files = sorted(
         (
             _entry(photographs[one], ids[one], place, *looks[photographs[one].path])
+            | {"quality": quality.get(photographs[one].path)}
             for one, place in plan.split.items()
         ),
         key=lambda entry: str(entry["id"]),

@@ -7,31 +7,26 @@ was placed stands, and only a folder begun with the same settings is continued.
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 
 from dr_ovo import __version__
-from dr_ovo.data.damage import Damage
-from dr_ovo.data.descriptor_cache import Described, describe_files
+from dr_ovo.data.descriptor_cache import describe_files
 from dr_ovo.data.entries import build_manifest
-from dr_ovo.data.grouping import Relations, relate
-from dr_ovo.data.index import SPLITS
 from dr_ovo.data.manifest import DESCRIPTORS, MANIFEST, read_manifest, write_manifest
-from dr_ovo.data.near_duplicates import find_pairs, too_small
-from dr_ovo.data.photographs import Dropped, Photograph
 from dr_ovo.data.placing import place_files, placed_ids
+from dr_ovo.data.prepare_look import Prepared, look, readable, without
 from dr_ovo.data.prepare_options import PrepareOptions
 from dr_ovo.data.prepare_report import report
 from dr_ovo.data.preprocess import Preprocessing
+from dr_ovo.data.quality_files import qualities
 from dr_ovo.data.shrink import shrink
 from dr_ovo.data.sources import Source, read_source
-from dr_ovo.data.splits import Fractions, Plan, make_plan
 from dr_ovo.data.unfinished import MADE_WITH, PICTURES, begin, end, is_finished
-from dr_ovo.errors import DONE, UserError
+from dr_ovo.errors import DONE
 
 
 def prepare(options: PrepareOptions) -> int:
@@ -55,7 +50,7 @@ def prepare(options: PrepareOptions) -> int:
             print(f"{output} stands already: nothing was changed.")
             manifest = read_manifest(output / MANIFEST)
         elif options.dry_run:
-            manifest = _manifest(options, source, _look(options, source, cache=None))
+            manifest = _manifest(options, source, look(options, source, cache=None))
         else:
             manifest = _make(options, source, settings)
     assert manifest is not None
@@ -63,102 +58,30 @@ def prepare(options: PrepareOptions) -> int:
     return DONE
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """The photographs that can be read, what each looks like, what binds them, and their plan."""
-
-    photographs: tuple[Photograph, ...]
-    described: dict[Path, Described]
-    relations: Relations
-    plan: Plan
-    unreadable: tuple[Dropped, ...]
-    identity_only: int
-
-
 def _make(options: PrepareOptions, source: Source, settings: dict[str, Any]) -> dict[str, Any]:
     """Fills the output folder; its manifest."""
     output = options.folder
     begin(output, settings, placing=False)
-    prepared = _look(options, source, output / DESCRIPTORS)
+    prepared = look(options, source, output / DESCRIPTORS)
     ids = placed_ids(prepared.photographs, prepared.plan.split, shrunken=bool(options.preprocess))
     begin(output, settings, placing=True)
     jobs = {prepared.photographs[one].path: output / ids[one] for one in ids}
     damaged = place_files(list(jobs.items()), _shrinking(options))
     lost = {damage.path for damage in damaged}
-    prepared = _without(prepared, damaged)
+    prepared = without(prepared, damaged)
     # Links too, so that the cache knows them by their new names and training need not read them.
     written = describe_files(
         [target for path, target in jobs.items() if path not in lost], output / DESCRIPTORS
     )
     prepared = replace(
         prepared,
-        described={path: _readable(written[jobs[path]]) for path in jobs if path not in lost},
+        described={path: readable(written[jobs[path]]) for path in jobs if path not in lost},
+        quality=qualities([path for path in jobs if path not in lost]),
     )
     manifest = _manifest(options, source, prepared) | {MADE_WITH: settings}
     write_manifest(output / MANIFEST, manifest)
     end(output)
     return manifest
-
-
-def _look(options: PrepareOptions, source: Source, cache: Path | None) -> Prepared:
-    """Reads every photograph and decides where each goes; writes nothing but the cache."""
-    source.unpack()
-    found = describe_files([one.path for one in source.photographs], cache)
-    damaged = [one for one in found.values() if isinstance(one, Damage)]
-    unreadable = _unreadable(source.photographs, damaged)
-    kept = tuple(one for one in source.photographs if isinstance(found[one.path], Described))
-    described = {one.path: _readable(found[one.path]) for one in kept}
-    paths = [one.path for one in kept]
-    pairs = find_pairs(paths, described, cache)
-    relations = relate(kept, [described[path].sha256 for path in paths], pairs)
-    fractions = Fractions(options.val_fraction, options.test_fraction)
-    plan = make_plan(kept, relations, fractions, options.seed)
-    _require_splits(plan)
-    return Prepared(kept, described, relations, plan, unreadable, len(too_small(paths, described)))
-
-
-def _readable(found: Described | Damage) -> Described:
-    """A file's description. Raises UserError where it was damaged since it was last read."""
-    if isinstance(found, Damage):
-        raise UserError(f"{found.path} can't be read: {found.reason}. Run the command again.")
-    return found
-
-
-def _unreadable(photographs: tuple[Photograph, ...], damaged: list[Damage]) -> tuple[Dropped, ...]:
-    reasons = {damage.path: damage.reason for damage in damaged}
-    return tuple(
-        Dropped(one.name, "unreadable", reasons[one.path], one.grade, one.split)
-        for one in photographs
-        if one.path in reasons
-    )
-
-
-def _without(prepared: Prepared, damaged: list[Damage]) -> Prepared:
-    """The same less those that could be described and not be shrunk."""
-    lost = {damage.path for damage in damaged}
-    split = {
-        one: name
-        for one, name in prepared.plan.split.items()
-        if prepared.photographs[one].path not in lost
-    }
-    return replace(
-        prepared,
-        plan=Plan(split, prepared.plan.dropped),
-        unreadable=(*prepared.unreadable, *_unreadable(prepared.photographs, damaged)),
-    )
-
-
-def _require_splits(plan: Plan) -> None:
-    there = Counter(plan.split.values())
-    empty = [name for name in SPLITS if not there[name]]
-    if empty:
-        kinds = Counter(dropped.kind for dropped in plan.dropped.values())
-        words = ", ".join(f"{count} ({kind})" for kind, count in kinds.items()) or "none"
-        raise UserError(
-            f"No photographs are left for {' and '.join(empty)}: too few patients, groups or "
-            f"different pictures to divide; dropped: {words}. Give more photographs, other "
-            "fractions, a finer --group_column, or split anew with --split_column none."
-        )
 
 
 def _shrinking(options: PrepareOptions) -> Preprocessing | None:
@@ -187,6 +110,7 @@ def _manifest(options: PrepareOptions, source: Source, prepared: Prepared) -> di
         prepared.relations,
         ids,
         {path: (one.sha256, one.descriptor) for path, one in prepared.described.items()},
+        prepared.quality,
         (*source.ungraded, *prepared.unreadable),
         {
             "seed": options.seed,

@@ -26,8 +26,7 @@ def report(
         _dropped(manifest["dropped"], dry_run=dry_run),
         _to_judge(manifest["to_judge"]),
         "\n".join(
-            wrapped(line)
-            for line in [*remarks, *_missing_grades(manifest["counts"]), *_small(manifest)]
+            wrapped(line) for line in [*remarks, *_missing_grades(manifest), *_small(manifest)]
         ),
         _next(manifest, output, dry_run=dry_run),
     ]
@@ -92,7 +91,8 @@ def _to_judge(cases: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _missing_grades(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+def _missing_grades(manifest: Mapping[str, Any]) -> list[str]:
+    counts = manifest["counts"]
     missing = [
         f"{name}/{grade}"
         for name in ("train", "val")
@@ -103,7 +103,8 @@ def _missing_grades(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
         return []
     return [
         f"No photographs in {', '.join(missing)}: training needs every grade in train and val. "
-        "Give more photographs of it, or another --val_fraction."
+        "Give more photographs of it, or another --val_fraction"
+        + (", or split anew with --split_column none." if manifest["official_splits"] else ".")
     ]
 
 

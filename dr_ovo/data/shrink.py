@@ -6,13 +6,14 @@ training uses, so that every epoch decodes small pictures.
 
 from __future__ import annotations
 
+import hashlib
+import shlex
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import cv2
-
+from dr_ovo import __version__
 from dr_ovo.data.damage import Damage, describe
 from dr_ovo.data.descriptor_cache import Described, describe_files
 from dr_ovo.data.entries import add_weights, count, digest
@@ -21,6 +22,7 @@ from dr_ovo.data.photographs import SYNTHETIC_MARK, image_files
 from dr_ovo.data.placing import SHRUNKEN_SUFFIX, place_files
 from dr_ovo.data.prepare_options import PrepareOptions
 from dr_ovo.data.preprocess import Preprocessing
+from dr_ovo.data.unfinished import MADE_WITH, begin, end, file_stamp, is_finished, record
 from dr_ovo.errors import UserError
 
 
@@ -30,12 +32,16 @@ def shrink(options: PrepareOptions) -> str:
     assert options.preprocess is not None
     source, output = options.from_tree, options.folder
     if options.dry_run:
-        todo = sum(not target.exists() for _, target in _jobs(source, output))
+        jobs = _jobs(source, output)
+        is_finished(output, _settings(source, jobs, options.preprocess))
+        todo = sum(not target.exists() for _, target in jobs)
         return f"{todo} would be written to {output}. Nothing was."
     written, standing, damaged = shrink_tree(source, output, options.preprocess)
     lines = [f"{written} written, {standing} stood already: {output}"]
     if damaged:
         lines.append(f"{len(damaged)} can't be read and are left out:\n{describe(damaged)}")
+    audit = shlex.join(["python", "-m", "dr_ovo", "audit", str(output)])
+    lines.append(f"Leaks were not looked for. To look: {audit}")
     return "\n".join(lines)
 
 
@@ -44,27 +50,41 @@ def shrink_tree(source: Path, output: Path, size: int) -> tuple[int, int, list[D
 
     Returns how many were written, how many already stood, and the damaged ones, which are left
     out. CLAHE is not applied: training does that, at its own size. A manifest.json is carried over
-    with the new files' names and contents. Raises UserError for a source without images and for
-    pictures of another size in the output.
+    with the new files' names and contents. Raises UserError for a source without images and for an
+    output that holds anything but the same work, done or begun.
     """
-    if not source.is_dir():
-        raise UserError(f"--from_tree {source}: there is no such folder.")
-    manifest = read_manifest(source / MANIFEST)
     jobs = _jobs(source, output)
+    manifest = read_manifest(source / MANIFEST)
+    settings = _settings(source, jobs, size)
+    is_finished(output, settings)
+    begin(output, settings, placing=True)
     standing = sum(target.exists() for _, target in jobs)
-    _require_size(jobs, size)
     preprocessing = Preprocessing(size, clahe=False)
     damaged = place_files(jobs, preprocessing)
     if (source / SYNTHETIC_MARK).is_file():
         shutil.copy2(source / SYNTHETIC_MARK, output / SYNTHETIC_MARK)
-    if manifest is not None:
+    if manifest is None:
+        record(output, settings)
+    else:
         carried = _carry(manifest, source, output, damaged)
         carried["preprocessing"] = preprocessing.to_dict() | {"hash": preprocessing.hash}
-        write_manifest(output / MANIFEST, carried)
+        write_manifest(output / MANIFEST, carried | {MADE_WITH: settings})
+    end(output)
     return len(jobs) - standing - len(damaged), standing, damaged
 
 
+def _settings(source: Path, jobs: Iterable[tuple[Path, Path]], size: int) -> dict[str, Any]:
+    """What the output's content follows from; another value would make another folder."""
+    words = [f"{path.relative_to(source).as_posix()} {file_stamp(path)}" for path, _ in jobs]
+    manifest = source / MANIFEST
+    words.append(file_stamp(manifest) if manifest.is_file() else "no manifest")
+    fingerprint = hashlib.sha256("\n".join(words).encode()).hexdigest()
+    return {"version": __version__, "source_fingerprint": fingerprint, "shrunk_to": size}
+
+
 def _jobs(source: Path, output: Path) -> list[tuple[Path, Path]]:
+    if not source.is_dir():
+        raise UserError(f"--from_tree {source}: there is no such folder.")
     paths = image_files(source)
     if not paths:
         raise UserError(f"--from_tree {source}: no images (.jpg .jpeg .png .tif .tiff) below it.")
@@ -75,17 +95,6 @@ def _jobs(source: Path, output: Path) -> list[tuple[Path, Path]]:
             raise UserError(f"{path} and {jobs[target]} would both become {target}: rename one.")
         jobs[target] = path
     return [(path, target) for target, path in jobs.items()]
-
-
-def _require_size(jobs: Iterable[tuple[Path, Path]], size: int) -> None:
-    """Raises UserError where the first picture that stands already is of another size."""
-    target = next((target for _, target in jobs if target.exists()), None)
-    picture = None if target is None else cv2.imread(str(target))
-    if target is not None and (picture is None or picture.shape[:2] != (size, size)):
-        found = "no picture" if picture is None else f"{picture.shape[1]}x{picture.shape[0]} px"
-        raise UserError(
-            f"{target} stands already and is {found}, not {size} px square: choose a new --output."
-        )
 
 
 def _carry(

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from dr_ovo.data.facts import patient_and_eye
 from dr_ovo.data.labels import read_labels
 from dr_ovo.data.medmnist import read_medmnist, write_pictures
 from dr_ovo.data.photographs import Dropped, Photograph, is_synthetic
+from dr_ovo.data.placing import placed_names
 from dr_ovo.data.prepare_options import PrepareOptions
 from dr_ovo.data.tree import read_tree
+from dr_ovo.data.unfinished import file_stamp
 from dr_ovo.errors import UserError
+
+LARGE_SHARE = 0.05  # of all photographs: more of one patient is likely a placeholder for many
+LARGE_NUMBER = 4  # photographs of one patient that are no wonder in any set
 
 
 @dataclass(frozen=True)
@@ -55,16 +62,41 @@ def read_source(options: PrepareOptions, pictures: Path) -> Source:
     if not found:
         raise UserError(f"{place}: none of its photographs has a grade; nothing can be prepared.")
     found.sort(key=lambda photograph: photograph.name)
+    found = _with_patients(found, placed_names(found, shrunken=bool(options.preprocess)))
     folder = place.parent if options.is_medmnist else place
     return Source(
         title=str(place),
         photographs=tuple(found),
         ungraded=tuple(ungraded),
-        remarks=tuple(remarks),
+        remarks=(*remarks, *_large_patients(found)),
         synthetic=is_synthetic(folder),
         fingerprint=_fingerprint(found, archives),
         unpack=unpack,
     )
+
+
+def _with_patients(photographs: list[Photograph], names: Sequence[str]) -> list[Photograph]:
+    """The same, with the patients and eyes that the `names` (N,) tell which they will get.
+
+    `P000/left.jpg` may become `P000_left.jpg`, and who reads that knows the patient.
+    """
+    found = []
+    for one, name in zip(photographs, names, strict=True):
+        patient, eye = patient_and_eye(PurePosixPath(name).stem, "")
+        found.append(replace(one, patient=one.patient or patient, eye=one.eye or eye))
+    return found
+
+
+def _large_patients(photographs: Sequence[Photograph]) -> list[str]:
+    """A remark on each patient with more than LARGE_SHARE of the photographs."""
+    counts = Counter(one.patient for one in photographs if one.patient)
+    most = max(LARGE_NUMBER, LARGE_SHARE * len(photographs))
+    return [
+        f"Patient {patient} has {count} of the {len(photographs)} photographs, all in one split: "
+        "is that one person? Leave the cell empty where the patient is unknown."
+        for patient, count in counts.most_common()
+        if count > most
+    ]
 
 
 def _nothing() -> None:
@@ -78,6 +110,5 @@ def _fingerprint(photographs: list[Photograph], archives: tuple[Path, ...]) -> s
         words = (one.name, one.grade, one.patient, one.eye, one.group, one.split, one.source)
         digest.update(repr(words).encode())
     for path in archives or [one.path for one in photographs]:
-        stat = path.stat()
-        digest.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
+        digest.update(f"{file_stamp(path)}\n".encode())
     return digest.hexdigest()

@@ -102,6 +102,7 @@ def test_entries_of_photographs():
     looks = {Path("a.png"): ("0a", look), Path("b.png"): ("0a", -look)}
     made = build_manifest(
         photographs, plan, relations, {0: "train/0/a.png", 1: "train/2/b.png"}, looks,
+        {Path("a.png"): 0.7},
         [Dropped("d.png", "unreadable", "is empty")], {"seed": 7}, balance=False,
     )  # fmt: skip
     assert made["seed"] == 7
@@ -110,10 +111,11 @@ def test_entries_of_photographs():
     assert [one["file"] for one in made["dropped"]] == ["c.png", "d.png"]
     assert made["files"][0] == {
         "id": "train/0/a.png", "patient": "p", "eye": "left", "group": "v", "grade": 0,
-        "split": "train", "sha256": "0a", "descriptor": digest(look), "quality": None,
+        "split": "train", "sha256": "0a", "descriptor": digest(look), "quality": 0.7,
         "source": "x/a.png",
     }  # fmt: skip
     assert made["files"][1]["descriptor"] != digest(look)
+    assert made["files"][1]["quality"] is None
     (case,) = made["to_judge"]
     assert case["how"] == "copy"
     assert [(one["file"], one["grade"], one["id"]) for one in case["files"]] == [

@@ -255,6 +255,50 @@ def test_the_same_command_again_changes_nothing_and_others_are_refused(eyepacs, 
         run(*words)
 
 
+def test_a_set_that_lost_a_file_gets_it_back(eyepacs, tmp_path):
+    images, labels = eyepacs
+    words = ("--images", images, "--labels", labels, "--output", tmp_path / "set")
+    run(*words)
+    before = manifest_of(tmp_path / "set")
+    lost = scan_dataset(tmp_path / "set", GRADES).splits["train"].paths[0]
+    lost.unlink()
+    run(*words)
+    assert lost.samefile(images / lost.name)
+    assert manifest_of(tmp_path / "set") == before
+    assert not list((tmp_path / "set").glob(".unfinished*"))
+
+
+def test_a_broken_link_is_unreadable_and_listed(eyepacs, tmp_path):
+    images, labels = eyepacs
+    (images / "999_left.jpeg").symlink_to("nowhere.jpeg")
+    labels.write_text(labels.read_text() + "\n999_left,0")
+    run("--images", images, "--labels", labels, "--output", tmp_path / "set")
+    (dropped,) = manifest_of(tmp_path / "set")["dropped"]
+    assert (dropped["file"], dropped["kind"]) == ("999_left.jpeg", "unreadable")
+
+
+def test_a_patient_with_a_large_part_of_the_set_is_named(eyepacs, tmp_path, capsys):
+    images, labels = eyepacs
+    header, *rows = labels.read_text().splitlines()
+    told = [f"{row},{'clinic' if number < 6 else ''}" for number, row in enumerate(rows)]
+    labels.write_text("\n".join([f"{header},patient", *told]))
+    run("--images", images, "--labels", labels, "--output", tmp_path / "set")
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"Patient clinic has 6 of the {EYES} photographs, all in one split" in said
+    assert said.count("all in one split: is that") == 1
+
+
+def test_the_quality_of_each_photograph_is_in_the_manifest(idrid_small, tmp_path):
+    words = ("--from_tree", idrid_small, "--output", tmp_path / "set")
+    run(*words, "--dry_run")
+    run(*words)
+    quality = [entry["quality"] for entry in manifest_of(tmp_path / "set")["files"]]
+    assert all(0 <= one <= 1 for one in quality)
+    assert np.median(quality) > 0.5
+    found = scan_dataset(tmp_path / "set", GRADES).splits
+    assert np.concatenate([found[n].quality for n in sorted(found)]) == pytest.approx(quality)
+
+
 @pytest.mark.parametrize(
     "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )

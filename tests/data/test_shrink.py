@@ -54,7 +54,7 @@ def test_second_run_writes_nothing(tree: Path, tmp_path: Path) -> None:
 
 def test_pictures_of_another_size_are_not_taken_for_finished(tree: Path, tmp_path: Path) -> None:
     shrink_tree(tree, tmp_path / "small", 128)
-    with pytest.raises(UserError, match="is 128x128 px, not 64 px square"):
+    with pytest.raises(UserError, match=r"was made with shrunk_to 128 \(now 64\): choose a new"):
         shrink_tree(tree, tmp_path / "small", 64)
 
 
@@ -90,6 +90,52 @@ def test_the_manifest_is_carried_over(idrid_small: Path, tmp_path: Path) -> None
         assert entry["sha256"] != before["sha256"]
     train = scan_dataset(tmp_path / "small", GRADES).splits["train"]
     assert np.bincount(train.targets, train.weights) == pytest.approx(np.full(5, 57 / 5), rel=1e-4)
+
+
+def test_another_set_is_not_mixed_in(tree: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "train/0").mkdir(parents=True)
+    (other / "train/0/z.jpg").write_bytes((tree / "train/0/a.jpeg").read_bytes())
+    shrink_tree(other, tmp_path / "small", 128)
+    with pytest.raises(UserError, match="another state of the source: choose a new folder"):
+        shrink_tree(tree, tmp_path / "small", 128)
+    words = ["--from_tree", str(tree), "--output", str(other), "--preprocess", "64"]
+    for more in ([], ["--dry_run"]):
+        with pytest.raises(UserError, match="is not an empty folder: choose a new one"):
+            prepare(parse_options([*words, *more]))
+    assert [p.name for p in (tmp_path / "small").rglob("*.jpg")] == ["z.jpg"]
+
+
+def test_what_was_begun_is_gone_on_with(tree: Path, tmp_path: Path, monkeypatch) -> None:
+    load, read = Preprocessing.load, []
+
+    def stop_at_second(self: Preprocessing, path: Path) -> np.ndarray:
+        read.append(path)
+        if len(read) == 2:
+            raise KeyboardInterrupt
+        return load(self, path)
+
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Preprocessing, "load", stop_at_second)
+        with pytest.raises(KeyboardInterrupt):
+            shrink_tree(tree, tmp_path / "small", 128)
+    with pytest.raises(UserError, match="was begun with shrunk_to 128"):
+        shrink_tree(tree, tmp_path / "small", 64)
+    written, standing, _ = shrink_tree(tree, tmp_path / "small", 128)
+    assert written + standing == 3
+    assert standing in (1, 2)  # one is written meanwhile or not
+    assert not list((tmp_path / "small").glob(".unfinished*"))
+
+
+def test_it_says_that_leaks_were_not_looked_for(tree: Path, tmp_path: Path, capsys) -> None:
+    (tree / "train/0/gone.jpg").symlink_to("nowhere.jpg")
+    words = ["--from_tree", str(tree), "--output", str(tmp_path / "small"), "--preprocess", "64"]
+    assert prepare(parse_options(words)) == 0
+    said = capsys.readouterr().out
+    assert f"Leaks were not looked for. To look: python -m dr_ovo audit {tmp_path}/small" in said
+    assert "1 can't be read and are left out" in said
+    assert "gone.jpg" in said
 
 
 def test_a_dry_run_writes_nothing(tree: Path, tmp_path: Path, capsys) -> None:
