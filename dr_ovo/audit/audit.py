@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from dr_ovo.audit.cache import DESCRIPTORS, MEASUREMENTS
+from dr_ovo.audit.contents import require_listed_contents
 from dr_ovo.audit.copies import copy_findings, look_alike_groups, unreadable
 from dr_ovo.audit.findings import LEAK, WARNING, AuditReport, Finding, Photograph, ordered
 from dr_ovo.audit.grade_signal import FEWEST_PICTURES, SIGNIFICANT, STOP_AUC, grade_signal
 from dr_ovo.audit.measure import QUALITY, STATISTICS, measure
 from dr_ovo.audit.names import name_findings
-from dr_ovo.audit.owners import owner_findings
+from dr_ovo.audit.owners import owner_findings, without_splits
 from dr_ovo.audit.picture_quality import quality_findings, tiny_findings
 from dr_ovo.audit.prevalence import prevalence_findings
 from dr_ovo.data.damage import Damage
@@ -37,26 +38,28 @@ def audit(
 
     `cache` is a folder for what was measured (None: nothing is kept). `synthetic` pictures may
     show their grade by their colours: how they are drawn is no leak. `quality`: judge whether each
-    picture can be graded, which decodes all of them at a larger size.
+    picture can be graded, which decodes all of them at a larger size. Raises UserError for pictures
+    that are not those that their manifest lists.
     """
     paths = [p.path for p in photographs]
     kept = cache / DESCRIPTORS if cache else None
     described = describe_files(paths, kept)
+    contents = {p: d.sha256 for p, d in described.items() if isinstance(d, Described)}
+    require_listed_contents(root, photographs, contents)
     pairs = find_pairs(paths, described, kept)
     findings = [
         *owner_findings(photographs),
         *copy_findings(photographs, pairs),
-        *name_findings(photographs),
+        *name_findings(photographs, pairs),
         *prevalence_findings(photographs),
         *unreadable(photographs, described),
         *tiny_findings(photographs, described),
     ]
-    contents = {p: d.sha256 for p, d in described.items() if isinstance(d, Described)}
     measurements = cache / MEASUREMENTS if cache else None
     if quality:
         findings += quality_findings(photographs, measure(QUALITY, contents, measurements))
     signal, notes = _grade_signal(photographs, pairs, contents, measurements, synthetic)
-    notes += _not_compared(photographs, described)
+    notes += [*without_splits(photographs), *_not_compared(photographs, described)]
     return AuditReport(root, len(photographs), ordered(findings + signal), tuple(notes))
 
 

@@ -34,7 +34,8 @@ KINDS = {
 class Photograph:
     """A picture in an audit: `file` is its path below the folder, `grade` the grade's name.
 
-    `split` and `grade` are "" in a folder without them; `patient` and `group` where unknown.
+    `split` and `grade` are "" in a folder without them; `patient` and `group` where unknown, and
+    `sha256`, the manifest's of its content, where no manifest tells.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Photograph:
     grade: str
     patient: str = ""
     group: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Patients and visits that stand in two splits."""
+"""Patients and visits that stand in two splits; sets without splits, in which none can."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from dr_ovo.audit.findings import LEAK, Finding, Photograph
+from dr_ovo.data.words import SPLIT_WORDS
 
 
 def owner_findings(photographs: Sequence[Photograph]) -> list[Finding]:
@@ -16,6 +17,18 @@ def owner_findings(photographs: Sequence[Photograph]) -> list[Finding]:
     return [
         *_shared(photographs, lambda p: p.patient, "patient_in_two_splits", "patient"),
         *_shared(photographs, lambda p: p.group, "group_in_two_splits", "group"),
+    ]
+
+
+def without_splits(photographs: Sequence[Photograph]) -> list[str]:
+    """A note where fewer than two splits are there to leak into each other."""
+    found = sorted({p.split for p in photographs} - {""})
+    if len(found) > 1:
+        return []
+    there = f"the only split found is {found[0]}" if found else "no folders of splits were found"
+    return [
+        f"leaks across splits were not judged: {there} (folders named "
+        f"{', '.join(SPLIT_WORDS)}, in large or small letters)"
     ]
 
 

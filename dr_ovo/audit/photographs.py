@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.audit.findings import Photograph
-from dr_ovo.audit.names import original_of
 from dr_ovo.data.facts import patient_and_eye
-from dr_ovo.data.index import IMAGE_SUFFIXES, SPLITS, DatasetIndex, files_below
+from dr_ovo.data.index import IMAGE_SUFFIXES, DatasetIndex
 from dr_ovo.data.manifest import MANIFEST, read_manifest
+from dr_ovo.data.photographs import SYNTHETIC_MARK, image_files
+from dr_ovo.data.tree import folder_of_splits
+from dr_ovo.data.words import grade_of, split_of
 from dr_ovo.errors import UserError
 
 
 def photographs_of_index(index: DatasetIndex) -> list[Photograph]:
     """The pictures of a dataset in the order of its splits."""
+    manifest = read_manifest(index.root / MANIFEST) if index.manifest_hash else None
+    contents = {e["id"]: str(e["sha256"]) for e in manifest["files"]} if manifest else {}
     found = []
     for name, split in index.splits.items():
         rows = zip(
@@ -23,48 +27,57 @@ def photographs_of_index(index: DatasetIndex) -> list[Photograph]:
             strict=True,
         )  # fmt: skip
         for path, sample, target, owner, group in rows:
+            file = f"{name}/{sample}"
             # The index puts the group, and then the picture itself, in an unknown patient's place.
-            patient = _patient_by_name(path) if owner in (sample, group) else owner
+            patient = patient_and_eye(path.stem, "")[0] if owner in (sample, group) else owner
             grade = index.class_names[target]
-            found.append(Photograph(path, f"{name}/{sample}", name, grade, patient, group))
+            sha256 = contents.get(file, "")
+            found.append(Photograph(path, file, name, grade, patient, group, sha256))
     return found
 
 
 def photographs_of_folder(root: Path) -> tuple[list[Photograph], bool]:
     """The pictures below any folder, and whether they are drawn.
 
-    `<split>/<grade>/...`, `<grade>/...` or no folders at all; hidden ones are passed over.
-    Patients and groups come from a manifest.json, else patients from names such as `10_left`.
-    Raises UserError for a folder that is missing or holds no pictures.
+    `<split>/<grade>/...`, `<grade>/...` or no folders at all; hidden ones are passed over. Splits
+    and grades are known by the words that prepare_dataset.py knows, and the one folder that holds
+    splits may lie below `root`. Patients and groups come from a manifest.json, else patients from
+    names such as `10_left`.
+    Raises UserError for a folder that is missing, holds no pictures, or splits in several places.
     """
     if not root.is_dir():
         kind = "a file" if root.exists() else "not there"
         raise UserError(f"{root} is {kind}: expected a folder of photographs.")
-    paths = sorted(p for p in files_below(root) if p.suffix.lower() in IMAGE_SUFFIXES)
+    paths = image_files(root)
     if not paths:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
         raise UserError(f"{root} holds no pictures ({suffixes}) in any of its folders.")
-    manifest = read_manifest(root / MANIFEST)
+    base = folder_of_splits(root, paths)
+    manifest = read_manifest(base / MANIFEST)
     entries = {entry["id"]: entry for entry in manifest["files"]} if manifest else {}
-    drawn = (root / "synthetic.json").is_file() or bool(manifest and manifest.get("synthetic"))
-    return [_photograph(root, path, entries) for path in paths], drawn
+    marked = any((place / SYNTHETIC_MARK).is_file() for place in (root, base))
+    drawn = marked or bool(manifest and manifest.get("synthetic"))
+    return [_photograph(root, base, path, entries) for path in paths], drawn
 
 
-def _photograph(root: Path, path: Path, entries: Mapping[str, dict[str, Any]]) -> Photograph:
-    file = path.relative_to(root)
-    folders = list(file.parts[:-1])
-    split = folders.pop(0) if folders and folders[0] in SPLITS else ""
-    entry = entries.get(file.as_posix(), {})
+def _photograph(
+    root: Path, base: Path, path: Path, entries: Mapping[str, dict[str, Any]]
+) -> Photograph:
+    inside = path.relative_to(base)
+    folders = list(inside.parts[:-1])
+    split = split_of(folders[0]) if folders else ""
+    if split:
+        folders.pop(0)
+    grade = folders[0] if folders else ""
+    number = grade_of(grade)
+    entry = entries.get(inside.as_posix(), {})
+    owners = folders[1:] if split else folders  # a split's folders are grades, whatever their names
     return Photograph(
         path=path,
-        file=file.as_posix(),
+        file=path.relative_to(root).as_posix(),
         split=split,
-        grade=folders[0] if folders else "",
-        patient=entry.get("patient") or _patient_by_name(path),
+        grade=grade if number is None else str(number),
+        patient=entry.get("patient") or patient_and_eye(path.stem, "", (owners or [""])[-1])[0],
         group=entry.get("group") or "",
+        sha256=entry.get("sha256", ""),
     )
-
-
-def _patient_by_name(path: Path) -> str:
-    """The patient of `10_left` and of its copies, such as `10_left_aug3`; "" where unknown."""
-    return patient_and_eye(original_of(path.stem) or path.stem, "")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from dr_ovo.tables import table, wrapped
 EXAMPLES = 12
 EXAMPLES_OF_A_KIND = 4
 FILES_SHOWN = 3
-COPIES = {"exact_copy", "near_duplicate", "look_alikes"}
+CLEANED = re.compile(r"(.*_clean)(\d*)$")
 
 
 def report_text(report: AuditReport) -> str:
@@ -69,14 +70,14 @@ def ways_on(report: AuditReport) -> list[str]:
     """What to do about the leaks; nothing where there are none."""
     kinds = {finding.kind for finding in report.leaks}
     lines = []
-    if kinds - {"processing_reveals_grade", "augmented_copy"}:
+    if kinds - {"processing_reveals_grade"}:
         lines += ["Make a clean set (test keeps its pictures; links, so no disk is needed):"]
         lines += [f"  {clean_command(report.root)}"]
     if "augmented_copy" in kinds:
         lines += [
-            "Files named as copies (all are in audit.json): delete them, or prepare from the "
-            "original photographs;",
-            "  class weights or --sampler balanced balance training without copies.",
+            "It takes files named as copies (all are in audit.json) out of train and val where "
+            "test holds their picture.",
+            "Class weights or --sampler balanced balance training without copies.",
         ]
     if "processing_reveals_grade" in kinds:
         lines += [
@@ -89,12 +90,18 @@ def ways_on(report: AuditReport) -> list[str]:
 
 def clean_command(root: Path) -> str:
     """The command that makes a clean set of a leaky one."""
-    name = root.resolve().name + "_clean"
+    name = _clean_name(root.resolve().name)
     beside = root.resolve().parent
     output = root.with_name(name) if is_writable(beside) and root.name else Path(name)
     return shlex.join(
         ["python", "prepare_dataset.py", "--from_tree", str(root), "--output", str(output)]
     )
+
+
+def _clean_name(name: str) -> str:
+    """What a clean set of the one called `name` is called: a_clean, and of that a_clean2."""
+    match = CLEANED.match(name)
+    return f"{name}_clean" if match is None else f"{match[1]}{int(match[2] or 1) + 1}"
 
 
 def leak_message(report: AuditReport) -> str:

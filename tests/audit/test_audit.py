@@ -85,12 +85,12 @@ def test_a_cluster_of_look_alikes(real_set, audited, altered):
 def test_copies_by_their_names_and_a_patient_in_two_splits(real_set, audited):
     some(real_set, "train/0").rename(real_set / "train" / "0" / "10_left.jpg")
     some(real_set, "test/0").rename(real_set / "test" / "0" / "10_right.jpg")
-    some(real_set, "train/4").rename(real_set / "train" / "4" / "77_aug2.jpg")
-    some(real_set, "val/4").rename(real_set / "val" / "4" / "77_aug3.jpg")
+    some(real_set, "train/4").rename(real_set / "train" / "4" / "eye77_aug2.jpg")
+    some(real_set, "val/4").rename(real_set / "val" / "4" / "eye77_aug3.jpg")
     leaks = audited(real_set).leaks
     assert [f.kind for f in leaks] == ["patient_in_two_splits", "augmented_copy"]
     assert names(leaks[0]) == {"10_left.jpg", "10_right.jpg"}
-    assert names(leaks[1]) == {"77_aug2.jpg", "77_aug3.jpg"}
+    assert names(leaks[1]) == {"eye77_aug2.jpg", "eye77_aug3.jpg"}
 
 
 @pytest.mark.parametrize("change", ["clahe", "sharpen", "flat", "half"])
