@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dr_ovo.audit.cache import MeasurementCache
 from dr_ovo.audit.image_statistics import STATISTICS_SIDE, image_statistics
-from dr_ovo.data.decode import DamagedImage, decode_bytes, read_bytes
+from dr_ovo.data.decode import DamagedImage, decode_bytes, read_bytes, room_for
 from dr_ovo.data.descriptor_cache import available_cores
 from dr_ovo.data.quality import quality_of
 
@@ -65,20 +65,23 @@ def _measure_all(
 def _statistics(path: Path) -> np.ndarray | None:
     try:
         data = read_bytes(path)
-        image = decode_bytes(data, STATISTICS_SIDE)
+        with room_for(data, STATISTICS_SIDE):
+            image = decode_bytes(data, STATISTICS_SIDE)
+            return np.array(list(image_statistics(data, image).values()), dtype=np.float64)
     except DamagedImage:
         return None
-    return np.array(list(image_statistics(data, image).values()), dtype=np.float64)
 
 
 def _quality(path: Path) -> np.ndarray | None:
     """QUALITY_FIELDS: those of `Quality`, and the 99th percentile of the brightest channel."""
     try:
-        image = decode_bytes(read_bytes(path), QUALITY_SIDE)
+        data = read_bytes(path)
+        with room_for(data, QUALITY_SIDE):
+            image = decode_bytes(data, QUALITY_SIDE)
+            found = quality_of(image)
+            bright = float(np.percentile(image.max(axis=2), 99))
     except DamagedImage:
         return None
-    found = quality_of(image)
-    bright = float(np.percentile(image.max(axis=2), 99))
     values = (found.score, found.focus, found.field, found.exposure, bright)
     return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import cv2
@@ -13,12 +15,17 @@ JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 JPEG_SCAN = 0xDA
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 LONGEST_TAIL = 65536  # bytes that some cameras write after the end of the picture
+LARGE_PIXELS = 16_000_000  # decoded; 10 bytes each at 16 bits, 6 at 8
+LARGE_AT_ONCE = 2
 REDUCTIONS = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+
+
+_large = threading.BoundedSemaphore(LARGE_AT_ONCE)
 
 
 class DamagedImage(ValueError):
@@ -57,7 +64,8 @@ def decode_bytes(data: bytes, size: int) -> np.ndarray:
         height, width = image.shape[:2]
         raise DamagedImage(f"only {width}x{height} pixels (at least {MIN_SIDE} a side)")
     if image.dtype == np.uint16:
-        image = (image / 257).round().astype(np.uint8)
+        # The nearest of 256 levels, as dividing and rounding give it, without numbers of 64 bits.
+        image = cv2.convertScaleAbs(image, alpha=1 / 257)
     elif image.dtype != np.uint8:
         raise DamagedImage(f"holds {image.dtype} pixels; 8 or 16 bits are expected")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -71,6 +79,28 @@ def reduction(data: bytes, size: int) -> int:
     side = min(_jpeg_sides(data)) if data.startswith(JPEG_START) else 0
     fitting = [factor for factor in REDUCTIONS if side // factor >= 1.5 * max(size, MIN_SIDE)]
     return max(fitting, default=1)
+
+
+@contextmanager
+def room_for(data: bytes, size: int) -> Iterator[None]:
+    """Within it, a file with this content may be decoded at `size`: of those that make a large
+    picture, threads hold LARGE_AT_ONCE at a time, so that many cores don't fill the memory."""
+    with _large if decoded_pixels(data, size) > LARGE_PIXELS else nullcontext():
+        yield
+
+
+def decoded_pixels(data: bytes, size: int) -> int:
+    """Pixels of the picture that decoding a file with this content gives.
+
+    Of a JPEG or PNG by its header; of others, which are seldom compressed much, as if each pixel
+    took three bytes.
+    """
+    if data.startswith(JPEG_START):
+        height, width = _jpeg_sides(data)
+        return height * width // reduction(data, size) ** 2
+    if data.startswith(PNG_START):
+        return int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+    return len(data) // 3
 
 
 def check_complete(data: bytes) -> None:

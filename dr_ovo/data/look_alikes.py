@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dr_ovo.data.decode import DamagedImage, decode_image
+from dr_ovo.data.decode import DamagedImage, decode_bytes, read_bytes, room_for
 from dr_ovo.data.descriptor_cache import available_cores
 from dr_ovo.data.descriptor_search import Candidates, Descriptors, find_candidates
 from dr_ovo.data.descriptors import INVERSES, turned
@@ -83,7 +83,9 @@ def planes_of(paths: Sequence[Path]) -> Planes:
     @lru_cache(maxsize=PLANES_KEPT)
     def plane(number: int) -> Plane:
         try:
-            return plane_of(decode_image(paths[number], REGISTRATION_SIDE))
+            data = read_bytes(paths[number])
+            with room_for(data, REGISTRATION_SIDE):
+                return plane_of(decode_bytes(data, REGISTRATION_SIDE))
         except DamagedImage as error:
             raise MachineError(
                 f"{paths[number]} {error}: it could be read before. Are the files being changed? "
