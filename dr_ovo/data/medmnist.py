@@ -83,9 +83,11 @@ def _array(file: Path, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
 
 
 def _damaged(file: Path, error: Exception, part: str = "") -> UserError:
+    # What NumPy says of pickled objects is how to run the code that they may hold.
+    reason = "it holds Python objects" if "pickle" in str(error) else error
     return UserError(
-        f"--images {file}:{part} can't be read as a MedMNIST .npz ({error}). Expected plain arrays "
-        "of numbers; fetch the file anew."
+        f"--images {file}:{part} can't be read as a MedMNIST .npz ({reason}). Expected plain "
+        "arrays of numbers; fetch the file anew."
     )
 
 

@@ -62,7 +62,7 @@ def read_source(options: PrepareOptions, pictures: Path) -> Source:
     if not found:
         raise UserError(f"{place}: none of its photographs has a grade; nothing can be prepared.")
     found.sort(key=lambda photograph: photograph.name)
-    found = _with_patients(found, placed_names(found, shrunken=bool(options.preprocess)))
+    found = with_patients(found, placed_names(found, shrunken=bool(options.preprocess)))
     folder = place.parent if options.is_medmnist else place
     return Source(
         title=str(place),
@@ -75,7 +75,7 @@ def read_source(options: PrepareOptions, pictures: Path) -> Source:
     )
 
 
-def _with_patients(photographs: list[Photograph], names: Sequence[str]) -> list[Photograph]:
+def with_patients(photographs: list[Photograph], names: Sequence[str]) -> list[Photograph]:
     """The same, with the patients and eyes that the `names` (N,) tell which they will get.
 
     `P000/left.jpg` may become `P000_left.jpg`, and who reads that knows the patient.

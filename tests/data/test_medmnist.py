@@ -83,7 +83,7 @@ def test_a_single_array(tmp_path):
 def test_arrays_that_are_damaged_or_hold_objects(tmp_path):
     file = tmp_path / "set.npz"
     np.savez(file, **arrays(val_labels=np.array([[0], [1], [2]], object)))
-    with pytest.raises(UserError, match=r"set\.npz: val_labels can't be read as a MedMNIST"):
+    with pytest.raises(UserError, match=r"set\.npz: val_labels can't be read .* Python objects"):
         read_medmnist(file, tmp_path)
     np.savez_compressed(file, **arrays())
     content = bytearray(file.read_bytes())
