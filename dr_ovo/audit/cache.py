@@ -6,13 +6,13 @@ import contextlib
 import os
 import shutil
 import sqlite3
-import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from dr_ovo.data.descriptor_store import is_writable
 from dr_ovo.errors import log
 
 FOLDER = ".audit"
@@ -21,17 +21,19 @@ KEPT_AT_ONCE = 500  # variables that every SQLite takes in one query
 
 
 def cache_folder(root: Path, output: Path | None) -> Path | None:
-    """The folder for caches: inside the dataset, or inside `output` where that is read-only."""
-    if is_writable(root):
-        return root / FOLDER
+    """The folder for caches: inside the dataset, or inside `output` where that is read-only, or
+    where another user has a cache there that we may neither write nor read."""
+    own = root / FOLDER
+    if is_writable(root) and not _is_closed(own):
+        return own
     return output / FOLDER if output is not None else None
 
 
-def is_writable(folder: Path) -> bool:
-    """Whether a folder may be written into, and is not marked read-only."""
-    # The system lets its administrator write anywhere; a folder marked read-only is meant so.
-    marked = folder.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
-    return bool(marked) and os.access(folder, os.W_OK)
+def _is_closed(folder: Path) -> bool:
+    """Whether a cache folder is there that may not be written, with nothing in it to read."""
+    if not folder.exists() or is_writable(folder):
+        return False
+    return not (os.access(folder, os.X_OK) and os.access(folder / DESCRIPTORS, os.R_OK))
 
 
 @contextlib.contextmanager
@@ -39,8 +41,10 @@ def borrowed(folder: Path | None) -> Iterator[Path]:
     """A copy of a cache folder that goes with the block: an audit that must write nothing."""
     with tempfile.TemporaryDirectory(prefix="dr_ovo_audit_") as name:
         for file in (DESCRIPTORS, MEASUREMENTS):
-            if folder is not None and (folder / file).is_file():
-                shutil.copyfile(folder / file, Path(name, file))
+            # What is not there, or not for us to read, is measured anew.
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                if folder is not None:
+                    shutil.copyfile(folder / file, Path(name, file))
         yield Path(name)
 
 

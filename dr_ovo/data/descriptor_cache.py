@@ -1,18 +1,12 @@
-"""The descriptors of many files, computed once: kept in a SQLite file and found again by the
-files' size and time, or by their content where those have changed.
-
-SQLite keeps what was finished when a run is stopped, whenever that is, and lets several trainings
-start on one dataset at a time.
-"""
+"""The descriptors of many files, computed once: kept in a cache and found again by the files' size
+and times, or by their content where those have changed (as links and moves change them)."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,19 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from dr_ovo.data.damage import Damage
-from dr_ovo.data.decode import DamagedImage, decode_bytes, full_sides, read_bytes
-from dr_ovo.data.descriptors import DESCRIPTOR_SIDE, DESCRIPTOR_VERSION, describe_picture
-from dr_ovo.errors import MachineError, UserError, log
+from dr_ovo.data.decode import DamagedImage, decode_bytes, full_sides, read_bytes, room_for
+from dr_ovo.data.descriptor_store import DescriptorStore, Stamp, opened
+from dr_ovo.data.descriptors import DESCRIPTOR_SIDE, describe_picture
+from dr_ovo.errors import log
 
 KEEP_EVERY = 200  # files between two writings
-LOCK_SECONDS = 60  # to wait for another process that writes
-TABLES = """
-CREATE TABLE IF NOT EXISTS files
-    (path TEXT PRIMARY KEY, size INTEGER, time INTEGER, sha256 TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pictures
-    (sha256 TEXT PRIMARY KEY, width INTEGER, height INTEGER, descriptor BLOB);
-CREATE TABLE IF NOT EXISTS pairs (key TEXT PRIMARY KEY, found TEXT);
-"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +39,7 @@ class _Examined:
     """What was found out about a file; `picture` is None where its content is known."""
 
     path: Path
-    stamp: tuple[int, int]  # size in bytes, time of the last change in ns
+    stamp: Stamp
     sha256: str
     picture: Described | None
 
@@ -63,58 +50,66 @@ def describe_files(
     """Each file's description, or its damage, in the order of `paths`.
 
     `cache` is the file that keeps them (None: none does); damaged files are not kept. `workers`
-    threads read, one a core where it is None. Raises UserError for a cache that can't be opened
-    and MachineError where writing it fails.
+    threads read, one a core where it is None. A cache that may not be written is read, with a
+    warning. Raises UserError for one that can't be opened and MachineError where writing it fails.
     """
     wanted = list(dict.fromkeys(paths))
     if cache is None:
         found = _examine_all(wanted, frozenset(), workers)
-        return {path: _result(path, entry, {}) for path, entry in zip(wanted, found, strict=True)}
-    with _opened(cache) as store:
-        return _describe_with(store, cache, wanted, workers)
+        entries = zip(wanted, found, strict=True)
+        return {path: _new(entry) for path, entry in entries}
+    with opened(cache, check=True) as store:
+        result = _describe_with(store, cache, wanted, workers)
+        if not store.keeps:
+            log.warning(
+                "%s can't be written: descriptors that it lacks are computed each time.", cache
+            )
+    return result
 
 
 def _describe_with(
-    store: sqlite3.Connection, cache: Path, paths: Sequence[Path], workers: int | None
+    store: DescriptorStore, cache: Path, paths: Sequence[Path], workers: int | None
 ) -> dict[Path, Described | Damage]:
     """The descriptions that `store` holds, and the others', which are added to it."""
-    pictures = {
-        sha256: Described(sha256, np.frombuffer(blob, np.float16), width, height)
-        for sha256, width, height, blob in store.execute(
-            "SELECT sha256, width, height, descriptor FROM pictures"
-        )
-    }
     names = {path: _name(path, cache) for path in paths}
-    files = {
-        name: ((size, time), sha256)
-        for name, size, time, sha256 in store.execute("SELECT path, size, time, sha256 FROM files")
-    }
-    results: dict[Path, Described | Damage | None] = dict.fromkeys(paths)
-    todo = []
+    stamps, contents = store.stamps(), store.contents()
+    held: dict[Path, str] = {}
     for path in paths:
-        stamp, sha256 = files.get(names[path], (None, ""))
-        if stamp is not None and stamp == _stamp(path) and sha256 in pictures:
-            results[path] = pictures[sha256]
-        else:
-            todo.append(path)
+        stamp, sha256 = stamps.get(names[path], (None, ""))
+        if stamp is not None and sha256 in contents and stamp == _stamp(path):
+            held[path] = sha256
+    todo = [path for path in paths if path not in held]
+    fresh: dict[Path, Described | Damage] = {}
     waiting: list[_Examined] = []
-    for path, entry in zip(todo, _examine_all(todo, frozenset(pictures), workers), strict=True):
-        results[path] = _result(path, entry, pictures)
+    for path, entry in zip(todo, _examine_all(todo, contents, workers), strict=True):
         if isinstance(entry, _Examined):
             waiting.append(entry)
+        if isinstance(entry, _Examined) and entry.picture is None:
+            held[path] = entry.sha256
+        else:
+            fresh[path] = _new(entry)
         if len(waiting) == KEEP_EVERY:
             _keep(store, waiting, names)
             waiting.clear()
     _keep(store, waiting, names)
-    return {path: result for path, result in results.items() if result is not None}
+    pictures = _pictures(store, held.values())
+    return {path: pictures[held[path]] if path in held else fresh[path] for path in paths}
 
 
-def _result(
-    path: Path, entry: _Examined | Damage, pictures: Mapping[str, Described]
-) -> Described | Damage:
+def _pictures(store: DescriptorStore, contents: Iterable[str]) -> dict[str, Described]:
+    """The descriptions of these `contents` alone, of which a cache may hold many more."""
+    return {
+        sha256: Described(sha256, np.frombuffer(blob, np.float16), width, height)
+        for sha256, width, height, blob in store.pictures(sorted(set(contents)))
+    }
+
+
+def _new(entry: _Examined | Damage) -> Described | Damage:
+    """What was found out about a file whose content was not known."""
     if isinstance(entry, Damage):
         return entry
-    return entry.picture or pictures[entry.sha256]
+    assert entry.picture is not None
+    return entry.picture
 
 
 def _name(path: Path, cache: Path) -> str:
@@ -122,12 +117,14 @@ def _name(path: Path, cache: Path) -> str:
     return Path(os.path.relpath(path, cache.parent)).as_posix()
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> Stamp | None:
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns
+    # The last time can't be set: a file with the size and date of the one that it replaces, as
+    # `cp -p` and unpacked archives have, tells itself by that.
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def available_cores() -> int:
@@ -155,86 +152,38 @@ def _examine_all(
 
 def _examine(known: frozenset[str], path: Path) -> _Examined | Damage:
     """What a file holds; its picture is decoded unless the sha256 of its content is `known`."""
-    stamp = _stamp(path)
+    stamp = _stamp(path) or (0, 0, 0)
     try:
         data = read_bytes(path)
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in known:
-            return _Examined(path, stamp or (0, 0), sha256, None)
-        image = decode_bytes(data, DESCRIPTOR_SIDE)
+            return _Examined(path, stamp, sha256, None)
+        with room_for(data, DESCRIPTOR_SIDE):
+            image = decode_bytes(data, DESCRIPTOR_SIDE)
+            height, width = full_sides(data, image)
+            picture = Described(sha256, describe_picture(image), width, height)
     except DamagedImage as error:
         return Damage(path, str(error))
-    height, width = full_sides(data, image)
-    picture = Described(sha256, describe_picture(image), width, height)
-    return _Examined(path, stamp or (0, 0), sha256, picture)
+    return _Examined(path, stamp, sha256, picture)
 
 
-@contextmanager
-def _opened(cache: Path) -> Iterator[sqlite3.Connection]:
-    """The cache, made anew where it is damaged or of another version."""
-    if cache.exists() and not _is_usable(cache):
-        cache.unlink()
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        store = sqlite3.connect(cache, timeout=LOCK_SECONDS)
-    except (OSError, sqlite3.Error) as error:
-        raise UserError(
-            f"The cache of descriptors {cache} can't be opened ({error}). Give a place that can "
-            "be written to."
-        ) from None
-    with closing(store):
-        try:
-            store.executescript(f"{TABLES}; PRAGMA user_version = {DESCRIPTOR_VERSION}")
-            yield store
-        except sqlite3.Error as error:
-            raise MachineError(
-                f"The cache of descriptors {cache} could not be used: {error}. Make room, or "
-                "remove the file, and run the command again."
-            ) from error
-
-
-def _is_usable(cache: Path) -> bool:
-    """Whether a cache can be read and is of this version; says so in the log where it can't."""
-    try:
-        with closing(sqlite3.connect(cache, timeout=LOCK_SECONDS)) as store:
-            version = store.execute("PRAGMA user_version").fetchone()[0]
-            sound = store.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-    except sqlite3.OperationalError:
-        return True  # locked or no permission: what opens it will say
-    except sqlite3.DatabaseError:
-        sound = False
-    if not sound:
-        log.warning("%s is damaged: the descriptors are computed anew.", cache)
-        return False
-    return version in (0, DESCRIPTOR_VERSION)
-
-
-def _keep(
-    store: sqlite3.Connection, entries: Iterable[_Examined], names: Mapping[Path, str]
-) -> None:
+def _keep(store: DescriptorStore, entries: Iterable[_Examined], names: Mapping[Path, str]) -> None:
     """Writes what was examined, all of it or nothing."""
     entries = list(entries)
     new = [entry.picture for entry in entries if entry.picture is not None]
-    with store:
-        store.executemany(
-            "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)",
-            [(p.sha256, p.width, p.height, p.descriptor.tobytes()) for p in new],
-        )
-        store.executemany(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
-            [(names[entry.path], *entry.stamp, entry.sha256) for entry in entries],
-        )
+    store.keep(
+        [(p.sha256, p.width, p.height, p.descriptor.tobytes()) for p in new],
+        [(names[entry.path], *entry.stamp, entry.sha256) for entry in entries],
+    )
 
 
 def kept_pairs(cache: Path, key: str) -> str | None:
     """The text kept under `key` by `keep_pairs`; None where there is none."""
-    with _opened(cache) as store:
-        row = store.execute("SELECT found FROM pairs WHERE key = ?", (key,)).fetchone()
-    return None if row is None else str(row[0])
+    with opened(cache) as store:
+        return store.pairs(key)
 
 
 def keep_pairs(cache: Path, key: str, found: str) -> None:
-    """Keeps the text `found` under `key`, in place of what was kept for other sets of files."""
-    with _opened(cache) as store, store:
-        store.execute("DELETE FROM pairs")
-        store.execute("INSERT INTO pairs VALUES (?, ?)", (key, found))
+    """Keeps the text `found` under `key`, beside those of the latest other sets of files."""
+    with opened(cache) as store:
+        store.keep_pairs(key, found)

@@ -91,6 +91,20 @@ def test_where_the_cache_stands(tmp_path):
         tmp_path.chmod(0o755)
 
 
+def test_a_cache_of_another_user_is_read_where_there_is_something_to_read(tmp_path):
+    output, own = tmp_path / "out", tmp_path / FOLDER
+    own.mkdir()
+    own.chmod(0o555)
+    try:
+        assert cache_folder(tmp_path, output) == output / FOLDER
+        own.chmod(0o755)
+        (own / DESCRIPTORS).touch()
+        own.chmod(0o555)
+        assert cache_folder(tmp_path, output) == own
+    finally:
+        own.chmod(0o755)
+
+
 def test_what_was_measured_is_not_measured_again(real_set, call, monkeypatch):
     _, first = call(real_set)
     assert {p.name for p in (real_set / FOLDER).iterdir()} == {DESCRIPTORS, MEASUREMENTS}

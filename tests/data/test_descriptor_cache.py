@@ -4,13 +4,14 @@ import logging
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from dr_ovo.data import descriptor_cache
+from dr_ovo.data import descriptor_cache, descriptor_store
 from dr_ovo.data.damage import Damage
 from dr_ovo.data.decode import decode_image
 from dr_ovo.data.descriptor_cache import Described, describe_files, keep_pairs, kept_pairs
@@ -144,12 +145,12 @@ def test_a_damaged_cache_is_made_anew_with_a_warning(files, cache, caplog, harm)
         expect_right(describe_files(files, cache, 1), files)
     assert f"{cache} is damaged" in caplog.text
     with contextlib.closing(sqlite3.connect(cache)) as store:
-        assert store.execute("SELECT count(*) FROM files").fetchone() == (len(files),)
+        assert store.execute("SELECT count(*) FROM stamps").fetchone() == (len(files),)
 
 
 def test_a_cache_of_another_version_is_made_anew(files, cache, reads, monkeypatch):
     describe_files(files, cache, 1)
-    monkeypatch.setattr(descriptor_cache, "DESCRIPTOR_VERSION", 99)
+    monkeypatch.setattr(descriptor_store, "DESCRIPTOR_VERSION", 99)
     reads.clear()
     expect_right(describe_files(files, cache, 1), files)
     assert set(reads) == set(files)
@@ -204,9 +205,124 @@ def test_a_full_disk_is_said_in_one_message(files, cache, monkeypatch):
         describe_files(files, cache, 1)
 
 
-def test_pairs_are_kept_under_their_key(cache):
-    assert kept_pairs(cache, "a") is None
+def test_a_file_put_in_anothers_place_with_its_size_and_date_is_described_anew(files, cache):
+    describe_files(files, cache, 1)
+    status = files[3].stat()
+    content = bytearray(files[3].read_bytes())
+    content[-200] ^= 1
+    files[3].write_bytes(bytes(content))
+    os.utime(files[3], ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert files[3].stat().st_size == status.st_size
+    assert files[3].stat().st_mtime_ns == status.st_mtime_ns
+    expect_right(describe_files(files, cache, 1), files)
+
+
+def test_a_file_that_got_a_second_name_is_read_but_not_decoded(
+    tmp_path, files, cache, reads, monkeypatch
+):
+    describe_files(files, cache, 1)
+    os.link(files[3], tmp_path / "second.jpg")
+    reads.clear()
+
+    def decode(data: bytes, size: int) -> np.ndarray:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(descriptor_cache, "decode_bytes", decode)
+    describe_files(files, cache, 1)
+    assert reads == [files[3]]
+    reads.clear()
+    describe_files(files, cache, 1)
+    assert reads == []
+
+
+def test_what_is_not_asked_for_is_not_loaded(files, cache, monkeypatch):
+    describe_files(files, cache, 1)
+    loaded = []
+    real = descriptor_store.DescriptorStore.pictures
+
+    def pictures(store: object, contents: list[str]) -> Iterator[tuple]:
+        loaded.extend(contents)
+        return real(store, contents)
+
+    monkeypatch.setattr(descriptor_store.DescriptorStore, "pictures", pictures)
+    expect_right(describe_files(files[:3], cache, 1), files[:3])
+    assert len(loaded) == 3
+
+
+@pytest.fixture
+def closed(cache) -> Iterator[Path]:
+    """The cache's folder, to which the test takes the rights; it gets them back in the end."""
+    yield cache.parent
+    cache.parent.chmod(0o755)
+
+
+def test_a_cache_that_may_not_be_written_is_read(files, cache, closed, reads, caplog):
+    describe_files(files[:18], cache, 1)
     keep_pairs(cache, "a", "[1]")
-    assert kept_pairs(cache, "a") == "[1]"
+    held = cache.read_bytes()
+    closed.chmod(0o555)
+    reads.clear()
+    with caplog.at_level(logging.WARNING, "dr_ovo"):
+        expect_right(describe_files(files, cache, 1), files)
+    assert reads[:2] == files[18:]
+    assert set(reads) == set(files[18:])
+    assert f"{cache} can't be written" in caplog.text
     keep_pairs(cache, "b", "[2]")
-    assert (kept_pairs(cache, "a"), kept_pairs(cache, "b")) == (None, "[2]")
+    assert (kept_pairs(cache, "a"), kept_pairs(cache, "b")) == ("[1]", None)
+    assert cache.read_bytes() == held
+    assert list(closed.iterdir()) == [cache]
+
+
+@pytest.mark.parametrize("held", [None, b"", b"no database at all" * 99])
+def test_a_folder_that_may_not_be_written_with_nothing_to_read(files, cache, closed, held):
+    closed.mkdir()
+    if held is not None:
+        cache.write_bytes(held)
+    closed.chmod(0o555)
+    expect_right(describe_files(files[:3], cache, 1), files[:3])
+    assert kept_pairs(cache, "a") is None
+    assert list(closed.iterdir()) == ([] if held is None else [cache])
+
+
+def test_a_cache_whose_writing_turns_out_to_be_forbidden(files, cache, monkeypatch, caplog):
+    """As where a file system is read-only whatever its folders' marks say."""
+    describe_files(files[:18], cache, 1)
+    real = sqlite3.connect
+
+    def connect(*args: object, **named: object) -> sqlite3.Connection:
+        connection = real(*args, **named)
+        connection.execute("PRAGMA query_only = 1")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with caplog.at_level(logging.WARNING, "dr_ovo"):
+        expect_right(describe_files(files, cache, 1), files)
+    assert f"{cache} can't be written" in caplog.text
+
+
+def test_descriptors_of_a_cache_without_change_times_serve_on(files, cache, reads, monkeypatch):
+    describe_files(files, cache, 1)
+    with contextlib.closing(sqlite3.connect(cache)) as store, store:
+        store.execute("CREATE TABLE files (path TEXT PRIMARY KEY, size, time, sha256)")
+        store.execute("INSERT INTO files SELECT path, size, time, sha256 FROM stamps")
+        store.execute("DROP TABLE stamps")
+    reads.clear()
+
+    def decode(data: bytes, size: int) -> np.ndarray:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(descriptor_cache, "decode_bytes", decode)
+    assert all(isinstance(e, Described) for e in describe_files(files, cache, 1).values())
+    assert sorted(reads) == files
+
+
+def test_pairs_are_kept_under_their_keys_for_some_sets_of_files(cache):
+    assert kept_pairs(cache, "a") is None
+    keys = [f"set {number}" for number in range(descriptor_store.SETS_KEPT + 1)]
+    for key in keys[:-1]:
+        keep_pairs(cache, key, f"[{key}]")
+    assert [kept_pairs(cache, key) for key in keys] == [*(f"[{key}]" for key in keys[:-1]), None]
+    keep_pairs(cache, keys[0], "[again]")
+    keep_pairs(cache, keys[-1], "[last]")
+    assert kept_pairs(cache, keys[1]) is None  # the one not kept for the longest time
+    assert (kept_pairs(cache, keys[0]), kept_pairs(cache, keys[-1])) == ("[again]", "[last]")
