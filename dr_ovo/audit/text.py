@@ -75,9 +75,9 @@ def ways_on(report: AuditReport) -> list[str]:
         lines += [f"  {clean_command(report.root)}"]
     if "augmented_copy" in kinds:
         lines += [
-            "It takes files named as copies (all are in audit.json) out of train and val where "
-            "test holds their picture.",
-            "Class weights or --sampler balanced balance training without copies.",
+            "It takes files named as copies (all in audit.json) out of train and val where test "
+            "holds their picture;",
+            "  class weights or --sampler balanced balance training without copies.",
         ]
     if "processing_reveals_grade" in kinds:
         lines += [

@@ -16,7 +16,7 @@ SMALLEST, LARGEST = 64, 4096  # pixels a side of a shrunken photograph
 ABOUT = (
     "Makes a dataset folder, train/ val/ test/ with a folder per grade and manifest.json, from "
     "photographs and their grades: no patient, group or look-alike in two splits. With --from_tree "
-    "and --preprocess it shrinks a dataset folder and changes nothing else."
+    "and --preprocess it shrinks a dataset folder, changes nothing else and looks for no leaks."
 )
 
 

@@ -13,7 +13,7 @@ import pytest
 from dr_ovo.__main__ import main
 from dr_ovo.audit.contents import require_listed_contents
 from dr_ovo.audit.findings import Photograph
-from dr_ovo.audit.text import clean_command
+from dr_ovo.audit.text import clean_command, report_text
 from dr_ovo.data.index import scan_dataset
 from dr_ovo.data.prepare import prepare
 from dr_ovo.data.prepare_options import parse_options
@@ -49,8 +49,10 @@ def test_copies_by_name_alone(real_set, audited, tmp_path, words):
     image = min(real_set.glob("train/2/*.jpg"))
     image = image.rename(image.with_name("image.jpg"))
     turned(image, real_set / "test" / "2" / "image (1).jpg")
-    leaks = audited(real_set).leaks
+    report = audited(real_set)
+    leaks = report.leaks
     assert {f.kind for f in leaks} == {"patient_in_two_splits", "augmented_copy"}
+    assert f"prepare_dataset.py --from_tree {real_set}" in report_text(report)
     assert len(leaks) == 9
     kept = cleaned(real_set, tmp_path, *words)
     assert audited(tmp_path / "clean").leaks == []
