@@ -11,7 +11,7 @@ from dr_ovo.audit.cache import DESCRIPTORS, MEASUREMENTS
 from dr_ovo.audit.contents import require_listed_contents
 from dr_ovo.audit.copies import copy_findings, look_alike_groups, unreadable
 from dr_ovo.audit.findings import LEAK, WARNING, AuditReport, Finding, Photograph, ordered
-from dr_ovo.audit.grade_signal import FEWEST_PICTURES, SIGNIFICANT, STOP_AUC, grade_signal
+from dr_ovo.audit.grade_signal import SIGNIFICANT, STOP_AUC, grade_signal, not_judged
 from dr_ovo.audit.measure import QUALITY, STATISTICS, measure
 from dr_ovo.audit.names import name_findings
 from dr_ovo.audit.owners import owner_findings, without_splits
@@ -92,14 +92,7 @@ def _grade_signal(
     groups = np.array(look_alike_groups(photographs, pairs))[sample]
     statistics = np.stack([vectors[photographs[i].path] for i in sample])
     found = grade_signal(statistics, grades, groups, len(names))
-    notes = []
-    counts = np.bincount(grades, minlength=len(names))
-    few = [name for name, count in zip(names, counts, strict=True) if count < FEWEST_PICTURES]
-    if few:
-        notes.append(
-            f"whether processing reveals the grade was not judged for {', '.join(few)}: fewer "
-            f"than {FEWEST_PICTURES} pictures"
-        )
+    notes = not_judged(grades, groups, names)
     if found is None or found.p > SIGNIFICANT:
         return [], notes
     typical = [i for i in np.argsort(-found.scores) if grades[i] == found.grade][:SHOWN]

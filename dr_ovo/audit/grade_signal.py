@@ -8,6 +8,7 @@ grade deciding, against the distribution of the same under shuffled grades.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,8 @@ class GradeSignal:
 def grade_signal(
     statistics: np.ndarray, grades: np.ndarray, groups: np.ndarray, num_grades: int, seed: int = 0
 ) -> GradeSignal | None:
-    """The signal of `statistics` (N, S) on `grades` (N,) integers; None where no grade has enough.
+    """The signal of `statistics` (N, S) on `grades` (N,) integers; None where no grade has enough
+    pictures, or there are fewer groups than FOLDS.
 
     Pictures of one of `groups` (N,) integers (a patient, look-alikes) are in one fold. A ridge
     regression (Hoerl & Kennard 1970) on normal scores of the statistics: closed, so that 200
@@ -58,10 +60,10 @@ def grade_signal(
     """
     counts = np.bincount(grades, minlength=num_grades)
     judged = np.flatnonzero((counts >= FEWEST_PICTURES) & (len(grades) - counts >= FEWEST_PICTURES))
-    if not len(judged):
+    _, owners = np.unique(groups, return_inverse=True)
+    if not len(judged) or owners.max() + 1 < FOLDS:  # a fold without pictures, or with all of them
         return None
     rng = np.random.default_rng(seed)
-    _, owners = np.unique(groups, return_inverse=True)
     folds = (rng.permutation(owners.max() + 1) % FOLDS)[owners]
     normal = normal_scores(statistics)
     targets = (grades[:, None] == judged).astype(np.float64)  # (N, G)
@@ -84,6 +86,22 @@ def grade_signal(
         aucs=aucs,
         scores=scores[:, worst],
     )
+
+
+def not_judged(grades: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> list[str]:
+    """What `grade_signal` can't judge of these `grades` (N,), called `names`, and why."""
+    said = "whether processing reveals the grade was not judged"
+    owners = len(np.unique(groups))
+    if owners < FOLDS:
+        return [
+            f"{said}: patients, groups and look-alikes bind the pictures into {owners}, and at "
+            f"least {FOLDS} are needed"
+        ]
+    counts = np.bincount(grades, minlength=len(names))
+    few = [name for name, count in zip(names, counts, strict=True) if count < FEWEST_PICTURES]
+    if not few:
+        return []
+    return [f"{said} for {', '.join(few)}: fewer than {FEWEST_PICTURES} pictures"]
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
-from dr_ovo.audit.grade_signal import FOLDS, RIDGE, grade_signal, normal_scores
+from dr_ovo.audit.grade_signal import FOLDS, RIDGE, grade_signal, normal_scores, not_judged
 
 
 def noise(n: int = 200, statistics: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -63,6 +63,33 @@ def test_grades_with_few_pictures_are_not_judged():
     assert np.isnan(found.aucs).tolist() == [False, False, True, True]
     few = np.arange(40) % 4
     assert grade_signal(values, few, np.arange(40), 4) is None
+
+
+@pytest.mark.parametrize("owners", [1, 2, FOLDS - 1])
+def test_fewer_groups_than_folds_are_not_judged(owners):
+    values, grades = noise()
+    values[:, 2] += 6.0 * (grades == 1)
+    assert grade_signal(values, grades, np.arange(200) % owners, 5) is None
+
+
+def test_what_is_not_judged_is_told_with_its_reason():
+    grades = np.array([0] * 20 + [1] * 17 + [2] * 3)
+    names = ["healthy", "mild", "severe"]
+    assert not_judged(grades[:37], np.arange(37), names[:2]) == []
+    assert not_judged(grades, np.arange(40), names) == [
+        "whether processing reveals the grade was not judged for severe: fewer than 15 pictures"
+    ]
+    assert not_judged(grades, np.arange(40) % 2, names) == [
+        "whether processing reveals the grade was not judged: patients, groups and look-alikes "
+        "bind the pictures into 2, and at least 5 are needed"
+    ]
+
+
+def test_as_many_groups_as_folds_are_judged_however_unequal():
+    values, grades = noise()
+    values[:, 2] += 6.0 * (grades == 1)
+    found = grade_signal(values, grades, np.maximum(np.arange(200) - 195, 0), 5)
+    assert np.isfinite([found.auc, found.recall, found.p, found.chance]).all()
 
 
 def test_columns_without_values_of_their_own():
