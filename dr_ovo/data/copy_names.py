@@ -23,6 +23,7 @@ _BRACKET = re.compile(r"^(?P<base>.+?) ?\(\d+\)$")
 FEWEST_CHARACTERS = 3
 # One picture may stand once in each split; a name that more files bear is no picture's own.
 MOST_BEARERS = 3
+MOST_NUMBERED = 20  # `eye (1)`, `eye (2)` ...: of more than these, a series of different pictures
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,9 @@ def families(files: Sequence[str], alike: Iterable[tuple[int, int]]) -> list[Fam
     for base, named in copies.items():
         originals = bearers.get(base, [])
         members = {*named, *originals}
-        sure = _is_telling(base, len(originals)) or any(
-            not members.isdisjoint(neighbours[one]) for one in members if one in neighbours
+        sure = not _is_series(stems[one] for one in named) and (
+            _is_telling(base, len(originals))
+            or any(not members.isdisjoint(neighbours[one]) for one in members & neighbours.keys())
         )
         found.append(Family(base, tuple(sorted(members)), tuple(originals), sure))
     return found
@@ -80,6 +82,10 @@ def _is_telling(base: str, bearers: int) -> bool:
     """Whether a name is so much one picture's own that its copies are known by name alone."""
     own = len(base) >= FEWEST_CHARACTERS and any(map(str.isalpha, base))
     return own and bearers <= MOST_BEARERS
+
+
+def _is_series(stems: Iterable[str]) -> bool:
+    return sum(1 for stem in stems if _BRACKET.match(stem)) > MOST_NUMBERED
 
 
 def _base_of(stem: str, there: Container[str]) -> str | None:

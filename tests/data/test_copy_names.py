@@ -60,3 +60,11 @@ def test_a_name_that_many_files_bear_is_no_picture():
     files = [f"patient{number}/fundus.jpg" for number in range(4)]
     assert found(*files, "patient0/fundus_aug.jpg") == [("fundus", (0, 1, 2, 3, 4), False)]
     assert found(*files[:3], "patient0/fundus_aug.jpg") == [("fundus", (0, 1, 2, 3), True)]
+
+
+def test_a_long_series_of_numbers_in_brackets_is_no_family_of_copies():
+    files = ["train/1/eye.jpg", *(f"train/1/eye ({n}).jpg" for n in range(1, 22))]
+    ((_, members, sure),) = found(*files, alike=[(3, 4)])
+    assert (len(members), sure) == (22, False)
+    ((_, members, sure),) = found(*files[:21])
+    assert (len(members), sure) == (21, True)
