@@ -8,6 +8,8 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from dr_ovo.data.bonds import Bonds
+
 _WORDS = (
     "aug|augment|augmented|augmentation|copy|copied|dup|duplicate|flip|flipped|hflip|vflip|fliplr|"
     "flipud|mirror|mirrored|rot|rotate|rotated|rotation|bright|brightness|contrast|gamma|noise|"
@@ -52,7 +54,7 @@ def original_of(stem: str) -> str | None:
 def families(files: Sequence[str], alike: Iterable[tuple[int, int]]) -> list[Family]:
     """The pictures of which copies are named among `files` (N,), paths with forward slashes.
 
-    `alike` are pairs of positions. A copy whose picture is not there is a family too. `eye (1)`
+    `alike` are pairs of positions, which connect what looks alike. A copy whose picture is not there is a family too. `eye (1)`
     counts only where `eye` itself is there: whole sets are numbered in brackets.
     """
     stems = [PurePosixPath(file).stem for file in files]
@@ -63,16 +65,16 @@ def families(files: Sequence[str], alike: Iterable[tuple[int, int]]) -> list[Fam
     for position, stem in enumerate(stems):
         if base := _base_of(stem, bearers.keys()):
             copies[base].append(position)
-    neighbours: dict[int, set[int]] = defaultdict(set)
+    bonds = Bonds(len(files))
     for one, other in alike:
-        neighbours[one].add(other)
+        bonds.join(one, other)
     found = []
     for base, named in copies.items():
         originals = bearers.get(base, [])
         members = {*named, *originals}
         sure = not _is_series(stems[one] for one in named) and (
             _is_telling(base, len(originals))
-            or any(not members.isdisjoint(neighbours[one]) for one in members & neighbours.keys())
+            or len({bonds.find(one) for one in members}) < len(members)
         )
         found.append(Family(base, tuple(sorted(members)), tuple(originals), sure))
     return found

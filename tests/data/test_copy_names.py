@@ -54,6 +54,8 @@ def test_a_name_that_tells_little_needs_a_look_alike(base):
     assert found(*files) == [(base, (0, 1, 2), False)]
     assert found(*files, alike=[(1, 2)]) == [(base, (0, 1, 2), True)]
     assert found(*files, "x.jpg", alike=[(1, 3)]) == [(base, (0, 1, 2), False)]
+    through_another = found(*files, "x.jpg", alike=[(1, 3), (3, 2)])
+    assert through_another == [(base, (0, 1, 2), True)]
 
 
 def test_a_name_that_many_files_bear_is_no_picture():
