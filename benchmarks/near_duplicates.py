@@ -1,11 +1,10 @@
 """How surely copies of fundus photographs are found, and how long that takes.
 
-    python benchmarks/near_duplicates.py --images FOLDER [--sample N] [--growth] [--seed 42]
+    python benchmarks/near_duplicates.py --images FOLDER [--sample N] [--seed 42]
 
 Plants altered copies of the photographs below FOLDER, one alteration at a time, among all of them,
 and prints how many were found, where the scores of copies end and those of different photographs
-begin, and which pairs among the photographs themselves count as copies. `--growth` adds how the
-search grows to 100,000 pictures.
+begin, and which pairs among the photographs themselves count as copies.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from dr_ovo.data.damage import Damage
 from dr_ovo.data.decode import decode_image
 from dr_ovo.data.descriptor_cache import Described, available_cores, describe_files
 from dr_ovo.data.descriptor_search import find_candidates
-from dr_ovo.data.descriptors import DESCRIPTOR_SIDE, describe_picture
 from dr_ovo.data.index import IMAGE_SUFFIXES
 from dr_ovo.data.near_duplicates import (
     LEAST_PLACING_SCORE,
@@ -56,9 +54,6 @@ EXPOSURES = (
     (0.0, 1.0),
     (0.02, 1.0),
 )
-GROWTH = (5_000, 10_000, 20_000, 100_000)
-DESCRIPTORS = DESCRIPTOR_SIDE**2
-LARGE_SIDE = 1024
 Result = TypeVar("Result")
 ENTRIES = dict[Path, Described | Damage]
 
@@ -95,9 +90,6 @@ def main() -> None:
         recalls(images, described, chosen, twins, Path(folder))
         exposures(chosen[:100], Path(folder))
         sides(images, chosen[:100], Path(folder))
-        decoding_share(chosen[:200], Path(folder))
-    if args.growth:
-        growth(rng)
 
 
 def stages(images: Sequence[Path], described: ENTRIES) -> None:
@@ -117,7 +109,6 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--sample", type=int, default=0, help="photographs to alter (0: all)")
-    parser.add_argument("--growth", action="store_true", help="measure up to 100,000 descriptors")
     parser.add_argument("--seed", type=int, default=42, help="which photographs are altered")
     args = parser.parse_args()
     if not args.images.is_dir():
@@ -296,40 +287,6 @@ def shrunk(side: int) -> Alteration:
 
 def in_small(side: int, alter: Alteration) -> Alteration:
     return lambda image: alter(shrunk(side)(image))
-
-
-def decoding_share(chosen: Sequence[Path], folder: Path) -> None:
-    """Time a photograph of 1024 px, decoded and described; those of FOLDER enlarged if need be."""
-    files = []
-    for number, path in enumerate(chosen):
-        image = decode_image(path, 4096)
-        factor = LARGE_SIDE / max(image.shape[:2])
-        large = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-        files.append(folder / f"large-{number}.jpg")
-        cv2.imwrite(str(files[-1]), large[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-    decoded, reading = timed(lambda: [decode_image(file, DESCRIPTOR_SIDE) for file in files])
-    _, describing = timed(lambda: [describe_picture(image) for image in decoded])
-    _, whole = timed(lambda: describe_files(files, None))
-    each, share = 1000 / len(files), reading / (reading + describing)
-    print(
-        f"\nPhotographs of {LARGE_SIDE} px, scaled from these ({len(files)}): reading and decoding "
-        f"{reading * each:.1f} ms, describing {describing * each:.1f} ms on one core: decoding is "
-        f"{share:.0%} of the two.\nAll of it on {available_cores()} cores {whole * each:.1f} ms "
-        f"each; 10,000 would take {whole * 10_000 / len(files):.0f} s (extrapolated)."
-    )
-
-
-def growth(rng: np.random.Generator) -> None:
-    """Time of the search among random descriptors."""
-    print("\nSearch among random descriptors")
-    for number in GROWTH:
-        descriptors = np.empty((number, DESCRIPTORS), np.float16)
-        for row in range(0, number, 1000):
-            descriptors[row : row + 1000] = rng.normal(
-                0, 1 / DESCRIPTOR_SIDE, (min(1000, number - row), DESCRIPTORS)
-            )
-        _, seconds = timed(lambda found=descriptors: find_candidates(found, show_progress=True))
-        print(f"  {number:7,}  {seconds:7.1f} s", flush=True)
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float]:

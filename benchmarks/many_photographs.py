@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""What auditing many photographs costs: decoding, the whole, the second time, and memory.
+
+    python benchmarks/many_photographs.py --images ./idrid --count 10000 --folder ./many
+
+Fills FOLDER with COUNT different JPEGs of SIDE px: the photographs below IMAGES, each turned by
+angles that are no right ones, so that none is a copy of another and all resemble some. Then reads
+and decodes all of them, and audits them as a training does: for the first and for the second time.
+`--growth` adds how the search for copies grows to 100,000 pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from dr_ovo.audit.audit import audit
+from dr_ovo.audit.findings import AuditReport
+from dr_ovo.audit.photographs import photographs_of_folder
+from dr_ovo.data.decode import decode_image
+from dr_ovo.data.descriptor_cache import available_cores
+from dr_ovo.data.descriptor_search import find_candidates
+from dr_ovo.data.descriptors import DESCRIPTOR_SIDE
+from dr_ovo.data.index import IMAGE_SUFFIXES
+
+JPEG_QUALITY = 90
+GROWTH = (5_000, 10_000, 20_000, 100_000)
+Result = TypeVar("Result")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--images", type=Path, required=True, help="photographs to make them of")
+    parser.add_argument("--count", type=int, default=10_000, help="how many [10000]")
+    parser.add_argument("--side", type=int, default=1024, help="their longer side in pixels [1024]")
+    parser.add_argument("--folder", type=Path, required=True, help="where they are put, and kept")
+    parser.add_argument("--growth", action="store_true", help="measure up to 100,000 descriptors")
+    args = parser.parse_args()
+    sources = sorted(p for p in args.images.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not sources:
+        parser.error(f"--images {args.images}: holds no photographs")
+    paths = fill(args.folder, sources, args.count, args.side)
+    with ThreadPoolExecutor(available_cores()) as pool:
+        decode = partial(decode_image, size=DESCRIPTOR_SIDE)
+        _, decoding = timed(lambda: sum(1 for _ in pool.map(decode, paths)))
+    print(f"{len(paths)} photographs of {args.side} px, {available_cores()} cores")
+    print(f"reading and decoding alone   {decoding:7.1f} s")
+    cache = args.folder / ".audit"
+    shutil.rmtree(cache, ignore_errors=True)
+    for name in ("first", "second"):
+        report, seconds = timed(lambda: audited(args.folder, cache))
+        share = f", decoding {decoding / seconds:.0%} of it" if name == "first" else ""
+        print(f"audit, {name} time           {seconds:7.1f} s{share}")
+    print(f"findings: {report.counts()}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"peak memory                  {peak:7.2f} GiB", flush=True)
+    if args.growth:
+        growth(np.random.default_rng(0))
+
+
+def audited(folder: Path, cache: Path) -> AuditReport:
+    """What a training does before it begins; the quality of single pictures it judges for few."""
+    photographs, _ = photographs_of_folder(folder)
+    return audit(folder, photographs, cache, quality=False)
+
+
+def fill(folder: Path, sources: list[Path], count: int, side: int) -> list[Path]:
+    """The files, made where they are missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number:06}.jpg" for number in range(count)]
+
+    def make(number: int) -> None:
+        if paths[number].is_file():
+            return
+        turns = -(-count // len(sources))
+        angle = 15 + 60 * (number // len(sources)) / turns  # 15 to 75 degrees: no right angle
+        image = turned_by(decode_image(sources[number % len(sources)], side), angle, side)
+        cv2.imwrite(str(paths[number]), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        list(pool.map(make, range(count)))
+    return paths
+
+
+def turned_by(image: np.ndarray, angle: float, side: int) -> np.ndarray:
+    """(H, W, 3) -> the same turned about its middle by `angle` degrees, `side` px wide and high."""
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, side / max(height, width))
+    matrix[:, 2] += (side - width) / 2, (side - height) / 2
+    return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR)
+
+
+def growth(rng: np.random.Generator) -> None:
+    """Time of the search among random descriptors."""
+    print("\nSearch among random descriptors")
+    for number in GROWTH:
+        descriptors = np.empty((number, DESCRIPTOR_SIDE**2), np.float16)
+        for row in range(0, number, 1000):
+            descriptors[row : row + 1000] = rng.normal(
+                0, 1 / DESCRIPTOR_SIDE, (min(1000, number - row), DESCRIPTOR_SIDE**2)
+            )
+        _, seconds = timed(lambda found=descriptors: find_candidates(found, show_progress=True))
+        print(f"  {number:7,}  {seconds:7.1f} s", flush=True)
+
+
+def timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
