@@ -111,11 +111,15 @@ class TrainConfig:
     ovo_mode: str = option(
         "shared",
         str,
-        "one branch for all pairs, or one for each",
+        "one branch for all pairs, or one for each, which trained several times as long and was no "
+        "better where measured",
         choices=("shared", "independent"),
     )
     head: str = option(
-        "ovo", str, "what the network answers", choices=("ovo", "softmax", "ordinal")
+        "ovo",
+        str,
+        "what the network answers; softmax was as good as ovo where measured",
+        choices=("ovo", "softmax", "ordinal"),
     )
     freeze_weights: bool = option(True, boolean, "freeze the stem; false: train everything")
     freeze_stages: int = option(
