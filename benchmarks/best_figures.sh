@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The best figures reached: a few softmax networks with a plain loss, each an average of its weights
-# over steps and of four views, its last epoch kept (nothing is picked on val); then their mean.
+# over steps and of four views, its last epoch kept (nothing is picked on val); then the mean of several.
 # usage: benchmarks/best_figures.sh idrid|retinamnist28 DATASET OUTPUT
 # Goes on where it was stopped. An hour or two on two cores.
 set -euo pipefail
@@ -28,5 +28,6 @@ for member in "${members[@]}"; do
   "$py" "$here/ensemble_5class_trainer.py" --mode evaluate --dataset_path "$dataset" \
     --output_dir "$results"
 done
+[ ${#members[@]} -gt 1 ] || exit 0
 "$py" "$here/evaluate_super_ensemble.py" --results_dirs "$output"/member_* --method mean \
   --output "$output/mean"
