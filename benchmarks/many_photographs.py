@@ -3,9 +3,9 @@
 
     python benchmarks/many_photographs.py --images ./idrid --count 10000 --folder ./many
 
-Fills FOLDER with COUNT different JPEGs of SIDE px: the photographs below IMAGES, each turned by
-angles that are no right ones, so that none is a copy of another and all resemble some. Then reads
-and decodes all of them, and audits them as a training does: for the first and for the second time.
+Fills FOLDER with COUNT different JPEGs of SIDE px: the photographs below IMAGES, each turned and
+squeezed many ways, so that none is a copy of another. Then reads and decodes all of them, and
+audits them as a training does: for the first and for the second time.
 `--growth` adds how the search for copies grows to 100,000 pictures.
 """
 
@@ -85,9 +85,8 @@ def fill(folder: Path, sources: list[Path], count: int, side: int) -> list[Path]
     def make(number: int) -> None:
         if paths[number].is_file():
             return
-        turns = -(-count // len(sources))
-        angle = 15 + 60 * (number // len(sources)) / turns  # 15 to 75 degrees: no right angle
-        image = turned_by(decode_image(sources[number % len(sources)], side), angle, side)
+        image = decode_image(sources[number % len(sources)], side)
+        image = distorted(image, side, np.random.default_rng(number))
         cv2.imwrite(str(paths[number]), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
 
     with ThreadPoolExecutor(available_cores()) as pool:
@@ -95,12 +94,20 @@ def fill(folder: Path, sources: list[Path], count: int, side: int) -> list[Path]
     return paths
 
 
-def turned_by(image: np.ndarray, angle: float, side: int) -> np.ndarray:
-    """(H, W, 3) -> the same turned about its middle by `angle` degrees, `side` px wide and high."""
+def distorted(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """(H, W, 3) -> `side` px wide and high: squeezed along some axis, and turned, about the middle
+    of a photograph that fills two thirds of it."""
     height, width = image.shape[:2]
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, side / max(height, width))
-    matrix[:, 2] += (side - width) / 2, (side - height) / 2
+    axis, turn = rng.uniform(0, 2 * np.pi, 2)
+    squeeze = np.diag([rng.uniform(0.6, 0.9), 1.0]) * 2 * side / 3 / min(height, width)
+    linear = rotation(turn) @ squeeze @ rotation(axis)
+    matrix = np.hstack([linear, np.full((2, 1), side / 2) - linear @ [[width / 2], [height / 2]]])
     return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR)
+
+
+def rotation(angle: float) -> np.ndarray:
+    """(2, 2): by `angle` radians."""
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def growth(rng: np.random.Generator) -> None:
