@@ -54,8 +54,9 @@ def original_of(stem: str) -> str | None:
 def families(files: Sequence[str], alike: Iterable[tuple[int, int]]) -> list[Family]:
     """The pictures of which copies are named among `files` (N,), paths with forward slashes.
 
-    `alike` are pairs of positions, which connect what looks alike. A copy whose picture is not there is a family too. `eye (1)`
-    counts only where `eye` itself is there: whole sets are numbered in brackets.
+    `alike` are pairs of positions, which connect what looks alike. A copy whose picture is not
+    there is a family too. `eye (1)` counts only where `eye` itself is there: whole sets are
+    numbered in brackets.
     """
     stems = [PurePosixPath(file).stem for file in files]
     bearers: dict[str, list[int]] = defaultdict(list)
