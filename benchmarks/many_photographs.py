@@ -4,8 +4,8 @@
     python benchmarks/many_photographs.py --images ./idrid --count 10000 --folder ./many
 
 Fills FOLDER with COUNT different JPEGs of SIDE px: the photographs below IMAGES, each turned and
-squeezed many ways, so that none is a copy of another. Then reads and decodes all of them, and
-audits them as a training does: for the first and for the second time.
+squeezed at random (a few come out nearly alike, which the audit says). Then reads and decodes all
+of them, and audits them as a training does: for the first and for the second time.
 `--growth` adds how the search for copies grows to 100,000 pictures.
 """
 
