@@ -29,17 +29,14 @@ from dr_ovo.data.decode import decode_image
 from dr_ovo.data.descriptor_cache import Described, available_cores, describe_files
 from dr_ovo.data.descriptor_search import find_candidates
 from dr_ovo.data.index import IMAGE_SUFFIXES
+from dr_ovo.data.look_alikes import LEAST_PLACING_SCORE, Guess, place_candidates, register_guesses
 from dr_ovo.data.near_duplicates import (
-    LEAST_PLACING_SCORE,
     LEAST_SCORE,
     MOST_RIM,
     MOST_TURN,
-    Guess,
     Pair,
     find_pairs,
     is_copy,
-    place_candidates,
-    register_guesses,
     too_small,
 )
 from dr_ovo.data.registration import Registration

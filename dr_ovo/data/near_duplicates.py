@@ -23,18 +23,8 @@ from dr_ovo.data.copy_rounds import find_copies
 from dr_ovo.data.damage import Damage
 from dr_ovo.data.descriptor_cache import Described, keep_pairs, kept_pairs
 from dr_ovo.data.descriptors import DESCRIPTOR_VERSION, INVERSES, ORIENTATIONS
-from dr_ovo.data.look_alikes import (
-    LEAST_PLACING_SCORE,
-    Guess,
-    place_candidates,
-    register_guesses,
-)
 from dr_ovo.data.registration import Registration
 
-__all__ = [
-    "LEAST_PLACING_SCORE", "LEAST_SCORE", "MOST_RIM", "MOST_TURN", "Guess", "Pair", "clusters",
-    "find_pairs", "is_copy", "place_candidates", "register_guesses", "too_small",
-]  # fmt: skip
 VERDICT_VERSION = 2  # raised when the same pictures would get another verdict
 # Measured on IDRiD (516 photographs of 512 px, each alteration on 100 of them). Altered copies
 # score .82 and more (CLAHE lowest; .79 when CLAHE, JPEG, halving and a flip come together),

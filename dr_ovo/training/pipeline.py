@@ -37,8 +37,8 @@ def train(settings: Settings) -> int:
     index, damaged = open_dataset(settings.config)
     todo = [config for config in configs if not _is_done(config, index)]
     backbones = {config.base_models: _backbone(config) for config in todo}
-    # All of it, whatever --debug_mode or --skip_damaged leave out.
-    whole = scan_dataset(index.root, settings.config.grades) if todo else index
+    part = damaged or settings.config.debug_mode  # which leave files out; the audit sees all
+    whole = scan_dataset(index.root, settings.config.grades) if todo and part else index
     audits = {config.base_models: _audit(config, whole) for config in todo}
     for config in todo:
         backbone = backbones.pop(config.base_models)
