@@ -1,32 +1,9 @@
 #!/usr/bin/env python3
 """How differently models err: python analyze_ensemble_diversity.py --results_dirs ./*_results"""
 
-from __future__ import annotations
-
-import argparse
 import sys
 
-from dr_ovo.errors import run
-from dr_ovo.reporting.diversity import diversity
-from dr_ovo.reporting.document_text import check_output, report_text, write_report, written_line
-from dr_ovo.reporting.result_sets import add_results_arguments, open_results
-
-
-def main() -> int:
-    """Parse, analyse, print; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description="How differently two or more models err on test, and which adds most to their "
-        "mean. Research use only; not a medical device."
-    )
-    add_results_arguments(parser, "./diversity")
-    args = parser.parse_args()
-    check_output(args.output)
-    results = open_results(args.results_dirs, args.models, intersect=args.intersect, fewest=2)
-    report = diversity(results)
-    written = write_report(report, args.output)
-    print(report_text(report), written_line(written), sep="\n\n")
-    return 0
-
+from dr_ovo.__main__ import run_script
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(run_script("reports.diversity"))

@@ -1,31 +1,9 @@
+#!/usr/bin/env python3
 """Where each model is strong: python analyze_per_class_strengths.py --results_dirs DIR..."""
 
-from __future__ import annotations
-
-import argparse
 import sys
 
-from dr_ovo.errors import run
-from dr_ovo.reporting.document_text import check_output, report_text, write_report, written_line
-from dr_ovo.reporting.result_sets import add_results_arguments, open_results
-from dr_ovo.reporting.strengths import analyze_strengths
-
-
-def main() -> int:
-    """Parse, analyse, print; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description="Every model at every class and pair, with 95 %% intervals; the best for each, "
-        "and the mistakes that all share. Research use only; not a medical device."
-    )
-    add_results_arguments(parser, "./strengths")
-    args = parser.parse_args()
-    check_output(args.output)
-    results = open_results(args.results_dirs, args.models, intersect=args.intersect)
-    report = analyze_strengths(results)
-    written = write_report(report, args.output)
-    print(report_text(report), written_line(written), sep="\n\n")
-    return 0
-
+from dr_ovo.__main__ import run_script
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(run_script("reports.strengths"))

@@ -1,38 +1,9 @@
 #!/usr/bin/env python3
 """Models held against criteria: python medical_validation.py --results_dirs ./*_5class_results"""
 
-from __future__ import annotations
-
-import argparse
 import sys
-from pathlib import Path
 
-from dr_ovo.errors import DONE, NOT_MET, run
-from dr_ovo.reporting.criteria_file import DEFAULT, read_checklist
-from dr_ovo.reporting.document_text import check_output, report_text, write_report, written_line
-from dr_ovo.reporting.result_sets import add_results_arguments, open_results
-from dr_ovo.reporting.validation import validate
-from dr_ovo.reporting.validation_report import validation_report
-
-
-def main() -> int:
-    """Parse, judge, print; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Models held against criteria, by 95 %% intervals."
-                                     " Research use only; not a medical device.")  # fmt: skip
-    add_results_arguments(parser, "./validation")
-    parser.add_argument("--criteria", type=Path, default=DEFAULT, metavar="FILE",
-                        help="as TOML [dr_ovo/reporting/default_criteria.toml]")  # fmt: skip
-    parser.add_argument("--external", type=Path, metavar="DIR",
-                        help="results of a model on an independent hold-out")  # fmt: skip
-    args = parser.parse_args()
-    check_output(args.output)
-    checklist = read_checklist(args.criteria)
-    results = open_results(args.results_dirs, args.models, intersect=args.intersect)
-    report = validation_report(validate(results, checklist, args.external))
-    print(report_text(report))
-    print(written_line(write_report(report, args.output)))
-    return DONE if report.data["grade"] == "A" else NOT_MET
-
+from dr_ovo.__main__ import run_script
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(run_script("reports.validate"))

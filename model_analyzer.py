@@ -1,40 +1,9 @@
+#!/usr/bin/env python3
 """Shows what checkpoints hold: python model_analyzer.py --model PATH..."""
 
-from __future__ import annotations
-
-import argparse
 import sys
-from pathlib import Path
 
-from dr_ovo.errors import run
-from dr_ovo.reporting.analyzer import analyze
-
-
-def main() -> int:
-    """Parse, analyse, print; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description="The classifiers of each checkpoint, with their validation figures. "
-        "Research use only; not a medical device."
-    )
-    parser.add_argument(
-        "--model",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="PATH",
-        help="checkpoint files, globs, models folders or results folders, in any mixture",
-    )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="the report as JSON")
-    parser.add_argument(
-        "--figure",
-        type=Path,
-        metavar="FILE",
-        help="learning curves, PNG, numbered if several [<results folder>/learning_curves.png]",
-    )
-    args = parser.parse_args()
-    print(analyze(args.model, args.output, args.figure))
-    return 0
-
+from dr_ovo.__main__ import run_script
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(run_script("reports.analyze"))

@@ -3,16 +3,7 @@
 
 import sys
 
-from dr_ovo.errors import run
-
-
-def main() -> int:
-    """Parses the command line and prepares; the exit code."""
-    from dr_ovo.data.prepare import prepare
-    from dr_ovo.data.prepare_options import parse_options
-
-    return prepare(parse_options(sys.argv[1:]))
-
+from dr_ovo.__main__ import run_script
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(run_script("prepare"))

@@ -1,40 +1,9 @@
 #!/usr/bin/env python3
 """All reports on one page: python report.py --results_dirs ./*_5class_results"""
 
-from __future__ import annotations
-
-import argparse
 import sys
-from pathlib import Path
 
-from dr_ovo.errors import run
-from dr_ovo.reporting.all_reports import all_reports, summary
-from dr_ovo.reporting.criteria_file import DEFAULT, read_checklist
-from dr_ovo.reporting.page import check_page, page, write_page
-from dr_ovo.reporting.result_sets import add_results_arguments, open_results
-
-
-def main() -> int:
-    """Parse, report, write; returns the exit code."""
-    about = "All reports on one page. Research use only; not a medical device."
-    # --output is a file here.
-    parser = argparse.ArgumentParser(description=about, conflict_handler="resolve")
-    add_results_arguments(parser, "")
-    parser.add_argument("--output", type=Path, default=Path("report.html"), metavar="FILE",
-                        help="the page [report.html]")  # fmt: skip
-    parser.add_argument("--criteria", type=Path, default=DEFAULT, metavar="FILE",
-                        help="as TOML [dr_ovo/reporting/default_criteria.toml]")  # fmt: skip
-    parser.add_argument("--external", type=Path, metavar="DIR",
-                        help="results of a model on an independent hold-out")  # fmt: skip
-    args = parser.parse_args()
-    check_page(args.output)
-    checklist = read_checklist(args.criteria)
-    results = open_results(args.results_dirs, args.models, intersect=args.intersect)
-    reports = all_reports(results, checklist, args.external)
-    write_page(page("Report on models", summary(results), reports), args.output)
-    print(f"Written: {args.output}")
-    return 0
-
+from dr_ovo.__main__ import run_script
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(run_script("reports.report"))

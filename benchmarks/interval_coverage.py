@@ -35,7 +35,7 @@ from dr_ovo.evaluation.model_statistics import (
 from dr_ovo.evaluation.predictions import Predictions
 from dr_ovo.evaluation.simulated import Simulation
 from dr_ovo.evaluation.statistics import Statistic
-from dr_ovo.reporting.tables import decimal, percent, table
+from dr_ovo.tables import decimal, percent, table
 
 MODELS = Simulation((0.82, 0.78), by_patient=0.5, by_image=0.1)
 TRUTH_PATIENTS = 500_000

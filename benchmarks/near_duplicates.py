@@ -24,11 +24,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.alterations import ALTERATIONS, HARDER, Alteration, another_exposure
-from dr_ovo.data.damage import Damage
+from dr_ovo.data.damage_record import Damage
 from dr_ovo.data.decode import decode_image
-from dr_ovo.data.descriptor_cache import Described, available_cores, describe_files
+from dr_ovo.data.descriptor_cache import Described, describe_files
 from dr_ovo.data.descriptor_search import find_candidates
-from dr_ovo.data.index import IMAGE_SUFFIXES
+from dr_ovo.data.image_files import IMAGE_SUFFIXES
 from dr_ovo.data.look_alikes import LEAST_PLACING_SCORE, Guess, place_candidates, register_guesses
 from dr_ovo.data.near_duplicates import (
     LEAST_SCORE,
@@ -40,6 +40,7 @@ from dr_ovo.data.near_duplicates import (
     too_small,
 )
 from dr_ovo.data.registration import Registration
+from dr_ovo.parallel import available_cores
 
 SIDES = (28, 48, 64, 80, 96, 112, 128, 192, 256)
 EXPOSURES = (

@@ -21,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dr_ovo.data.decode import decode_image
-from dr_ovo.data.index import IMAGE_SUFFIXES
+from dr_ovo.data.image_files import IMAGE_SUFFIXES
 from dr_ovo.data.quality import DISC_SIDE, quality_of
 from dr_ovo.evaluation.gradability import LEAST_GRADABLE, ungradable
 

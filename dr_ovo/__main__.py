@@ -1,47 +1,67 @@
-"""`python -m dr_ovo COMMAND`: the parts of the toolkit that have no script of their own."""
+"""`python -m dr_ovo COMMAND`, or `dr_ovo COMMAND`; the root scripts are one command each."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import sys
+from pathlib import Path
 
-from dr_ovo.errors import run
+from dr_ovo.errors import UserError, run
 
-# Each module has `add_arguments(parser)` and `command(arguments) -> exit code`.
+# Command -> its module in dr_ovo/commands, and what it does.
 COMMANDS = {
-    "audit": (
-        "dr_ovo.audit.command",
-        "finds what makes the scores on a dataset too good: copies, shared patients, filters",
-    ),
-    "doctor": (
-        "dr_ovo.doctor.command",
-        "says whether this machine and a dataset are ready for training",
-    ),
-    "simulate": (
-        "dr_ovo.reporting.simulated_results",
-        "writes results of simulated models, to try the reports on",
-    ),
-    "synthetic": ("dr_ovo.data.synthetic", "draws a dataset of synthetic fundus photographs"),
+    "train": ("trainer", "trains an architecture, or several"),
+    "evaluate": ("trainer", "evaluates trained models on val and test"),
+    "inference": ("trainer", "grades photographs without labels"),
+    "prepare": ("prepare", "makes a dataset folder from photographs and their grades"),
+    "analyze": ("reports.analyze", "shows what checkpoints hold"),
+    "compare": ("reports.compare", "which model to trust: intervals and paired tests"),
+    "diversity": ("reports.diversity", "how differently models err"),
+    "strengths": ("reports.strengths", "where each model is strong, by grade and pair"),
+    "ensemble": ("reports.ensemble", "several models as one"),
+    "validate": ("reports.validate", "models held against criteria"),
+    "report": ("reports.report", "all reports on one page"),
+    "audit": ("audit", "what makes the scores on a dataset too good: copies, patients, filters"),
+    "doctor": ("doctor", "whether this machine and a dataset are ready for training"),
+    "simulate": ("simulate", "writes results of simulated models, to try the reports on"),
+    "synthetic": ("synthetic", "draws a dataset of synthetic fundus photographs"),
 }
+TRAINER_MODES = ("train", "evaluate", "inference")
 
 
 def main() -> int:
-    """Parses the command line, imports the one module that it needs and runs it."""
+    """Runs the command that the first argument names; the exit code."""
+    # A Python that was started with -m calls the program __main__.py.
+    prog = "python -m dr_ovo" if Path(sys.argv[0]).name == "__main__.py" else "dr_ovo"
     words = [f"  {name:<12}{what}" for name, (_, what) in COMMANDS.items()]
     top = argparse.ArgumentParser(
-        prog="python -m dr_ovo",
+        prog=prog,
         description="commands:\n" + "\n".join(words),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("command", choices=COMMANDS, metavar="COMMAND")
     name = top.parse_args(sys.argv[1:2]).command
-    module_name, what = COMMANDS[name]
-    module = importlib.import_module(module_name)
-    parser = argparse.ArgumentParser(prog=f"python -m dr_ovo {name}", description=what)
-    module.add_arguments(parser)
-    arguments = parser.parse_args(sys.argv[2:])
-    return run(lambda: module.command(arguments))
+    return run(lambda: _command(name, sys.argv[2:], f"{prog} {name}"))
+
+
+def run_script(module: str) -> int:
+    """Runs the command in `dr_ovo/commands/<module>` as the script that was started."""
+    return run(lambda: _import(module).main(sys.argv[1:], Path(sys.argv[0]).name))
+
+
+def _command(name: str, argv: list[str], prog: str) -> int:
+    module, _ = COMMANDS[name]
+    if name in TRAINER_MODES:
+        if any(word.partition("=")[0] == "--mode" for word in argv):
+            raise UserError(f"{prog} is --mode {name}: leave --mode out.")
+        argv = ["--mode", name, *argv]
+    return _import(module).main(argv, prog)
+
+
+def _import(module: str):  # type: ignore[no-untyped-def]
+    """The one module that a command needs."""
+    return importlib.import_module(f"dr_ovo.commands.{module}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "DR_OVO_OUTPUT_ROOT": "output_root",
     "DR_OVO_DEVICE": "device",
 }
+TRAINER = "ensemble_5class_trainer.py"
 EXTRA_FLAGS = ("config", "use_amp")  # those of the command line that are no fields
 
 
@@ -48,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}. See --help.")
 
 
-def parse_settings(argv: Sequence[str]) -> Settings:
+def parse_settings(argv: Sequence[str], prog: str = TRAINER) -> Settings:
     """The settings that `argv`, `--config`, `.env` and the defaults give, in that order of rank.
 
     A variable of the process's environment beats the same one in `.env`.
@@ -57,7 +58,7 @@ def parse_settings(argv: Sequence[str]) -> Settings:
     arguments, legacy = _take_legacy(_normalise(argv))
     for flag in dict.fromkeys(legacy):
         print(f"note: {flag} is from an earlier toolkit: {LEGACY_FLAGS[flag]}", file=sys.stderr)
-    known, unknown = _build_parser().parse_known_args(arguments)
+    known, unknown = _build_parser(prog).parse_known_args(arguments)
     if unknown:
         raise UserError(unknown_flags(unknown, [*FIELDS, *EXTRA_FLAGS]))
     given = vars(known)
@@ -132,9 +133,9 @@ def _take_legacy(arguments: list[str]) -> tuple[list[str], list[str]]:
     return kept, taken
 
 
-def _build_parser() -> _Parser:
+def _build_parser(prog: str) -> _Parser:
     parser = _Parser(
-        prog="ensemble_5class_trainer.py",
+        prog=prog,
         description="Trains, evaluates and applies 5-grade diabetic-retinopathy classifiers. "
         "Research use only; not a medical device.",
         allow_abbrev=False,

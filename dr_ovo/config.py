@@ -8,7 +8,16 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from dr_ovo.config_checks import CHECKS, NO_STEPS, PREPROCESSING_STEPS, VIEWS
+from dr_ovo import config_checks
+from dr_ovo.choices import (
+    DECODERS,
+    HEADS,
+    MODES,
+    NO_STEPS,
+    OVO_MODES,
+    PREPROCESSING_STEPS,
+    VIEWS,
+)
 from dr_ovo.option import boolean, check_limits, option
 from dr_ovo.pairs import Pair, class_pairs, parse_pair
 
@@ -20,9 +29,7 @@ class TrainConfig:
     """Every setting of `ensemble_5class_trainer.py`. Raises UserError for values out of range."""
 
     # What to do, on what
-    mode: str = option(
-        "train", str, "what to do", choices=("train", "evaluate", "inference"), matters=False
-    )
+    mode: str = option("train", str, "what to do", choices=MODES, matters=False)
     dataset_path: str = option(
         "./dataset_eyepacs_5class_balanced_enhanced_v2",
         str,
@@ -62,7 +69,7 @@ class TrainConfig:
         "coupling",
         str,
         "how pair logits become the stored grade",
-        choices=("coupling", "weighted", "vote"),
+        choices=DECODERS,
         matters=False,
     )
     patient_level: bool = option(
@@ -113,13 +120,13 @@ class TrainConfig:
         str,
         "one branch for all pairs, or one for each, which trained several times as long and was no "
         "better where measured",
-        choices=("shared", "independent"),
+        choices=OVO_MODES,
     )
     head: str = option(
         "ovo",
         str,
         "what the network answers; softmax was as good as ovo where measured",
-        choices=("ovo", "softmax", "ordinal"),
+        choices=HEADS,
     )
     freeze_weights: bool = option(True, boolean, "freeze the stem; false: train everything")
     freeze_stages: int = option(
@@ -224,8 +231,22 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             check_limits(field, getattr(self, field.name))
-        for check in CHECKS:
-            check(self)
+        config_checks.check_ensemble(self.ensemble, self.mode)
+        config_checks.check_class_names(self.class_names, self.num_classes)
+        config_checks.check_size(self.img_size)
+        config_checks.check_views(self.tta_views)
+        config_checks.check_preprocessing(self.preprocessing)
+        config_checks.check_balance(
+            self.focal_loss_alpha,
+            self.class_weights,
+            self.num_classes,
+            enable_class_weights=self.enable_class_weights,
+            sampler=self.sampler,
+            head=self.head,
+        )
+        config_checks.check_start(self.pretrained_path, pretrained=self.pretrained)
+        config_checks.check_network(self.head, self.ovo_mode, self.pairs, self.num_classes)
+        config_checks.check_rates(self.min_lr, self.learning_rate)
 
     @property
     def grades(self) -> tuple[str, ...]:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from dr_ovo.choices import NO_STEPS, PREPROCESSING_STEPS, VIEWS
 from dr_ovo.errors import UserError
-
-if TYPE_CHECKING:
-    from dr_ovo.config import TrainConfig
+from dr_ovo.pairs import parse_pair
 
 SMALLEST_SIZE = 16  # pixels; below this no picture shows a fundus
-# In the order in which they run; dr_ovo/data/steps.py has what they do.
-PREPROCESSING_STEPS = ("disc_crop", "ben_graham", "clahe")
-NO_STEPS = "none"
-VIEWS = (1, 2, 4)  # flips left to right, then upside down
 
 
-def _check_class_names(config: TrainConfig) -> None:
-    names = config.class_names
-    if names and len(names) != config.num_classes:
+def check_class_names(names: Sequence[str], num_classes: int) -> None:
+    """Raises UserError unless the names are none, or one folder name for each class."""
+    if names and len(names) != num_classes:
         raise UserError(
             f"--class_names has {len(names)} names ({' '.join(names)}) and --num_classes is "
-            f"{config.num_classes}: expected one name a class."
+            f"{num_classes}: expected one name a class."
         )
     if len(set(names)) != len(names):
         raise UserError(f"--class_names {' '.join(names)}: a name stands twice.")
@@ -30,79 +25,87 @@ def _check_class_names(config: TrainConfig) -> None:
             raise UserError(f"--class_names {name}: expected the name of a folder in train/.")
 
 
-def _check_size(config: TrainConfig) -> None:
-    if 0 < config.img_size < SMALLEST_SIZE:
+def check_size(img_size: int) -> None:
+    """Raises UserError for a size at which no picture shows a fundus."""
+    if 0 < img_size < SMALLEST_SIZE:
         raise UserError(
-            f"--img_size {config.img_size}: expected at least {SMALLEST_SIZE}, or 0 for the "
+            f"--img_size {img_size}: expected at least {SMALLEST_SIZE}, or 0 for the "
             "architecture's own."
         )
 
 
-def _check_views(config: TrainConfig) -> None:
-    if config.tta_views not in VIEWS:
-        raise UserError(f"--tta_views {config.tta_views}: expected 1, 2 or 4.")
+def check_views(tta_views: int) -> None:
+    """Raises UserError for a number of views that flips don't give."""
+    if tta_views not in VIEWS:
+        raise UserError(f"--tta_views {tta_views}: expected 1, 2 or 4.")
 
 
-def _check_preprocessing(config: TrainConfig) -> None:
-    given = config.preprocessing
-    if given not in ((NO_STEPS,), tuple(name for name in PREPROCESSING_STEPS if name in given)):
+def check_preprocessing(steps: tuple[str, ...]) -> None:
+    """Raises UserError for steps given twice, or out of order."""
+    if steps not in ((NO_STEPS,), tuple(name for name in PREPROCESSING_STEPS if name in steps)):
         raise UserError(
-            f"--preprocessing {' '.join(given)}: expected some of "
+            f"--preprocessing {' '.join(steps)}: expected some of "
             f"{', '.join(PREPROCESSING_STEPS)}, each once and in this order, which is that of "
             f"their running; or {NO_STEPS} alone."
         )
 
 
-def _check_per_class(config: TrainConfig) -> None:
-    alpha, weights, classes = config.focal_loss_alpha, config.class_weights, config.num_classes
-    if len(alpha) not in (1, classes):
+def check_balance(
+    alpha: Sequence[float],
+    weights: Sequence[float],
+    num_classes: int,
+    *,
+    enable_class_weights: bool,
+    sampler: str,
+    head: str,
+) -> None:
+    """Raises UserError for numbers that are not one per class, or that balance twice."""
+    if len(alpha) not in (1, num_classes):
         raise UserError(
-            f"--focal_loss_alpha has {len(alpha)} numbers: expected 1, or {classes} (one a class)."
+            f"--focal_loss_alpha has {len(alpha)} numbers: expected 1, or {num_classes} (one a "
+            "class)."
         )
-    if weights and len(weights) != classes:
-        raise UserError(f"--class_weights has {len(weights)} numbers: expected {classes}.")
-    if weights and not config.enable_class_weights:
+    if weights and len(weights) != num_classes:
+        raise UserError(f"--class_weights has {len(weights)} numbers: expected {num_classes}.")
+    if weights and not enable_class_weights:
         raise UserError("--no-enable_class_weights and --class_weights exclude each other.")
-    if weights and config.sampler == "balanced":
+    if weights and sampler == "balanced":
         raise UserError(
             "--class_weights with --sampler balanced would balance twice: give one of them."
         )
-
-
-def _check_network(config: TrainConfig) -> None:
-    if config.head == "ordinal" and config.class_weights:
+    if weights and head == "ordinal":
         raise UserError("--class_weights does not apply to --head ordinal: leave one of them out.")
-    if config.pretrained_path and not config.pretrained:
-        raise UserError("--no-pretrained and --pretrained_path exclude each other.")
-    if config.head != "ovo" and config.ovo_mode == "independent":
+
+
+def check_network(head: str, ovo_mode: str, pairs: Sequence[str], num_classes: int) -> None:
+    """Raises UserError for pairs that the network doesn't train by themselves."""
+    if head != "ovo" and ovo_mode == "independent":
         raise UserError(
-            f"--head {config.head} has no pairs to train independently: "
+            f"--head {head} has no pairs to train independently: "
             "use --ovo_mode shared, or --head ovo."
         )
-    if config.pairs and config.ovo_mode != "independent":
+    if pairs and ovo_mode != "independent":
         raise UserError(
             "--pairs trains single classifiers, which a shared network does not have: "
             "add --ovo_mode independent, or leave --pairs out."
         )
-    if config.pairs:
-        _ = config.trained_pairs  # raises where one is not a pair of these classes
-    if config.min_lr > config.learning_rate:
-        raise UserError(
-            f"--min_lr {config.min_lr} is above --learning_rate {config.learning_rate}."
-        )
+    for pair in pairs:
+        parse_pair(pair, num_classes)
 
 
-def _check_ensemble(config: TrainConfig) -> None:
-    if config.ensemble and config.mode != "inference":
-        raise UserError(f"--ensemble is for --mode inference, not --mode {config.mode}.")
+def check_start(pretrained_path: str, *, pretrained: bool) -> None:
+    """Raises UserError for a weights file that is not to be used."""
+    if pretrained_path and not pretrained:
+        raise UserError("--no-pretrained and --pretrained_path exclude each other.")
 
 
-CHECKS = (
-    _check_ensemble,
-    _check_class_names,
-    _check_size,
-    _check_views,
-    _check_preprocessing,
-    _check_per_class,
-    _check_network,
-)
+def check_rates(min_lr: float, learning_rate: float) -> None:
+    """Raises UserError for a schedule that would rise to its end."""
+    if min_lr > learning_rate:
+        raise UserError(f"--min_lr {min_lr} is above --learning_rate {learning_rate}.")
+
+
+def check_ensemble(ensemble: str, mode: str) -> None:
+    """Raises UserError for a manifest that the mode doesn't read."""
+    if ensemble and mode != "inference":
+        raise UserError(f"--ensemble is for --mode inference, not --mode {mode}.")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dr_ovo.atomic import atomic_path, atomic_write_bytes, atomic_write_text, write_json
 from dr_ovo.errors import MachineError
+from dr_ovo.files import atomic_path, atomic_write_bytes, atomic_write_text, write_json
 
 
 def names(folder):
@@ -41,7 +41,7 @@ def test_content_reaches_the_disk_before_the_name_and_the_name_before_the_end(
         flushed = Path(f"/proc/self/fd/{descriptor}").resolve()
         seen.append((flushed.name, (tmp_path / "a.bin").exists()))
 
-    monkeypatch.setattr("dr_ovo.atomic.os.fsync", recorded)
+    monkeypatch.setattr("dr_ovo.files.os.fsync", recorded)
     atomic_write_bytes(tmp_path / "a.bin", b"new")
     assert seen == [("a.bin.part", False), (tmp_path.name, True)]
 

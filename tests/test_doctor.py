@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import os
 import subprocess
@@ -10,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from dr_ovo.commands.doctor import format_report, main
 from dr_ovo.doctor import checks
 from dr_ovo.doctor.checks import Finding
-from dr_ovo.doctor.command import command, format_report
 from dr_ovo.models.architectures import SEVEN
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,7 +109,7 @@ def test_requirements_that_are_absent_or_out_of_range(tmp_path):
 def test_nothing_else_is_tried_where_requirements_are_missing(monkeypatch, capsys):
     broken = Finding("Versions", (), ("torch is not installed.",))
     monkeypatch.setattr(checks, "check_requirements", lambda: broken)
-    assert command(argparse.Namespace(dataset_path="nowhere")) == 1
+    assert main(["--dataset_path", "nowhere"], "doctor") == 1
     assert capsys.readouterr().out.splitlines()[-1] == "Not ready for training: see Versions."
 
 

@@ -20,11 +20,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from dr_ovo import errors, modes
+from dr_ovo import errors
 from dr_ovo.cli import parse_settings
+from dr_ovo.commands import trainer as trainer_command
+from dr_ovo.commands.trainer import run_mode
 from dr_ovo.errors import MachineError, ToolkitError, UserError, run
 from dr_ovo.models.torch_files import save_torch
-from dr_ovo.modes import run_mode
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAINER = ROOT / "ensemble_5class_trainer.py"
@@ -150,7 +151,7 @@ def test_an_unforeseen_error_keeps_its_traceback_in_a_file(error, capsys):
 
 def with_log(monkeypatch, command: Callable[[], int]) -> tuple[int, str]:
     """The exit code of `command` as a mode of the trainer, and its log file."""
-    monkeypatch.setitem(modes.MODES, "train", lambda _settings: command())
+    monkeypatch.setitem(trainer_command.MODES, "train", lambda _settings: command())
     code = run(lambda: run_mode(parse_settings(["--log_file", "logs/run.log"])))
     return code, Path("logs/run.log").read_text()
 

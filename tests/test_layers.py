@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A module imports from its own row and from those below it.
 LAYERS = (
-    ("doctor", "modes", "__main__"),
+    ("commands", "doctor", "__main__"),
     ("reporting",),
     ("training",),
     ("audit",),
@@ -22,7 +22,8 @@ LAYERS = (
     ("evaluation", "decoding"),
     ("cli", "settings_file"),
     ("config", "config_checks", "option", "pairs", "legacy_flags"),
-    ("errors", "atomic", "file_hash", "hardware", "tables", "torchvision_ops"),
+    ("logs", "files", "parallel", "hardware"),
+    ("errors", "choices", "tables", "torchvision_ops"),
 )
 TORCH_FREE = ("evaluation", "decoding", "pairs", "config")
 TORCH = {"torch", "torchvision", "timm"}

@@ -17,7 +17,7 @@ from dr_ovo.audit.names import name_findings
 from dr_ovo.audit.owners import owner_findings, without_splits
 from dr_ovo.audit.picture_quality import quality_findings, tiny_findings
 from dr_ovo.audit.prevalence import prevalence_findings
-from dr_ovo.data.damage import Damage
+from dr_ovo.data.damage_record import Damage
 from dr_ovo.data.descriptor_cache import Described, describe_files
 from dr_ovo.data.near_duplicates import LEAST_SIDE, Pair, find_pairs
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dr_ovo.data.descriptor_store import is_writable
 from dr_ovo.errors import log
+from dr_ovo.files import is_writable
 
 FOLDER = ".audit"
 DESCRIPTORS, MEASUREMENTS = "descriptors.sqlite", "measurements.sqlite"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dr_ovo.audit.findings import WARNING, Finding, Photograph, severity_across
 from dr_ovo.data.bonds import Bonds
-from dr_ovo.data.damage import Damage
+from dr_ovo.data.damage_record import Damage
 from dr_ovo.data.descriptor_cache import Described
 from dr_ovo.data.near_duplicates import Pair, clusters
 

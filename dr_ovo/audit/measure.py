@@ -13,8 +13,8 @@ from tqdm import tqdm
 from dr_ovo.audit.cache import MeasurementCache
 from dr_ovo.audit.image_statistics import STATISTICS_SIDE, image_statistics
 from dr_ovo.data.decode import DamagedImage, decode_bytes, read_bytes, room_for
-from dr_ovo.data.descriptor_cache import available_cores
 from dr_ovo.data.quality import quality_of
+from dr_ovo.parallel import available_cores
 
 VERSION = "1"  # raised when the same pictures would be measured otherwise
 STATISTICS, QUALITY = "statistics", "quality"

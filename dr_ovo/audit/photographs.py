@@ -8,9 +8,10 @@ from typing import Any
 
 from dr_ovo.audit.findings import Photograph
 from dr_ovo.data.facts import patient_and_eye
-from dr_ovo.data.index import IMAGE_SUFFIXES, DatasetIndex
+from dr_ovo.data.image_files import IMAGE_SUFFIXES, image_files
+from dr_ovo.data.index import DatasetIndex
 from dr_ovo.data.manifest import MANIFEST, read_manifest
-from dr_ovo.data.photographs import SYNTHETIC_MARK, image_files
+from dr_ovo.data.synthetic_mark import SYNTHETIC_MARK
 from dr_ovo.data.tree import folder_of_splits
 from dr_ovo.data.words import grade_of, split_of
 from dr_ovo.errors import UserError

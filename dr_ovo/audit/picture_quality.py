@@ -11,7 +11,7 @@ import numpy as np
 
 from dr_ovo.audit.findings import WARNING, Finding, Photograph
 from dr_ovo.audit.measure import QUALITY_FIELDS
-from dr_ovo.data.damage import Damage
+from dr_ovo.data.damage_record import Damage
 from dr_ovo.data.descriptor_cache import Described
 from dr_ovo.evaluation.gradability import LEAST_GRADABLE
 

@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from dr_ovo.audit.cache import is_writable
 from dr_ovo.audit.findings import KINDS, LEAK, AuditReport, Finding
+from dr_ovo.files import is_writable
 from dr_ovo.tables import table, wrapped
 
 EXAMPLES = 12

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
+
 
 class Bonds:
     """A union-find of 0 .. count-1 (Tarjan 1975): each set is known by its smallest member."""
@@ -36,3 +39,14 @@ class Bonds:
         twin = Bonds(0)
         twin._root = self._root.copy()
         return twin
+
+
+def components(count: int, links: Iterable[tuple[int, int]]) -> list[tuple[int, ...]]:
+    """The connected components of 0 .. count-1, each ascending, ordered by their first member."""
+    bonds = Bonds(count)
+    for first, second in links:
+        bonds.join(first, second)
+    members = defaultdict(list)
+    for one, label in enumerate(bonds.labels()):
+        members[label].append(one)
+    return [tuple(same) for same in members.values()]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from dr_ovo.data.damage_record import Damage
 from dr_ovo.data.decode import (
     JPEG_START,
     LONGEST_TAIL,
@@ -25,16 +26,7 @@ from dr_ovo.errors import UserError
 # read, unless the user asks for more: decoding half a million files would take hours.
 DECODE_ALL_BELOW = 2000
 HEADERS = 65536  # bytes in which a file's headers end
-LISTED = 40
 TIFF_STARTS = (b"II*\0", b"MM\0*")
-
-
-@dataclass(frozen=True)
-class Damage:
-    """A file that can't be used, and why."""
-
-    path: Path
-    reason: str
 
 
 def find_damage(index: DatasetIndex, *, decode: bool) -> list[Damage]:
@@ -77,14 +69,6 @@ def without(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
             "or put others in their place."
         )
     return clean
-
-
-def describe(damaged: Sequence[Damage]) -> str:
-    """A line a file, the first of them, and how many more there are."""
-    lines = [f"  {damage.path}: {damage.reason}" for damage in damaged[:LISTED]]
-    if len(damaged) > LISTED:
-        lines.append(f"  ... and {len(damaged) - LISTED} more")
-    return "\n".join(lines)
 
 
 def _decode(path: Path) -> Damage | None:

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dr_ovo.data.damage import Damage
+from dr_ovo.data.damage_record import Damage
 from dr_ovo.data.decode import DamagedImage, decode_bytes, full_sides, read_bytes, room_for
 from dr_ovo.data.descriptor_store import DescriptorStore, Stamp, opened
 from dr_ovo.data.descriptors import DESCRIPTOR_SIDE, describe_picture
 from dr_ovo.errors import log
+from dr_ovo.parallel import available_cores
 
 KEEP_EVERY = 200  # files between two writings
 
@@ -125,13 +126,6 @@ def _stamp(path: Path) -> Stamp | None:
     # The last time can't be set: a file with the size and date of the one that it replaces, as
     # `cp -p` and unpacked archives have, tells itself by that.
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _examine_all(

@@ -6,9 +6,7 @@ dataset at a time. What may not be written is read; what may not be read is left
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -16,6 +14,7 @@ from urllib.parse import quote
 
 from dr_ovo.data.descriptors import DESCRIPTOR_VERSION
 from dr_ovo.errors import MachineError, UserError, log
+from dr_ovo.files import is_writable
 
 LOCK_SECONDS = 60  # to wait for another process that writes
 AT_ONCE = 500  # variables that every SQLite takes in one query
@@ -113,13 +112,6 @@ def opened(cache: Path, *, check: bool = False) -> Iterator[DescriptorStore]:
             f"The cache of descriptors {cache} could not be used: {error}. Make room, or "
             "remove the file, and run the command again."
         ) from error
-
-
-def is_writable(path: Path) -> bool:
-    """Whether a folder or file may be written into, and is not marked read-only."""
-    # The system lets its administrator write anywhere; a folder marked read-only is meant so.
-    marked = path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
-    return bool(marked) and os.access(path, os.W_OK)
 
 
 def _may_write(cache: Path) -> bool:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from dr_ovo.data.grouping import Relations, differing_grades
-from dr_ovo.data.index import SPLITS
 from dr_ovo.data.photographs import Dropped, Photograph
 from dr_ovo.data.splits import RULE, Plan, official_splits
+from dr_ovo.data.words import SPLITS
 
 DIGEST = 16  # hex digits
 WEIGHT_DIGITS = 6

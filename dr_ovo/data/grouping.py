@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from dr_ovo.data.bonds import Bonds
+from dr_ovo.data.bonds import components
 from dr_ovo.data.near_duplicates import Pair
 from dr_ovo.data.photographs import Photograph
 
@@ -55,17 +55,6 @@ def relate(
     ]
     together = components(len(photographs), [*links, *alike])
     return Relations(tuple(together), tuple(copies), alike)
-
-
-def components(count: int, links: Iterable[tuple[int, int]]) -> list[tuple[int, ...]]:
-    """The connected components of 0 .. count-1, each ascending, ordered by their first member."""
-    bonds = Bonds(count)
-    for first, second in links:
-        bonds.join(first, second)
-    members = defaultdict(list)
-    for one, label in enumerate(bonds.labels()):
-        members[label].append(one)
-    return [tuple(same) for same in members.values()]
 
 
 def differing_grades(

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable
 from pathlib import Path, PurePosixPath
 
-from dr_ovo.data.index import IMAGE_SUFFIXES
-from dr_ovo.data.photographs import image_files
+from dr_ovo.data.image_files import IMAGE_SUFFIXES, image_files
 from dr_ovo.data.words import split_of
 from dr_ovo.errors import UserError
 

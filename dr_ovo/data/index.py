@@ -15,11 +15,11 @@ import numpy as np
 
 from dr_ovo.data.facts import known_facts
 from dr_ovo.data.folder_walk import files_below
+from dr_ovo.data.image_files import IMAGE_SUFFIXES
 from dr_ovo.data.manifest import MANIFEST, read_manifest
+from dr_ovo.data.synthetic_mark import SYNTHETIC_MARK
+from dr_ovo.data.words import SPLITS
 from dr_ovo.errors import UserError
-
-SPLITS = ("train", "val", "test")
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def scan_dataset(
         class_names=class_names,
         splits=found,
         manifest_hash=manifest["hash"] if manifest else None,
-        synthetic=(root / "synthetic.json").is_file() or bool(manifest and manifest["synthetic"]),
+        synthetic=(root / SYNTHETIC_MARK).is_file() or bool(manifest and manifest["synthetic"]),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from dr_ovo.data.decode import DamagedImage
 from dr_ovo.data.preprocess import Preprocessing
 from dr_ovo.data.quality import load_with_quality
 from dr_ovo.errors import MachineError
+from dr_ovo.parallel import available_cores
 
 # Position, picture, its quality (NaN: unknown), why there is no picture.
 Item = tuple[int, np.ndarray | None, float, str]
@@ -189,13 +189,6 @@ def _join(items: list[Item]) -> Batch:
         np.array([quality for _, _, quality in good], dtype=np.float64),
         {number: reason for number, image, _, reason in items if image is None},
     )
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _start_worker(_number: int) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 from tqdm import tqdm
 
 from dr_ovo.data.decode import DamagedImage, decode_bytes, read_bytes, room_for
-from dr_ovo.data.descriptor_cache import available_cores
 from dr_ovo.data.descriptor_search import Candidates, Descriptors, find_candidates
 from dr_ovo.data.descriptors import INVERSES, turned
 from dr_ovo.data.registration import (
@@ -28,6 +27,7 @@ from dr_ovo.data.registration import (
     spectra,
 )
 from dr_ovo.errors import MachineError
+from dr_ovo.parallel import available_cores
 
 # Of the descriptors: altered copies have .78 and more (.70 after darkening by 51 levels, which
 # drowns what is dark), different photographs rarely .60. It only spares registrations.

@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dr_ovo.atomic import write_json
 from dr_ovo.errors import UserError
+from dr_ovo.files import write_json
 
 SCHEMA = 1
 MANIFEST = "manifest.json"

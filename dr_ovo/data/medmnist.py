@@ -9,11 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dr_ovo.atomic import atomic_write_bytes
-from dr_ovo.data.index import SPLITS
 from dr_ovo.data.photographs import Photograph
-from dr_ovo.data.words import NUM_GRADES
+from dr_ovo.data.words import NUM_GRADES, SPLITS
 from dr_ovo.errors import UserError
+from dr_ovo.files import atomic_write_bytes
 
 _DAMAGES = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from dr_ovo.data.bonds import components
 from dr_ovo.data.copy_names import Family, families
-from dr_ovo.data.grouping import Relations, components
+from dr_ovo.data.grouping import Relations
 from dr_ovo.data.photographs import STRENGTH, Photograph
 
 

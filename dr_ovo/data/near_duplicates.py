@@ -20,7 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from dr_ovo.data.copy_rounds import find_copies
-from dr_ovo.data.damage import Damage
+from dr_ovo.data.damage_record import Damage
 from dr_ovo.data.descriptor_cache import Described, keep_pairs, kept_pairs
 from dr_ovo.data.descriptors import DESCRIPTOR_VERSION, INVERSES, ORIENTATIONS
 from dr_ovo.data.registration import Registration

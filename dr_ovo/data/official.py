@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
-from dr_ovo.data.grouping import COPY, Relations, components
+from dr_ovo.data.bonds import components
+from dr_ovo.data.grouping import COPY, Relations
 from dr_ovo.data.photographs import STRENGTH, Dropped, Photograph
 
 LOOK, PATIENT, GROUP = "look", "patient", "group"

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dr_ovo.data.folder_walk import files_below
-from dr_ovo.data.index import IMAGE_SUFFIXES, SPLITS
+from dr_ovo.data.words import SPLITS
 
-SYNTHETIC_MARK = "synthetic.json"
 STRENGTH = {name: rank for rank, name in enumerate(SPLITS)}  # test keeps what val and train lose
 
 
@@ -60,18 +58,3 @@ class Dropped:
     grade: int | None = None
     split: str = ""
     other: str = ""
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The images below `folder`, sorted; hidden files and folders are passed over."""
-    return sorted(path for path in files_below(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def is_synthetic(folder: Path) -> bool:
-    """Whether `folder`, one of the two above it, or one below it says that its pictures are drawn.
-
-    Two above: a grade's folder inside a split's.
-    """
-    above = (folder, *folder.resolve().parents[:2])
-    marked = any((place / SYNTHETIC_MARK).is_file() for place in above)
-    return marked or any(path.name == SYNTHETIC_MARK for path in files_below(folder))

@@ -16,8 +16,9 @@ import cv2
 from dr_ovo import __version__
 from dr_ovo.data.descriptor_cache import describe_files
 from dr_ovo.data.entries import build_manifest
+from dr_ovo.data.file_names import placed_ids
 from dr_ovo.data.manifest import DESCRIPTORS, MANIFEST, read_manifest, write_manifest
-from dr_ovo.data.placing import place_files, placed_ids
+from dr_ovo.data.placing import place_files
 from dr_ovo.data.prepare_look import Prepared, look, readable, without
 from dr_ovo.data.prepare_options import PrepareOptions
 from dr_ovo.data.prepare_report import report

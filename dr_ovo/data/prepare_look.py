@@ -6,17 +6,17 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dr_ovo.data.damage import Damage
+from dr_ovo.data.damage_record import Damage
 from dr_ovo.data.descriptor_cache import Described, describe_files
+from dr_ovo.data.file_names import placed_names
 from dr_ovo.data.grouping import Relations, relate
-from dr_ovo.data.index import SPLITS
 from dr_ovo.data.name_bonds import bind_copies_by_name
 from dr_ovo.data.near_duplicates import find_pairs, too_small
 from dr_ovo.data.photographs import Dropped, Photograph
-from dr_ovo.data.placing import placed_names
-from dr_ovo.data.prepare_options import PrepareOptions
+from dr_ovo.data.prepare_options import Fractions, PrepareOptions
 from dr_ovo.data.sources import Source
-from dr_ovo.data.splits import Fractions, Plan, make_plan
+from dr_ovo.data.splits import Plan, make_plan
+from dr_ovo.data.words import SPLITS
 from dr_ovo.errors import UserError
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dr_ovo.data.splits import Fractions
 from dr_ovo.errors import UserError
 
 SMALLEST, LARGEST = 64, 4096  # pixels a side of a shrunken photograph
@@ -145,9 +144,9 @@ class PrepareOptions:
         return {role: getattr(self, f"{role}_column") for role in roles}
 
 
-def parse_options(argv: Sequence[str]) -> PrepareOptions:
+def parse_options(argv: Sequence[str], prog: str = "prepare_dataset.py") -> PrepareOptions:
     """The options on a command line. Raises UserError; a flag that is unknown ends it (exit 2)."""
-    parser = argparse.ArgumentParser(description=ABOUT)
+    parser = argparse.ArgumentParser(prog=prog, description=ABOUT)
     for option in dataclasses.fields(PrepareOptions):
         about, name = option.metadata, f"--{option.name}"
         if about["parse"] is bool:
@@ -156,3 +155,18 @@ def parse_options(argv: Sequence[str]) -> PrepareOptions:
             words = {"help": about["help"], "metavar": about["metavar"]}
             parser.add_argument(name, type=about["parse"], default=option.default, **words)
     return PrepareOptions(**vars(parser.parse_args(argv)))
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """The shares of photographs that go to val and test. Raises UserError for impossible ones."""
+
+    val: float
+    test: float
+
+    def __post_init__(self) -> None:
+        if not (self.val > 0 and self.test > 0 and self.val + self.test < 1):
+            raise UserError(
+                f"--val_fraction {self.val} and --test_fraction {self.test}: both above 0, and "
+                "below 1 together."
+            )

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dr_ovo.data.index import SPLITS
 from dr_ovo.data.manifest import MANIFEST
 from dr_ovo.data.photographs import DROPS
+from dr_ovo.data.words import SPLITS
 from dr_ovo.tables import table, wrapped
 
 SHOWN = 10  # of each kind; the manifest lists all

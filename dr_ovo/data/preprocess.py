@@ -16,37 +16,11 @@ import cv2
 import numpy as np
 
 from dr_ovo.data.decode import (
-    JPEG_START,
-    LONGEST_TAIL,
-    PNG_START,
-    DamagedImage,
-    check_complete,
-    decode_bytes,
     decode_image,
-    full_sides,
-    jpeg_segments,
-    read_bytes,
 )
-from dr_ovo.data.disc import crop_to_disc, disc_box, pad_to_square
+from dr_ovo.data.disc import pad_to_square
 from dr_ovo.data.steps import AFTER_RESIZING, BEFORE_RESIZING, STEPS, Clahe, Step
 from dr_ovo.errors import UserError
-
-__all__ = [
-    "JPEG_START",
-    "LONGEST_TAIL",
-    "PNG_START",
-    "DamagedImage",
-    "Preprocessing",
-    "check_complete",
-    "crop_to_disc",
-    "decode_bytes",
-    "decode_image",
-    "disc_box",
-    "full_sides",
-    "jpeg_segments",
-    "pad_to_square",
-    "read_bytes",
-]
 
 # Raised when the same settings would give other pixels. The first knew no other steps than the
 # disc crop and CLAHE; what it says is still said in its words, so that hashes stay what they were.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.data.decode import DamagedImage, decode_image
-from dr_ovo.data.placing import in_parallel
 from dr_ovo.data.quality import DISC_SIDE, quality_of
+from dr_ovo.parallel import in_parallel
 
 DIGITS = 4
 

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo import __version__
-from dr_ovo.data.damage import Damage, describe
+from dr_ovo.data.damage_record import Damage, describe
 from dr_ovo.data.descriptor_cache import Described, describe_files
 from dr_ovo.data.entries import add_weights, count, digest
+from dr_ovo.data.file_names import SHRUNKEN_SUFFIX
+from dr_ovo.data.image_files import image_files
 from dr_ovo.data.manifest import DESCRIPTORS, MANIFEST, read_manifest, write_manifest
-from dr_ovo.data.photographs import SYNTHETIC_MARK, image_files
-from dr_ovo.data.placing import SHRUNKEN_SUFFIX, place_files
+from dr_ovo.data.placing import place_files
 from dr_ovo.data.prepare_options import PrepareOptions
 from dr_ovo.data.preprocess import Preprocessing
+from dr_ovo.data.synthetic_mark import SYNTHETIC_MARK
 from dr_ovo.data.unfinished import MADE_WITH, begin, end, file_stamp, is_finished, record
 from dr_ovo.errors import UserError
 

@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from dr_ovo.data.facts import patient_and_eye
+from dr_ovo.data.file_names import placed_names
 from dr_ovo.data.labels import read_labels
 from dr_ovo.data.medmnist import read_medmnist, write_pictures
-from dr_ovo.data.photographs import Dropped, Photograph, is_synthetic
-from dr_ovo.data.placing import placed_names
+from dr_ovo.data.photographs import Dropped, Photograph
 from dr_ovo.data.prepare_options import PrepareOptions
+from dr_ovo.data.synthetic_mark import is_synthetic
 from dr_ovo.data.tree import read_tree
 from dr_ovo.data.unfinished import file_stamp
 from dr_ovo.errors import UserError

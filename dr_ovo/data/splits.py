@@ -12,30 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dr_ovo.data.grouping import Relations
-from dr_ovo.data.index import SPLITS
 from dr_ovo.data.official import leaks_into_official, repeated_copies
 from dr_ovo.data.photographs import Dropped, Photograph
+from dr_ovo.data.prepare_options import Fractions
+from dr_ovo.data.words import SPLITS
 from dr_ovo.errors import UserError
 
 RULE = (
     "patients, groups and near-duplicates stay together; stratified by the worst grade; ordered by "
     "sha256 of seed and name"
 )
-
-
-@dataclass(frozen=True)
-class Fractions:
-    """The shares of photographs that go to val and test. Raises UserError for impossible ones."""
-
-    val: float
-    test: float
-
-    def __post_init__(self) -> None:
-        if not (self.val > 0 and self.test > 0 and self.val + self.test < 1):
-            raise UserError(
-                f"--val_fraction {self.val} and --test_fraction {self.test}: both above 0, and "
-                "below 1 together."
-            )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ say nothing of how well a model grades real eyes.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections import Counter
 from pathlib import Path
@@ -169,23 +168,6 @@ def split_patients(total: int) -> dict[str, int]:
     whole = sum(SPLITS.values())
     dealt = {s: max(FEWEST_PATIENTS, round(total * SPLITS[s] / whole)) for s in ("val", "test")}
     return {"train": total - sum(dealt.values()), **dealt}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `python -m dr_ovo synthetic`."""
-    parser.add_argument("--output", type=Path, required=True, help="folder to fill")
-    parser.add_argument("--size", type=int, default=320, help="pixels a side (default 320)")
-    parser.add_argument("--seed", type=int, default=42, help="what the drawing follows (42)")
-    parser.add_argument("--patients", type=int, default=85, help="two eyes each (default 85)")
-
-
-def command(args: argparse.Namespace) -> int:
-    """Draws the photographs that the options describe and prints how many there are."""
-    summary = write_dataset(args.output, split_patients(args.patients), args.size, args.seed)
-    print(f"{args.output}: {len(summary['images'])} photographs of {args.patients} patients.")
-    print(format_counts(summary))
-    print(summary["note"])
-    return 0
 
 
 def format_counts(summary: dict) -> str:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from dr_ovo.data.facts import patient_and_eye
+from dr_ovo.data.image_files import image_files
 from dr_ovo.data.manifest import MANIFEST, read_manifest
-from dr_ovo.data.photographs import Photograph, image_files
+from dr_ovo.data.photographs import Photograph
 from dr_ovo.data.words import grade_of, split_of
 from dr_ovo.errors import UserError
 

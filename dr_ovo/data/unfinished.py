@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from dr_ovo.atomic import write_json
 from dr_ovo.data.manifest import MANIFEST, read_manifest
 from dr_ovo.errors import UserError
+from dr_ovo.files import write_json
 
 MARK = ".unfinished.json"
 RECORD = ".made_with.json"  # in a finished folder without a manifest

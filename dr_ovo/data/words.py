@@ -45,3 +45,6 @@ def is_unknown(patient: str) -> bool:
 def is_split_or_grade(word: str) -> bool:
     """Whether a folder's name is that of a split or a grade."""
     return bool(split_of(word)) or grade_of(word) is not None
+
+
+SPLITS = ("train", "val", "test")

@@ -13,7 +13,6 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from dr_ovo.atomic import write_json
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.operating_points import (
     CONDITIONS,
@@ -22,6 +21,7 @@ from dr_ovo.evaluation.operating_points import (
     fit_operating_points,
 )
 from dr_ovo.evaluation.predictions import Predictions, log_probabilities
+from dr_ovo.files import write_json
 
 SCHEMA = 1
 SHARE = 0.3

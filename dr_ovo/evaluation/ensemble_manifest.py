@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.atomic import write_json
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.calibration import Calibration
 from dr_ovo.evaluation.ensemble import METHODS
 from dr_ovo.evaluation.operating_points import CONDITIONS
+from dr_ovo.files import write_json
 
 SCHEMA = 1
 KIND = "dr_ovo ensemble"

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.atomic import atomic_path
 from dr_ovo.decoding.heads import logit_width
 from dr_ovo.errors import UserError
+from dr_ovo.files import atomic_path
 from dr_ovo.pairs import class_pairs
 
 SCHEMA = 1

@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from dr_ovo.atomic import write_json
 from dr_ovo.data.preprocess import Preprocessing
 from dr_ovo.errors import UserError
-from dr_ovo.file_hash import file_sha256
+from dr_ovo.files import file_sha256, write_json
 from dr_ovo.models.backbone import InputSpec, create_backbone
 from dr_ovo.models.network import BranchSpec, OvoNetwork, build_network
 from dr_ovo.models.torch_files import load_torch, save_torch

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from dr_ovo.atomic import atomic_path
 from dr_ovo.errors import MachineError, Terminated, UserError
+from dr_ovo.files import atomic_path
 
 
 def save_torch(path: Path, content: dict[str, Any]) -> None:

@@ -7,15 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dr_ovo.atomic import write_json
 from dr_ovo.errors import UserError
+from dr_ovo.files import write_json
 from dr_ovo.reporting.analyzer_figures import draw_all
 from dr_ovo.reporting.analyzer_text import report_text
 from dr_ovo.reporting.checkpoint_files import find_checkpoints
 from dr_ovo.reporting.checkpoint_reader import read_checkpoint
 from dr_ovo.reporting.checkpoint_record import Checkpoint, Classifier, UnreadableError
 from dr_ovo.reporting.model_sets import ModelSet, group_checkpoints, training_command
-from dr_ovo.reporting.tables import RESEARCH_USE
+from dr_ovo.tables import RESEARCH_USE
 
 SCHEMA = 1
 GOAL = 0.9  # validation accuracy; classifiers below it are marked

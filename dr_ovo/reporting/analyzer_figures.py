@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dr_ovo.atomic import atomic_write_bytes
 from dr_ovo.errors import MachineError
+from dr_ovo.files import atomic_write_bytes
 from dr_ovo.reporting.figures import learning_curves
 from dr_ovo.reporting.history import read_history
 from dr_ovo.reporting.model_sets import ModelSet
-from dr_ovo.reporting.tables import wrapped
+from dr_ovo.tables import wrapped
 
 DEFAULT_NAME = "learning_curves.png"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dr_ovo.reporting.tables import RESEARCH_USE, decimal, magnitude, percent, table, wrapped
+from dr_ovo.tables import RESEARCH_USE, decimal, magnitude, percent, table, wrapped
 
 KINDS = {
     ("ovo", "shared"): "one-vs-one, one network for all pairs",

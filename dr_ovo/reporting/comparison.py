@@ -20,6 +20,7 @@ from dr_ovo.evaluation.model_statistics import (
 )
 from dr_ovo.evaluation.operating_points import GRADED_CLASSES, ungraded
 from dr_ovo.evaluation.statistics import Statistic
+from dr_ovo.parallel import in_threads
 from dr_ovo.reporting.comparison_figures import forest_figure, reliability_figure
 from dr_ovo.reporting.comparison_tables import sections
 from dr_ovo.reporting.document import Report
@@ -27,7 +28,6 @@ from dr_ovo.reporting.paired_comparison import (
     by_val_kappa,
     compared_statistics,
     difference_statistics,
-    in_threads,
     in_words,
     judged,
     overall_verdict,

@@ -27,6 +27,7 @@ from dr_ovo.evaluation.metrics import accuracy, quadratic_kappa
 from dr_ovo.evaluation.model_statistics import accuracy_statistic, kappa_statistic
 from dr_ovo.evaluation.predictions import Predictions
 from dr_ovo.evaluation.statistics import Statistic
+from dr_ovo.parallel import in_threads
 from dr_ovo.reporting.diversity_figures import (
     contribution_figure,
     heat_map,
@@ -34,7 +35,7 @@ from dr_ovo.reporting.diversity_figures import (
 )
 from dr_ovo.reporting.diversity_sections import MEASURES, sections
 from dr_ovo.reporting.document import Report
-from dr_ovo.reporting.paired_comparison import in_threads, selection_share
+from dr_ovo.reporting.paired_comparison import selection_share
 from dr_ovo.reporting.result_sets import ResultSet
 from dr_ovo.reporting.results import ModelResults
 

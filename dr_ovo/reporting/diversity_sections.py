@@ -8,7 +8,7 @@ from typing import Any
 
 from dr_ovo.reporting.document import Column, Figure, Section, Table
 from dr_ovo.reporting.paired_comparison import listed
-from dr_ovo.reporting.tables import decimal, magnitude, percent
+from dr_ovo.tables import decimal, magnitude, percent
 
 Data = Mapping[str, Any]
 # A measure's title, the format of its values, and what it says.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dr_ovo.reporting.tables import decimal, magnitude, percent
+from dr_ovo.tables import decimal, magnitude, percent
 
 Metric = Mapping[str, Any]
 Cell = str | int | float | bool | Metric | None

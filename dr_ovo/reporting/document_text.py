@@ -7,10 +7,10 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from dr_ovo.atomic import atomic_write_bytes, atomic_write_text, write_json
 from dr_ovo.errors import UserError
+from dr_ovo.files import atomic_write_bytes, atomic_write_text, write_json
 from dr_ovo.reporting.document import Report, Section, Table
-from dr_ovo.reporting.tables import RESEARCH_USE, table, wrapped
+from dr_ovo.tables import RESEARCH_USE, table, wrapped
 
 MARKS = {
     "SYNTHETIC": "SYNTHETIC: drawn pictures; these figures say nothing about patients.",

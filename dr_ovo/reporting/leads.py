@@ -19,13 +19,8 @@ from dr_ovo.evaluation.model_statistics import pair_statistics, recall_statistic
 from dr_ovo.evaluation.predictions import Predictions, pair_logits, take
 from dr_ovo.evaluation.statistics import Statistic
 from dr_ovo.pairs import Pair, class_pairs
-from dr_ovo.reporting.paired_comparison import (
-    BETTER,
-    NONE_SHOWN,
-    in_threads,
-    selection_share,
-    with_verdict,
-)
+from dr_ovo.parallel import in_threads
+from dr_ovo.reporting.paired_comparison import BETTER, NONE_SHOWN, selection_share, with_verdict
 from dr_ovo.reporting.results import ModelResults
 from dr_ovo.reporting.strength_statistics import f1_of_class
 

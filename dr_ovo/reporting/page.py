@@ -9,12 +9,12 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from dr_ovo.atomic import atomic_write_text
 from dr_ovo.errors import UserError
+from dr_ovo.files import atomic_write_text
 from dr_ovo.reporting.document import Report
 from dr_ovo.reporting.document_text import MARKS, check_output
 from dr_ovo.reporting.page_sections import article, contents, escaped
-from dr_ovo.reporting.tables import RESEARCH_USE
+from dr_ovo.tables import RESEARCH_USE
 
 
 def page(title: str, summary: str, reports: Sequence[Report]) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from dr_ovo.evaluation.model_statistics import (
 )
 from dr_ovo.evaluation.predictions import Predictions, take
 from dr_ovo.evaluation.statistics import Remembered, Statistic
+from dr_ovo.parallel import in_threads
 from dr_ovo.reporting.results import ModelResults
 
 ALPHA = 0.05
@@ -31,15 +30,6 @@ COMPARED: dict[str, tuple[str, Callable[[Predictions], Statistic]]] = {
     "quadratic_kappa": ("kappa", kappa_statistic),
     "macro_auc": ("macro AUC", macro_auc_statistic),
 }
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
-
-
-def in_threads(function: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:
-    """`function` of each, in order, on all processors: numpy lets others work meanwhile."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(function, given))
 
 
 def selection_share(val: Predictions) -> Predictions:

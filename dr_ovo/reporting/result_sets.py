@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,27 +39,6 @@ class ResultSet:
             if name in _names_of(model):
                 return model
         raise UserError(f"There is no model '{name}' among them.{_nearest(name, self.names)}")
-
-
-def add_results_arguments(parser: argparse.ArgumentParser, output: str) -> None:
-    """--results_dirs, --models, --output (default: the folder `output`), --intersect."""
-    parser.add_argument(
-        "--results_dirs", nargs="+", type=Path, default=[], metavar="DIR",
-        help="results folders of evaluated models",
-    )  # fmt: skip
-    parser.add_argument(
-        "--models", nargs="+", default=[], metavar="NAME",
-        help="models by name; those not among --results_dirs are looked for as "
-        f"<name>{SUFFIX} in . and ./v2.5-model-dr",
-    )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, default=Path(output), metavar="DIR",
-        help=f"folder for JSON, CSV and pictures [{output}]",
-    )  # fmt: skip
-    parser.add_argument(
-        "--intersect", action="store_true",
-        help="go on with the samples that all models have, where they differ",
-    )  # fmt: skip
 
 
 def open_results(

@@ -1,43 +1,21 @@
-"""`python -m dr_ovo simulate`: results folders of simulated models, to try the reports on."""
+"""Results folders of simulated models, to try the reports on."""
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from dr_ovo.atomic import write_json
-from dr_ovo.errors import DONE, UserError
 from dr_ovo.evaluation.calibration import calibration_share, fit_calibration, save_calibration
 from dr_ovo.evaluation.predictions import Predictions, save_predictions
 from dr_ovo.evaluation.report import evaluation_report
 from dr_ovo.evaluation.simulated import ACCURACIES, Simulation
+from dr_ovo.files import write_json
 from dr_ovo.models.architectures import ARCHITECTURES
 from dr_ovo.reporting.result_sets import SUFFIX
 
 SCHEMA = 1
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    parser.add_argument("--output", type=Path, required=True, help="folder for the results folders")
-    parser.add_argument("--patients", type=int, default=500, help="test patients, two eyes each; "
-                        "half as many in val [500]")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=42, help="another seed, other draws [42]")
-
-
-def command(args: argparse.Namespace) -> int:
-    """Writes seven results folders and truth.json."""
-    if args.patients < 20:
-        raise UserError(f"--patients {args.patients}: expected 20 or more.")
-    simulate(args.output, args.patients, args.seed)
-    print(
-        f"{len(ACCURACIES)} simulated models, {2 * args.patients} test images each, no pictures: "
-        f"{args.output}\nNext: python compare_models.py --results_dirs {args.output}/*{SUFFIX}"
-    )
-    return DONE
 
 
 def simulate(output: Path, patients: int, seed: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from dr_ovo.evaluation.intervals import patients_repeat, with_intervals
 from dr_ovo.evaluation.metrics import confusion_matrix
 from dr_ovo.pairs import Pair, class_pairs
+from dr_ovo.parallel import in_threads
 from dr_ovo.reporting.document import Report
 from dr_ovo.reporting.leads import (
     Ranking,
@@ -19,7 +20,6 @@ from dr_ovo.reporting.leads import (
     pair_lead_statistics,
     pair_rankings,
 )
-from dr_ovo.reporting.paired_comparison import in_threads
 from dr_ovo.reporting.result_sets import ResultSet
 from dr_ovo.reporting.shared_mistakes import mistakes_data, shared_share_statistic
 from dr_ovo.reporting.strength_statistics import class_strengths, pair_strengths

@@ -7,17 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dr_ovo.atomic import write_json
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.calibration import save_calibration
 from dr_ovo.evaluation.ensemble_manifest import Manifest, Member, write_manifest
 from dr_ovo.evaluation.predictions import save_predictions
 from dr_ovo.evaluation.report import evaluation_report
-from dr_ovo.file_hash import file_sha256
+from dr_ovo.files import file_sha256, write_json
 from dr_ovo.reporting.result_sets import ResultSet
 from dr_ovo.reporting.results import ModelResults
 from dr_ovo.reporting.super_ensemble import Study
-from dr_ovo.reporting.tables import wrapped
+from dr_ovo.tables import wrapped
 
 
 def check_targets(results: ResultSet, output: Path, export: Path | None) -> None:

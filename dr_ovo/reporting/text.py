@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dr_ovo.reporting.tables import RESEARCH_USE, decimal, percent, table, wrapped
+from dr_ovo.tables import RESEARCH_USE, decimal, percent, table, wrapped
 
 OUTCOMES = {
     "referable": "Referable (grade >= 2)",

@@ -11,6 +11,7 @@ from dr_ovo.errors import UserError
 from dr_ovo.evaluation.criteria import UNKNOWN, Criterion, Judgement, judge, worst
 from dr_ovo.evaluation.predictions import MARKS
 from dr_ovo.models.architectures import architecture_of
+from dr_ovo.parallel import in_threads
 from dr_ovo.reporting.criteria_file import (
     EACH,
     EACH_NEW,
@@ -28,7 +29,6 @@ from dr_ovo.reporting.criterion_figures import (
     matching,
     model_subject,
 )
-from dr_ovo.reporting.paired_comparison import in_threads
 from dr_ovo.reporting.plausibility import implausible
 from dr_ovo.reporting.result_sets import ResultSet
 from dr_ovo.reporting.results import ModelResults, read_results

@@ -17,9 +17,9 @@ from dr_ovo.evaluation.criteria import (
     letter,
 )
 from dr_ovo.reporting.document import Column, Report, Section, Table
-from dr_ovo.reporting.tables import decimal, magnitude, percent
 from dr_ovo.reporting.validation import Validation
 from dr_ovo.reporting.validation_figures import criteria_figure
+from dr_ovo.tables import decimal, magnitude, percent
 
 SCHEMA = 1
 RULE = (

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from dr_ovo.choices import PREPROCESSING_STEPS
 from dr_ovo.config import TrainConfig
-from dr_ovo.config_checks import PREPROCESSING_STEPS
 from dr_ovo.data.index import Split
 from dr_ovo.data.preprocess import Preprocessing
 from dr_ovo.errors import log

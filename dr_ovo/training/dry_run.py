@@ -11,9 +11,9 @@ import torch
 
 from dr_ovo.data.loaders import ImageLoader
 from dr_ovo.errors import MachineError, log
+from dr_ovo.logs import duration
 from dr_ovo.training.announce import opening_lines
 from dr_ovo.training.epoch_report import peak_memory_mb
-from dr_ovo.training.logs import duration
 from dr_ovo.training.loop import MEASURE_BATCH, TrainingLoop
 from dr_ovo.training.record import Record, count_parameters
 from dr_ovo.training.schedule import epoch_order

@@ -9,7 +9,7 @@ from typing import Any
 from dr_ovo.cli import Settings
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.ensemble_manifest import Manifest, Member
-from dr_ovo.file_hash import file_sha256
+from dr_ovo.files import file_sha256
 from dr_ovo.models.checkpoint import load_network
 from dr_ovo.training.folder import ResultsFolder
 from dr_ovo.training.predict import TrainedModel, require_agreement

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from dr_ovo.training.logs import duration
+from dr_ovo.logs import duration
 from dr_ovo.training.step import BranchTrainer
 
 

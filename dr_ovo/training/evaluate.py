@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.atomic import write_json
 from dr_ovo.cli import Settings
-from dr_ovo.data.damage import Damage, describe
+from dr_ovo.data.damage_record import Damage, describe
 from dr_ovo.data.index import Split
 from dr_ovo.decoding.decode import DECODERS, decode
 from dr_ovo.errors import MachineError, log
@@ -24,6 +23,7 @@ from dr_ovo.evaluation.ensemble import mean_predictions
 from dr_ovo.evaluation.metrics import accuracy, balanced_accuracy, quadratic_kappa
 from dr_ovo.evaluation.predictions import Predictions, marks_of, save_predictions
 from dr_ovo.evaluation.report import evaluation_report, patient_report
+from dr_ovo.files import write_json
 from dr_ovo.pairs import class_pairs
 from dr_ovo.training.audited import was_audited
 from dr_ovo.training.folder import ResultsFolder

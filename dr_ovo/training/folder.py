@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dr_ovo.atomic import atomic_write_text
 from dr_ovo.errors import UserError
+from dr_ovo.files import atomic_write_text
 
 HISTORY_FIELDS = (
     "epoch", "branch", "lr", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_auc",
@@ -112,55 +112,3 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} can't be read ({error}). Restore it, or use another --output_dir."
         ) from None
-
-
-def check_folder(folder: ResultsFolder, *, resume: bool) -> None:
-    """Raises UserError where a new training would meet another one in the folder."""
-    root = folder.root
-    if root.exists() and not root.is_dir():
-        raise UserError(f"{root} is a file; --output_dir expects a folder.")
-    if not folder.progress.is_file() and any(folder.models.glob("*.pth")):
-        raise UserError(
-            f"{folder.models} holds checkpoints, and {folder.resume} not the training that made "
-            "them. Choose another --output_dir."
-        )
-    if folder.finished_epochs() and not resume:
-        state = "a finished training" if folder.is_finished() else "a training that was stopped"
-        raise UserError(
-            f"{root} holds {state} ({folder.finished_epochs()} epochs). Go on with it: the same "
-            "command with --resume. Or start anew: another --output_dir."
-        )
-
-
-def check_same_settings(
-    folder: ResultsFolder,
-    settings: dict[str, Any],
-    data_hash: str,
-    anew: str = "start anew in another --output_dir",
-) -> None:
-    """Raises UserError, naming them, where settings that matter differ from the folder's.
-
-    `anew` is what the user can do instead of going on.
-    """
-    held = folder.read_config()
-    differing = [
-        f"--{name}: {_shown(held['settings'].get(name))} there, {_shown(value)} now"
-        for name, value in settings.items()
-        if held["settings"].get(name) != value
-    ]
-    if differing:
-        raise UserError(
-            f"{folder.root} was made with other settings:\n  " + "\n  ".join(differing) + "\n"
-            f"Resume with the settings there, or {anew}."
-        )
-    if held["data_hash"] != data_hash:
-        raise UserError(
-            f"{folder.root} was trained on other images (or other grades) than --dataset_path now "
-            f"holds in train and val. Restore them, or {anew}."
-        )
-
-
-def _shown(value: Any) -> str:
-    return (
-        (" ".join(map(str, value)) or "nothing") if isinstance(value, list | tuple) else str(value)
-    )

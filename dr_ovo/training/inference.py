@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dr_ovo.atomic import atomic_write_text
 from dr_ovo.cli import Settings
-from dr_ovo.data.damage import Damage, describe
-from dr_ovo.data.index import IMAGE_SUFFIXES
+from dr_ovo.data.damage_record import Damage, describe
+from dr_ovo.data.image_files import IMAGE_SUFFIXES
 from dr_ovo.decoding.decode import decode
 from dr_ovo.errors import DONE, UserError, log
 from dr_ovo.evaluation.ensemble import combine
 from dr_ovo.evaluation.ensemble_manifest import Manifest, read_manifest
 from dr_ovo.evaluation.predictions import marks_of
+from dr_ovo.files import atomic_write_text
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.training.ensemble_members import open_members
 from dr_ovo.training.predict import TrainedModel, open_models, predict

@@ -15,10 +15,10 @@ from dr_ovo.data.augment import Augmentation, normalise, to_unit_range
 from dr_ovo.data.index import Split
 from dr_ovo.data.loaders import ImageLoader
 from dr_ovo.errors import MachineError, log
+from dr_ovo.logs import Progress
 from dr_ovo.models.backbone import InputSpec
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.training.epoch_report import epoch_line, pair_rows, peak_memory_mb, running_note
-from dr_ovo.training.logs import Progress
 from dr_ovo.training.measure import Outputs, Score, branch_outputs, measure, pair_score, score
 from dr_ovo.training.resume import BranchRun
 from dr_ovo.training.schedule import epoch_order

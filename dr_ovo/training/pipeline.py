@@ -8,17 +8,17 @@ from torch import nn
 
 from dr_ovo.cli import Settings
 from dr_ovo.config import TrainConfig
-from dr_ovo.data.damage import Damage
+from dr_ovo.data.damage_record import Damage
 from dr_ovo.data.index import DatasetIndex, scan_dataset
 from dr_ovo.errors import DONE, log
+from dr_ovo.logs import log_to_file, stop_file
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.training.announce import opening_lines
 from dr_ovo.training.audited import audit_dataset, held_audit
 from dr_ovo.training.build import build_model, load_backbone
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
-from dr_ovo.training.folder import check_folder, check_same_settings
-from dr_ovo.training.logs import log_to_file, stop_file
+from dr_ovo.training.folder_checks import check_folder, check_same_settings
 from dr_ovo.training.record import Record, settings_that_matter
 from dr_ovo.training.resume import begin, load_progress, load_stem, save_stem
 from dr_ovo.training.retrain import retrain_pairs

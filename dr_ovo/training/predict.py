@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from dr_ovo.choices import NO_STEPS
 from dr_ovo.cli import Settings
-from dr_ovo.config_checks import NO_STEPS
 from dr_ovo.data.loaders import ImageLoader
 from dr_ovo.errors import UserError, log
 from dr_ovo.models.architectures import resolve_architecture

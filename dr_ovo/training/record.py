@@ -14,10 +14,10 @@ import timm
 import torch
 
 from dr_ovo import __version__
-from dr_ovo.atomic import write_json
 from dr_ovo.config import TrainConfig
-from dr_ovo.data.damage import Damage
+from dr_ovo.data.damage_record import Damage
 from dr_ovo.data.index import DatasetIndex
+from dr_ovo.files import write_json
 from dr_ovo.models.checkpoint import checkpoint_path, save_checkpoint
 from dr_ovo.training.build import Model
 from dr_ovo.training.folder import ResultsFolder

@@ -11,8 +11,8 @@ import shutil
 from dataclasses import dataclass
 from typing import Any
 
-from dr_ovo.atomic import write_json
 from dr_ovo.errors import UserError
+from dr_ovo.files import write_json
 from dr_ovo.models.torch_files import load_torch, save_torch
 from dr_ovo.models.weights import StateDict
 from dr_ovo.training.folder import ResultsFolder

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.atomic import write_json
 from dr_ovo.data.loaders import ImageLoader
 from dr_ovo.errors import log
 from dr_ovo.evaluation.selection import pair_metrics
+from dr_ovo.files import write_json
 from dr_ovo.models.checkpoint import backbone_state, input_of, load_checkpoint, load_single
 from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.training.announce import opening_lines

@@ -10,7 +10,8 @@ from dr_ovo.data.index import DatasetIndex
 from dr_ovo.errors import UserError, log
 from dr_ovo.models.checkpoint import checkpoint_path
 from dr_ovo.pairs import Pair, pair_name
-from dr_ovo.training.folder import ResultsFolder, check_same_settings
+from dr_ovo.training.folder import ResultsFolder
+from dr_ovo.training.folder_checks import check_same_settings
 from dr_ovo.training.record import settings_that_matter
 
 WORK = "retrain"  # the new classifiers' own results folder, inside the network's, while they train

@@ -10,8 +10,10 @@ import torch
 
 from dr_ovo.config import TrainConfig
 from dr_ovo.data.augment import Augmentation
-from dr_ovo.data.damage import Damage, describe, find_damage, without
-from dr_ovo.data.index import SPLITS, DatasetIndex, scan_dataset
+from dr_ovo.data.damage import find_damage, without
+from dr_ovo.data.damage_record import Damage, describe
+from dr_ovo.data.index import DatasetIndex, scan_dataset
+from dr_ovo.data.words import SPLITS
 from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.calibration import calibration_share
 from dr_ovo.hardware import amp_dtype, check_gpu, select_device

@@ -13,13 +13,14 @@ from dr_ovo.audit.findings import Photograph as Audited
 from dr_ovo.audit.names import name_findings
 from dr_ovo.audit.owners import owner_findings
 from dr_ovo.data.facts import patient_and_eye
+from dr_ovo.data.file_names import placed_ids, placed_names
 from dr_ovo.data.grouping import relate
 from dr_ovo.data.name_bonds import bind_copies_by_name
 from dr_ovo.data.near_duplicates import Pair
 from dr_ovo.data.photographs import Photograph
-from dr_ovo.data.placing import placed_ids, placed_names
+from dr_ovo.data.prepare_options import Fractions
 from dr_ovo.data.sources import with_patients
-from dr_ovo.data.splits import Fractions, make_plan
+from dr_ovo.data.splits import make_plan
 from dr_ovo.errors import UserError
 
 BASES = ("7", "8", "eye1", "eye2", "left", "right", "P1_left", "P1_right", "aug", "od", "flip_7")

@@ -13,7 +13,7 @@ from dr_ovo.data.augment import (
     normalise,
     to_unit_range,
 )
-from dr_ovo.data.preprocess import decode_image
+from dr_ovo.data.decode import decode_image
 
 ALL = Augmentation(True, rotation=25.0, brightness=0.2, contrast=0.2)
 STILL = Augmentation(True, rotation=0.0, brightness=0.0, contrast=0.0)

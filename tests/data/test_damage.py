@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from dr_ovo.data import damage
-from dr_ovo.data.damage import Damage, describe, find_damage, without
+from dr_ovo.data.damage import find_damage, without
+from dr_ovo.data.damage_record import Damage, describe
 from dr_ovo.data.index import scan_dataset
 from dr_ovo.errors import UserError
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dr_ovo.data import descriptor_cache, descriptor_store
-from dr_ovo.data.damage import Damage
+from dr_ovo.data.damage_record import Damage
 from dr_ovo.data.decode import decode_image
 from dr_ovo.data.descriptor_cache import Described, describe_files, keep_pairs, kept_pairs
 from dr_ovo.data.descriptors import DESCRIPTOR_SIDE, describe_picture

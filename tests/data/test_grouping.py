@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dr_ovo.data.grouping import components, differing_grades, relate
+from dr_ovo.data.bonds import components
+from dr_ovo.data.grouping import differing_grades, relate
 from dr_ovo.data.near_duplicates import Pair
 from dr_ovo.data.photographs import Photograph
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dr_ovo.data.index import SPLITS, scan_dataset
+from dr_ovo.data.index import scan_dataset
 from dr_ovo.data.manifest import write_manifest
+from dr_ovo.data.words import SPLITS
 from dr_ovo.errors import UserError
 
 GRADES = ("0", "1", "2", "3", "4")

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from dr_ovo.data.index import scan_dataset
-from dr_ovo.data.loaders import ImageLoader, available_cores
+from dr_ovo.data.loaders import ImageLoader
 from dr_ovo.data.preprocess import Preprocessing
 from dr_ovo.errors import MachineError
+from dr_ovo.parallel import available_cores
 
 SETTINGS = Preprocessing(64)
 GRADES = ("0", "1", "2", "3", "4")

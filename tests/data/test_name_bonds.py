@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dr_ovo.data.file_names import placed_names
 from dr_ovo.data.grouping import relate
 from dr_ovo.data.name_bonds import bind_copies_by_name
 from dr_ovo.data.near_duplicates import Pair
 from dr_ovo.data.photographs import Photograph
-from dr_ovo.data.placing import placed_names
-from dr_ovo.data.splits import Fractions, make_plan
+from dr_ovo.data.prepare_options import Fractions
+from dr_ovo.data.splits import make_plan
 
 
 def photographs(*names: str, official: bool = False) -> list[Photograph]:

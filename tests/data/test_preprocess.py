@@ -7,16 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dr_ovo.data.preprocess import (
-    DamagedImage,
-    Preprocessing,
-    crop_to_disc,
-    decode_bytes,
-    decode_image,
-    disc_box,
-    full_sides,
-    pad_to_square,
-)
+from dr_ovo.data.decode import DamagedImage, decode_bytes, decode_image, full_sides
+from dr_ovo.data.disc import crop_to_disc, disc_box, pad_to_square
+from dr_ovo.data.preprocess import Preprocessing
 from dr_ovo.data.steps import STEPS
 from dr_ovo.errors import UserError
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dr_ovo.data.damage import Damage
+from dr_ovo.data.damage_record import Damage
 from dr_ovo.data.index import scan_dataset
 from dr_ovo.data.prepare import prepare
 from dr_ovo.data.prepare_options import parse_options

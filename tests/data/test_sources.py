@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dr_ovo.data.file_names import placed_names
 from dr_ovo.data.photographs import Photograph
-from dr_ovo.data.placing import placed_names
 from dr_ovo.data.sources import with_patients
 
 

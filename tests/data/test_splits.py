@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from dr_ovo.data.grouping import relate
 from dr_ovo.data.near_duplicates import Pair
 from dr_ovo.data.photographs import Photograph
-from dr_ovo.data.splits import Fractions, Plan, deal_units, make_plan
+from dr_ovo.data.prepare_options import Fractions
+from dr_ovo.data.splits import Plan, deal_units, make_plan
 from dr_ovo.errors import UserError
 
 SHARES = Fractions(0.1, 0.2)

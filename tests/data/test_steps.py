@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dr_ovo.config_checks import PREPROCESSING_STEPS
+from dr_ovo.choices import PREPROCESSING_STEPS
 from dr_ovo.data.decode import decode_image
 from dr_ovo.data.disc import disc_region
 from dr_ovo.data.preprocess import Preprocessing

@@ -1,4 +1,3 @@
-import argparse
 import errno
 import json
 import time
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dr_ovo.commands.synthetic import build_parser, main
 from dr_ovo.data import synthetic
 from dr_ovo.data.synthetic import draw_fundus, split_patients, write_dataset
 from dr_ovo.errors import MachineError, UserError
@@ -282,12 +282,10 @@ def test_patients_are_dealt_to_three_splits():
 
 
 def test_command_prints_counts_and_says_synthetic(tmp_path, capsys):
-    parser = argparse.ArgumentParser()
-    synthetic.add_arguments(parser)
-    defaults = parser.parse_args(["--output", "x"])
+    defaults = build_parser("synthetic").parse_args(["--output", "x"])
     assert (defaults.size, defaults.seed, defaults.patients) == (320, 42, 85)
     options = ["--output", str(tmp_path / "set"), "--size", "64", "--patients", "15"]
-    assert synthetic.command(parser.parse_args(options)) == 0
+    assert main(options, "synthetic") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("30 photographs of 15 patients.")
     for line in lines[2:5]:

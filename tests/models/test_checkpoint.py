@@ -17,6 +17,7 @@ import timm
 import torch
 
 from dr_ovo.cli import parse_settings
+from dr_ovo.commands.trainer import run_mode
 from dr_ovo.data.preprocess import Preprocessing
 from dr_ovo.errors import MachineError, UserError
 from dr_ovo.models.checkpoint import (
@@ -31,7 +32,6 @@ from dr_ovo.models.checkpoint import (
 )
 from dr_ovo.models.network import branch_specs
 from dr_ovo.models.torch_files import load_torch, save_torch
-from dr_ovo.modes import run_mode
 from dr_ovo.pairs import class_pairs, pair_name
 
 SMALL = "test_efficientnet"

@@ -13,7 +13,7 @@ from dr_ovo.cli import parse_settings
 from dr_ovo.errors import UserError
 from dr_ovo.pairs import class_pairs, pair_name
 from dr_ovo.reporting.analyzer import analyze
-from dr_ovo.reporting.tables import RESEARCH_USE, WIDTH
+from dr_ovo.tables import RESEARCH_USE, WIDTH
 
 Save = Callable[..., Path]
 HISTORY = (

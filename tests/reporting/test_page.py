@@ -16,7 +16,7 @@ from dr_ovo.reporting.document import Column, Figure, Report, Section, Table
 from dr_ovo.reporting.figure_style import new_figure, png
 from dr_ovo.reporting.page import check_page, page, write_page
 from dr_ovo.reporting.page_sections import MOST, section_html
-from dr_ovo.reporting.tables import RESEARCH_USE
+from dr_ovo.tables import RESEARCH_USE
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = '<script>alert("x")</script>\'"&'
@@ -121,8 +121,9 @@ def test_report_from_folders(simulated, tmp_path):
     folders = [str(simulated / f"{name}_5class_results") for name in list(ACCURACIES)[:3]]
     code = (
         f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-        f"sys.argv = ['report.py', '--output', {str(output)!r}, '--results_dirs', *{folders!r}]\n"
-        "import report\nassert report.main() == 0\nprint('torch' in sys.modules)"
+        "from dr_ovo.commands.reports.report import main\n"
+        f"argv = ['--output', {str(output)!r}, '--results_dirs', *{folders!r}]\n"
+        "assert main(argv, 'report.py') == 0\nprint('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

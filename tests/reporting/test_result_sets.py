@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dr_ovo.commands.reports.arguments import add_results_arguments
 from dr_ovo.errors import UserError
-from dr_ovo.reporting.result_sets import add_results_arguments, open_results
+from dr_ovo.reporting.result_sets import open_results
 
 
 def opened(folders=(), models=(), **settings):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 
 import pytest
 
+from dr_ovo.commands.simulate import main
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.simulated import ACCURACIES
 from dr_ovo.reporting.result_sets import open_results
-from dr_ovo.reporting.simulated_results import command
 
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("simulated")
-    assert command(argparse.Namespace(output=folder, patients=250, seed=1)) == 0
+    assert main(["--output", str(folder), "--patients", "250", "--seed", "1"], "simulate") == 0
     return folder
 
 
@@ -40,4 +39,4 @@ def test_the_truth_is_written_beside_them(simulated):
 
 def test_too_few_patients(tmp_path):
     with pytest.raises(UserError, match="20 or more"):
-        command(argparse.Namespace(output=tmp_path, patients=3, seed=1))
+        main(["--output", str(tmp_path), "--patients", "3"], "simulate")

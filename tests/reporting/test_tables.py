@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dr_ovo.reporting.tables import WIDTH, decimal, magnitude, percent, table, wrapped
+from dr_ovo.tables import WIDTH, decimal, magnitude, percent, table, wrapped
 
 
 def test_percent_is_the_fraction_times_a_hundred() -> None:

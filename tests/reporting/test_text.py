@@ -13,8 +13,8 @@ from dr_ovo.evaluation.calibration import fit_calibration
 from dr_ovo.evaluation.predictions import Predictions
 from dr_ovo.evaluation.report import evaluation_report
 from dr_ovo.pairs import class_pairs, pair_signs
-from dr_ovo.reporting.tables import RESEARCH_USE, WIDTH
 from dr_ovo.reporting.text import evaluation_table
+from dr_ovo.tables import RESEARCH_USE, WIDTH
 
 DECODERS = {
     "coupling": {"accuracy": 0.61, "balanced_accuracy": 0.52, "quadratic_kappa": 0.7},

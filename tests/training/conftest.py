@@ -16,15 +16,15 @@ import pytest
 import torch
 
 from dr_ovo.cli import parse_settings
+from dr_ovo.commands.trainer import run_mode
 from dr_ovo.config import TrainConfig
 from dr_ovo.data.augment import normalise, to_unit_range
 from dr_ovo.data.index import Split, scan_dataset
 from dr_ovo.data.loaders import ImageLoader
 from dr_ovo.errors import run
+from dr_ovo.logs import close_log
 from dr_ovo.models.backbone import create_backbone
-from dr_ovo.modes import run_mode
 from dr_ovo.training.build import Model, build_model, load_backbone
-from dr_ovo.training.logs import close_log
 from dr_ovo.training.schedule import epoch_order
 from dr_ovo.training.step import Precision
 

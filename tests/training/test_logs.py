@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dr_ovo.config import TrainConfig
-from dr_ovo.training.logs import duration
+from dr_ovo.logs import duration
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
 FIELDS = TrainConfig.__dataclass_fields__

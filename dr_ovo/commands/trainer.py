@@ -1,17 +1,18 @@
-"""What `--mode` can be: the whole of `ensemble_5class_trainer.py` behind its settings."""
+"""`ensemble_5class_trainer.py`: trains, evaluates and applies classifiers, as `--mode` says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dr_ovo.cli import Settings
+from dr_ovo.cli import Settings, parse_settings
 from dr_ovo.errors import DONE, log
-from dr_ovo.reporting.text import evaluation_table
-from dr_ovo.training.evaluate import evaluate
-from dr_ovo.training.inference import inference
-from dr_ovo.training.logs import close_log, log_to_file, start_log
-from dr_ovo.training.pipeline import train
+from dr_ovo.logs import close_log, log_to_file, start_log
+
+
+def main(argv: Sequence[str], prog: str) -> int:
+    """Parses the command line and does what --mode says; the exit code."""
+    return run_mode(parse_settings(argv, prog))
 
 
 def run_mode(settings: Settings) -> int:
@@ -24,7 +25,19 @@ def run_mode(settings: Settings) -> int:
     return code
 
 
+# torch and timm take seconds to import: not before the settings are known to be good.
+
+
+def _train(settings: Settings) -> int:
+    from dr_ovo.training.pipeline import train
+
+    return train(settings)
+
+
 def _evaluate(settings: Settings) -> int:
+    from dr_ovo.reporting.text import evaluation_table
+    from dr_ovo.training.evaluate import evaluate
+
     for one in evaluate(settings):
         marks = ", SYNTHETIC data" * one.report["synthetic"] + ", LEAKY data" * one.report["leaky"]
         heading = f"{one.title}: test{marks}"
@@ -35,8 +48,14 @@ def _evaluate(settings: Settings) -> int:
     return DONE
 
 
+def _inference(settings: Settings) -> int:
+    from dr_ovo.training.inference import inference
+
+    return inference(settings)
+
+
 MODES: dict[str, Callable[[Settings], int]] = {
-    "train": train,
+    "train": _train,
     "evaluate": _evaluate,
-    "inference": inference,
+    "inference": _inference,
 }

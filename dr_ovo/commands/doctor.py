@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.doctor import checks
@@ -10,16 +11,16 @@ from dr_ovo.doctor.checks import Finding
 from dr_ovo.errors import DONE, NOT_MET
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `python -m dr_ovo doctor`; those not given come from .env or are default."""
+def main(argv: Sequence[str], prog: str) -> int:
+    """Prints the report; 0 where training can begin, 1 where something is missing."""
+    parser = argparse.ArgumentParser(
+        prog=prog, description="says whether this machine and a dataset are ready for training"
+    )
     absent = argparse.SUPPRESS
     parser.add_argument("--dataset_path", default=absent, help="dataset folder to look at")
     parser.add_argument("--num_classes", default=absent, help="number of its grades")
     parser.add_argument("--class_names", nargs="+", default=absent, help="its grade folders")
-
-
-def command(arguments: argparse.Namespace) -> int:
-    """Prints the report; 0 where training can begin, 1 where something is missing."""
+    arguments = parser.parse_args(argv)
     findings = [checks.check_requirements()]
     if not findings[0].problems:  # the other checks import what is required
         findings += _checks(arguments)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from dr_ovo.atomic import atomic_write_text, write_json
 from dr_ovo.audit.audit import audit
 from dr_ovo.audit.cache import cache_folder
 from dr_ovo.audit.findings import KINDS
@@ -13,10 +13,16 @@ from dr_ovo.audit.page import audit_page
 from dr_ovo.audit.photographs import photographs_of_folder
 from dr_ovo.audit.text import report_text
 from dr_ovo.errors import DONE, LEAK, UserError
+from dr_ovo.files import atomic_write_text, write_json
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `python -m dr_ovo audit`."""
+def main(argv: Sequence[str], prog: str) -> int:
+    """Audits the folder, writes audit.json and audit.html, prints the summary."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="finds what makes the scores on a dataset too good: copies, shared patients, "
+        "filters",
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     kinds = "\n".join(f"  {kind:26}{what}" for kind, what in KINDS.items())
     parser.epilog = (
@@ -30,10 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, help="folder for audit.json and audit.html [./<name of DIR>_audit]"
     )
-
-
-def command(arguments: argparse.Namespace) -> int:
-    """Audits the folder, writes audit.json and audit.html, prints the summary."""
+    arguments = parser.parse_args(argv)
     root: Path = arguments.folder
     photographs, drawn = photographs_of_folder(root)
     output: Path = arguments.output or Path(f"{root.resolve().name}_audit")

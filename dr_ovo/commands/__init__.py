@@ -1,0 +1,1 @@
+"""What users type: one module per command, each with `main(argv, prog) -> exit code`."""

@@ -1,0 +1,13 @@
+"""`prepare_dataset.py`: makes a dataset folder from photographs and grades, or shrinks one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dr_ovo.data.prepare import prepare
+from dr_ovo.data.prepare_options import parse_options
+
+
+def main(argv: Sequence[str], prog: str) -> int:
+    """Parses the command line and prepares; the exit code."""
+    return prepare(parse_options(argv, prog))

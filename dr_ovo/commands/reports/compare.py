@@ -1,0 +1,28 @@
+"""Which model to trust: python compare_models.py --results_dirs ./*_5class_results"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from dr_ovo.commands.reports.arguments import add_results_arguments
+from dr_ovo.reporting.comparison import compare
+from dr_ovo.reporting.document_text import check_output, report_text, write_report, written_line
+from dr_ovo.reporting.result_sets import open_results
+
+
+def main(argv: Sequence[str], prog: str) -> int:
+    """Parse, compare, print; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Models side by side on test, with 95 %% intervals, and which differences from "
+        "the best on val are real. Research use only; not a medical device.",
+    )
+    add_results_arguments(parser, "./comparison")
+    args = parser.parse_args(argv)
+    check_output(args.output)
+    results = open_results(args.results_dirs, args.models, intersect=args.intersect)
+    report = compare(results)
+    written = write_report(report, args.output)
+    print(report_text(report), written_line(written), sep="\n\n")
+    return 0

@@ -1,0 +1,39 @@
+"""Several models as one: python evaluate_super_ensemble.py --results_dirs ./*_5class_results"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from dr_ovo.commands.reports.arguments import add_results_arguments
+from dr_ovo.errors import DONE
+from dr_ovo.evaluation.ensemble import METHODS
+from dr_ovo.reporting.document_text import check_output, report_text, write_report, written_line
+from dr_ovo.reporting.result_sets import open_results
+from dr_ovo.reporting.super_ensemble import How, study_ensemble
+from dr_ovo.reporting.super_ensemble_files import check_targets, export_manifest, write_results
+from dr_ovo.reporting.super_ensemble_report import ensemble_report
+
+
+def main(argv: Sequence[str], prog: str) -> int:
+    """Parse, combine, print; returns the exit code."""
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    add_results_arguments(parser, "super_ensemble")
+    parser.add_argument("--method", choices=METHODS, default="mean", help="[mean]")
+    parser.add_argument("--weight_by", choices=("accuracy", "kappa"), default="accuracy",
+                        help="for --method weighted, measured on val [accuracy]")  # fmt: skip
+    parser.add_argument("--baseline", nargs="+", default=[], metavar="NAME",
+                        help="members of a smaller ensemble [the four CNNs]")  # fmt: skip
+    parser.add_argument("--export", type=Path, metavar="FILE", help="manifest for --mode inference")
+    args = parser.parse_args(argv)
+    check_output(args.output)
+    results = open_results(args.results_dirs, args.models, intersect=args.intersect, fewest=2)
+    check_targets(results, args.output, args.export)
+    study = study_ensemble(results, How(args.method, args.weight_by), args.baseline)
+    report = ensemble_report(study)
+    written = [*write_report(report, args.output), *write_results(study, args.output)]
+    print(report_text(report), written_line(written), sep="\n\n")
+    if args.export:
+        print(export_manifest(study, args.export))
+    return DONE
