@@ -8,7 +8,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from dr_ovo.data.disc import crop_to_disc, disc_box, pad_to_square
+from dr_ovo.photographs.disc import crop_to_disc, disc_box, pad_to_square
 
 Alteration = Callable[[np.ndarray], np.ndarray]
 

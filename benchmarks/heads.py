@@ -18,26 +18,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from dr_ovo.document.document import Column, Report, Section, Table
+from dr_ovo.document.screen_and_files import report_text, write_report
 from dr_ovo.errors import MachineError, UserError, run
-from dr_ovo.evaluation.differences import (
+from dr_ovo.results.alignment import align
+from dr_ovo.results.model_results import ModelResults, read_results
+from dr_ovo.statistics.differences import (
     Difference,
     Metric,
     exchange_test,
     holm,
     pooled,
 )
-from dr_ovo.evaluation.intervals import estimates
-from dr_ovo.evaluation.model_statistics import (
+from dr_ovo.statistics.intervals import estimates
+from dr_ovo.statistics.model_statistics import (
     accuracy_statistic,
     balanced_accuracy_statistic,
     kappa_statistic,
     macro_auc_statistic,
 )
-from dr_ovo.evaluation.statistics import Resampled, Statistic, mean_of
-from dr_ovo.reporting.alignment import align
-from dr_ovo.reporting.document import Column, Report, Section, Table
-from dr_ovo.reporting.document_text import report_text, write_report
-from dr_ovo.reporting.results import ModelResults, read_results
+from dr_ovo.statistics.weighted_statistics import Resampled, Statistic, mean_of
 
 HERE = Path(__file__).resolve().parents[1]
 HEADS = {

@@ -21,9 +21,10 @@ import numpy as np
 from tqdm import tqdm
 
 from dr_ovo.errors import run
-from dr_ovo.evaluation.differences import difference
-from dr_ovo.evaluation.intervals import estimates
-from dr_ovo.evaluation.model_statistics import (
+from dr_ovo.predictions.predictions_file import Predictions
+from dr_ovo.statistics.differences import difference
+from dr_ovo.statistics.intervals import estimates
+from dr_ovo.statistics.model_statistics import (
     accuracy_statistic,
     balanced_accuracy_statistic,
     brier_statistic,
@@ -32,9 +33,8 @@ from dr_ovo.evaluation.model_statistics import (
     recall_statistic,
     sensitivity_and_specificity,
 )
-from dr_ovo.evaluation.predictions import Predictions
-from dr_ovo.evaluation.simulated import Simulation
-from dr_ovo.evaluation.statistics import Statistic
+from dr_ovo.statistics.weighted_statistics import Statistic
+from dr_ovo.synthetic.simulated_predictions import Simulation
 from dr_ovo.tables import decimal, percent, table
 
 MODELS = Simulation((0.82, 0.78), by_patient=0.5, by_image=0.1)

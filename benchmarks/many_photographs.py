@@ -28,13 +28,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dr_ovo.audit.audit import audit
+from dr_ovo.audit.audited_photographs import photographs_of_folder
 from dr_ovo.audit.findings import AuditReport
-from dr_ovo.audit.photographs import photographs_of_folder
-from dr_ovo.data.decode import decode_image
-from dr_ovo.data.descriptor_search import find_candidates
-from dr_ovo.data.descriptors import DESCRIPTOR_SIDE
-from dr_ovo.data.image_files import IMAGE_SUFFIXES
+from dr_ovo.copies.candidate_search import find_candidates
+from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE
+from dr_ovo.dataset.image_files import IMAGE_SUFFIXES
 from dr_ovo.parallel import available_cores
+from dr_ovo.photographs.image_decoding import decode_image
 
 JPEG_QUALITY = 90
 GROWTH = (5_000, 10_000, 20_000, 100_000)

@@ -24,13 +24,15 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.alterations import ALTERATIONS, HARDER, Alteration, another_exposure
-from dr_ovo.data.damage_record import Damage
-from dr_ovo.data.decode import decode_image
-from dr_ovo.data.descriptor_cache import Described, describe_files
-from dr_ovo.data.descriptor_search import find_candidates
-from dr_ovo.data.image_files import IMAGE_SUFFIXES
-from dr_ovo.data.look_alikes import LEAST_PLACING_SCORE, Guess, place_candidates, register_guesses
-from dr_ovo.data.near_duplicates import (
+from dr_ovo.copies.candidate_registration import (
+    LEAST_PLACING_SCORE,
+    Guess,
+    place_candidates,
+    register_guesses,
+)
+from dr_ovo.copies.candidate_search import find_candidates
+from dr_ovo.copies.descriptor_cache import Described, describe_files
+from dr_ovo.copies.near_duplicates import (
     LEAST_SCORE,
     MOST_RIM,
     MOST_TURN,
@@ -39,8 +41,11 @@ from dr_ovo.data.near_duplicates import (
     is_copy,
     too_small,
 )
-from dr_ovo.data.registration import Registration
+from dr_ovo.copies.registration import Registration
+from dr_ovo.dataset.image_files import IMAGE_SUFFIXES
 from dr_ovo.parallel import available_cores
+from dr_ovo.photographs.damage import Damage
+from dr_ovo.photographs.image_decoding import decode_image
 
 SIDES = (28, 48, 64, 80, 96, 112, 128, 192, 256)
 EXPOSURES = (

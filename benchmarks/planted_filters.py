@@ -20,11 +20,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from dr_ovo.audit.audited_photographs import photographs_of_folder
 from dr_ovo.audit.findings import Photograph
 from dr_ovo.audit.grade_signal import STOP_AUC, grade_signal
 from dr_ovo.audit.image_statistics import STATISTICS_SIDE, image_statistics
-from dr_ovo.audit.photographs import photographs_of_folder
-from dr_ovo.data.decode import decode_bytes
+from dr_ovo.photographs.image_decoding import decode_bytes
 
 Filter = Callable[[np.ndarray], np.ndarray]
 

@@ -20,10 +20,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dr_ovo.data.decode import decode_image
-from dr_ovo.data.image_files import IMAGE_SUFFIXES
-from dr_ovo.data.quality import DISC_SIDE, quality_of
-from dr_ovo.evaluation.gradability import LEAST_GRADABLE, ungradable
+from dr_ovo.dataset.image_files import IMAGE_SUFFIXES
+from dr_ovo.photographs.gradability import LEAST_GRADABLE, ungradable
+from dr_ovo.photographs.image_decoding import decode_image
+from dr_ovo.photographs.quality import DISC_SIDE, quality_of
 
 QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
 WORST = 5

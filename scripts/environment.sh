@@ -61,7 +61,7 @@ link_package() { # folder
   site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
   echo "$here" >"$site/dr_ovo.pth"
   "$python" -c 'import torchvision' 2>/dev/null && return
-  cp "$here/dr_ovo/torchvision_ops.py" "$site/dr_ovo_torchvision.py"
+  cp "$here/dr_ovo/torchvision_compat.py" "$site/dr_ovo_torchvision.py"
   echo 'import dr_ovo_torchvision; dr_ovo_torchvision.mend_on_import()' >>"$site/dr_ovo.pth"
 }
 

@@ -20,13 +20,13 @@ import cv2
 import pytest
 from packaging.requirements import Requirement
 
-from dr_ovo.cli import ENVIRONMENT, parse_settings
-from dr_ovo.config import TrainConfig
-from dr_ovo.data.synthetic_fundus import draw_fundus
 from dr_ovo.logs import close_log
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.models.backbone import check_size
-from dr_ovo.reporting.simulated_results import simulate
+from dr_ovo.settings.command_line import ENVIRONMENT, parse_settings
+from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.synthetic.fundus import draw_fundus
+from dr_ovo.synthetic.simulated_results import simulate
 from dr_ovo.training.setup import resolve_models
 
 ROOT = Path(__file__).resolve().parents[1]

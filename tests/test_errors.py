@@ -21,11 +21,11 @@ import pytest
 import torch
 
 from dr_ovo import errors
-from dr_ovo.cli import parse_settings
 from dr_ovo.commands import trainer as trainer_command
 from dr_ovo.commands.trainer import run_mode
 from dr_ovo.errors import MachineError, ToolkitError, UserError, run
 from dr_ovo.models.torch_files import save_torch
+from dr_ovo.settings.command_line import parse_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAINER = ROOT / "ensemble_5class_trainer.py"

@@ -12,21 +12,44 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# A module imports from its own row and from those below it.
+# Bottom up: a module imports from its own row and from those before it.
 LAYERS = (
-    ("commands", "doctor", "__main__"),
-    ("reporting",),
-    ("training",),
+    ("errors", "choices", "tables", "torchvision_compat"),
+    ("pairs", "files", "logs", "device", "parallel"),
+    ("settings",),
+    ("decoding",),
+    ("photographs",),
+    ("dataset",),
+    ("copies",),
+    ("prepare",),
     ("audit",),
-    ("models", "data"),
-    ("evaluation", "decoding"),
-    ("cli", "settings_file"),
-    ("config", "config_checks", "option", "pairs", "legacy_flags"),
-    ("logs", "files", "parallel", "hardware"),
-    ("errors", "choices", "tables", "torchvision_ops"),
+    ("predictions",),
+    ("statistics",),
+    ("ensembles",),
+    ("models",),
+    ("results",),
+    ("batches",),
+    ("training",),
+    ("inference",),
+    ("document",),
+    ("reports",),
+    ("synthetic",),
+    ("doctor",),
+    ("commands",),
+    ("__main__",),
 )
-TORCH_FREE = ("evaluation", "decoding", "pairs", "config")
 TORCH = {"torch", "torchvision", "timm"}
+# What must load in a moment, and run where they are not installed.
+WITHOUT_TORCH = (
+    "choices", "pairs", "settings", "decoding", "photographs", "dataset", "copies", "prepare",
+    "audit", "predictions", "statistics", "ensembles", "results", "document", "reports",
+    "synthetic",
+)  # fmt: skip
+WITHOUT_CV2 = (
+    "choices", "pairs", "settings", "decoding", "predictions", "statistics", "ensembles", "results",
+    "document", "reports",
+)  # fmt: skip
+MOST_IN_A_PACKAGE = 12
 
 
 def module_name(path: Path) -> str:
@@ -65,9 +88,8 @@ def own_modules(names: set[str]) -> set[str]:
 
 def layer(module: str) -> int:
     top = module.split(".")[1]
-    ranks = [rank for rank, row in enumerate(LAYERS) if top in row]
-    assert ranks, f"{module} has no place in LAYERS"
-    return ranks[0]
+    (rank,) = [rank for rank, row in enumerate(LAYERS) if top in row]
+    return rank
 
 
 def reachable(module: str) -> set[str]:
@@ -82,44 +104,100 @@ def reachable(module: str) -> set[str]:
     return reached
 
 
-def needs_torch(names: set[str]) -> set[str]:
-    return {name for name in names if name.split(".")[0] in TORCH}
+def among(names: set[str], packages: set[str]) -> set[str]:
+    """The names that are of these packages or inside them."""
+    return {name for name in names if name.split(".")[0] in packages}
+
+
+def children(package: str) -> dict[str, set[str]]:
+    """Module or sub-package directly in `package` -> its modules, itself included."""
+    found: dict[str, set[str]] = {}
+    for name in MODULES:
+        if name.startswith(f"{package}."):
+            found.setdefault(name.removeprefix(f"{package}.").split(".")[0], set()).add(name)
+    return found
+
+
+PACKAGES = sorted(name for name, path in MODULES.items() if path.name == "__init__.py")
 
 
 def test_the_reader_of_imports():
-    source = "import torch.nn as nn\nfrom dr_ovo.data import index\ndef f():\n    import timm\n"
-    names = {"torch.nn", "dr_ovo.data", "dr_ovo.data.index"}
+    source = "import torch.nn as nn\nfrom dr_ovo.dataset import index\ndef f():\n    import timm\n"
+    names = {"torch.nn", "dr_ovo.dataset", "dr_ovo.dataset.index"}
     assert imports(source) == names | {"timm"}
     assert imports(source, inside_functions=False) == names
-    assert needs_torch(imports(source)) == {"torch.nn", "timm"}
-    assert own_modules(names) == {"dr_ovo", "dr_ovo.data", "dr_ovo.data.index"}
+    assert among(imports(source), TORCH) == {"torch.nn", "timm"}
+    assert own_modules(names) == {"dr_ovo", "dr_ovo.dataset", "dr_ovo.dataset.index"}
+
+
+def test_every_package_has_its_layer():
+    listed = [name for row in LAYERS for name in row]
+    assert sorted(listed) == sorted(children("dr_ovo"))
 
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - {"dr_ovo"}))
 def test_imports_run_one_way(module):
     used = own_modules(imports(MODULES[module].read_text())) - {"dr_ovo"}
-    upward = sorted(name for name in used if layer(name) < layer(module))
+    upward = sorted(name for name in used if layer(name) > layer(module))
     assert not upward, f"{module} imports from above itself: {', '.join(upward)}"
 
 
-TORCH_FREE_MODULES = [
-    name for name in MODULES if name.split(".")[1:2] and name.split(".")[1] in TORCH_FREE
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_circle_inside_a_package(package):
+    """Between the modules and sub-packages that stand side by side."""
+    inside = children(package)
+    uses = {
+        child: {
+            other
+            for other, theirs in inside.items()
+            if other != child
+            and any(theirs & own_modules(imports(MODULES[name].read_text())) for name in modules)
+        }
+        for child, modules in inside.items()
+    }
+    while free := [child for child, used in uses.items() if not used & uses.keys()]:
+        for child in free:
+            del uses[child]
+    assert not uses, f"import one another: {', '.join(sorted(uses))}"
+
+
+@pytest.mark.parametrize("package", [name for name in PACKAGES if name != "dr_ovo"])
+def test_a_package_is_small_and_says_its_job(package):
+    assert len(children(package)) <= MOST_IN_A_PACKAGE
+    assert ast.get_docstring(ast.parse(MODULES[package].read_text()))
+
+
+def modules_of(packages: tuple[str, ...]) -> list[str]:
+    """The modules of these packages; those that read checkpoints need torch."""
+    return [
+        name
+        for name in MODULES
+        if name.partition(".")[2].split(".")[0] in packages
+        and not name.startswith("dr_ovo.reports.checkpoints")
+    ]
+
+
+FREE = [(module, "torch") for module in modules_of(WITHOUT_TORCH)] + [
+    (module, "cv2") for module in modules_of(WITHOUT_CV2)
 ]
 
 
-@pytest.mark.parametrize("module", TORCH_FREE_MODULES)
-def test_no_torch(module):
-    assert not needs_torch(imports(MODULES[module].read_text()))
+@pytest.mark.parametrize(("module", "library"), FREE)
+def test_no_torch_and_no_cv2(module, library):
+    unwanted = TORCH if library == "torch" else {"cv2"}
     for name in sorted(reachable(module)):
-        found = needs_torch(imports(MODULES[name].read_text(), inside_functions=False))
+        found = among(imports(MODULES[name].read_text(), inside_functions=False), unwanted)
         assert not found, f"{module} imports {name}, which imports {found}"
 
 
-def test_no_torch_when_they_run():
+@pytest.mark.parametrize(
+    ("packages", "unwanted"), [(WITHOUT_TORCH, TORCH), (WITHOUT_CV2, {"cv2"} | TORCH)]
+)
+def test_neither_when_they_run(packages, unwanted):
     code = (
         f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-        f"import {', '.join(TORCH_FREE_MODULES)}\n"
-        f"print(sorted({TORCH!r} & sys.modules.keys()))"
+        f"import {', '.join(modules_of(packages))}\n"
+        f"print(sorted({unwanted!r} & sys.modules.keys()))"
     )
     outcome = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False

@@ -20,17 +20,17 @@ import pytest
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from dr_ovo.cli import parse_settings
 from dr_ovo.commands.trainer import run_mode
-from dr_ovo.config import TrainConfig
+from dr_ovo.ensembles.manifest import Manifest, Member, write_manifest
 from dr_ovo.errors import run
-from dr_ovo.evaluation.calibration import Calibration
-from dr_ovo.evaluation.ensemble_manifest import Manifest, Member, write_manifest
-from dr_ovo.evaluation.operating_points import OperatingPoint, OperatingPoints
 from dr_ovo.files import file_sha256
 from dr_ovo.logs import close_log
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.network import Branch
+from dr_ovo.predictions.calibration import Calibration
+from dr_ovo.predictions.operating_points import OperatingPoint, OperatingPoints
+from dr_ovo.settings.command_line import parse_settings
+from dr_ovo.settings.train_config import TrainConfig
 
 COMMON = (
     "--dataset_path {data} --base_models test_resnet --img_size 32 --device cpu --num_workers 0 "

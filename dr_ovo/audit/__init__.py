@@ -1,0 +1,1 @@
+"""Can the scores on a dataset be trusted? Leaks and warnings, and their report."""

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from dr_ovo.audit.cache import DESCRIPTORS, MEASUREMENTS
-from dr_ovo.audit.contents import require_listed_contents
-from dr_ovo.audit.copies import copy_findings, look_alike_groups, unreadable
+from dr_ovo.audit.checks.contents import require_listed_contents
+from dr_ovo.audit.checks.copies import copy_findings, look_alike_groups, unreadable
+from dr_ovo.audit.checks.names import name_findings
+from dr_ovo.audit.checks.owners import owner_findings, without_splits
+from dr_ovo.audit.checks.prevalence import prevalence_findings
+from dr_ovo.audit.checks.quality import quality_findings, tiny_findings
 from dr_ovo.audit.findings import LEAK, WARNING, AuditReport, Finding, Photograph, ordered
 from dr_ovo.audit.grade_signal import SIGNIFICANT, STOP_AUC, grade_signal, not_judged
-from dr_ovo.audit.measure import QUALITY, STATISTICS, measure
-from dr_ovo.audit.names import name_findings
-from dr_ovo.audit.owners import owner_findings, without_splits
-from dr_ovo.audit.picture_quality import quality_findings, tiny_findings
-from dr_ovo.audit.prevalence import prevalence_findings
-from dr_ovo.data.damage_record import Damage
-from dr_ovo.data.descriptor_cache import Described, describe_files
-from dr_ovo.data.near_duplicates import LEAST_SIDE, Pair, find_pairs
+from dr_ovo.audit.measurement_cache import DESCRIPTORS, MEASUREMENTS
+from dr_ovo.audit.measurements import QUALITY, STATISTICS, measure
+from dr_ovo.copies.descriptor_cache import Described, describe_files
+from dr_ovo.copies.near_duplicates import LEAST_SIDE, Pair, find_pairs
+from dr_ovo.photographs.damage import Damage
 
 SAMPLE = 3000  # pictures from which the grade signal is measured, the grades equally many
 SAMPLE_SEED = 0

@@ -10,8 +10,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from dr_ovo.data.decode import JPEG_START, full_sides, jpeg_segments
-from dr_ovo.data.disc import crop_to_disc
+from dr_ovo.photographs.disc import crop_to_disc
+from dr_ovo.photographs.image_decoding import JPEG_START, full_sides, jpeg_segments
 
 STATISTICS_SIDE = 512  # a JPEG much larger is decoded at reduced scale, 1.5 times this at least
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)

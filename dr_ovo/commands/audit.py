@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.audit.audit import audit
-from dr_ovo.audit.cache import cache_folder
+from dr_ovo.audit.audited_photographs import photographs_of_folder
 from dr_ovo.audit.findings import KINDS
-from dr_ovo.audit.page import audit_page
-from dr_ovo.audit.photographs import photographs_of_folder
-from dr_ovo.audit.text import report_text
+from dr_ovo.audit.html_page import audit_page
+from dr_ovo.audit.measurement_cache import cache_folder
+from dr_ovo.audit.text_report import report_text
 from dr_ovo.errors import DONE, LEAK, UserError
 from dr_ovo.files import atomic_write_text, write_json
 

@@ -29,7 +29,7 @@ def main(argv: Sequence[str], prog: str) -> int:
 
 
 def _checks(arguments: argparse.Namespace) -> list[Finding]:
-    from dr_ovo.cli import parse_settings
+    from dr_ovo.settings.command_line import parse_settings
 
     words = [
         word

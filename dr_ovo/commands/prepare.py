@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dr_ovo.data.prepare import prepare
-from dr_ovo.data.prepare_options import parse_options
+from dr_ovo.prepare.options import parse_options
+from dr_ovo.prepare.pipeline import prepare
 
 
 def main(argv: Sequence[str], prog: str) -> int:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.errors import DONE, UserError
-from dr_ovo.evaluation.simulated import ACCURACIES
-from dr_ovo.reporting.result_sets import SUFFIX
-from dr_ovo.reporting.simulated_results import simulate
+from dr_ovo.results.result_sets import SUFFIX
+from dr_ovo.synthetic.simulated_predictions import ACCURACIES
+from dr_ovo.synthetic.simulated_results import simulate
 
 
 def main(argv: Sequence[str], prog: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from dr_ovo.data.synthetic import format_counts, split_patients, write_dataset
+from dr_ovo.synthetic.folder import format_counts, split_patients, write_dataset
 
 
 def main(argv: Sequence[str], prog: str) -> int:

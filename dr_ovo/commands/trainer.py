@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dr_ovo.cli import Settings, parse_settings
 from dr_ovo.errors import DONE, log
 from dr_ovo.logs import close_log, log_to_file, start_log
+from dr_ovo.settings.command_line import Settings, parse_settings
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -35,8 +35,8 @@ def _train(settings: Settings) -> int:
 
 
 def _evaluate(settings: Settings) -> int:
-    from dr_ovo.reporting.text import evaluation_table
-    from dr_ovo.training.evaluate import evaluate
+    from dr_ovo.inference.evaluation import evaluate
+    from dr_ovo.reports.evaluation_table import evaluation_table
 
     for one in evaluate(settings):
         marks = ", SYNTHETIC data" * one.report["synthetic"] + ", LEAKY data" * one.report["leaky"]
@@ -49,7 +49,7 @@ def _evaluate(settings: Settings) -> int:
 
 
 def _inference(settings: Settings) -> int:
-    from dr_ovo.training.inference import inference
+    from dr_ovo.inference.grading import inference
 
     return inference(settings)
 

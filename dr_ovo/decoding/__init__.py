@@ -1,0 +1,1 @@
+"""Logits to grades and class probabilities: one-vs-one decoders, softmax, ordinal."""

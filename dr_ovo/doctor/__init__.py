@@ -1,1 +1,1 @@
-"""The report on a machine and a dataset before training."""
+"""Whether a machine and a dataset are ready for training."""

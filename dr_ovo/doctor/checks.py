@@ -59,7 +59,7 @@ def check_torchvision() -> Finding:
     """Whether torchvision fits this torch; how to make it fit in every program."""
     import torch
 
-    from dr_ovo.torchvision_ops import mend
+    from dr_ovo.torchvision_compat import mend
 
     if not mend():
         return Finding("torchvision", ("imports as it is",))
@@ -79,7 +79,7 @@ def check_gpu() -> Finding:
     """The GPUs, their memory and precision, and whether this torch has code for them."""
     import torch
 
-    from dr_ovo.hardware import CUDA_126_WHEELS, amp_name, gpu_report, kernel_problem
+    from dr_ovo.device import CUDA_126_WHEELS, amp_name, gpu_report, kernel_problem
 
     cards, lines, problems = gpu_report(), [], []
     for card in cards:
@@ -120,7 +120,7 @@ def check_architectures() -> Finding:
     import torch
 
     from dr_ovo.models.architectures import ARCHITECTURES, SEVEN
-    from dr_ovo.models.weights import weights_at_hand
+    from dr_ovo.models.pretrained_weights import weights_at_hand
 
     lines, problems = [], []
     for alias in SEVEN:
@@ -139,7 +139,7 @@ def check_architectures() -> Finding:
 
 def check_dataset(root: Path, class_names: tuple[str, ...]) -> Finding:
     """The layout of a dataset folder, with counts per split and grade."""
-    from dr_ovo.data.index import scan_dataset
+    from dr_ovo.dataset.index import scan_dataset
 
     try:
         index = scan_dataset(root, class_names)

@@ -1,0 +1,1 @@
+"""Networks: architectures, backbones, stem and branches, losses, weights, checkpoints."""

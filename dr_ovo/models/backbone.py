@@ -11,7 +11,7 @@ from timm.data import resolve_data_config
 from torch import nn
 
 from dr_ovo.errors import UserError
-from dr_ovo.models.weights import StateDict, fit_weights, pretrained_cfg
+from dr_ovo.models.pretrained_weights import StateDict, fit_weights, pretrained_cfg
 
 LARGEST_SIZE = 1024
 # What timm raises at an input size that an architecture can't take.

@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from dr_ovo.data.preprocess import Preprocessing
 from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256, write_json
 from dr_ovo.models.backbone import InputSpec, create_backbone
 from dr_ovo.models.network import BranchSpec, OvoNetwork, build_network
+from dr_ovo.models.pretrained_weights import BACKBONE, StateDict
 from dr_ovo.models.torch_files import load_torch, save_torch
-from dr_ovo.models.weights import BACKBONE, StateDict
 from dr_ovo.pairs import class_pairs
+from dr_ovo.photographs.preprocessing import Preprocessing
 
 SCHEMA = 1
 LATER = {"tta_views": 1}  # what came after the first files, with what these did without it

@@ -1,0 +1,1 @@
+"""`--mode train`: from settings to a results folder for each architecture."""

@@ -9,17 +9,17 @@ import torch
 from torch import nn
 
 from dr_ovo.choices import PREPROCESSING_STEPS
-from dr_ovo.config import TrainConfig
-from dr_ovo.data.index import Split
-from dr_ovo.data.preprocess import Preprocessing
+from dr_ovo.dataset.index import Split
 from dr_ovo.errors import log
 from dr_ovo.models.backbone import InputSpec, check_size, create_backbone, input_spec
 from dr_ovo.models.losses import LossSettings, create_loss
 from dr_ovo.models.network import BranchSpec, OvoNetwork, branch_specs, build_network
-from dr_ovo.models.weights import read_weights
-from dr_ovo.training.resume import BranchRun
-from dr_ovo.training.schedule import balanced_counts, create_schedule
-from dr_ovo.training.step import BranchTrainer, Precision, StepSettings
+from dr_ovo.models.pretrained_weights import read_weights
+from dr_ovo.photographs.preprocessing import Preprocessing
+from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.optimization.branch_trainer import BranchTrainer, Precision, StepSettings
+from dr_ovo.training.optimization.schedule import balanced_counts, create_schedule
+from dr_ovo.training.resume.state import BranchRun
 
 # Memory of the activations of one 224 px image in training, in GiB: the largest seen among the
 # seven architectures in float32, doubled. Scaled by area it decides when `auto` recomputes them.

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dr_ovo.data.loaders import ImageLoader
+from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.errors import MachineError, log
 from dr_ovo.logs import duration
-from dr_ovo.training.announce import opening_lines
-from dr_ovo.training.epoch_report import peak_memory_mb
-from dr_ovo.training.loop import MEASURE_BATCH, TrainingLoop
-from dr_ovo.training.record import Record, count_parameters
-from dr_ovo.training.schedule import epoch_order
+from dr_ovo.training.epochs.epoch_report import peak_memory_mb
+from dr_ovo.training.epochs.loop import MEASURE_BATCH, TrainingLoop
+from dr_ovo.training.optimization.schedule import epoch_order
 from dr_ovo.training.setup import augmentation, loop_settings, training_data
+from dr_ovo.training.writing.opening_lines import opening_lines
+from dr_ovo.training.writing.record import Record, count_parameters
 
 STEPS = 2
 

@@ -7,11 +7,11 @@ import sys
 
 import torch
 
-from dr_ovo.data.loaders import ImageLoader
+from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.errors import MachineError, Terminated, log
-from dr_ovo.training.loop import TrainingLoop
-from dr_ovo.training.record import Record
+from dr_ovo.training.epochs.loop import TrainingLoop
 from dr_ovo.training.setup import augmentation, loop_settings, training_data
+from dr_ovo.training.writing.record import Record
 
 
 def fit(record: Record, done: int) -> None:

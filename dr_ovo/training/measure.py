@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from dr_ovo.data.augment import flipped_views, normalise, to_unit_range
-from dr_ovo.decoding.decode import decode
-from dr_ovo.evaluation.metrics import accuracy, log_loss_binary, macro_auc, quadratic_kappa
-from dr_ovo.evaluation.predictions import log_probabilities
-from dr_ovo.evaluation.selection import pair_metrics
+from dr_ovo.batches.augmentation import flipped_views, normalise, to_unit_range
+from dr_ovo.decoding.decoders import decode
 from dr_ovo.models.backbone import InputSpec
 from dr_ovo.models.losses import CellLoss
 from dr_ovo.models.network import BranchSpec, OvoNetwork
 from dr_ovo.pairs import Pair, class_pairs
+from dr_ovo.predictions.metrics import accuracy, log_loss_binary, macro_auc, quadratic_kappa
+from dr_ovo.predictions.pair_metrics import pair_metrics
+from dr_ovo.predictions.predictions_file import log_probabilities
 
 
 @dataclass(frozen=True)

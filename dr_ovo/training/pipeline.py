@@ -6,26 +6,26 @@ from typing import Any
 
 from torch import nn
 
-from dr_ovo.cli import Settings
-from dr_ovo.config import TrainConfig
-from dr_ovo.data.damage_record import Damage
-from dr_ovo.data.index import DatasetIndex, scan_dataset
+from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.errors import DONE, log
 from dr_ovo.logs import log_to_file, stop_file
 from dr_ovo.models.backbone import create_backbone
-from dr_ovo.training.announce import opening_lines
-from dr_ovo.training.audited import audit_dataset, held_audit
+from dr_ovo.photographs.damage import Damage
+from dr_ovo.settings.command_line import Settings
+from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.audit_gate import audit_dataset, held_audit
 from dr_ovo.training.build import build_model, load_backbone
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
-from dr_ovo.training.folder_checks import check_folder, check_same_settings
-from dr_ovo.training.record import Record, settings_that_matter
-from dr_ovo.training.resume import begin, load_progress, load_stem, save_stem
-from dr_ovo.training.retrain import retrain_pairs
-from dr_ovo.training.retrain_checks import is_retraining, retraining_is_done
+from dr_ovo.training.optimization.branch_trainer import Precision
+from dr_ovo.training.resume.folder_checks import check_folder, check_same_settings
+from dr_ovo.training.resume.state import begin, load_progress, load_stem, save_stem
+from dr_ovo.training.retraining.checks import is_retraining, retraining_is_done
+from dr_ovo.training.retraining.pairs import retrain_pairs
 from dr_ovo.training.setup import choose_precision, open_dataset, resolve_models, results_folder
-from dr_ovo.training.step import Precision
-from dr_ovo.training.tensorboard import check_installed
+from dr_ovo.training.writing.opening_lines import opening_lines
+from dr_ovo.training.writing.record import Record, settings_that_matter
+from dr_ovo.training.writing.tensorboard import check_installed
 
 
 def train(settings: Settings) -> int:

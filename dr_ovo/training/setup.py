@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dr_ovo.config import TrainConfig
-from dr_ovo.data.augment import Augmentation
-from dr_ovo.data.damage import find_damage, without
-from dr_ovo.data.damage_record import Damage, describe
-from dr_ovo.data.index import DatasetIndex, scan_dataset
-from dr_ovo.data.words import SPLITS
+from dr_ovo.batches.augmentation import Augmentation
+from dr_ovo.dataset.damaged_files import find_damage, without
+from dr_ovo.dataset.index import DatasetIndex, scan_dataset
+from dr_ovo.dataset.words import SPLITS
+from dr_ovo.device import amp_dtype, check_gpu, select_device
 from dr_ovo.errors import UserError, log
-from dr_ovo.evaluation.calibration import calibration_share
-from dr_ovo.hardware import amp_dtype, check_gpu, select_device
 from dr_ovo.models.architectures import ARCHITECTURES, alias_of, resolve_architecture
 from dr_ovo.models.backbone import input_spec
-from dr_ovo.training.folder import ResultsFolder
-from dr_ovo.training.loop import LoopSettings, TrainingData
-from dr_ovo.training.step import Precision
+from dr_ovo.photographs.damage import Damage, describe
+from dr_ovo.predictions.calibration import calibration_share
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.epochs.loop import LoopSettings, TrainingData
+from dr_ovo.training.optimization.branch_trainer import Precision
 
 DEBUG_IMAGES, DEBUG_EPOCHS = 8, 2
 STEM_BATCH_LIMIT = 32

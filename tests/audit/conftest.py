@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from dr_ovo.audit.audit import audit
+from dr_ovo.audit.audited_photographs import photographs_of_folder
 from dr_ovo.audit.findings import AuditReport
-from dr_ovo.audit.photographs import photographs_of_folder
 
 
 @pytest.fixture

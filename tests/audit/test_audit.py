@@ -150,7 +150,7 @@ def test_drawn_pictures_are_not_judged_by_their_colours(draw_dataset, tmp_path, 
 
 
 def test_groups_of_the_manifest(real_set, audited):
-    from dr_ovo.data.manifest import write_manifest
+    from dr_ovo.dataset.manifest import write_manifest
 
     files = [path.relative_to(real_set).as_posix() for path in sorted(real_set.rglob("*.jpg"))]
     shared = [files[0], files[-1]]

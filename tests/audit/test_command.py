@@ -11,8 +11,14 @@ from pathlib import Path
 import pytest
 
 from dr_ovo.__main__ import main
-from dr_ovo.audit.cache import DESCRIPTORS, FOLDER, MEASUREMENTS, MeasurementCache, cache_folder
 from dr_ovo.audit.findings import KINDS
+from dr_ovo.audit.measurement_cache import (
+    DESCRIPTORS,
+    FOLDER,
+    MEASUREMENTS,
+    MeasurementCache,
+    cache_folder,
+)
 
 
 @pytest.fixture
@@ -112,7 +118,7 @@ def test_what_was_measured_is_not_measured_again(real_set, call, monkeypatch):
     def refuse(_path: Path) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr("dr_ovo.audit.measure.MEASURES", dict.fromkeys(
+    monkeypatch.setattr("dr_ovo.audit.measurements.MEASURES", dict.fromkeys(
         ("statistics", "quality"), refuse))  # fmt: skip
     _, again = call(real_set)
     assert again == first

@@ -8,20 +8,20 @@ from pathlib import Path, PurePosixPath
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from dr_ovo.audit.checks.names import name_findings
+from dr_ovo.audit.checks.owners import owner_findings
 from dr_ovo.audit.findings import LEAK
 from dr_ovo.audit.findings import Photograph as Audited
-from dr_ovo.audit.names import name_findings
-from dr_ovo.audit.owners import owner_findings
-from dr_ovo.data.facts import patient_and_eye
-from dr_ovo.data.file_names import placed_ids, placed_names
-from dr_ovo.data.grouping import relate
-from dr_ovo.data.name_bonds import bind_copies_by_name
-from dr_ovo.data.near_duplicates import Pair
-from dr_ovo.data.photographs import Photograph
-from dr_ovo.data.prepare_options import Fractions
-from dr_ovo.data.sources import with_patients
-from dr_ovo.data.splits import make_plan
+from dr_ovo.copies.near_duplicates import Pair
+from dr_ovo.dataset.patients_and_eyes import patient_and_eye
+from dr_ovo.dataset.photograph import Photograph
 from dr_ovo.errors import UserError
+from dr_ovo.prepare.file_names import placed_ids, placed_names
+from dr_ovo.prepare.options import Fractions
+from dr_ovo.prepare.planning.grouping import relate
+from dr_ovo.prepare.planning.grouping_by_name import bind_copies_by_name
+from dr_ovo.prepare.planning.splits import make_plan
+from dr_ovo.prepare.sources import with_patients
 
 BASES = ("7", "8", "eye1", "eye2", "left", "right", "P1_left", "P1_right", "aug", "od", "flip_7")
 ENDINGS = ("", "", "_aug0", "_flip", " (1)", "_rot15_2", " - Copy")

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from dr_ovo.__main__ import main
-from dr_ovo.audit.contents import require_listed_contents
+from dr_ovo.audit.checks.contents import require_listed_contents
 from dr_ovo.audit.findings import Photograph
-from dr_ovo.audit.text import clean_command, report_text
-from dr_ovo.data.index import scan_dataset
-from dr_ovo.data.prepare import prepare
-from dr_ovo.data.prepare_options import parse_options
+from dr_ovo.audit.text_report import clean_command, report_text
+from dr_ovo.dataset.index import scan_dataset
 from dr_ovo.errors import UserError
+from dr_ovo.prepare.options import parse_options
+from dr_ovo.prepare.pipeline import prepare
 
 GRADES = ("0", "1", "2", "3", "4")
 

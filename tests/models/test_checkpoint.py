@@ -16,9 +16,7 @@ import pytest
 import timm
 import torch
 
-from dr_ovo.cli import parse_settings
 from dr_ovo.commands.trainer import run_mode
-from dr_ovo.data.preprocess import Preprocessing
 from dr_ovo.errors import MachineError, UserError
 from dr_ovo.models.checkpoint import (
     COMMON,
@@ -33,6 +31,8 @@ from dr_ovo.models.checkpoint import (
 from dr_ovo.models.network import branch_specs
 from dr_ovo.models.torch_files import load_torch, save_torch
 from dr_ovo.pairs import class_pairs, pair_name
+from dr_ovo.photographs.preprocessing import Preprocessing
+from dr_ovo.settings.command_line import parse_settings
 
 SMALL = "test_efficientnet"
 PAIRS = class_pairs(5)

@@ -82,7 +82,7 @@ def installed(tmp_path: Path) -> Path:
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     (folder / "dr_ovo").mkdir()
-    shutil.copy(ROOT / "dr_ovo" / "torchvision_ops.py", folder / "dr_ovo")
+    shutil.copy(ROOT / "dr_ovo" / "torchvision_compat.py", folder / "dr_ovo")
     return folder
 
 

@@ -75,7 +75,7 @@ def test_the_environment_knows_the_package_and_mends_torchvision(
     assert path == str(environment_stub)
     assert hook == "import dr_ovo_torchvision; dr_ovo_torchvision.mend_on_import()"
     mended = (tmp_path / "site" / "dr_ovo_torchvision.py").read_text()
-    assert mended == (ROOT / "dr_ovo" / "torchvision_ops.py").read_text()
+    assert mended == (ROOT / "dr_ovo" / "torchvision_compat.py").read_text()
 
 
 def test_a_failed_install_is_said_and_done_again(tmp_path, environment_stub, prepare, calls):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dr_ovo.cli import parse_settings
+from dr_ovo.settings.command_line import parse_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("coatnet", "convnext", "swinv2", "densenet", "efficientnet", "resnet", "seresnext")

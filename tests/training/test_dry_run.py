@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dr_ovo.training import resume
+from dr_ovo.training.resume import state
 
 HEADS = ("--ovo_mode shared", "--ovo_mode independent", "--head softmax", "--head ordinal")
 
@@ -53,13 +53,13 @@ def test_disk_is_foretold_as_it_is_then_used(home, small, trainer, monkeypatch):
     said = trainer(*words, "--dry_run", cwd=home).stdout
     foretold = re.search(r"disk +(\d+) MiB while training, (\d+) MiB after it", said)
     assert foretold
-    save, most = resume.save_torch, []
+    save, most = state.save_torch, []
 
     def save_and_weigh(path: Path, content: dict[str, Any]) -> None:
         save(path, content)
         most.append(used(home / "out"))
 
-    monkeypatch.setattr(resume, "save_torch", save_and_weigh)
+    monkeypatch.setattr(state, "save_torch", save_and_weigh)
     assert trainer(*words, cwd=home).code == 0
     assert int(foretold[1]) == pytest.approx(max(most), rel=0.1)
     assert int(foretold[2]) == pytest.approx(used(home / "out"), rel=0.1)

@@ -9,12 +9,12 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, cohen_kappa_score, log_loss, roc_auc_score
 
-from dr_ovo.decoding.decode import decode
+from dr_ovo.decoding.decoders import decode
 from dr_ovo.models.losses import LossSettings, create_loss
 from dr_ovo.models.network import BranchSpec
 from dr_ovo.pairs import class_pairs
 from dr_ovo.training.measure import Score, measure, pair_score, score
-from dr_ovo.training.resume import BranchRun
+from dr_ovo.training.resume.state import BranchRun
 
 PAIRS = class_pairs(5)
 PLAIN = LossSettings(gamma=0.0, alpha=(1.0,) * 5, smoothing=0.0, weights=None, counts=None)

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from dr_ovo.data.prepare import prepare
-from dr_ovo.data.prepare_options import parse_options
-from dr_ovo.data.synthetic import SUMMARY, write_dataset
-from dr_ovo.evaluation.predictions import load_predictions
+from dr_ovo.predictions.predictions_file import load_predictions
+from dr_ovo.prepare.options import parse_options
+from dr_ovo.prepare.pipeline import prepare
+from dr_ovo.synthetic.folder import SUMMARY, write_dataset
 
 
 @pytest.fixture(scope="module")

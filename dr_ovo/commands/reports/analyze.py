@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from dr_ovo.reporting.analyzer import analyze
+from dr_ovo.reports.checkpoints.analyzer import analyze
 
 
 def main(argv: Sequence[str], prog: str) -> int:

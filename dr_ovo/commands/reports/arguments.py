@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dr_ovo.reporting.result_sets import SUFFIX
+from dr_ovo.results.result_sets import SUFFIX
 
 
 def add_results_arguments(parser: argparse.ArgumentParser, output: str) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.commands.reports.arguments import add_results_arguments
+from dr_ovo.document.screen_and_files import check_output, report_text, write_report, written_line
+from dr_ovo.ensembles.combination import METHODS
 from dr_ovo.errors import DONE
-from dr_ovo.evaluation.ensemble import METHODS
-from dr_ovo.reporting.document_text import check_output, report_text, write_report, written_line
-from dr_ovo.reporting.result_sets import open_results
-from dr_ovo.reporting.super_ensemble import How, study_ensemble
-from dr_ovo.reporting.super_ensemble_files import check_targets, export_manifest, write_results
-from dr_ovo.reporting.super_ensemble_report import ensemble_report
+from dr_ovo.reports.ensemble.files import check_targets, export_manifest, write_results
+from dr_ovo.reports.ensemble.report import ensemble_report
+from dr_ovo.reports.ensemble.study import How, study_ensemble
+from dr_ovo.results.result_sets import open_results
 
 
 def main(argv: Sequence[str], prog: str) -> int:

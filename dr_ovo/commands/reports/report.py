@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.commands.reports.arguments import add_results_arguments
-from dr_ovo.reporting.all_reports import all_reports, summary
-from dr_ovo.reporting.criteria_file import DEFAULT, read_checklist
-from dr_ovo.reporting.page import check_page, page, write_page
-from dr_ovo.reporting.result_sets import open_results
+from dr_ovo.document.page import check_page, page, write_page
+from dr_ovo.reports.all_reports import all_reports, summary
+from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
+from dr_ovo.results.result_sets import open_results
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -22,7 +22,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     parser.add_argument("--output", type=Path, default=Path("report.html"), metavar="FILE",
                         help="the page [report.html]")  # fmt: skip
     parser.add_argument("--criteria", type=Path, default=DEFAULT, metavar="FILE",
-                        help="as TOML [dr_ovo/reporting/default_criteria.toml]")  # fmt: skip
+                        help="as TOML [dr_ovo/reports/criteria/default_criteria.toml]")  # fmt: skip
     parser.add_argument("--external", type=Path, metavar="DIR",
                         help="results of a model on an independent hold-out")  # fmt: skip
     args = parser.parse_args(argv)

@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 
 from dr_ovo.commands.reports.arguments import add_results_arguments
-from dr_ovo.reporting.document_text import check_output, report_text, write_report, written_line
-from dr_ovo.reporting.result_sets import open_results
-from dr_ovo.reporting.strengths import analyze_strengths
+from dr_ovo.document.screen_and_files import check_output, report_text, write_report, written_line
+from dr_ovo.reports.strengths.strengths import analyze_strengths
+from dr_ovo.results.result_sets import open_results
 
 
 def main(argv: Sequence[str], prog: str) -> int:

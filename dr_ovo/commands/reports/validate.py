@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.commands.reports.arguments import add_results_arguments
+from dr_ovo.document.screen_and_files import check_output, report_text, write_report, written_line
 from dr_ovo.errors import DONE, NOT_MET
-from dr_ovo.reporting.criteria_file import DEFAULT, read_checklist
-from dr_ovo.reporting.document_text import check_output, report_text, write_report, written_line
-from dr_ovo.reporting.result_sets import open_results
-from dr_ovo.reporting.validation import validate
-from dr_ovo.reporting.validation_report import validation_report
+from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
+from dr_ovo.reports.criteria.report import validation_report
+from dr_ovo.reports.criteria.validation import validate
+from dr_ovo.results.result_sets import open_results
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -24,7 +24,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     )
     add_results_arguments(parser, "./validation")
     parser.add_argument("--criteria", type=Path, default=DEFAULT, metavar="FILE",
-                        help="as TOML [dr_ovo/reporting/default_criteria.toml]")  # fmt: skip
+                        help="as TOML [dr_ovo/reports/criteria/default_criteria.toml]")  # fmt: skip
     parser.add_argument("--external", type=Path, metavar="DIR",
                         help="results of a model on an independent hold-out")  # fmt: skip
     args = parser.parse_args(argv)

@@ -1,0 +1,84 @@
+"""The pictures to audit: those of a dataset that training opened, or of any folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dr_ovo.audit.findings import Photograph
+from dr_ovo.dataset.image_files import IMAGE_SUFFIXES, image_files
+from dr_ovo.dataset.index import DatasetIndex
+from dr_ovo.dataset.manifest import MANIFEST, read_manifest
+from dr_ovo.dataset.patients_and_eyes import patient_and_eye
+from dr_ovo.dataset.synthetic_mark import SYNTHETIC_MARK
+from dr_ovo.dataset.words import grade_of, split_of
+from dr_ovo.errors import UserError
+from dr_ovo.prepare.readers.folder_tree import folder_of_splits
+
+
+def photographs_of_index(index: DatasetIndex) -> list[Photograph]:
+    """The pictures of a dataset in the order of its splits."""
+    manifest = read_manifest(index.root / MANIFEST) if index.manifest_hash else None
+    contents = {e["id"]: str(e["sha256"]) for e in manifest["files"]} if manifest else {}
+    found = []
+    for name, split in index.splits.items():
+        rows = zip(
+            split.paths, split.sample_ids, split.targets, split.patient_ids, split.groups,
+            strict=True,
+        )  # fmt: skip
+        for path, sample, target, owner, group in rows:
+            file = f"{name}/{sample}"
+            # The index puts the group, and then the picture itself, in an unknown patient's place.
+            patient = patient_and_eye(path.stem, "")[0] if owner in (sample, group) else owner
+            grade = index.class_names[target]
+            sha256 = contents.get(file, "")
+            found.append(Photograph(path, file, name, grade, patient, group, sha256))
+    return found
+
+
+def photographs_of_folder(root: Path) -> tuple[list[Photograph], bool]:
+    """The pictures below any folder, and whether they are drawn.
+
+    `<split>/<grade>/...`, `<grade>/...` or no folders at all; hidden ones are passed over. Splits
+    and grades are known by the words that prepare_dataset.py knows, and the one folder that holds
+    splits may lie below `root`. Patients and groups come from a manifest.json, else patients from
+    names such as `10_left`.
+    Raises UserError for a folder that is missing, holds no pictures, or splits in several places.
+    """
+    if not root.is_dir():
+        kind = "a file" if root.exists() else "not there"
+        raise UserError(f"{root} is {kind}: expected a folder of photographs.")
+    paths = image_files(root)
+    if not paths:
+        suffixes = " ".join(sorted(IMAGE_SUFFIXES))
+        raise UserError(f"{root} holds no pictures ({suffixes}) in any of its folders.")
+    base = folder_of_splits(root, paths)
+    manifest = read_manifest(base / MANIFEST)
+    entries = {entry["id"]: entry for entry in manifest["files"]} if manifest else {}
+    marked = any((place / SYNTHETIC_MARK).is_file() for place in (root, base))
+    drawn = marked or bool(manifest and manifest.get("synthetic"))
+    return [_photograph(root, base, path, entries) for path in paths], drawn
+
+
+def _photograph(
+    root: Path, base: Path, path: Path, entries: Mapping[str, dict[str, Any]]
+) -> Photograph:
+    inside = path.relative_to(base)
+    folders = list(inside.parts[:-1])
+    split = split_of(folders[0]) if folders else ""
+    if split:
+        folders.pop(0)
+    grade = folders[0] if folders else ""
+    number = grade_of(grade)
+    entry = entries.get(inside.as_posix(), {})
+    owners = folders[1:] if split else folders  # a split's folders are grades, whatever their names
+    return Photograph(
+        path=path,
+        file=path.relative_to(root).as_posix(),
+        split=split,
+        grade=grade if number is None else str(number),
+        patient=entry.get("patient") or patient_and_eye(path.stem, "", (owners or [""])[-1])[0],
+        group=entry.get("group") or "",
+        sha256=entry.get("sha256", ""),
+    )

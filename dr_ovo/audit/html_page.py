@@ -1,0 +1,116 @@
+"""An audit on one HTML page, the pictures of each finding side by side."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+
+from dr_ovo.audit.findings import KINDS, AuditReport, Finding, Photograph
+from dr_ovo.photographs.image_decoding import DamagedImage, decode_image
+
+THUMBNAIL = 180  # pixels a side
+JPEG_QUALITY = 70
+PICTURES = 6  # of a finding; the others are named
+MOST_FINDINGS = 200  # with pictures: about 8 kB a picture
+NOTICE = "Research use only; not a medical device."
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; }
+body { padding: 0 1rem; }
+table { border-collapse: collapse; } th, td { text-align: left; padding: .2rem 1rem .2rem 0; }
+td.count { text-align: right; font-variant-numeric: tabular-nums; }
+section { border-top: 1px solid #8888; padding: .6rem 0; }
+.leak { color: #b3261e; font-weight: 600; } .warning { color: #8a6100; font-weight: 600; }
+@media (prefers-color-scheme: dark) { .leak { color: #ff8a80; } .warning { color: #ffca5f; } }
+.pictures { display: flex; flex-wrap: wrap; gap: .8rem; margin: .5rem 0; }
+figure { margin: 0; width: 180px; } figcaption { font-size: 12px; overflow-wrap: anywhere; }
+img { display: block; width: 180px; height: auto; background: #000; }
+"""
+
+
+def audit_page(report: AuditReport) -> str:
+    """The page; it needs no other file, and names of files can't run anything in it."""
+    title = f"Audit of {report.root.resolve().name}"
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return "\n".join(
+        [
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>",
+            f"<h1>{html.escape(title)}</h1>",
+            f"<p>{report.n} pictures; leaks: {len(report.leaks)}; warnings: "
+            f"{len(report.findings) - len(report.leaks)}. {NOTICE}</p>",
+            *_counts(report),
+            *(f"<p>Note: {html.escape(note)}.</p>" for note in report.notes),
+            *(_section(finding) for finding in report.findings[:MOST_FINDINGS]),
+            *_rest(report),
+            "</body></html>\n",
+        ]
+    )
+
+
+def _counts(report: AuditReport) -> Iterator[str]:
+    yield "<table><tr><th>severity</th><th>kind</th><th>what it is</th><th>found</th></tr>"
+    for severity, kind, count in report.counts():
+        yield (
+            f'<tr><td class="{severity}">{severity}</td><td>{kind}</td>'
+            f'<td>{html.escape(KINDS[kind])}</td><td class="count">{count}</td></tr>'
+        )
+    yield "</table>"
+
+
+def _section(finding: Finding) -> str:
+    head = f'<span class="{finding.severity}">{finding.severity}</span> {finding.kind}'
+    score = "" if finding.score is None else f", score {finding.score:.3f}"
+    rest = finding.photographs[PICTURES:]
+    named = ", ".join(p.file for p in rest[:50]) + (", ..." if len(rest) > 50 else "")
+    return "\n".join(
+        [
+            f"<section><h2>{head}</h2>",
+            f"<p>{html.escape(finding.detail)}{score}</p>",
+            '<div class="pictures">',
+            *(_figure(photograph) for photograph in finding.photographs[:PICTURES]),
+            "</div>",
+            f"<p>and {len(rest)} more: {html.escape(named)}</p>" if rest else "",
+            "</section>",
+        ]
+    )
+
+
+def _figure(photograph: Photograph) -> str:
+    facts = [
+        photograph.file,
+        f"{photograph.split} " * bool(photograph.split) + f"grade {photograph.grade}"
+        if photograph.grade
+        else photograph.split,
+        f"patient {photograph.patient}" if photograph.patient else "",
+        f"group {photograph.group}" if photograph.group else "",
+    ]
+    caption = html.escape("; ".join(filter(None, facts)))
+    source = _thumbnail(photograph.path)
+    picture = f'<img src="{source}" alt="{caption}">' if source else "<p>can't be shown</p>"
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+
+
+def _thumbnail(path: Path) -> str:
+    """The picture as a small JPEG inside the page; "" where it can't be decoded."""
+    try:
+        image = decode_image(path, THUMBNAIL)
+    except DamagedImage:
+        return ""
+    scale = THUMBNAIL / max(image.shape[:2])
+    sides = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    small = cv2.resize(image, sides, interpolation=cv2.INTER_AREA)
+    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+
+
+def _rest(report: AuditReport) -> list[str]:
+    more = len(report.findings) - MOST_FINDINGS
+    return [f"<p>and {more} more findings: see audit.json.</p>"] if more > 0 else []

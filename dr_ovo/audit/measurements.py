@@ -1,0 +1,89 @@
+"""Statistics and quality of many pictures, each file read once, on all cores, kept in a cache."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from dr_ovo.audit.image_statistics import STATISTICS_SIDE, image_statistics
+from dr_ovo.audit.measurement_cache import MeasurementCache
+from dr_ovo.parallel import available_cores
+from dr_ovo.photographs.image_decoding import DamagedImage, decode_bytes, read_bytes, room_for
+from dr_ovo.photographs.quality import quality_of
+
+VERSION = "1"  # raised when the same pictures would be measured otherwise
+STATISTICS, QUALITY = "statistics", "quality"
+QUALITY_SIDE = 256  # pixels of the decoded picture, 1.5 times this at least
+QUALITY_FIELDS = ("score", "focus", "field", "exposure", "brightness")
+KEEP_EVERY = 500
+
+
+def measure(
+    kind: str, files: Mapping[Path, str], cache: Path | None, workers: int | None = None
+) -> dict[Path, np.ndarray]:
+    """The vector of each of `files` (path -> sha256): STATISTICS (S,) or QUALITY (5,).
+
+    A file that can't be decoded is left out.
+    """
+    store = MeasurementCache(cache, VERSION)
+    try:
+        held = store.get(kind, sorted(set(files.values())))
+        todo = list({sha: path for path, sha in files.items() if sha not in held}.values())
+        fresh: dict[str, np.ndarray] = {}
+        for path, vector in zip(todo, _measure_all(kind, todo, workers), strict=True):
+            if vector is not None:
+                fresh[files[path]] = vector
+            if len(fresh) == KEEP_EVERY:
+                store.put(kind, fresh)
+                held |= fresh
+                fresh = {}
+        store.put(kind, fresh)
+    finally:
+        store.close()
+    held |= fresh
+    return {path: held[sha] for path, sha in files.items() if sha in held}
+
+
+def _measure_all(
+    kind: str, paths: Sequence[Path], workers: int | None
+) -> Iterator[np.ndarray | None]:
+    # Threads: OpenCV and NumPy leave the interpreter to the others, and processes that are forked
+    # after OpenCV has worked in this one hang.
+    pool = ThreadPoolExecutor(workers or available_cores())
+    try:
+        found = pool.map(MEASURES[kind], paths)
+        yield from tqdm(found, total=len(paths), desc=kind, unit="img", disable=None, leave=False)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _statistics(path: Path) -> np.ndarray | None:
+    try:
+        data = read_bytes(path)
+        with room_for(data, STATISTICS_SIDE):
+            image = decode_bytes(data, STATISTICS_SIDE)
+            return np.array(list(image_statistics(data, image).values()), dtype=np.float64)
+    except DamagedImage:
+        return None
+
+
+def _quality(path: Path) -> np.ndarray | None:
+    """QUALITY_FIELDS: those of `Quality`, and the 99th percentile of the brightest channel."""
+    try:
+        data = read_bytes(path)
+        with room_for(data, QUALITY_SIDE):
+            image = decode_bytes(data, QUALITY_SIDE)
+            found = quality_of(image)
+            bright = float(np.percentile(image.max(axis=2), 99))
+    except DamagedImage:
+        return None
+    values = (found.score, found.focus, found.field, found.exposure, bright)
+    return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
+
+
+MEASURES = {STATISTICS: _statistics, QUALITY: _quality}

@@ -1,0 +1,1 @@
+"""Batches for the network: loading and augmentation."""

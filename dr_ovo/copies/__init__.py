@@ -1,0 +1,1 @@
+"""Copies and look-alikes: descriptors, their cache, the search, registration, clusters."""

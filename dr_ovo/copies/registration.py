@@ -1,0 +1,206 @@
+"""Whether two fundus photographs are one picture: they are laid over each other and compared.
+
+A copy fits exactly: its details correlate, its disc's rim falls on the other's, and nothing is
+turned but by right angles. A second photograph of the same eye correlates too, but the eye has
+moved behind the camera's aperture: the vessels are turned or shifted against the rim.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, MARGIN, Bands, high_pass, turned, view_of
+
+REGISTRATION_SIDE = 256  # pixels of the disc's longer side
+REGISTRATION_BANDS = Bands(mean=1 / 20, contrast=1 / 10, smooth=1 / 256)
+# Sizes of the second disc against the first's: a crop by 8 % a side of a disc that fills its file
+# makes it 1/0.84 = 1.19 times as large in its view.
+SCALES = (0.84, 0.88, 0.92, 0.96, 1.0, 1.04, 1.085, 1.135, 1.19)
+ECC_STEPS = ((9, 40), (3, 40))  # width of the Gaussian in px, iterations: coarse, then fine
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A photograph ready to be compared: `detail` (C, C) float32 high-passed, `known` (C, C) bool
+    where that is; `visible` and `disc` as in a View."""
+
+    detail: np.ndarray
+    known: np.ndarray
+    visible: np.ndarray
+    disc: np.ndarray
+
+    def turned(self, orientation: int) -> Plane:
+        """The same photograph in another of the eight orientations."""
+        parts = (self.detail, self.known, self.visible, self.disc)
+        return Plane(*(np.ascontiguousarray(turned(part, orientation)) for part in parts))
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Roughly where a second picture lies on a first, the disc's side being the unit of shifts."""
+
+    score: float  # correlation of the descriptors' finest details there
+    scale: float
+    across: float
+    down: float
+
+
+@dataclass(frozen=True)
+class Registration:
+    """How well a second photograph fits on a first.
+
+    `score` is the correlation of their details in [-1, 1], `turn` the angle in degrees that is
+    left between them, `scale` the second's size that fits, `rim` the share of the discs' area
+    where one shows retina and the other its dark surround.
+    """
+
+    score: float
+    turn: float
+    scale: float
+    rim: float
+
+
+NO_FIT = Registration(score=0.0, turn=0.0, scale=1.0, rim=1.0)
+
+
+def plane_of(image: np.ndarray) -> Plane:
+    """(H, W, 3) uint8 RGB made ready for `register`."""
+    view = view_of(image, REGISTRATION_SIDE)
+    detail, known = high_pass(view, REGISTRATION_BANDS)
+    return Plane(detail, known, view.visible, view.disc)
+
+
+def padded(descriptor: np.ndarray) -> np.ndarray:
+    """(C, C) float32: a descriptor (D,) as a picture with the margin of a view around it."""
+    edge = round(MARGIN * DESCRIPTOR_SIDE)
+    inner = descriptor.reshape(DESCRIPTOR_SIDE, DESCRIPTOR_SIDE).astype(np.float32)
+    return np.pad(inner, edge)
+
+
+def spectra(descriptor: np.ndarray) -> np.ndarray:
+    """(len(SCALES), C / 2, C / 4 + 1) complex: the conjugate spectra of a descriptor (C, C) at each
+    scale and half its resolution, each of norm 1; what `place` compares."""
+    small = _halved(descriptor)
+    middle = (len(small) - 1) / 2
+    scaled = []
+    for scale in SCALES:
+        shift = (1 - scale) * middle
+        matrix = np.array([[scale, 0, shift], [0, scale, shift]])
+        picture = cv2.warpAffine(small, matrix, small.shape[::-1])
+        scaled.append(picture / (np.linalg.norm(picture) + 1e-9))
+    return np.conj(np.fft.rfft2(np.stack(scaled)))
+
+
+def place(firsts: np.ndarray, second: np.ndarray, second_spectra: np.ndarray) -> list[Placing]:
+    """Where a second descriptor fits best on each of N first ones, by correlation at all scales
+    and shifts.
+
+    `firsts` (N, C, C) and `second` (C, C) float32 as `padded` gives them; `second_spectra` what
+    `spectra` gave for the second.
+    """
+    small = _halved(firsts)
+    products = np.fft.rfft2(small)[:, None] * second_spectra
+    maps = np.fft.irfft2(products, s=small.shape[1:])  # (N, scales, C / 2, C / 2)
+    peaks = np.unravel_index(maps.reshape(len(maps), -1).argmax(axis=1), maps.shape[1:])
+    finest = _finest(second)
+    inside = (second != 0).astype(np.float32)
+    placings = []
+    for first, planes, size, *peak in zip(firsts, maps, *peaks, strict=True):
+        down, across = (2 * shift for shift in _peak(planes[size], *(int(at) for at in peak)))
+        scale, middle = SCALES[size], (len(first) - 1) / 2
+        rest = (1 - scale) * middle
+        matrix = np.array([[scale, 0, rest + across], [0, scale, rest + down]])
+        moved = cv2.warpAffine(finest, matrix, first.shape)
+        known = (first != 0) & (cv2.warpAffine(inside, matrix, first.shape) > 0.99)
+        score = _correlation(_finest(first)[known], moved[known])
+        placings.append(Placing(score, scale, across / DESCRIPTOR_SIDE, down / DESCRIPTOR_SIDE))
+    return placings
+
+
+def _halved(descriptors: np.ndarray) -> np.ndarray:
+    """(..., C / 2, C / 2): the means of four pixels of (..., C, C) each."""
+    rows = descriptors[..., ::2, :] + descriptors[..., 1::2, :]
+    return np.asarray((rows[..., ::2] + rows[..., 1::2]) / 4)
+
+
+def _peak(scores: np.ndarray, row: int, column: int) -> tuple[float, float]:
+    """The shift down and across, to a fraction of a pixel, of a cyclic correlation (S, S) that is
+    highest at a row and column: the top of the parabola through it and its neighbours."""
+    side = len(scores)
+    shifts = []
+    for at, line in ((row, scores[:, column]), (column, scores[row])):
+        before, top, after = line[at - 1], line[at], line[(at + 1) % side]
+        bend = before - 2 * top + after
+        part = 0.5 * (before - after) / bend if bend < 0 else 0.0
+        # Shifts beyond half of the square are those in the other direction.
+        shifts.append((at + side // 2) % side - side // 2 + float(part))
+    return shifts[0], shifts[1]
+
+
+def _finest(descriptor: np.ndarray) -> np.ndarray:
+    """A descriptor less what is broader than vessels: different fundi share their broad shades."""
+    return descriptor - cv2.GaussianBlur(descriptor, (0, 0), 0.04 * DESCRIPTOR_SIDE)
+
+
+def register(first: Plane, second: Plane, start: Placing) -> Registration:
+    """How well `second` fits on `first`, searched from `start` on by enhanced correlation
+    coefficients (Evangelidis & Psarakis 2008; cv2.findTransformECC) with an affine motion."""
+    side = len(first.detail)
+    middle = (side - 1) / 2
+    across, down = (shift * REGISTRATION_SIDE for shift in (start.across, start.down))
+    back = 1 / start.scale  # the matrix leads from the first picture to the second
+    matrix = np.array(
+        [
+            [back, 0, middle - back * (middle + across)],
+            [0, back, middle - back * (middle + down)],
+        ],
+        np.float32,
+    )
+    try:
+        for width, iterations in ECC_STEPS:
+            criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, iterations, 1e-4)
+            _, found = cv2.findTransformECC(
+                first.detail, second.detail, matrix, cv2.MOTION_AFFINE, criteria,
+                first.known.astype(np.uint8), width,
+            )  # fmt: skip
+            matrix = np.asarray(found, np.float32)
+    except cv2.error:  # the search left the picture: nothing fits
+        return NO_FIT
+    return _judge(first, second, matrix)
+
+
+def _judge(first: Plane, second: Plane, matrix: np.ndarray) -> Registration:
+    """The fit of `second` on `first` where the (2, 3) `matrix` leads from the first to it."""
+    detail = _moved(second.detail, matrix)
+    visible = (_moved(second.visible.astype(np.float32), matrix) > 0.5) & first.visible
+    known = (_moved(second.known.astype(np.float32), matrix) > 0.99) & first.known
+    disc = _moved(second.disc.astype(np.float32), matrix) > 0.5
+    either = int(((disc | first.disc) & visible).sum())
+    (a, b), (c, d) = matrix[:, :2].astype(float)
+    area = a * d - b * c
+    if not either or area <= 0:
+        return NO_FIT
+    return Registration(
+        score=_correlation(first.detail[known], detail[known]),
+        turn=float(np.degrees(np.arctan2(c - b, a + d))),
+        scale=float(area**-0.5),
+        rim=float(((disc ^ first.disc) & visible).sum() / either),
+    )
+
+
+def _moved(plane: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return cv2.warpAffine(
+        plane, matrix, plane.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson's, of two (K,); 0 where one of them is flat or nothing is common."""
+    if len(first) < 100:
+        return 0.0
+    first, second = first - first.mean(), second - second.mean()
+    spread = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / spread if spread > 0 else 0.0

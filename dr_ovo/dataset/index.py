@@ -1,0 +1,187 @@
+"""The photographs of a dataset folder: `<root>/<split>/<grade>/<image>`, graded by folder name.
+
+No picture is opened here: a set of half a million files is listed in seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dr_ovo.dataset.folder_walk import files_below
+from dr_ovo.dataset.image_files import IMAGE_SUFFIXES
+from dr_ovo.dataset.manifest import MANIFEST, read_manifest
+from dr_ovo.dataset.patients_and_eyes import known_facts
+from dr_ovo.dataset.synthetic_mark import SYNTHETIC_MARK
+from dr_ovo.dataset.words import SPLITS
+from dr_ovo.errors import UserError
+
+
+@dataclass(frozen=True)
+class Split:
+    """The N photographs of a split, ordered by sample id.
+
+    `sample_ids` are paths inside the split with forward slashes, `targets` (N,) int64 grades,
+    `patient_ids` the patient, else the group, else the sample itself, `eyes` "left", "right" or "",
+    `groups` the visit or site or "", `quality` (N,) in [0, 1] or NaN where unknown, `weights` (N,)
+    how often to draw each with --sampler balanced, None without such weights. `strangers` are files
+    in grade folders that are no images.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    sample_ids: tuple[str, ...]
+    targets: np.ndarray
+    patient_ids: tuple[str, ...]
+    eyes: tuple[str, ...]
+    groups: tuple[str, ...]
+    quality: np.ndarray
+    weights: np.ndarray | None
+    strangers: tuple[Path, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, keep: np.ndarray) -> Split:
+        """The photographs at the positions `keep` (K,)."""
+        return replace(
+            self,
+            paths=tuple(self.paths[i] for i in keep),
+            sample_ids=tuple(self.sample_ids[i] for i in keep),
+            targets=self.targets[keep],
+            patient_ids=tuple(self.patient_ids[i] for i in keep),
+            eyes=tuple(self.eyes[i] for i in keep),
+            groups=tuple(self.groups[i] for i in keep),
+            quality=self.quality[keep],
+            weights=None if self.weights is None else self.weights[keep],
+        )
+
+
+@dataclass(frozen=True)
+class DatasetIndex:
+    """The splits of a dataset folder; `manifest_hash` is None where no manifest.json stands."""
+
+    root: Path
+    class_names: tuple[str, ...]
+    splits: dict[str, Split]
+    manifest_hash: str | None
+    synthetic: bool
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images per split and grade."""
+        return {
+            name: {
+                grade: int((split.targets == number).sum())
+                for number, grade in enumerate(self.class_names)
+            }
+            for name, split in self.splits.items()
+        }
+
+    def content_hash(self, names: tuple[str, ...] = ("train", "val")) -> str:
+        """A hash over the ids and grades of the splits `names`: the same files, the same hash."""
+        digest = hashlib.sha256()
+        for name in names:
+            split = self.splits[name]
+            for sample, target in zip(split.sample_ids, split.targets, strict=True):
+                digest.update(f"{name}/{sample}\t{target}\n".encode())
+        return digest.hexdigest()
+
+
+def scan_dataset(
+    root: Path, class_names: tuple[str, ...], splits: tuple[str, ...] = SPLITS
+) -> DatasetIndex:
+    """The photographs under `root`, in C = len(class_names) grades.
+
+    Patients, eyes, groups, quality and sampling weights come from manifest.json where there is one,
+    else patients and eyes from the files' names.
+    Raises UserError for a missing folder or split, for a folder that is no grade, for a grade
+    without images in train or val (a grade may be absent from test: its metrics are null), and for
+    a manifest that does not list the images that are there.
+    """
+    if not root.is_dir():
+        raise UserError(
+            f"Dataset folder {root} does not exist. Give --dataset_path (or DR_OVO_DATASET_PATH "
+            "in .env) a folder that holds train/ val/ test/, each with a folder per grade."
+        )
+    absent = [name for name in splits if not (root / name).is_dir()]
+    if absent:
+        there = ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir())) or "no folders"
+        raise UserError(
+            f"Dataset folder {root} has no {' and no '.join(absent)} folder (it has: {there}). "
+            "Expected train/ val/ test/, each with a folder per grade."
+        )
+    manifest = read_manifest(root / MANIFEST)
+    entries = {entry["id"]: entry for entry in manifest["files"]} if manifest else None
+    found = {name: _scan_split(root / name, name, class_names, entries) for name in splits}
+    _require_grades(root, class_names, found)
+    return DatasetIndex(
+        root=root,
+        class_names=class_names,
+        splits=found,
+        manifest_hash=manifest["hash"] if manifest else None,
+        synthetic=(root / SYNTHETIC_MARK).is_file() or bool(manifest and manifest["synthetic"]),
+    )
+
+
+def _scan_split(
+    folder: Path,
+    name: str,
+    class_names: tuple[str, ...],
+    entries: Mapping[str, dict[str, Any]] | None,
+) -> Split:
+    unknown = sorted(
+        p.name
+        for p in folder.iterdir()
+        if p.is_dir() and p.name not in class_names and not p.name.startswith(".")
+    )
+    if unknown:
+        raise UserError(
+            f"{folder} holds folders that are no grade: {', '.join(unknown)}. Expected "
+            f"{', '.join(class_names)}; set --num_classes and --class_names to what you have."
+        )
+    rows, strangers = [], []
+    for grade, class_name in enumerate(class_names):
+        for path in files_below(folder / class_name):
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                rows.append((path.relative_to(folder).as_posix(), path, grade))
+            else:
+                strangers.append(path)
+    rows.sort()
+    samples = tuple(sample for sample, _, _ in rows)
+    grades = [grade for _, _, grade in rows]
+    facts = known_facts(name, samples, grades, entries)
+    return Split(
+        name=name,
+        paths=tuple(path for _, path, _ in rows),
+        sample_ids=samples,
+        targets=np.array(grades, dtype=np.int64),
+        patient_ids=facts.patients,
+        eyes=facts.eyes,
+        groups=facts.groups,
+        quality=facts.quality,
+        weights=facts.weights,
+        strangers=tuple(sorted(strangers)),
+    )
+
+
+def _require_grades(root: Path, class_names: tuple[str, ...], splits: dict[str, Split]) -> None:
+    empty = [
+        f"{name}/{grade}"
+        for name, split in splits.items()
+        if name != "test"
+        for number, grade in enumerate(class_names)
+        if not (split.targets == number).any()
+    ]
+    if empty:
+        raise UserError(
+            f"{root} has no images in {', '.join(empty)}. Every grade needs images in train and "
+            "in val (.jpg .jpeg .png .tif .tiff). Fewer grades: --num_classes, --class_names."
+        )
+    if "test" in splits and not len(splits["test"]):
+        raise UserError(f"{root}/test has no images in the folders {', '.join(class_names)}.")

@@ -1,0 +1,70 @@
+"""Reports on one page that needs nothing beside itself: no server, no network, no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from dr_ovo.document.document import Report
+from dr_ovo.document.page_sections import article, contents, escaped
+from dr_ovo.document.screen_and_files import MARKS, check_output
+from dr_ovo.errors import UserError
+from dr_ovo.files import atomic_write_text
+from dr_ovo.tables import RESEARCH_USE
+
+
+def page(title: str, summary: str, reports: Sequence[Report]) -> str:
+    """The reports as one HTML page.
+
+    Everything that is not the page's own is escaped, and its policy forbids every request, so
+    that neither a file's name nor a class's can run anything or call anywhere.
+    """
+    marks = [mark for mark in MARKS if any(mark in report.marks for report in reports)]
+    style, script = _own("page.css"), _own("page.js")
+    return Template(_own("page.html")).substitute(
+        title=escaped(title),
+        summary=escaped(summary),
+        notice=escaped(RESEARCH_USE),
+        policy=policy(style, script),
+        style=style,
+        script=script,
+        marks="\n".join(f'<p class="mark" role="note">{escaped(MARKS[m])}</p>' for m in marks),
+        contents=contents(reports),
+        reports="\n".join(article(report) for report in reports),
+    )
+
+
+def policy(style: str, script: str) -> str:
+    """The page's content security policy: its own style, its own script, pictures in the page."""
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
+        f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def check_page(output: Path) -> None:
+    """Raises UserError, before anything is computed, where `output` can't be a file."""
+    if output.is_dir():
+        raise UserError(
+            f"--output {output} is a folder; give the name of a file, such as "
+            f"{output / 'report.html'}."
+        )
+    check_output(output.parent)
+
+
+def write_page(text: str, output: Path) -> None:
+    """Writes the page, whole or not at all; its folder is made where it is missing."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(output, text)
+
+
+def _own(name: str) -> str:
+    return resources.files("dr_ovo.document").joinpath("html", name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

@@ -1,0 +1,1 @@
+"""Several models as one: combination, weights, cross-fitting, diversity, manifest."""

@@ -1,0 +1,87 @@
+"""Several models as one: the mean of their probabilities, weighted or not, or their votes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from dr_ovo.decoding.votes import preferred_class
+from dr_ovo.errors import UserError
+from dr_ovo.predictions.predictions_file import Predictions, log_probabilities, marks_of
+
+METHODS = ("mean", "weighted", "greedy", "vote")
+
+
+def combine(
+    method: str, grades: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Grades (N,) and probabilities (N, C) of the members together.
+
+    `grades` (M, N) and `probabilities` (M, N, C) are the members', `weights` (M,) sum to 1. The
+    probabilities are the weighted mean for every method. So is the grade, the most probable one;
+    but `vote` takes the grade with the most members behind it and, among equals, the one with the
+    largest summed probability. Shares of votes would be no probabilities: seven members can say
+    only eight different numbers.
+    """
+    mean = np.tensordot(weights, probabilities, axes=1)
+    scores = mean
+    if method == "vote":
+        scores = (grades[:, :, None] == np.arange(mean.shape[1])).sum(axis=0)
+    return preferred_class(scores, mean), mean
+
+
+def ensemble_predictions(
+    members: Sequence[Predictions], method: str, weights: np.ndarray
+) -> Predictions:
+    """The members as one model, by `combine`.
+
+    The members saw the same samples in the same order; raises UserError otherwise.
+    """
+    _check_alike(members)
+    predicted, probabilities = combine(
+        method,
+        np.stack([member.predicted for member in members]),
+        np.stack([member.probabilities for member in members]),
+        weights,
+    )
+    together = replaced(members[0], method, predicted, probabilities)
+    return replace(together, marks=np.array(marks_of([], members), np.str_))
+
+
+def mean_predictions(members: Sequence[Predictions]) -> Predictions:
+    """The mean of the members' probabilities, the most probable class predicted.
+
+    The members saw the same samples in the same order; raises UserError otherwise.
+    """
+    _check_alike(members)
+    return ensemble_predictions(members, "mean", np.full(len(members), 1 / len(members)))
+
+
+def replaced(
+    template: Predictions, method: str, predicted: np.ndarray, probabilities: np.ndarray
+) -> Predictions:
+    """Answers of an ensemble on the samples of `template`."""
+    return replace(
+        template,
+        head="ensemble",
+        decoder=method,
+        pairs=np.zeros((0, 2), dtype=np.int64),
+        logits=log_probabilities(probabilities),
+        probabilities=probabilities,
+        predicted=predicted,
+    )
+
+
+def _check_alike(members: Sequence[Predictions]) -> None:
+    if not members:
+        raise UserError("There are no predictions to average. Name at least one model.")
+    first = members[0]
+    for member in members[1:]:
+        for name in ("class_names", "sample_ids", "targets"):
+            if not np.array_equal(getattr(first, name), getattr(member, name)):
+                raise UserError(
+                    f"The predictions to average differ in their {name.replace('_', ' ')}: they "
+                    "come from different data. Evaluate all models on the same dataset."
+                )

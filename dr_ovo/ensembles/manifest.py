@@ -1,0 +1,144 @@
+"""An ensemble as a file: its members' folders and checkpoints, and how they are combined."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dr_ovo.ensembles.combination import METHODS
+from dr_ovo.errors import UserError
+from dr_ovo.files import write_json
+from dr_ovo.predictions.calibration import Calibration
+from dr_ovo.predictions.operating_points import CONDITIONS
+
+SCHEMA = 1
+KIND = "dr_ovo ensemble"
+POINTS = ("high_sensitivity", "high_specificity")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model of an ensemble; `checkpoints` are its files in `folder` with their sha256."""
+
+    name: str
+    folder: Path
+    architecture: str | None  # timm's name
+    head: str
+    decoder: str
+    weight: float
+    checkpoints: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is needed to combine the members' answers on a photograph."""
+
+    method: str
+    class_names: tuple[str, ...]
+    members: tuple[Member, ...]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(M,), summing to 1."""
+        return np.array([member.weight for member in self.members])
+
+
+def write_manifest(
+    path: Path, manifest: Manifest, calibration: Calibration, marks: Sequence[str]
+) -> None:
+    """Writes the manifest with temperature and thresholds; folders stand relative to it.
+
+    Raises MachineError where the disk refuses.
+    """
+    base = path.resolve().parent
+    write_json(
+        path,
+        {
+            "schema": SCHEMA,
+            "kind": KIND,
+            "method": manifest.method,
+            "class_names": list(manifest.class_names),
+            "members": [_member_json(member, base) for member in manifest.members],
+            "temperature": calibration.temperature,
+            "thresholds": {
+                name: {
+                    point: getattr(getattr(calibration, name), point).threshold for point in POINTS
+                }
+                for name in CONDITIONS
+            },
+            "marks": list(marks),
+        },
+    )
+
+
+def _member_json(member: Member, base: Path) -> dict[str, Any]:
+    try:
+        folder = os.path.relpath(member.folder.resolve(), base)
+    except ValueError:  # another drive: no relative path leads there
+        folder = str(member.folder.resolve())
+    return {
+        "name": member.name,
+        "folder": Path(folder).as_posix(),
+        "architecture": member.architecture,
+        "head": member.head,
+        "decoder": member.decoder,
+        "weight": member.weight,
+        "checkpoints": [
+            {"file": name, "sha256": sha256} for name, sha256 in member.checkpoints.items()
+        ],
+    }
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in a file. Raises UserError where it is missing, damaged or something else."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--ensemble {path}: can't be read ({error.strerror}). {HINT}") from None
+    except ValueError as error:
+        raise UserError(f"--ensemble {path}: not valid JSON ({error}). {HINT}") from None
+    if not isinstance(held, dict) or held.get("kind") != KIND:
+        raise UserError(f"--ensemble {path}: not a manifest of an ensemble. {HINT}")
+    if held.get("schema") != SCHEMA:
+        raise UserError(
+            f"--ensemble {path} has the schema {held.get('schema')}; this version reads "
+            f"{SCHEMA}. {HINT}"
+        )
+    try:
+        manifest = Manifest(
+            held["method"],
+            tuple(map(str, held["class_names"])),
+            tuple(_member(row, path.resolve().parent) for row in held["members"]),
+        )
+        sums_to_one = abs(float(manifest.weights.sum()) - 1) < 1e-6
+        sound = sums_to_one and bool(np.all(manifest.weights >= 0))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"--ensemble {path}: damaged ({error!r}). {HINT}") from None
+    if manifest.method not in METHODS or not sound:
+        raise UserError(
+            f"--ensemble {path}: method '{manifest.method}', weights "
+            f"{manifest.weights.tolist()}; expected one of {', '.join(METHODS)}, and weights from "
+            f"0 that sum to 1. {HINT}"
+        )
+    return manifest
+
+
+HINT = "Make it with: python evaluate_super_ensemble.py --results_dirs ... --export FILE"
+
+
+def _member(row: Mapping[str, Any], base: Path) -> Member:
+    return Member(
+        name=str(row["name"]),
+        folder=Path(os.path.normpath(base / row["folder"])),
+        architecture=row["architecture"],
+        head=str(row["head"]),
+        decoder=str(row["decoder"]),
+        weight=float(row["weight"]),
+        checkpoints={str(one["file"]): str(one["sha256"]) for one in row["checkpoints"]},
+    )

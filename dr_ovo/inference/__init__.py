@@ -1,0 +1,1 @@
+"""Trained networks put to photographs: evaluation, grading, ensembles."""

@@ -1,0 +1,81 @@
+"""The networks of an ensemble's manifest, opened and checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dr_ovo.ensembles.manifest import Manifest, Member
+from dr_ovo.errors import UserError
+from dr_ovo.files import file_sha256
+from dr_ovo.inference.trained_model import TrainedModel, require_agreement
+from dr_ovo.models.checkpoint import load_network
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.settings.command_line import Settings
+from dr_ovo.training.optimization.branch_trainer import Precision
+
+
+def open_members(
+    manifest: Manifest, settings: Settings, precision: Precision
+) -> list[TrainedModel]:
+    """The members' networks, in the manifest's order.
+
+    Raises UserError, before any is opened, where a folder or checkpoint is missing or is not the
+    one that the manifest was made of; and where a network is another than it says.
+    """
+    paths = [_checkpoints(member) for member in manifest.members]
+    models = []
+    for member, files in zip(manifest.members, paths, strict=True):
+        network, meta = load_network(files)
+        _require_same(member, manifest.class_names, meta)
+        folder = ResultsFolder(member.folder)
+        require_agreement(settings, meta, folder)
+        models.append(TrainedModel(network.to(precision.device), meta, folder))
+    return models
+
+
+def _checkpoints(member: Member) -> list[Path]:
+    if not member.folder.is_dir():
+        raise UserError(
+            f"The ensemble's member {member.name} is not in {member.folder}: there is no such "
+            "folder. Put it back (the manifest holds its place relative to itself), or export the "
+            "ensemble again."
+        )
+    if not member.checkpoints:
+        raise UserError(
+            f"The ensemble was exported without checkpoints of {member.name}: {member.folder}/"
+            "models had none. Put them there and export the ensemble again."
+        )
+    for name, sha256 in member.checkpoints.items():
+        path = member.folder / name
+        if not path.is_file():
+            raise UserError(
+                f"{path} is missing: the ensemble's member {member.name} needs it. Restore it, or "
+                "export the ensemble again."
+            )
+        if file_sha256(path) != sha256:
+            raise UserError(
+                f"{path} is not the checkpoint that the ensemble was made of (another sha256): it "
+                "was trained again, or damaged. Restore it; or evaluate the model and export the "
+                "ensemble again."
+            )
+    return [member.folder / name for name in member.checkpoints]
+
+
+def _require_same(member: Member, class_names: tuple[str, ...], meta: Mapping[str, Any]) -> None:
+    wanted = {
+        "architecture": (member.architecture, meta["architecture"]),
+        "head": (member.head, meta["head"]),
+        "classes": (" ".join(class_names), " ".join(meta["class_names"])),
+    }
+    wrong = [
+        f"{name} {there}, and the manifest says {said}"
+        for name, (said, there) in wanted.items()
+        if said != there
+    ]
+    if wrong:
+        raise UserError(
+            f"The network in {member.folder} is not the ensemble's member {member.name}: it has "
+            f"the {'; the '.join(wrong)}. Export the ensemble again."
+        )

@@ -1,0 +1,147 @@
+"""A trained network put to photographs: everything about its input comes from its checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dr_ovo.batches.loader import ImageLoader
+from dr_ovo.choices import NO_STEPS
+from dr_ovo.errors import UserError, log
+from dr_ovo.models.architectures import resolve_architecture
+from dr_ovo.models.checkpoint import find_checkpoints, input_of, load_network
+from dr_ovo.models.network import OvoNetwork
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.settings.command_line import Settings
+from dr_ovo.training.epochs.loop import MEASURE_BATCH
+from dr_ovo.training.measure import branch_outputs
+from dr_ovo.training.optimization.branch_trainer import Precision
+from dr_ovo.training.setup import model_folder
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network with its checkpoints' meta data and its results folder."""
+
+    network: OvoNetwork
+    meta: dict[str, Any]
+    folder: ResultsFolder
+
+
+def open_models(settings: Settings, precision: Precision) -> list[TrainedModel]:
+    """The trained networks that `--base_models` and `--output_dir` name, built with no network.
+
+    Raises UserError where one is missing or incomplete, or a flag contradicts a checkpoint.
+    """
+    config = settings.config
+    names: list[str | None] = [*dict.fromkeys(map(resolve_architecture, config.base_models))]
+    models = []
+    for name in names or [None]:
+        if name is None:
+            if not config.output_dir:
+                raise UserError("Name a model with --base_models, or its folder by --output_dir.")
+            folder = ResultsFolder(Path(config.output_dir))
+        else:
+            folder = ResultsFolder(model_folder(config, name, single=len(names) == 1))
+        network, meta = load_network(find_checkpoints(folder.models, name))
+        require_agreement(settings, meta, folder)
+        if folder.progress.is_file() and not folder.is_finished():
+            done = folder.finished_epochs()
+            log.warning("%s is not finished: its best of %d epochs so far.", folder.root, done)
+        models.append(TrainedModel(network.to(precision.device), meta, folder))
+    _require_same_classes(models)
+    return models
+
+
+def require_agreement(settings: Settings, meta: dict[str, Any], folder: ResultsFolder) -> None:
+    """Raises UserError where a value that somebody gave is not the checkpoint's."""
+    _, preprocessing = input_of(meta)
+    held = {
+        "img_size": meta["input"]["size"],
+        "preprocessing": preprocessing.steps or (NO_STEPS,),
+        "enable_clahe": preprocessing.clahe,
+        "clahe_clip_limit": preprocessing.clahe_clip_limit if preprocessing.clahe else None,
+        "clahe_tile_grid_size": preprocessing.clahe_tile_grid_size if preprocessing.clahe else None,
+        "num_classes": meta["num_classes"],
+        "class_names": tuple(meta["class_names"]),
+        "tta_views": meta["tta_views"],
+        "head": meta["head"],
+        "ovo_mode": meta["ovo_mode"],
+    }
+    given = settings.given()
+    if given.get("img_size") == 0:  # "the architecture's own" asks for nothing
+        del held["img_size"]
+    if given.get("preprocessing") == ():  # as --enable_clahe says
+        del held["preprocessing"]
+    wrong = [
+        f"--{name} {_shown(given[name])}: the checkpoint has {_shown(value)}"
+        for name, value in held.items()
+        if name in given and value is not None and given[name] != value
+    ]
+    if wrong:
+        raise UserError(
+            f"These flags contradict the checkpoints in {folder.models}:\n  "
+            + "\n  ".join(wrong)
+            + "\nLeave them out: input and preprocessing come from the checkpoint."
+        )
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _require_same_classes(models: Sequence[TrainedModel]) -> None:
+    first = models[0]
+    for other in models[1:]:
+        if other.meta["class_names"] != first.meta["class_names"]:
+            raise UserError(
+                f"{first.folder.root} and {other.folder.root} tell different classes apart: "
+                f"{first.meta['class_names']} and {other.meta['class_names']}. Evaluate them apart."
+            )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The network's logits (n, K) on the photographs at `positions` (n,), the quality (n,) of each,
+    NaN where unknown; `damaged` by position."""
+
+    positions: np.ndarray
+    logits: np.ndarray
+    quality: np.ndarray
+    damaged: dict[int, str]
+
+
+def predict(
+    model: TrainedModel,
+    paths: Sequence[Path],
+    precision: Precision,
+    num_workers: int,
+    *,
+    with_quality: bool = False,
+) -> Answers:
+    """The logits of all branches side by side, for every path that can be read.
+
+    The quality of the photographs is measured where asked for, else it is unknown.
+    """
+    spec, preprocessing = input_of(model.meta)
+    names = list(model.network.branches)
+    with ImageLoader(paths, preprocessing, num_workers, with_quality=with_quality) as loader:
+        outputs = branch_outputs(
+            model.network,
+            loader.batches(np.arange(len(paths)), MEASURE_BATCH),
+            spec,
+            precision.device,
+            dict.fromkeys(names),
+            model.meta["tta_views"],
+        )
+        damaged, measured = dict(loader.damaged), loader.quality
+    if not outputs:
+        return Answers(np.zeros(0, dtype=np.int64), np.zeros((0, 0)), np.zeros(0), damaged)
+    logits = np.concatenate([outputs[name].logits for name in names], axis=1)
+    positions = outputs[names[0]].positions
+    quality = np.array([measured.get(position, np.nan) for position in positions.tolist()])
+    return Answers(positions, logits, quality, damaged)

@@ -1,0 +1,1 @@
+"""A photograph file to pixels: decoding, the fundus disc, preprocessing, quality."""

@@ -1,0 +1,104 @@
+"""Photograph file -> square uint8 RGB. One code path for training, evaluation and inference.
+
+Decode, the steps before resizing (the crop to the disc), pad to a square, resize, the steps after
+it. dr_ovo/photographs/preprocessing_steps.py has them; none sees a grade or a split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dr_ovo.errors import UserError
+from dr_ovo.photographs.disc import pad_to_square
+from dr_ovo.photographs.image_decoding import (
+    decode_image,
+)
+from dr_ovo.photographs.preprocessing_steps import (
+    AFTER_RESIZING,
+    BEFORE_RESIZING,
+    STEPS,
+    Clahe,
+    Step,
+)
+
+# Raised when the same settings would give other pixels. The first knew no other steps than the
+# disc crop and CLAHE; what it says is still said in its words, so that hashes stay what they were.
+VERSION, FIRST_VERSION = 2, 1
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a photograph becomes network input, stored with every checkpoint.
+
+    Each step of STEPS is the field of that name.
+    """
+
+    size: int
+    clahe: bool = True
+    clahe_clip_limit: float = 3.0
+    clahe_tile_grid_size: int = 8
+    disc_crop: bool = True
+    ben_graham: bool = False
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The names of the steps, in the order in which they run."""
+        return tuple(name for name in STEPS if getattr(self, name))
+
+    @property
+    def version(self) -> int:
+        """Which version of the toolkit's preprocessing the settings ask for."""
+        return FIRST_VERSION if self.disc_crop and not self.ben_graham else VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for checkpoints and reports; CLAHE's own are left out where it is off."""
+        values: dict[str, Any] = {"size": self.size, "clahe": self.clahe, "version": self.version}
+        if self.clahe:
+            values["clahe_clip_limit"] = self.clahe_clip_limit
+            values["clahe_tile_grid_size"] = self.clahe_tile_grid_size
+        if self.version != FIRST_VERSION:
+            values |= {"disc_crop": self.disc_crop, "ben_graham": self.ben_graham}
+        return values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
+        """The settings that `to_dict` gave. Raises UserError for those of another version."""
+        if values.get("version") not in (FIRST_VERSION, VERSION):
+            raise UserError(
+                f"The checkpoint was made with preprocessing version {values.get('version')}, "
+                f"this toolkit has {VERSION}: its grades would not be those of its training. "
+                "Use the version of dr_ovo that trained it."
+            )
+        return cls(**{name: value for name, value in values.items() if name != "version"})
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits that change with every setting."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 RGB -> (size, size, 3) uint8 RGB."""
+        square = pad_to_square(self._run(BEFORE_RESIZING, image))
+        shrinking = square.shape[0] > self.size
+        interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
+        resized = cv2.resize(square, (self.size, self.size), interpolation=interpolation)
+        return self._run(AFTER_RESIZING, resized)
+
+    def load(self, path: Path) -> np.ndarray:
+        """The photograph at `path` as (size, size, 3) uint8 RGB. Raises DamagedImage."""
+        return self.apply(decode_image(path, self.size))
+
+    def _run(self, steps: dict[str, Step], image: np.ndarray) -> np.ndarray:
+        settings = Clahe(self.clahe_clip_limit, self.clahe_tile_grid_size)
+        for name, step in steps.items():
+            if getattr(self, name):
+                image = step(image, settings)
+        return image

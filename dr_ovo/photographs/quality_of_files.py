@@ -1,0 +1,29 @@
+"""How well each of many files can be graded, measured on all cores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from dr_ovo.parallel import in_parallel
+from dr_ovo.photographs.image_decoding import DamagedImage, decode_image
+from dr_ovo.photographs.quality import DISC_SIDE, quality_of
+
+DIGITS = 4
+
+
+def qualities(paths: Sequence[Path]) -> dict[Path, float | None]:
+    """The gradability score of each file, 0 to 1, as evaluation measures it; None where unknown.
+
+    Unknown: pictures too small to tell, and files that can't be read any more.
+    """
+    return dict(zip(paths, in_parallel(_score, paths, "judging quality"), strict=True))
+
+
+def _score(path: Path) -> float | None:
+    try:
+        score = quality_of(decode_image(path, DISC_SIDE)).score
+    except DamagedImage:
+        return None
+    return None if math.isnan(score) else round(score, DIGITS)

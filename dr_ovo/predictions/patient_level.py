@@ -1,0 +1,62 @@
+"""Figures per patient, by the worse eye: what a referral decides on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
+
+SINGLE = "no patient has two images: the figures per patient would be those per image"
+
+
+def per_patient(p: Predictions) -> Predictions:
+    """A sample for each patient, in the order of their names: the worse eye's grade.
+
+    Target and prediction are the highest grade among the patient's images. The probability of at
+    least grade k is the largest among the images: it is then at or above a threshold exactly where
+    one of the images is, and however the eyes depend on each other the patient's worst grade is at
+    least that probable (equality: the eyes go together; the product of the other sides, which
+    takes them for independent, would overrate disease the more images a patient has).
+    The quality is that of the patient's worst photograph, NaN where one is unknown.
+    """
+    patients, of_image = np.unique(p.patient_ids, return_inverse=True)
+    count = len(patients)
+
+    def worst(values: np.ndarray) -> np.ndarray:
+        found = np.full((count, *values.shape[1:]), -np.inf)
+        with np.errstate(invalid="ignore"):  # an unknown quality stays unknown
+            np.maximum.at(found, of_image, values)
+        return found
+
+    at_least = worst(np.cumsum(p.probabilities[:, ::-1], axis=1)[:, ::-1])
+    at_least[:, 0] = 1.0
+    below = np.concatenate([at_least[:, 1:], np.zeros((count, 1))], axis=1)
+    probabilities = (at_least - below).clip(min=0)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return replace(
+        p,
+        head="ensemble",
+        decoder="worse eye",
+        sample_ids=patients,
+        patient_ids=patients,
+        eyes=np.full(count, ""),
+        quality=-worst(-p.quality),
+        calibration=worst(p.calibration.astype(np.float64)) > 0,
+        targets=worst(p.targets).astype(np.int64),
+        predicted=worst(p.predicted).astype(np.int64),
+        pairs=np.zeros((0, 2), dtype=np.int64),
+        logits=log_probabilities(probabilities),
+        probabilities=probabilities,
+    )
+
+
+def patient_counts(patients: np.ndarray) -> dict[str, Any]:
+    """How many patients (N,) names, and how many of them have a single image, which counts alone;
+    {"value": None, "reason"} where all have."""
+    _, images = np.unique(patients, return_counts=True)
+    if (images < 2).all():
+        return {"value": None, "reason": SINGLE}
+    return {"n_patients": len(images), "n_single_image": int((images == 1).sum())}

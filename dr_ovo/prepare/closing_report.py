@@ -1,0 +1,122 @@
+"""What `prepare_dataset.py` says at its end."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dr_ovo.dataset.manifest import MANIFEST
+from dr_ovo.dataset.photograph import DROPS
+from dr_ovo.dataset.words import SPLITS
+from dr_ovo.tables import table, wrapped
+
+SHOWN = 10  # of each kind; the manifest lists all
+
+
+def report(
+    manifest: Mapping[str, Any], output: Path, remarks: Sequence[str], *, dry_run: bool
+) -> str:
+    """Splits by grade, what was dropped and why, what to judge, and the next command."""
+    parts = [
+        splits_table(manifest),
+        wrapped(_how_split(manifest)),
+        _dropped(manifest["dropped"], dry_run=dry_run),
+        _to_judge(manifest["to_judge"]),
+        "\n".join(
+            wrapped(line) for line in [*remarks, *_missing_grades(manifest), *_small(manifest)]
+        ),
+        _next(manifest, output, dry_run=dry_run),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def splits_table(manifest: Mapping[str, Any]) -> str:
+    """Photographs by split and grade, and how many patients and groups they are of."""
+    counts = manifest["counts"]
+    grades = list(counts[SPLITS[0]])
+    kinds = [kind for kind in ("patient", "group") if any(e[kind] for e in manifest["files"])]
+    rows = []
+    for name in SPLITS:
+        owners = [
+            str(len({e[kind] for e in manifest["files"] if e["split"] == name} - {None}))
+            for kind in kinds
+        ]
+        numbers = [str(counts[name][grade]) for grade in grades]
+        rows.append([name, *numbers, str(sum(counts[name].values())), *owners])
+    return table(["split", *grades, "all", *(f"{kind}s" for kind in kinds)], rows)
+
+
+def _how_split(manifest: Mapping[str, Any]) -> str:
+    official = manifest["official_splits"]
+    drawn = "SYNTHETIC: these photographs are drawn. " if manifest["synthetic"] else ""
+    if not official:
+        return f"{drawn}Split by seed {manifest['seed']}: {manifest['rule']}."
+    kept = f"{drawn}Official splits are kept: {', '.join(official)}."
+    cut = [name for name in SPLITS if name not in official]
+    return f"{kept} Cut from train: {', '.join(cut)}." if cut else kept
+
+
+def _dropped(dropped: Sequence[Mapping[str, Any]], *, dry_run: bool) -> str:
+    if not dropped:
+        return "Dropped: none."
+    lines = [f"Dropped: {len(dropped)}" + ("" if dry_run else f" (all in {MANIFEST})")]
+    kinds = Counter(one["kind"] for one in dropped)
+    for kind, count in kinds.most_common():
+        lines.append(f"  {count} {DROPS[kind]}")
+        same = [one for one in dropped if one["kind"] == kind]
+        lines += [f"    {one['file']} {one['reason']}" for one in same[:SHOWN]]
+        if count > SHOWN:
+            lines.append(f"    ... and {count - SHOWN} more")
+    return "\n".join(lines)
+
+
+def _to_judge(cases: Sequence[Mapping[str, Any]]) -> str:
+    if not cases:
+        return ""
+    lines = [
+        f"For a person to judge: {len(cases)} times one picture has different grades. Those kept "
+        "are in one split."
+    ]
+    for case in cases[:SHOWN]:
+        files = ", ".join(
+            f"{one['file']} grade {one['grade']}{' (dropped)' if one['dropped'] else ''}"
+            for one in case["files"][:SHOWN]
+        )
+        lines.append(f"    {files}: {case['how']}")
+    if len(cases) > SHOWN:
+        lines.append(f"    ... and {len(cases) - SHOWN} more")
+    return "\n".join(lines)
+
+
+def _missing_grades(manifest: Mapping[str, Any]) -> list[str]:
+    counts = manifest["counts"]
+    missing = [
+        f"{name}/{grade}"
+        for name in ("train", "val")
+        for grade, number in counts[name].items()
+        if not number
+    ]
+    if not missing:
+        return []
+    return [
+        f"No photographs in {', '.join(missing)}: training needs every grade in train and val. "
+        "Give more photographs of it, or another --val_fraction"
+        + (", or split anew with --split_column none." if manifest["official_splits"] else ".")
+    ]
+
+
+def _small(manifest: Mapping[str, Any]) -> list[str]:
+    count = manifest["compared_for_identity_only"]
+    words = "photographs are too small to be told apart: among them only identical files are found"
+    return [f"{count} {words}."] if count else []
+
+
+def _next(manifest: Mapping[str, Any], output: Path, *, dry_run: bool) -> str:
+    if dry_run:
+        return "Nothing was written: the same command without --dry_run writes it."
+    balanced = any("weight" in entry for entry in manifest["files"])
+    sampler = " --sampler balanced" if balanced else ""
+    return f"Next: ./train_coatnet.sh --dataset_path {shlex.quote(str(output))}{sampler} --dry_run"

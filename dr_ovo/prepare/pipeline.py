@@ -1,0 +1,124 @@
+"""`prepare_dataset.py`: photographs and grades -> train/ val/ test/ and manifest.json.
+
+The same command goes on where it was stopped: what was read is in the cache of descriptors, what
+was placed stands, and only a folder begun with the same settings is continued.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from dr_ovo import __version__
+from dr_ovo.copies.descriptor_cache import describe_files
+from dr_ovo.dataset.manifest import DESCRIPTORS, MANIFEST, read_manifest, write_manifest
+from dr_ovo.errors import DONE
+from dr_ovo.photographs.preprocessing import Preprocessing
+from dr_ovo.photographs.quality_of_files import qualities
+from dr_ovo.prepare.closing_report import report
+from dr_ovo.prepare.file_names import placed_ids
+from dr_ovo.prepare.file_writing import place_files
+from dr_ovo.prepare.manifest_entries import build_manifest
+from dr_ovo.prepare.options import PrepareOptions
+from dr_ovo.prepare.planning.plan import Prepared, look, readable, without
+from dr_ovo.prepare.resuming import MADE_WITH, PICTURES, begin, end, is_finished
+from dr_ovo.prepare.shrinking import shrink
+from dr_ovo.prepare.sources import Source, read_source
+
+
+def prepare(options: PrepareOptions) -> int:
+    """Does what the options ask for, says what was done, and returns the exit code.
+
+    Raises UserError before anything is placed for what can't be prepared; MachineError where the
+    disk refuses.
+    """
+    # Photographs are read side by side. OpenCV's own threads would multiply with that, and a
+    # process that is forked while they live never ends.
+    cv2.setNumThreads(1)
+    if options.shrinks:
+        print(shrink(options))
+        return DONE
+    output = options.folder
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures = Path(scratch) if options.dry_run else output / PICTURES
+        source = read_source(options, pictures)
+        settings = _settings(options, source)
+        if is_finished(output, settings):
+            print(f"{output} stands already: nothing was changed.")
+            manifest = read_manifest(output / MANIFEST)
+        elif options.dry_run:
+            manifest = _manifest(options, source, look(options, source, cache=None))
+        else:
+            manifest = _make(options, source, settings)
+    assert manifest is not None
+    print(report(manifest, output, source.remarks, dry_run=options.dry_run))
+    return DONE
+
+
+def _make(options: PrepareOptions, source: Source, settings: dict[str, Any]) -> dict[str, Any]:
+    """Fills the output folder; its manifest."""
+    output = options.folder
+    begin(output, settings, placing=False)
+    prepared = look(options, source, output / DESCRIPTORS)
+    ids = placed_ids(prepared.photographs, prepared.plan.split, shrunken=bool(options.preprocess))
+    begin(output, settings, placing=True)
+    jobs = {prepared.photographs[one].path: output / ids[one] for one in ids}
+    damaged = place_files(list(jobs.items()), _shrinking(options))
+    lost = {damage.path for damage in damaged}
+    prepared = without(prepared, damaged)
+    # Links too, so that the cache knows them by their new names and training need not read them.
+    written = describe_files(
+        [target for path, target in jobs.items() if path not in lost], output / DESCRIPTORS
+    )
+    prepared = replace(
+        prepared,
+        described={path: readable(written[jobs[path]]) for path in jobs if path not in lost},
+        quality=qualities([path for path in jobs if path not in lost]),
+    )
+    manifest = _manifest(options, source, prepared) | {MADE_WITH: settings}
+    write_manifest(output / MANIFEST, manifest)
+    end(output)
+    return manifest
+
+
+def _shrinking(options: PrepareOptions) -> Preprocessing | None:
+    return Preprocessing(options.preprocess, clahe=False) if options.preprocess else None
+
+
+def _settings(options: PrepareOptions, source: Source) -> dict[str, Any]:
+    """What the folder's content follows from; another value would make another folder."""
+    return {
+        "version": __version__,
+        "source_fingerprint": source.fingerprint,
+        "val_fraction": options.val_fraction,
+        "test_fraction": options.test_fraction,
+        "seed": options.seed,
+        "preprocess": options.preprocess,
+        "balance": options.balance,
+    }
+
+
+def _manifest(options: PrepareOptions, source: Source, prepared: Prepared) -> dict[str, Any]:
+    shrinking = _shrinking(options)
+    ids = placed_ids(prepared.photographs, prepared.plan.split, shrunken=bool(shrinking))
+    return build_manifest(
+        prepared.photographs,
+        prepared.plan,
+        prepared.relations,
+        ids,
+        {path: (one.sha256, one.descriptor) for path, one in prepared.described.items()},
+        prepared.quality,
+        (*source.ungraded, *prepared.unreadable),
+        {
+            "seed": options.seed,
+            "synthetic": source.synthetic,
+            "source": source.title,
+            "preprocessing": shrinking.to_dict() | {"hash": shrinking.hash} if shrinking else None,
+            "compared_for_identity_only": prepared.identity_only,
+        },
+        balance=options.balance,
+    )

@@ -1,0 +1,1 @@
+"""Which split each photograph goes to, and which are left out."""

@@ -1,0 +1,98 @@
+"""Looking at the photographs of a source: which can be read, what binds them, where each goes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dr_ovo.copies.descriptor_cache import Described, describe_files
+from dr_ovo.copies.near_duplicates import find_pairs, too_small
+from dr_ovo.dataset.photograph import Dropped, Photograph
+from dr_ovo.dataset.words import SPLITS
+from dr_ovo.errors import UserError
+from dr_ovo.photographs.damage import Damage
+from dr_ovo.prepare.file_names import placed_names
+from dr_ovo.prepare.options import Fractions, PrepareOptions
+from dr_ovo.prepare.planning.grouping import Relations, relate
+from dr_ovo.prepare.planning.grouping_by_name import bind_copies_by_name
+from dr_ovo.prepare.planning.splits import Plan, make_plan
+from dr_ovo.prepare.sources import Source
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The photographs that can be read, what each looks like, what binds them, and their plan."""
+
+    photographs: tuple[Photograph, ...]
+    described: dict[Path, Described]
+    relations: Relations
+    plan: Plan
+    unreadable: tuple[Dropped, ...]
+    identity_only: int
+    quality: dict[Path, float | None]
+
+
+def look(options: PrepareOptions, source: Source, cache: Path | None) -> Prepared:
+    """Reads every photograph and decides where each goes; writes nothing but the cache."""
+    source.unpack()
+    found = describe_files([one.path for one in source.photographs], cache)
+    damaged = [one for one in found.values() if isinstance(one, Damage)]
+    unreadable = _unreadable(source.photographs, damaged)
+    kept = tuple(one for one in source.photographs if isinstance(found[one.path], Described))
+    described = {one.path: readable(found[one.path]) for one in kept}
+    paths = [one.path for one in kept]
+    pairs = find_pairs(paths, described, cache)
+    relations = relate(kept, [described[path].sha256 for path in paths], pairs)
+    names = placed_names(kept, shrunken=bool(options.preprocess))
+    relations = bind_copies_by_name(kept, relations, names)
+    fractions = Fractions(options.val_fraction, options.test_fraction)
+    plan = make_plan(kept, relations, fractions, options.seed)
+    _require_splits(plan)
+    return Prepared(
+        kept, described, relations, plan, unreadable, len(too_small(paths, described)), {}
+    )
+
+
+def readable(found: Described | Damage) -> Described:
+    """A file's description. Raises UserError where it was damaged since it was last read."""
+    if isinstance(found, Damage):
+        raise UserError(f"{found.path} can't be read: {found.reason}. Run the command again.")
+    return found
+
+
+def _unreadable(photographs: tuple[Photograph, ...], damaged: list[Damage]) -> tuple[Dropped, ...]:
+    reasons = {damage.path: damage.reason for damage in damaged}
+    return tuple(
+        Dropped(one.name, "unreadable", reasons[one.path], one.grade, one.split)
+        for one in photographs
+        if one.path in reasons
+    )
+
+
+def without(prepared: Prepared, damaged: list[Damage]) -> Prepared:
+    """The same less those that could be described and not be shrunk."""
+    lost = {damage.path for damage in damaged}
+    split = {
+        one: name
+        for one, name in prepared.plan.split.items()
+        if prepared.photographs[one].path not in lost
+    }
+    return replace(
+        prepared,
+        plan=Plan(split, prepared.plan.dropped),
+        unreadable=(*prepared.unreadable, *_unreadable(prepared.photographs, damaged)),
+    )
+
+
+def _require_splits(plan: Plan) -> None:
+    there = Counter(plan.split.values())
+    empty = [name for name in SPLITS if not there[name]]
+    if empty:
+        kinds = Counter(dropped.kind for dropped in plan.dropped.values())
+        words = ", ".join(f"{count} ({kind})" for kind, count in kinds.items()) or "none"
+        raise UserError(
+            f"No photographs are left for {' and '.join(empty)}: too few patients, groups or "
+            f"different pictures to divide; dropped: {words}. Give more photographs, other "
+            "fractions, a finer --group_column, or split anew with --split_column none."
+        )

@@ -1,0 +1,115 @@
+"""An existing folder of grades, `<split>/<grade>/<image>` or `<grade>/<image>`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dr_ovo.dataset.image_files import image_files
+from dr_ovo.dataset.manifest import MANIFEST, read_manifest
+from dr_ovo.dataset.patients_and_eyes import patient_and_eye
+from dr_ovo.dataset.photograph import Photograph
+from dr_ovo.dataset.words import grade_of, split_of
+from dr_ovo.errors import UserError
+
+SHOWN = 5
+
+
+def read_tree(root: Path, *, keep_splits: bool) -> tuple[list[Photograph], list[str]]:
+    """The photographs below `root`, graded by their folders' names, and remarks for the user.
+
+    Folders named after splits are official splits (unless `keep_splits` is off); the one folder
+    that holds them may lie below `root`. Patients, eyes, groups and sources come from a
+    manifest.json, else from names such as `10_left`.
+    Raises UserError for a folder that is missing, empty, or holds one that is no grade.
+    """
+    if not root.is_dir():
+        raise UserError(f"--from_tree {root}: there is no such folder.")
+    base = folder_of_splits(root, image_files(root))
+    folders = subfolders(base)
+    splits = [folder for folder in folders if split_of(folder.name)]
+    remarks = []
+    if base != root:
+        remarks.append(f"The splits were found in {base}.")
+    if splits:
+        strange = [folder.name for folder in folders if folder not in splits]
+        if strange:
+            remarks.append(f"{base}: folders that are no split stay out: {', '.join(strange)}.")
+        found = [
+            replace(photograph, split=split_of(split.name) if keep_splits else "")
+            for split in splits
+            for photograph in _graded(base, split)
+        ]
+    else:
+        found = _graded(base, base)
+    if not found:
+        raise UserError(f"--from_tree {root}: no images (.jpg .jpeg .png .tif .tiff) below it.")
+    return _with_manifest(base, found), remarks
+
+
+def folder_of_splits(root: Path, files: Sequence[Path]) -> Path:
+    """The folder at or below `root` that holds folders of splits; `root` where there are none.
+
+    `files` are the pictures below `root`. Raises UserError where several folders hold splits, or
+    where pictures lie beside the only one.
+    """
+    holders: set[Path | None] = set()
+    for path in files:
+        folders = path.relative_to(root).parts[:-1]
+        at = next((i for i, name in enumerate(folders) if split_of(name)), None)
+        holders.add(None if at is None else root.joinpath(*folders[:at]))
+    below = sorted(holder for holder in holders if holder is not None)
+    if root in below or not below:
+        return root
+    if holders == {below[0]}:
+        return below[0]
+    raise UserError(
+        f"{root} holds splits in {', '.join(map(str, below[:SHOWN]))}"
+        + (", ..." if len(below) > SHOWN else "")
+        + (" and pictures outside them" if None in holders else "")
+        + f". Name the one dataset folder, such as {below[0]}: it holds train, val, test."
+    )
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in `folder`, sorted, without hidden ones."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _graded(root: Path, folder: Path) -> list[Photograph]:
+    """The photographs in the grade folders of `folder`."""
+    grades = {}
+    for place in subfolders(folder):
+        grade = grade_of(place.name)
+        if grade is None:
+            raise UserError(
+                f"--from_tree {root}: {place} is neither a split nor a grade. Expected train, val, "
+                "test, each with (or instead of them) 0, 1, 2, 3, 4. Rename it, or move it out."
+            )
+        grades[place] = grade
+    return [
+        _photograph(root, path, grade)
+        for place, grade in grades.items()
+        for path in image_files(place)
+    ]
+
+
+def _photograph(root: Path, path: Path, grade: int) -> Photograph:
+    name = path.relative_to(root).as_posix()
+    patient, eye = patient_and_eye(path.stem, "", path.parent.name)
+    return Photograph(path, name, grade, patient=patient, eye=eye, source=name)
+
+
+def _with_manifest(root: Path, photographs: list[Photograph]) -> list[Photograph]:
+    """The photographs with what the tree's manifest says of them."""
+    manifest = read_manifest(root / MANIFEST)
+    if manifest is None:
+        return photographs
+    entries = {entry["id"]: entry for entry in manifest["files"]}
+    known = []
+    for photograph in photographs:
+        entry = entries.get(photograph.name, {})
+        told = {key: entry[key] for key in ("patient", "eye", "group", "source") if entry.get(key)}
+        known.append(replace(photograph, **told))
+    return known

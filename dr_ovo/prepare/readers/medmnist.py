@@ -1,0 +1,108 @@
+"""A MedMNIST `.npz`: small pictures, grades, official splits (Yang et al., Sci Data 2023)."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dr_ovo.dataset.photograph import Photograph
+from dr_ovo.dataset.words import NUM_GRADES, SPLITS
+from dr_ovo.errors import UserError
+from dr_ovo.files import atomic_write_bytes
+
+_DAMAGES = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+
+
+def read_medmnist(file: Path, pictures: Path) -> list[Photograph]:
+    """The photographs of `file`, standing (once `write_pictures` has run) in the folder `pictures`.
+
+    Raises UserError for a file that holds no pictures and labels of train, val and test, and for
+    labels that are not one grade a picture.
+    """
+    found = []
+    with _open(file) as arrays:
+        for split in SPLITS:
+            images = _shape(file, arrays, split)
+            labels = _array(file, arrays, f"{split}_labels")
+            if labels.ndim not in (1, 2) or labels.size != images[0] or not _are_grades(labels):
+                raise UserError(
+                    f"{file}: {split}_labels of shape {labels.shape} and kind {labels.dtype} are "
+                    f"not one grade from 0 to {NUM_GRADES - 1} for each of {images[0]} pictures. "
+                    "Expected RetinaMNIST, or another set graded like it."
+                )
+            for number, grade in enumerate(labels.ravel()):
+                name = _name(split, number)
+                source = f"{file.name}:{split}_images[{number}]"
+                found.append(
+                    Photograph(pictures / name, name, int(grade), split=split, source=source)
+                )
+    return found
+
+
+def write_pictures(file: Path, pictures: Path) -> None:
+    """Writes each picture of `file` to `pictures` as a PNG; those that stand are left alone."""
+    pictures.mkdir(parents=True, exist_ok=True)
+    with _open(file) as arrays:
+        for split in SPLITS:
+            for number, image in enumerate(_array(file, arrays, f"{split}_images")):
+                target = pictures / _name(split, number)
+                if not target.exists():
+                    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+                    atomic_write_bytes(target, cv2.imencode(".png", bgr)[1].tobytes())
+
+
+def _name(split: str, number: int) -> str:
+    return f"{split}_{number:05d}.png"
+
+
+def _open(file: Path) -> np.lib.npyio.NpzFile:
+    try:
+        arrays = np.load(file, allow_pickle=False)
+    except _DAMAGES as error:
+        raise _damaged(file, error) from None
+    wanted = {f"{split}_{what}" for split in SPLITS for what in ("images", "labels")}
+    if not isinstance(arrays, np.lib.npyio.NpzFile) or not wanted <= set(arrays.files):
+        held = ", ".join(getattr(arrays, "files", [])) or "a single array"
+        raise UserError(
+            f"--images {file}: holds {held}. Expected {', '.join(sorted(wanted))}, as in MedMNIST."
+        )
+    return arrays
+
+
+def _array(file: Path, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    """An array of the file, which is read only now: what is damaged shows here."""
+    try:
+        return np.asarray(arrays[name])
+    except _DAMAGES as error:
+        raise _damaged(file, error, f" {name}") from None
+
+
+def _damaged(file: Path, error: Exception, part: str = "") -> UserError:
+    # What NumPy says of pickled objects is how to run the code that they may hold.
+    reason = "it holds Python objects" if "pickle" in str(error) else error
+    return UserError(
+        f"--images {file}:{part} can't be read as a MedMNIST .npz ({reason}). Expected plain "
+        "arrays of numbers; fetch the file anew."
+    )
+
+
+def _shape(file: Path, arrays: np.lib.npyio.NpzFile, split: str) -> tuple[int, ...]:
+    """(N, H, W) or (N, H, W, 3) of a split's pictures."""
+    images = _array(file, arrays, f"{split}_images")
+    if images.dtype != np.uint8 or not (
+        images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
+    ):
+        raise UserError(
+            f"{file}: {split}_images are {images.dtype} of shape {images.shape}. Expected uint8, "
+            "(N, H, W) or (N, H, W, 3)."
+        )
+    return images.shape
+
+
+def _are_grades(labels: np.ndarray) -> bool:
+    whole = np.issubdtype(labels.dtype, np.integer)
+    return bool(whole and np.isin(labels, range(NUM_GRADES)).all())

@@ -1,0 +1,1 @@
+"""What the reports compute and say, one package per report."""

@@ -1,0 +1,73 @@
+"""All reports on one set of results, for the page."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import active_children, get_context
+from pathlib import Path
+
+import numpy as np
+
+from dr_ovo.document.document import Report
+from dr_ovo.reports.comparison.comparison import compare
+from dr_ovo.reports.criteria.criteria_file import Checklist
+from dr_ovo.reports.criteria.report import validation_report
+from dr_ovo.reports.criteria.validation import validate
+from dr_ovo.reports.diversity.diversity import diversity
+from dr_ovo.reports.ensemble.report import ensemble_report
+from dr_ovo.reports.ensemble.study import How, study_ensemble
+from dr_ovo.reports.strengths.strengths import analyze_strengths
+from dr_ovo.results.result_sets import ResultSet
+
+
+def all_reports(
+    results: ResultSet, checklist: Checklist, external: Path | None = None
+) -> list[Report]:
+    """Every report that so many models allow, in the order in which they are read.
+
+    `checklist` holds the criteria, `external` is a folder of results on an independent hold-out.
+    Raises UserError where that can't be read. The reports are made side by side, in processes.
+    """
+    judged = validate(results, checklist, external)
+    pair = (diversity, mean_ensemble) if len(results.models) > 1 else ()
+    makers = (compare, analyze_strengths, *pair)
+    # Spawned, not forked: a fork of a process with threads (a BLAS has some) can hang.
+    with ProcessPoolExecutor(min(len(makers), os.cpu_count() or 1), get_context("spawn")) as pool:
+        try:
+            with _ctrl_c_ignored():  # by the workers, which take it over; this process stops them
+                waiting = [pool.submit(maker, results) for maker in makers]
+            return [*(report.result() for report in waiting), validation_report(judged)]
+        except BaseException:
+            for worker in active_children():
+                worker.terminate()
+            raise
+
+
+@contextlib.contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def mean_ensemble(results: ResultSet) -> Report:
+    """The report on the mean of all models' probabilities."""
+    return ensemble_report(study_ensemble(results, How("mean", "accuracy"), []))
+
+
+def summary(results: ResultSet) -> str:
+    """A sentence on what the reports are made of."""
+    first, names = results.models[0], results.names
+    images, patients = len(first.test.targets), len(np.unique(first.test.patient_ids))
+    models = f"{len(names)} models ({', '.join(names)})" if len(names) > 1 else names[0]
+    alone = "" if len(names) > 1 else " With one model there is no diversity and no ensemble."
+    return (
+        f"{models}; {images:,} test images of {patients:,} patients. Choices are made on "
+        f"{len(first.val.targets):,} val images, never on test.{alone}"
+    )

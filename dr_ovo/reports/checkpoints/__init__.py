@@ -1,0 +1,1 @@
+"""`model_analyzer.py`: what checkpoints hold."""

@@ -1,0 +1,83 @@
+"""A checkpoint file -> the classifiers that it holds, with their validation figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dr_ovo.reports.checkpoints.earlier_toolkits import earlier_checkpoint
+from dr_ovo.reports.checkpoints.record import Checkpoint, Classifier, UnreadableError, fraction
+from dr_ovo.reports.checkpoints.safe_load import load_safely
+
+SCHEMA = 1
+REQUIRED = {
+    "architecture": str,
+    "head": str,
+    "ovo_mode": str,
+    "branch": str,
+    "num_classes": int,
+    "epoch": int,
+    "metrics": dict,
+    "parameters": int,
+}
+FIGURES = {
+    "val_accuracy": "validation accuracy",
+    "val_auc": "AUC",
+    "val_sensitivity": "sensitivity",
+    "val_specificity": "specificity",
+}
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """The record of a checkpoint of this toolkit or of an earlier one.
+
+    Raises UnreadableError with the reason where there is nothing to show.
+    """
+    content = load_safely(file)
+    if not isinstance(content, dict) or not content:
+        raise UnreadableError(f"holds no checkpoint, only a {type(content).__name__}")
+    if content.get("toolkit") != "dr_ovo":
+        return earlier_checkpoint(file, content)
+    if content.get("schema") != SCHEMA:
+        found = content.get("schema")
+        raise UnreadableError(f"has schema {found}; this version reads schema {SCHEMA}")
+    wrong = [key for key, kind in REQUIRED.items() if not isinstance(content.get(key), kind)]
+    if wrong:
+        raise UnreadableError(f"not complete: {', '.join(wrong)} missing or of another type")
+    return _own_checkpoint(file, content)
+
+
+def _own_checkpoint(file: Path, content: Mapping[str, Any]) -> Checkpoint:
+    metrics = content["metrics"]
+    rows = metrics.get("pairs") or [{**metrics, "pair": None}]
+    try:
+        classifiers = tuple(_classifier(row, content["epoch"]) for row in rows)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableError(f"its metadata is not as this toolkit writes it: {error}") from None
+    return Checkpoint(
+        file,
+        content["architecture"],
+        content["parameters"],
+        file.stat().st_size,
+        classifiers,
+        head=content["head"],
+        ovo_mode=content["ovo_mode"],
+        branch=content["branch"],
+        num_classes=content["num_classes"],
+        synthetic=content.get("synthetic") is True,
+        leaky=content.get("leaky") is True,
+    )
+
+
+def _classifier(row: Mapping[str, Any], epoch: int) -> Classifier:
+    figures = {name: fraction(row.get(name)) for name in FIGURES}
+    train_accuracy = fraction(row.get("train_accuracy"))
+    unknown = [FIGURES[name] for name, value in figures.items() if value is None]
+    notes = ["one epoch of training"] if epoch == 1 else []
+    if unknown:
+        notes.append(f"{', '.join(unknown)} unknown: no such figure in the checkpoint")
+    if train_accuracy is None:
+        notes.append("train-val gap unknown: no train accuracy (--train_sample 0 measures none)")
+    pair = None if row.get("pair") is None else (int(row["pair"][0]), int(row["pair"][1]))
+    return Classifier(pair, epoch, **figures, train_accuracy=train_accuracy, note="; ".join(notes))

@@ -1,0 +1,1 @@
+"""`compare_models.py`: which model to trust."""

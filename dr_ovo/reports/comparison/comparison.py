@@ -1,0 +1,177 @@
+"""What `compare_models.py` does: folders -> a row a model, and which differences are real."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dr_ovo.document.document import Report
+from dr_ovo.parallel import in_threads
+from dr_ovo.predictions.calibration import temper
+from dr_ovo.predictions.operating_points import GRADED_CLASSES, ungraded
+from dr_ovo.reports.comparison.figures import forest_figure, reliability_figure
+from dr_ovo.reports.comparison.tables import sections
+from dr_ovo.reports.paired_comparison import (
+    by_val_kappa,
+    compared_statistics,
+    difference_statistics,
+    in_words,
+    judged,
+    overall_verdict,
+    p_values,
+)
+from dr_ovo.reports.plausibility import implausible
+from dr_ovo.results.model_results import ModelResults
+from dr_ovo.results.result_sets import ResultSet
+from dr_ovo.statistics.intervals import Estimate, patients_repeat, with_intervals
+from dr_ovo.statistics.model_statistics import (
+    balanced_accuracy_statistic,
+    brier_statistic,
+    calibration_error_statistic,
+    condition_auc_statistic,
+    recall_statistic,
+    sensitivity_and_specificity,
+)
+from dr_ovo.statistics.weighted_statistics import Statistic
+
+SCHEMA = 1
+
+
+def compare(results: ResultSet) -> Report:
+    """The report on the models' test results; the best on val is what the others are held to."""
+    ranked = by_val_kappa(results.models)
+    models = [model for model, _ in ranked]
+    data = comparison_data(models, [kappa for _, kappa in ranked])
+    figures = (
+        forest_figure(data, results.marks),
+        reliability_figure(models, data, results.marks),
+    )
+    title = f"Comparison of {len(models)} models on {data['n']} test images"
+    title = title if len(models) > 1 else f"{models[0].name} on {data['n']} test images"
+    return Report("comparison", title, data, sections(data, figures), tuple(results.marks))
+
+
+def comparison_data(models: list[ModelResults], val_kappas: list[float | None]) -> dict[str, Any]:
+    """The report's JSON; the first model is the reference."""
+    reference, others = models[0], models[1:]
+    patients = reference.test.patient_ids
+    found = _figures(models)
+    rows = [
+        {**_facts(model), "val_kappa": kappa, **held["row"]}
+        for model, kappa, held in zip(models, val_kappas, found, strict=True)
+    ]
+    differing = judged([held["difference"] for held in found[1:]], p_values(others, reference))
+    return {
+        "schema": SCHEMA,
+        "split": "test",
+        "n": len(patients),
+        "n_patients": len(np.unique(patients)),
+        "intervals": "patient bootstrap" if patients_repeat(patients) else "image",
+        "reference": {
+            "name": reference.name,
+            "chosen_by": "quadratic weighted kappa on val's selection share",
+            "val_kappa": val_kappas[0],
+        },
+        "models": rows,
+        "differences": [
+            {
+                "model": model.name,
+                **held,
+                "verdict": overall_verdict(held),
+                "words": in_words(model.name, reference.name, held),
+            }
+            for model, held in zip(others, differing, strict=True)
+        ],
+        "warnings": [
+            f"{row['name']}: {warning}"
+            for row in rows
+            if (warning := implausible(row["accuracy"], row["quadratic_kappa"]))
+        ],
+    }
+
+
+def _figures(models: list[ModelResults]) -> list[dict[str, Any]]:
+    """A dict a model: `row` with its metrics, `difference` from the first model."""
+    processors = os.cpu_count() or 1
+    groups = [range(start, len(models), processors) for start in range(processors)]
+
+    def one_pass(group: range) -> list[dict[str, Any]]:
+        # Its own copy of the reference's statistics: they remember, and serve one thread.
+        reference = compared_statistics(models[0])
+        trees: list[dict[str, Any]] = []
+        for number in group:
+            compared = compared_statistics(models[number]) if number else reference
+            difference = difference_statistics(compared, reference) if number else {}
+            trees.append({"row": _statistics(models[number], compared), "difference": difference})
+        found: list[dict[str, Any]] = with_intervals(trees, models[0].test.patient_ids)
+        return found
+
+    found = in_threads(one_pass, groups)
+    return [found[number % processors][number // processors] for number in range(len(models))]
+
+
+def _facts(model: ModelResults) -> dict[str, Any]:
+    facts = model.facts
+    return {
+        "name": model.name,
+        "folder": str(model.folder),
+        "architecture": facts.architecture,
+        "family": facts.family,
+        "head": facts.head,
+        "parameters": facts.parameters,
+        "bytes": facts.bytes,
+        "training_seconds": facts.training_seconds,
+    }
+
+
+def _statistics(model: ModelResults, compared: Mapping[str, Statistic]) -> dict[str, Any]:
+    p = model.test
+    tempered = temper(p.probabilities, model.calibration.temperature)
+    return {
+        **compared,
+        "balanced_accuracy": balanced_accuracy_statistic(p),
+        "class_1_recall": recall_statistic(p, 1),
+        "referable": _referable(model),
+        "calibration": {
+            "temperature": model.calibration.temperature,
+            "fitted_on": model.calibration.n,
+            "val_divided": model.calibration.divided,
+            "raw": _calibration(p.targets, p.probabilities),
+            "tempered": _calibration(p.targets, tempered),
+        },
+    }
+
+
+def _calibration(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, Statistic]:
+    return {
+        "ece": calibration_error_statistic(targets, probabilities),
+        "brier": brier_statistic(targets, probabilities),
+    }
+
+
+def _referable(model: ModelResults) -> dict[str, Any]:
+    """Sensitivity and specificity by the grade called, and at the threshold frozen on val."""
+    p = model.test
+    if p.num_classes != GRADED_CLASSES:
+        unknown = _rates_unknown(ungraded(p.num_classes))
+        return {"auc": unknown["sensitivity"], "argmax": unknown, "high_sensitivity": unknown}
+    point = model.calibration.referable.high_sensitivity
+    if point.threshold is None:
+        frozen: dict[str, Any] = _rates_unknown(f"no threshold from val: {point.reason}")
+    else:
+        frozen = {"threshold": point.threshold, **_rates(model, point.threshold)}
+    auc = condition_auc_statistic(p, "referable")
+    return {"auc": auc, "argmax": _rates(model, None), "high_sensitivity": frozen}
+
+
+def _rates(model: ModelResults, threshold: float | None) -> dict[str, Statistic]:
+    found = sensitivity_and_specificity(model.test, "referable", threshold)
+    return dict(zip(("sensitivity", "specificity"), found, strict=True))
+
+
+def _rates_unknown(reason: str) -> dict[str, Any]:
+    missing = Estimate(None, reason=reason).to_json()
+    return {"sensitivity": missing, "specificity": missing}

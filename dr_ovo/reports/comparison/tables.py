@@ -1,0 +1,179 @@
+"""The words and tables of the comparison, cut so that no line passes 110 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dr_ovo.document.document import Cell, Column, Figure, Section, Table
+from dr_ovo.reports.paired_comparison import COMPARED
+
+NAME = Column("model", "model")
+PERFORMANCE = (
+    NAME,
+    Column("accuracy", "accuracy %", "percent"),
+    Column("balanced_accuracy", "balanced acc. %", "percent"),
+    Column("quadratic_kappa", "quadratic kappa", "decimal"),
+    Column("macro_auc", "macro AUC", "decimal"),
+)
+CLINICAL = (
+    NAME,
+    Column("class_1_recall", "class-1 recall %", "percent"),
+    Column("threshold", "threshold", "decimal"),
+    Column("sensitivity", "sensitivity %", "percent"),
+    Column("specificity", "specificity %", "percent"),
+)
+BY_GRADE = (
+    NAME,
+    Column("referable_auc", "referable AUC", "decimal"),
+    Column("sensitivity", "sensitivity %", "percent"),
+    Column("specificity", "specificity %", "percent"),
+)
+CALIBRATION = (
+    NAME,
+    Column("ece_tempered", "ECE % tempered", "percent"),
+    Column("ece_raw", "ECE % raw", "percent"),
+    Column("brier_tempered", "Brier tempered", "decimal"),
+    Column("brier_raw", "Brier raw", "decimal"),
+)
+COST = (
+    NAME,
+    Column("family", "family"),
+    Column("head", "head"),
+    Column("parameters", "parameters", "magnitude"),
+    Column("bytes", "size", "bytes"),
+    Column("training_seconds", "training time", "minutes"),
+)
+UNKNOWN_COST = (
+    "-: not known; the results folder holds no models/*.json or no history.csv that says so."
+)
+
+
+def sections(data: Mapping[str, Any], figures: tuple[Figure, Figure]) -> list[Section]:
+    """Performance, differences, clinical, calibration, cost; `figures`: forest, reliability."""
+    forest, reliability = figures
+    rows = data["models"]
+    return [
+        Section("Performance", _opening(data), [_performance(rows)], [forest]),
+        _differences(data),
+        Section("Referable disease (grade 2 and above)", (), [_clinical(rows), _by_grade(rows)]),
+        Section("Calibration", _temperatures(rows), [_calibration(rows)], [reliability]),
+        Section("Cost", (), [_cost(rows)]),
+    ]
+
+
+def _opening(data: Mapping[str, Any]) -> list[str]:
+    reference = data["reference"]
+    kappa = reference["val_kappa"]
+    shown = "not defined there" if kappa is None else f"{kappa:.3f} there"
+    by_patient = data["intervals"] == "patient bootstrap"
+    how = "patients resampled, both eyes together" if by_patient else "an image a patient"
+    lines = [
+        f"{data['n']} test images of {data['n_patients']} patients; in brackets 95 % intervals "
+        f"({how})."
+    ]
+    if len(data["models"]) > 1:
+        lines.append(
+            f"The reference is {reference['name']}, the first row: the best by "
+            f"{reference['chosen_by']} ({shown}). Rows stand in the order of that kappa; nothing "
+            "was chosen on test."
+        )
+    return [*lines, *(f"WARNING: {warning}" for warning in data["warnings"])]
+
+
+def _performance(rows: Sequence[Mapping[str, Any]]) -> Table:
+    keys = [column.key for column in PERFORMANCE[1:]]
+    held = [[row["name"], *(row[key] for key in keys)] for row in rows]
+    return Table("performance", "Performance on test", PERFORMANCE, held)
+
+
+def _differences(data: Mapping[str, Any]) -> Section:
+    title = f"Differences from {data['reference']['name']}"
+    if not data["differences"]:
+        return Section("Differences", ["One model alone: there is nothing to compare it with."])
+    words = [held["words"] for held in data["differences"]]
+    note = (
+        "Intervals are of each difference by itself. p: "
+        + (
+            "patients exchanged between the two models (permutation)"
+            if data["intervals"] == "patient bootstrap"
+            else "McNemar's exact test for accuracy, permutation for the others"
+        )
+        + "; p (Holm) is corrected for all comparisons of this section together, and below .05 "
+        "the words say better or worse."
+    )
+    tables = [_difference_table(data, key, note if key == "macro_auc" else "") for key in COMPARED]
+    return Section(title, words, tables)
+
+
+def _difference_table(data: Mapping[str, Any], key: str, note: str) -> Table:
+    points = key == "accuracy"
+    columns = (
+        NAME,
+        Column("difference", "difference", "signed_percent" if points else "signed_decimal"),
+        Column("p", "p", "p"),
+        Column("p_corrected", "p (Holm)", "p"),
+        Column("verdict", "in words"),
+    )
+    rows: list[list[Cell]] = []
+    for held in data["differences"]:
+        found = held[key]
+        rows.append([held["model"], found, found["p"], found["p_corrected"], found["verdict"]])
+    unit = ", in percentage points" if points else ""
+    title = f"{COMPARED[key][0].capitalize()} minus that of {data['reference']['name']}{unit}"
+    title = title.replace("Macro auc", "Macro AUC")
+    return Table(f"difference_{key}", title, columns, rows, note)
+
+
+def _clinical(rows: Sequence[Mapping[str, Any]]) -> Table:
+    held = []
+    for row in rows:
+        point = row["referable"]["high_sensitivity"]
+        rates = [point["sensitivity"], point["specificity"]]
+        held.append([row["name"], row["class_1_recall"], point.get("threshold"), *rates])
+    note = "The threshold is on the summed probability of grades 2 and above, fixed on val."
+    title = "Recall of class 1; referable disease at the frozen high-sensitivity point"
+    return Table("clinical", title, CLINICAL, held, note)
+
+
+def _by_grade(rows: Sequence[Mapping[str, Any]]) -> Table:
+    held = []
+    for row in rows:
+        rates = row["referable"]["argmax"]
+        auc = row["referable"]["auc"]
+        held.append([row["name"], auc, rates["sensitivity"], rates["specificity"]])
+    return Table("referable_by_grade", "Referable disease by the grade called", BY_GRADE, held)
+
+
+def _temperatures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    fitted = ", ".join(f"{row['name']} {row['calibration']['temperature']:.2f}" for row in rows)
+    lines = [
+        "ECE: expected calibration error, 15 bins. Brier: summed over classes, 0 to 2. Tempered: "
+        f"with the temperature fitted on val ({fitted})."
+    ]
+    undivided = [row["name"] for row in rows if not row["calibration"]["val_divided"]]
+    if undivided:
+        lines.append(
+            "Val was too small to be divided, and served selection as well as the temperature and "
+            f"the thresholds: {', '.join(undivided)}."
+        )
+    return lines
+
+
+def _calibration(rows: Sequence[Mapping[str, Any]]) -> Table:
+    held = [
+        [row["name"]]
+        + [
+            row["calibration"][kind][key]
+            for key in ("ece", "brier")
+            for kind in ("tempered", "raw")
+        ]
+        for row in rows
+    ]
+    return Table("calibration", "Calibration on test, lower is better", CALIBRATION, held)
+
+
+def _cost(rows: Sequence[Mapping[str, Any]]) -> Table:
+    held = [[row["name"], *(row[column.key] for column in COST[1:])] for row in rows]
+    unknown = any(row[key] is None for row in rows for key in ("parameters", "training_seconds"))
+    return Table("cost", "Cost", COST, held, UNKNOWN_COST if unknown else "")

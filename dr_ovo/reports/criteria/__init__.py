@@ -1,0 +1,1 @@
+"""`medical_validation.py`: models held against a checklist of criteria."""

@@ -1,0 +1,145 @@
+"""The figures that criteria speak of, found by their paths; intervals only for those asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dr_ovo.ensembles.cross_fitting import fit_ensemble
+from dr_ovo.errors import UserError
+from dr_ovo.predictions.calibration import Calibration
+from dr_ovo.predictions.predictions_file import Predictions
+from dr_ovo.reports.criteria.criteria_file import nearest
+from dr_ovo.results.evaluation_file import evaluation_statistics
+from dr_ovo.results.model_results import ModelResults
+from dr_ovo.statistics.differences import difference
+from dr_ovo.statistics.intervals import with_intervals
+from dr_ovo.statistics.model_statistics import accuracy_statistic, kappa_statistic
+from dr_ovo.statistics.weighted_statistics import Statistic
+
+Leaves = dict[str, Any]  # path -> statistic or metric
+# Facts and comparisons that stand beside the paths of evaluation.json.
+EXTRA = (
+    "parameters", "gain.accuracy", "gain.quadratic_kappa", "families", "paradigms",
+    "independent_images",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Somebody whom criteria speak of: its figures by path, and how many images they are from."""
+
+    name: str
+    leaves: Leaves
+    patients: np.ndarray
+
+    @property
+    def images(self) -> int:
+        """On test."""
+        return len(self.patients)
+
+
+def exact(value: float | None, reason: str = "") -> dict[str, Any]:
+    """A count as a metric: no chance is in it, so its interval has no width."""
+    if value is None:
+        return {"value": None, "reason": reason}
+    return {"value": value, "low": value, "high": value}
+
+
+def model_subject(model: ModelResults) -> Subject:
+    """A model's own figures on test."""
+    parameters = exact(model.facts.parameters, "models/*.json does not tell the parameters")
+    return _subject(model.name, model.test, model.calibration, {"parameters": parameters})
+
+
+def ensemble_subject(members: Sequence[ModelResults], baseline: Sequence[ModelResults]) -> Subject:
+    """The mean of the members' probabilities, and its lead over the mean of the baseline's."""
+    fitted = fit_ensemble([model.val for model in members], "mean")
+    test = fitted.on([model.test for model in members])
+    unknown = exact(None, "the baseline's models are not all among the folders")
+    gain: Leaves = {"gain.accuracy": unknown, "gain.quadratic_kappa": unknown}
+    if baseline:
+        smaller = fit_ensemble([model.val for model in baseline], "mean")
+        other = smaller.on([model.test for model in baseline])
+        gain = {
+            "gain.accuracy": difference(accuracy_statistic, test, other),
+            "gain.quadratic_kappa": difference(kappa_statistic, test, other),
+        }
+    return _subject(
+        "ensemble", test, fitted.calibration, gain | _variety([m.facts for m in members])
+    )
+
+
+def _variety(facts: Sequence[Any]) -> Leaves:
+    families = {one.family for one in facts if one.family}
+    words = {one.paradigm for one in facts if one.paradigm}
+    paradigms = {"convolution", "attention"} if "both" in words else words
+    return {"families": exact(len(families)), "paradigms": exact(len(paradigms))}
+
+
+def external_subject(
+    external: ModelResults, calibration: Calibration, own: Sequence[ModelResults]
+) -> Subject:
+    """A model on another set, with the operating points frozen on its own val.
+
+    Images that the models' own val or test holds too (by the file's name) are not independent.
+    """
+    known = {
+        str(name).rsplit("/", 1)[-1]
+        for model in own
+        for split in (model.val, model.test)
+        for name in split.sample_ids
+    }
+    names = [str(name).rsplit("/", 1)[-1] for name in external.test.sample_ids]
+    count = exact(sum(name not in known for name in names))
+    return _subject("external", external.test, calibration, {"independent_images": count})
+
+
+def _subject(name: str, test: Predictions, calibration: Calibration, extra: Leaves) -> Subject:
+    tree = evaluation_statistics(test, calibration, "test")
+    return Subject(name, dict(_leaves(tree)) | extra, test.patient_ids)
+
+
+def _leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Statistic) or (isinstance(node, Mapping) and "reason" in node):
+        yield ".".join(path), node
+    elif isinstance(node, Mapping):
+        for key, child in node.items():
+            yield from _leaves(child, (*path, str(key)))
+    elif isinstance(node, list):
+        for number, child in enumerate(node):
+            paired = isinstance(child, Mapping) and "pair" in child
+            name = "{}-{}".format(*child["pair"]) if paired else str(number)
+            yield from _leaves(child, (*path, name))
+
+
+def matching(path: str, leaves: Iterable[str]) -> list[str]:
+    """The figures that a criterion's path names, `*` standing for any one part."""
+    wanted = path.split(".")
+    found = [(leaf, leaf.split(".")) for leaf in leaves]
+    return [
+        leaf
+        for leaf, parts in found
+        if len(parts) == len(wanted)
+        and all(w in ("*", part) for w, part in zip(wanted, parts, strict=True))
+    ]
+
+
+def check_paths(metrics: Mapping[str, str], known: Iterable[str]) -> None:
+    """Raises UserError for a metric (by criterion id) that nobody has, with the nearest names."""
+    names = [*known, *EXTRA]
+    for criterion, metric in metrics.items():
+        if not matching(metric, names):
+            near = nearest(metric, list(dict.fromkeys(names)))
+            raise UserError(f"Criterion '{criterion}': there is no metric '{metric}'.{near}")
+
+
+def estimated(subject: Subject, metrics: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The figures of one subject that any of the paths names, with intervals."""
+    wanted = dict.fromkeys(leaf for metric in metrics for leaf in matching(metric, subject.leaves))
+    tree = {leaf: subject.leaves[leaf] for leaf in wanted}
+    found: dict[str, dict[str, Any]] = with_intervals(tree, subject.patients)
+    return found

@@ -1,0 +1,1 @@
+"""`analyze_ensemble_diversity.py`: how differently models err."""

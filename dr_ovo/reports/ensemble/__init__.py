@@ -1,0 +1,1 @@
+"""`evaluate_super_ensemble.py`: whether an ensemble helps."""

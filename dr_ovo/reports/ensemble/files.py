@@ -1,0 +1,98 @@
+"""The ensemble as a results folder, and as a manifest for inference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from dr_ovo.ensembles.manifest import Manifest, Member, write_manifest
+from dr_ovo.errors import UserError
+from dr_ovo.files import file_sha256, write_json
+from dr_ovo.predictions.calibration import save_calibration
+from dr_ovo.predictions.predictions_file import save_predictions
+from dr_ovo.reports.ensemble.study import Study
+from dr_ovo.results.evaluation_file import evaluation_report
+from dr_ovo.results.model_results import ModelResults
+from dr_ovo.results.result_sets import ResultSet
+from dr_ovo.tables import wrapped
+
+
+def check_targets(results: ResultSet, output: Path, export: Path | None) -> None:
+    """Raises UserError, before anything is computed, where files would land in a wrong place."""
+    held = output.resolve()
+    trained = any((output / "models").glob("*.pth")) or (output / "history.csv").is_file()
+    if trained or held in {model.folder.resolve() for model in results.models}:
+        raise UserError(
+            f"--output {output} is the results folder of a model, whose predictions the ensemble's "
+            "would overwrite. Give another folder, such as ./super_ensemble."
+        )
+    if export is None:
+        return
+    if export.is_dir() or not export.resolve().parent.is_dir():
+        raise UserError(f"--export {export}: expected the name of a file in a folder that exists.")
+    for model in results.models:
+        if model.test.head == "ensemble":
+            raise UserError(
+                f"--export {export}: {model.folder} is an ensemble itself and has no network to "
+                "put photographs to. Give its members in its place, or leave --export out."
+            )
+
+
+def write_results(study: Study, output: Path) -> list[Path]:
+    """Writes predictions, calibration and evaluations of the ensemble; the files written.
+
+    Then every report takes `output` as a results folder.
+    """
+    whole = study.whole
+    assert whole.fitted is not None  # an ensemble has at least two members
+    output.mkdir(parents=True, exist_ok=True)
+    splits = {"val": whole.fitted.val, "test": whole.test}
+    written = [output / f"predictions_{split}.npz" for split in splits]
+    for path, predictions in zip(written, splits.values(), strict=True):
+        marked = np.array(study.results.marks, np.str_)
+        save_predictions(path, replace(predictions, marks=marked))
+    written.append(output / "calibration.json")
+    save_calibration(written[-1], whole.calibration, study.results.marks)
+    evaluation = evaluation_report(whole.test, whole.calibration, "test")
+    marks = {mark.lower(): True for mark in study.results.marks}
+    written.append(output / "evaluation.json")
+    write_json(written[-1], {**evaluation, "members": list(whole.names), **marks})
+    return written
+
+
+def export_manifest(study: Study, path: Path) -> str:
+    """Writes the manifest; a line that says how to use it, or what it lacks."""
+    weights = study.whole.fitted.weights if study.whole.fitted else ()
+    members = tuple(
+        _member(model, float(weight))
+        for model, weight in zip(study.results.models, weights, strict=True)
+    )
+    names = tuple(map(str, study.whole.test.class_names))
+    manifest = Manifest(study.how.method, names, members)
+    write_manifest(path, manifest, study.whole.calibration, study.results.marks)
+    bare = [member.name for member in members if not member.checkpoints]
+    if bare:
+        return wrapped(
+            f"Manifest: {path}. No checkpoints stand in the folders of {', '.join(bare)}: "
+            "inference will refuse it."
+        )
+    return wrapped(
+        f"Manifest: {path}. Grade photographs with: python ensemble_5class_trainer.py "
+        f"--mode inference --ensemble {path} --input PHOTOGRAPHS --output grades.csv"
+    )
+
+
+def _member(model: ModelResults, weight: float) -> Member:
+    architecture = model.facts.architecture
+    checkpoints = sorted((model.folder / "models").glob(f"best_{architecture or ''}*.pth"))
+    return Member(
+        name=model.name,
+        folder=model.folder,
+        architecture=architecture,
+        head=model.test.head,
+        decoder=model.test.decoder,
+        weight=weight,
+        checkpoints={f"models/{path.name}": file_sha256(path) for path in checkpoints},
+    )

@@ -1,0 +1,75 @@
+"""What an ensemble's report says in words; paired intervals decide the words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dr_ovo.document.document import Column, p_value
+from dr_ovo.reports.ensemble.study import Study
+
+ACCURACY = Column("accuracy", "accuracy", "signed_percent")
+KAPPA = Column("quadratic_kappa", "kappa", "signed_decimal")
+
+
+def best_member_words(study: Study) -> str:
+    """Whether the ensemble beats the member that val would have chosen; intervals decide."""
+    lead = study.differences[study.best]
+    words = f"its best member on val, {study.best}"
+    judged = {_judge(lead["accuracy"]), _judge(lead["quadratic_kappa"])}
+    if "better" in judged and "worse" not in judged:
+        return f"The ensemble is better than {words}: {_lead_words(lead)}."
+    if "worse" in judged and "better" not in judged:
+        return f"The ensemble is WORSE than {words}: {_lead_words(lead)}. Use {study.best} alone."
+    if judged == {"better", "worse"}:
+        return f"The ensemble is better than {words} in one figure alone: {_lead_words(lead)}."
+    return (
+        f"The ensemble is NOT shown to be better than {words}: {_lead_words(lead)}. The intervals "
+        "hold 0."
+    )
+
+
+def baseline_words(study: Study) -> list[str]:
+    """Whether the whole beats the baseline, or why there is none."""
+    if study.baseline is None:
+        return [
+            "No smaller ensemble was compared: the four CNNs are not among other members. Name "
+            "some of the members with --baseline."
+        ]
+    names, lead = ", ".join(study.baseline.names), study.differences[study.baseline.title]
+    judged = _judge(lead["accuracy"])
+    verb = {"better": "is more accurate than", "worse": "is LESS accurate than"}.get(
+        judged, "is NOT shown to be more accurate than"
+    )
+    return [f"The whole {verb} the {study.baseline.title} ({names}): {_lead_words(lead)}."]
+
+
+def _judge(difference: Mapping[str, Any]) -> str:
+    if difference.get("low") is None:
+        return "not known"
+    return "better" if difference["low"] > 0 else "worse" if difference["high"] < 0 else "equal"
+
+
+def _lead_words(lead: Mapping[str, Any]) -> str:
+    units = {ACCURACY: "points of accuracy", KAPPA: "kappa"}
+    return "; ".join(
+        f"{column.text(lead[column.key])} {unit}, p {_p_words(lead[f'{column.key}_p'])}"
+        for column, unit in units.items()
+    )
+
+
+def _p_words(value: float | None) -> str:
+    shown = p_value(value)
+    return shown if shown.startswith("<") else f"= {shown}" if value is not None else "unknown"
+
+
+def smaller_words(study: Study) -> str:
+    """Which members val found needless, and what test says of the rest."""
+    if study.smaller is None:
+        return "On val no member is shown to be needless: none can be dropped at no loss."
+    dropped = [name for name in study.whole.names if name not in study.smaller.names]
+    lead = study.differences[study.smaller.title]
+    return (
+        f"Can be dropped at no loss, by val: {', '.join(dropped)}. On test the whole has over the "
+        f"remaining {', '.join(study.smaller.names)}: {_lead_words(lead)}."
+    )

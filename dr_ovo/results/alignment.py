@@ -1,0 +1,99 @@
+"""Several models' predictions brought to the same samples in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from dr_ovo.errors import UserError
+from dr_ovo.predictions.predictions_file import Predictions, take
+from dr_ovo.results.model_results import ModelResults
+
+SHOWN = 5  # samples named in a message
+
+
+def align(models: Sequence[ModelResults], *, intersect: bool) -> list[ModelResults]:
+    """The models on the same samples, ordered by id.
+
+    Raises UserError, listing what differs, for other samples (unless `intersect` says to go on
+    with the common ones), other grades of a sample, other classes, and one model twice.
+    """
+    val = _align_split("val", models, [model.val for model in models], intersect)
+    test = _align_split("test", models, [model.test for model in models], intersect)
+    aligned = [replace(m, val=v, test=t) for m, v, t in zip(models, val, test, strict=True)]
+    _refuse_same_answers(aligned)
+    return aligned
+
+
+def _align_split(
+    split: str, models: Sequence[ModelResults], held: list[Predictions], intersect: bool
+) -> list[Predictions]:
+    first = held[0]
+    for model, other in zip(models[1:], held[1:], strict=True):
+        if not np.array_equal(first.class_names, other.class_names):
+            raise UserError(
+                f"{models[0].folder} has the classes {', '.join(first.class_names)}, and "
+                f"{model.folder} {', '.join(other.class_names)}. Models of one set grade alike."
+            )
+    common = first.sample_ids
+    for other in held[1:]:
+        common = np.intersect1d(common, other.sample_ids)
+    if any(len(common) != len(one.sample_ids) for one in held):
+        _refuse_other_samples(split, models, held, common, intersect)
+    common = np.sort(common)
+    aligned = [_ordered(one, common) for one in held]
+    for model, other in zip(models[1:], aligned[1:], strict=True):
+        differing = common[aligned[0].targets != other.targets]
+        if len(differing):
+            raise UserError(
+                f"{models[0].folder} and {model.folder} have other grades for the same {split} "
+                f"images: {_some(differing)}. Evaluate both on the same dataset."
+            )
+    return aligned
+
+
+def _ordered(held: Predictions, ids: np.ndarray) -> Predictions:
+    order = np.argsort(held.sample_ids)
+    return take(held, order[np.searchsorted(held.sample_ids[order], ids)])
+
+
+def _refuse_other_samples(
+    split: str,
+    models: Sequence[ModelResults],
+    held: list[Predictions],
+    common: np.ndarray,
+    intersect: bool,
+) -> None:
+    if intersect and len(common):
+        return
+    lines = []
+    for model, one in zip(models, held, strict=True):
+        own = np.setdiff1d(one.sample_ids, common)
+        if len(own):
+            lines.append(f"- {model.folder}: {len(own)} not in all others: {_some(own)}")
+    advice = (
+        "Evaluate all models on the same dataset, or add --intersect to go on with the common ones."
+        if len(common)
+        else "Evaluate all models on the same dataset."
+    )
+    raise UserError(
+        f"The models have other {split} images ({len(common)} in common):\n"
+        + "\n".join(lines)
+        + f"\n{advice}"
+    )
+
+
+def _some(ids: np.ndarray) -> str:
+    return ", ".join(ids[:SHOWN].tolist()) + (", ..." if len(ids) > SHOWN else "")
+
+
+def _refuse_same_answers(models: Sequence[ModelResults]) -> None:
+    for number, model in enumerate(models):
+        for other in models[:number]:
+            if np.array_equal(model.test.probabilities, other.test.probabilities):
+                raise UserError(
+                    f"{other.folder} and {model.folder} hold the same predictions: one model "
+                    "twice. Leave one out."
+                )

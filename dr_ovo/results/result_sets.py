@@ -1,0 +1,123 @@
+"""Several models' results, found by name or folder and brought to the same samples."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dr_ovo.errors import UserError
+from dr_ovo.models.architectures import ARCHITECTURES, architecture_of
+from dr_ovo.predictions.predictions_file import MARKS
+from dr_ovo.results.alignment import align
+from dr_ovo.results.model_results import ModelResults, read_results
+
+SUFFIX = "_5class_results"
+PLACES = (".", "./v2.5-model-dr")  # where a model that is only named is looked for
+
+
+@dataclass(frozen=True, eq=False)
+class ResultSet:
+    """Models with the same samples in the same order, on val and on test."""
+
+    models: tuple[ModelResults, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The models' names, in the order given."""
+        return [model.name for model in self.models]
+
+    @property
+    def marks(self) -> list[str]:
+        """What must be said of figures made from them: SYNTHETIC, SIMULATED, LEAKY."""
+        return [mark for mark in MARKS if any(mark in one.facts.marks for one in self.models)]
+
+    def named(self, name: str) -> ModelResults:
+        """The model of that name, alias or timm name. Raises UserError with the nearest names."""
+        for model in self.models:
+            if name in _names_of(model):
+                return model
+        raise UserError(f"There is no model '{name}' among them.{_nearest(name, self.names)}")
+
+
+def open_results(
+    results_dirs: Sequence[Path], models: Sequence[str], *, intersect: bool, fewest: int = 1
+) -> ResultSet:
+    """The models in the folders, or those of them (and beside them) that are named.
+
+    Raises UserError for what can't be found or read, for a model given twice, for fewer models
+    than `fewest`, and for models with other samples or grades, unless `intersect` says to go on
+    with the samples that all have.
+    """
+    folders = _named_folders(results_dirs, models) if models else list(results_dirs)
+    if not folders:
+        raise UserError(
+            "No model is given. Name results folders (--results_dirs ./*_5class_results) or "
+            "models (--models coatnet convnext)."
+        )
+    _refuse_twice(folders)
+    found = [read_results(folder, name) for folder, name in _with_names(folders)]
+    if len(found) < fewest:
+        raise UserError(
+            f"{found[0].folder} alone: this needs at least {fewest} models. Give more with "
+            "--results_dirs or --models."
+        )
+    return ResultSet(tuple(align(found, intersect=intersect)))
+
+
+def _refuse_twice(folders: Sequence[Path]) -> None:
+    seen: set[Path] = set()
+    for folder in folders:
+        if folder.resolve() in seen:
+            raise UserError(f"{folder} is given twice. Give each model once.")
+        seen.add(folder.resolve())
+
+
+def _with_names(folders: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Each folder with its name: `coatnet` of `coatnet_5class_results`, longer where it repeats."""
+    names = {folder: folder.resolve().name.removesuffix(SUFFIX) for folder in folders}
+    parents = {folder: folder.resolve().parent for folder in folders}
+    # Folders differ, so that their names do too once enough parents stand before them.
+    while repeated := [f for f in folders if list(names.values()).count(names[f]) > 1]:
+        for folder in repeated:
+            names[folder] = f"{parents[folder].name}/{names[folder]}"
+            parents[folder] = parents[folder].parent
+    return list(names.items())
+
+
+def _named_folders(results_dirs: Sequence[Path], models: Sequence[str]) -> list[Path]:
+    """The folder of each model named: among those given, else in the usual places."""
+    given = {folder.resolve().name.removesuffix(SUFFIX): folder for folder in results_dirs}
+    return [_find(name, given) for name in models]
+
+
+def _find(name: str, given: dict[str, Path]) -> Path:
+    known = architecture_of(name)
+    spellings = [name, *((known.alias, known.timm_name) if known else ())]
+    for spelling in spellings:
+        if spelling in given:
+            return given[spelling]
+    for place in PLACES:
+        for spelling in spellings:
+            folder = Path(place, f"{spelling}{SUFFIX}")
+            if folder.is_dir():
+                return folder
+    there = [
+        p.name.removesuffix(SUFFIX) for place in PLACES for p in Path(place).glob(f"*{SUFFIX}")
+    ]
+    places = " or ".join(f"{place}/{spellings[-1 if not known else 1]}{SUFFIX}" for place in PLACES)
+    raise UserError(
+        f"There are no results of a model '{name}': no such folder among --results_dirs, and no "
+        f"{places}.{_nearest(name, [*given, *there, *ARCHITECTURES])}"
+    )
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, list(dict.fromkeys(known)), n=5, cutoff=0.4)
+    return f" Nearest names: {', '.join(near)}." if near else f" Known: {', '.join(known)}."
+
+
+def _names_of(model: ModelResults) -> set[str]:
+    known = architecture_of(model.facts.architecture) if model.facts.architecture else None
+    return {model.name, *((known.alias, known.timm_name) if known else ())}

@@ -1,0 +1,196 @@
+"""Command line, settings file and `.env` -> TrainConfig, with the source of every value."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from dotenv import dotenv_values
+
+from dr_ovo.errors import UserError
+from dr_ovo.settings.earlier_flags import LEGACY_FLAGS
+from dr_ovo.settings.option import boolean, typed
+from dr_ovo.settings.settings_file import FIELDS, read_settings_file, unknown_flags
+from dr_ovo.settings.train_config import TrainConfig
+
+ENVIRONMENT = {
+    "DR_OVO_DATASET_PATH": "dataset_path",
+    "DR_OVO_OUTPUT_ROOT": "output_root",
+    "DR_OVO_DEVICE": "device",
+}
+TRAINER = "ensemble_5class_trainer.py"
+EXTRA_FLAGS = ("config", "use_amp")  # those of the command line that are no fields
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A validated configuration and where each value came from."""
+
+    config: TrainConfig
+    sources: dict[str, str]
+
+    def given(self) -> dict[str, Any]:
+        """The values that somebody chose, by field name."""
+        return {
+            name: getattr(self.config, name)
+            for name, source in self.sources.items()
+            if source != "default"
+        }
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}. See --help.")
+
+
+def parse_settings(argv: Sequence[str], prog: str = TRAINER) -> Settings:
+    """The settings that `argv`, `--config`, `.env` and the defaults give, in that order of rank.
+
+    A variable of the process's environment beats the same one in `.env`.
+    Raises UserError for unknown flags and values that can't be used.
+    """
+    arguments, legacy = _take_legacy(_normalise(argv))
+    for flag in dict.fromkeys(legacy):
+        print(f"note: {flag} is from an earlier toolkit: {LEGACY_FLAGS[flag]}", file=sys.stderr)
+    known, unknown = _build_parser(prog).parse_known_args(arguments)
+    if unknown:
+        raise UserError(unknown_flags(unknown, [*FIELDS, *EXTRA_FLAGS]))
+    given = vars(known)
+    file_values = read_settings_file(given.pop("config", None))
+    layers = (
+        ("command line", given),
+        (f"file {file_values[0]}", file_values[1]),
+        ("environment", _from_variables(os.environ)),
+        (".env", _from_variables(_read_dotenv())),
+    )
+    values, sources = {}, {}
+    for name in FIELDS:
+        sources[name] = "default"
+        for source, layer in layers:
+            if name in layer:
+                values[name], sources[name] = layer[name], source
+                break
+    _settle_clahe(values, sources)
+    return Settings(TrainConfig(**values), sources)
+
+
+def _settle_clahe(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """Has --enable_clahe say what --preprocessing says; raises UserError where both were given and
+    contradict each other."""
+    steps = values.get("preprocessing")
+    if not steps:
+        return
+    wanted = "clahe" in steps
+    if values.get("enable_clahe", wanted) != wanted:
+        first, second = ("", "no-") if values["enable_clahe"] else ("no-", "")
+        raise UserError(
+            f"--preprocessing {' '.join(steps)} ({sources['preprocessing']}) and "
+            f"--{first}enable_clahe ({sources['enable_clahe']}) contradict each other: leave one "
+            f"of them out, or give --{second}enable_clahe, which is what the steps say."
+        )
+    values["enable_clahe"] = wanted
+    if sources["enable_clahe"] == "default":
+        sources["enable_clahe"] = sources["preprocessing"]
+
+
+def _normalise(argv: Sequence[str]) -> list[str]:
+    """Flags with their dashes as underscores: --no-pretrained is --no_pretrained.
+
+    No argument goes without a flag, so a lone `--` separates nothing: it is left out.
+    """
+    result = []
+    for word in argv:
+        if word == "--":
+            continue
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            word = "--" + name.replace("-", "_") + equals + value
+        result.append(word)
+    return result
+
+
+def _is_flag(word: str) -> bool:
+    return word.startswith("--")
+
+
+def _take_legacy(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The arguments without the flags of earlier toolkits and their values; and those flags."""
+    kept, taken, skipping = [], [], False
+    for word in arguments:
+        if _is_flag(word):
+            name = word.partition("=")[0]
+            skipping = name in LEGACY_FLAGS
+            if skipping:
+                taken.append(name)
+        if not skipping:
+            kept.append(word)
+    return kept, taken
+
+
+def _build_parser(prog: str) -> _Parser:
+    parser = _Parser(
+        prog=prog,
+        description="Trains, evaluates and applies 5-grade diabetic-retinopathy classifiers. "
+        "Research use only; not a medical device.",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    # argparse's own takes -1e-5 and -inf for flags.
+    parser._negative_number_matcher = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
+    parser.add_argument("--config", metavar="FILE", help="settings file, TOML or JSON")
+    for field in FIELDS.values():
+        _add_option(parser, field)
+    parser.add_argument(
+        "--use_amp", dest="amp", action="store_const", const="on", help="the same as --amp on"
+    )
+    return parser
+
+
+def _add_option(parser: _Parser, field: dataclasses.Field[Any]) -> None:
+    limits, flag = field.metadata, f"--{field.name}"
+    default = (
+        " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+    )
+    text = f"{limits['help']} [{default}]".replace("%", "%%")
+    if limits["parse"] is boolean:
+        parser.add_argument(
+            flag, nargs="?", const=True, type=typed(boolean), help=text, metavar="true|false"
+        )
+        parser.add_argument(
+            f"--no_{field.name}",
+            dest=field.name,
+            action="store_const",
+            const=False,
+            help=argparse.SUPPRESS,
+        )
+    elif isinstance(field.default, tuple):
+        parser.add_argument(
+            flag, nargs="+", action=_Many, type=typed(limits["parse"]), help=text, metavar="X"
+        )
+    else:
+        metavar = "|".join(limits["choices"]) or "X"
+        parser.add_argument(flag, type=typed(limits["parse"]), help=text, metavar=metavar)
+
+
+class _Many(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, tuple(values))
+
+
+def _from_variables(variables: Mapping[str, str | None]) -> dict[str, Any]:
+    """Dataset path, output root and device, where a variable sets them."""
+    return {field: variables[name] for name, field in ENVIRONMENT.items() if variables.get(name)}
+
+
+def _read_dotenv() -> dict[str, str | None]:
+    """The variables of `./.env`; none where there is no such file."""
+    try:
+        return dotenv_values(".env")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f".env can't be read: {error}. Mend it, or remove it.") from None

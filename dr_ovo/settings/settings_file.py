@@ -1,0 +1,87 @@
+"""`--config`: settings from a TOML or JSON file, that of a results folder included."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from dr_ovo.errors import UserError
+from dr_ovo.settings.option import boolean, kind_of, typed
+from dr_ovo.settings.train_config import TrainConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
+
+
+def read_settings_file(path_text: str | None) -> tuple[str, dict[str, Any]]:
+    """The file's name and the values in it, by field name; nothing for None.
+
+    Raises UserError where it can't be read or holds what is no setting.
+    """
+    if path_text is None:
+        return "", {}
+    path = Path(path_text)
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise UserError(f"--config {path}: can't be read ({error.strerror}).") from None
+    except ValueError as error:
+        raise UserError(f"--config {path}: not valid TOML or JSON: {error}.") from None
+    if not isinstance(data, dict):
+        raise UserError(f"--config {path}: expected names with values, such as epochs = 50.")
+    if "schema" in data and isinstance(data.get("settings"), dict):  # that of a results folder
+        data = {
+            name: value
+            for name, value in data["settings"].items()
+            if name in FIELDS and FIELDS[name].metadata["matters"]
+        }
+    data = {name.replace("-", "_"): value for name, value in data.items()}
+    unknown = [f"--{name}" for name in data if name not in FIELDS]
+    if unknown:
+        raise UserError(f"--config {path}: {unknown_flags(unknown, [*FIELDS])}")
+    return path.name, {name: _from_file(path, name, value) for name, value in data.items()}
+
+
+def _from_file(path: Path, name: str, value: Any) -> Any:
+    """The value of a settings file, parsed as one of the command line would be."""
+    field = FIELDS[name]
+    parse, many = field.metadata["parse"], isinstance(field.default, tuple)
+    items = value if isinstance(value, list) else [value]
+    if len(items) != 1 and not many:
+        raise UserError(f"--config {path}: {name} = {value!r} is not a single value.")
+    try:
+        parsed = [typed(parse)(_as_text(item, parse)) for item in items]
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"--config {path}: {name}: {error}.") from None
+    return tuple(parsed) if many else parsed[0]
+
+
+def _as_text(item: Any, parse: Any) -> str:
+    """A value of a settings file as it would stand on the command line."""
+    kinds: tuple[type, ...] = (str, int, float)
+    if not isinstance(item, kinds) or (isinstance(item, bool) and parse is not boolean):
+        raise argparse.ArgumentTypeError(f"{json.dumps(item, default=str)} is not {kind_of(parse)}")
+    return str(item)
+
+
+def unknown_flags(words: list[str], names: list[str]) -> str:
+    """What to say of `words` that are no flags of `names`, with the nearest of these."""
+    flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+    if not flags:
+        return f"Not expected here: {' '.join(words)}. Values follow their flag; see --help."
+    lines = []
+    for flag in flags:
+        near = difflib.get_close_matches(flag[2:], names, n=3, cutoff=0.5)
+        hint = f" Did you mean {', '.join('--' + name for name in near)}?" if near else ""
+        lines.append(f"Unknown flag {flag}.{hint}")
+    return "\n".join([*lines, "All flags: --help."])

@@ -1,0 +1,1 @@
+"""Confidence intervals, paired differences, and the statistics they are taken of."""

@@ -1,0 +1,117 @@
+"""The eight figures by which whole models are compared, and sums and differences of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dr_ovo.predictions.calibration import Calibration, temper
+from dr_ovo.predictions.operating_points import GRADED_CLASSES, ungraded
+from dr_ovo.predictions.predictions_file import Predictions
+from dr_ovo.statistics.differences import Difference
+from dr_ovo.statistics.model_statistics import (
+    accuracy_statistic,
+    balanced_accuracy_statistic,
+    calibration_error_statistic,
+    kappa_statistic,
+    macro_auc_statistic,
+    recall_statistic,
+    sensitivity_and_specificity,
+)
+from dr_ovo.statistics.weighted_statistics import Interval, Resampled, Statistic
+
+HEADLINE = (
+    "accuracy",
+    "balanced_accuracy",
+    "quadratic_kappa",
+    "macro_auc",
+    "class_1_recall",
+    "referable_sensitivity",
+    "referable_specificity",
+    "calibration_error",
+)
+Figures = dict[str, Any]  # a statistic each, or {"value": None, "reason"}
+
+
+@dataclass(frozen=True, eq=False)
+class Remembered(Statistic):
+    """A statistic that works out each weighting once, though several others are made of it."""
+
+    of: Statistic
+    _last: list[np.ndarray] = field(default_factory=list)
+
+    def over(self, weights: np.ndarray) -> np.ndarray:
+        if not self._last or self._last[0] is not weights:
+            self._last[:] = [weights, self.of.over(weights)]
+        return self._last[1]
+
+    def closed_interval(self) -> Interval | None:
+        return self.of.closed_interval()
+
+    def constant_interval(self, patients: np.ndarray) -> Interval | None:
+        return self.of.constant_interval(patients)
+
+    def without_interval(self, value: float) -> str | None:
+        return self.of.without_interval(value)
+
+
+def headline(p: Predictions, calibration: Calibration) -> Figures:
+    """The figures of `HEADLINE` for one model, as statistics.
+
+    Sensitivity and specificity for referable disease are those at the frozen high-sensitivity
+    point; the calibration error is that of the tempered probabilities.
+    """
+    tempered = temper(p.probabilities, calibration.temperature)
+    statistics: Figures = {
+        "accuracy": accuracy_statistic(p),
+        "balanced_accuracy": balanced_accuracy_statistic(p),
+        "quadratic_kappa": kappa_statistic(p),
+        "macro_auc": macro_auc_statistic(p),
+        "class_1_recall": recall_statistic(p, 1),
+        **_referable(p, calibration),
+        "calibration_error": calibration_error_statistic(p.targets, tempered),
+    }
+    return {
+        name: Remembered(one.undefined, one) if isinstance(one, Statistic) else one
+        for name, one in statistics.items()
+    }
+
+
+def _referable(p: Predictions, calibration: Calibration) -> Figures:
+    point = calibration.referable.high_sensitivity
+    names = "referable_sensitivity", "referable_specificity"
+    if p.num_classes == GRADED_CLASSES and point.threshold is not None:
+        found = sensitivity_and_specificity(p, "referable", point.threshold)
+        return dict(zip(names, found, strict=True))
+    reason = f"no threshold from val: {point.reason}"
+    if p.num_classes != GRADED_CLASSES:
+        reason = ungraded(p.num_classes)
+    return {name: {"value": None, "reason": reason} for name in names}
+
+
+def mean_of_figures(several: Sequence[Figures]) -> Figures:
+    """The plain mean of models' figures: what no model reaches, and no ensemble was asked for."""
+    return {name: _mean([figures[name] for figures in several]) for name in HEADLINE}
+
+
+def _mean(parts: Sequence[Any]) -> Any:
+    lacking = [part for part in parts if not isinstance(part, Statistic)]
+    if lacking:
+        return lacking[0]
+    return Resampled(
+        parts[0].undefined, lambda weights: np.mean([one.over(weights) for one in parts], axis=0)
+    )
+
+
+def minus(first: Figures, second: Figures, names: Sequence[str]) -> Figures:
+    """The differences, first minus second, of the figures with these names."""
+    found: Figures = {}
+    for name in names:
+        one, other = first[name], second[name]
+        known = isinstance(one, Statistic) and isinstance(other, Statistic)
+        lacking: Mapping[str, Any] = other if isinstance(one, Statistic) else one
+        found[name] = Difference(one.undefined, one, other) if known else lacking
+    return found

@@ -1,0 +1,1 @@
+"""Drawn photographs and simulated models, to try the toolkit on."""

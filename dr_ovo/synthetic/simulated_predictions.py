@@ -1,0 +1,150 @@
+"""Answers of simulated models whose accuracy and error correlation are known exactly.
+
+A model is right on an image where a standard normal "difficulty" lies below its skill. A share of
+the difficulty's variance belongs to the patient, a share to the image, both common to all models;
+the rest is the model's own. So any two models' difficulties correlate by the sum of the shares,
+and the probability that both are wrong is that of a bivariate normal distribution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import multivariate_normal, norm
+
+from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
+
+PREVALENCE = (0.60, 0.10, 0.18, 0.07, 0.05)
+# Some grades are harder for every model: what is taken from the skill, in standard deviations.
+HARDER = np.array([-0.3, 0.8, 0.1, 0.3, 0.0])
+EYES_ALIKE = 0.8  # correlation of the two eyes' severity
+NEIGHBOUR = 0.85  # of the wrong answers, those one grade off
+ACCURACIES = {
+    "coatnet": 0.84,
+    "convnext": 0.83,
+    "swinv2": 0.82,
+    "densenet121": 0.78,
+    "efficientnetb2": 0.80,
+    "resnet50": 0.76,
+    "seresnext50": 0.79,
+}
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Models with the given accuracies, and the shares of difficulty that they have in common."""
+
+    accuracies: tuple[float, ...]
+    by_patient: float = 0.25
+    by_image: float = 0.25
+
+    @property
+    def correlation(self) -> float:
+        """Of any two models' difficulties on one image."""
+        return self.by_patient + self.by_image
+
+    @cached_property
+    def skills(self) -> np.ndarray:
+        """(M,) such that each model's accuracy over all grades is the given one."""
+        return np.array([_skill(accuracy) for accuracy in self.accuracies])
+
+    def recalls(self) -> np.ndarray:
+        """(M, 5): the true recall of each model on each grade."""
+        return norm.cdf(self.skills[:, None] - HARDER)
+
+    def both_wrong(self, first: int, second: int) -> float:
+        """The true probability that two models are wrong on the same image."""
+        covariance = [[1.0, self.correlation], [self.correlation, 1.0]]
+        missed = -(self.skills[:, None] - HARDER)[[first, second]].T  # (5, 2)
+        return float(
+            sum(
+                share * multivariate_normal.cdf(point, mean=[0.0, 0.0], cov=covariance)
+                for share, point in zip(PREVALENCE, missed, strict=True)
+            )
+        )
+
+    def draw(self, patients: int, eyes: int, seed: int) -> list[Predictions]:
+        """Each model's answers on `eyes` (1 or 2) images of each of the patients."""
+        random = np.random.default_rng(seed)
+        count = patients * eyes
+        of_patient = np.repeat(np.arange(patients), eyes)
+        targets = _grades(random, of_patient, patients)
+        common = self.by_patient**0.5 * random.standard_normal(patients)[of_patient]
+        common += self.by_image**0.5 * random.standard_normal(count)
+        own = (1 - self.correlation) ** 0.5
+        answers = []
+        for skill in self.skills:
+            difficulty = common + own * random.standard_normal(count)
+            margin = skill - HARDER[targets] - difficulty
+            predicted, probabilities = _answers(random, targets, margin)
+            answers.append(_predictions(targets, predicted, probabilities, of_patient, eyes))
+        return answers
+
+
+def _skill(accuracy: float) -> float:
+    def excess(skill: float) -> float:
+        return float(np.dot(PREVALENCE, norm.cdf(skill - HARDER))) - accuracy
+
+    return float(brentq(excess, -5, 5))
+
+
+def _grades(random: np.random.Generator, of_patient: np.ndarray, patients: int) -> np.ndarray:
+    """(N,) grades with the given prevalence, alike in the eyes of a patient."""
+    severity = EYES_ALIKE**0.5 * random.standard_normal(patients)[of_patient]
+    severity += (1 - EYES_ALIKE) ** 0.5 * random.standard_normal(len(of_patient))
+    return np.searchsorted(norm.ppf(np.cumsum(PREVALENCE)[:-1]), severity).astype(np.int64)
+
+
+def _answers(
+    random: np.random.Generator, targets: np.ndarray, margin: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Grades (N,) and probabilities (N, 5): right where the margin (N,) is positive, and surer
+    the larger it is; the true grade is the runner-up of a wrong answer."""
+    classes, count = len(PREVALENCE), len(targets)
+    wrong_step = np.where(random.random(count) < 0.5, -1, 1)
+    wrong_step = np.where((targets + wrong_step < 0) | (targets + wrong_step >= classes),
+                          -wrong_step, wrong_step)  # fmt: skip
+    further = random.integers(1, classes, size=count)
+    near = random.random(count) < NEIGHBOUR
+    wrong = np.where(near, targets + wrong_step, (targets + further) % classes)
+    predicted = np.where(margin > 0, targets, wrong)
+    sureness = 0.40 + 0.59 * (2 * norm.cdf(np.abs(margin)) - 1)
+    weights = np.exp(-np.abs(np.arange(classes) - targets[:, None]) / 0.8)
+    weights *= random.uniform(0.8, 1.2, size=weights.shape)
+    rows = np.arange(count)
+    weights[rows, predicted] = 0.0
+    weights *= ((1 - sureness) / weights.sum(axis=1))[:, None]
+    # The runner-up stays below the answer, so that an argmax of probabilities is the answer.
+    weights[rows, predicted] = np.maximum(sureness, 1.05 * weights.max(axis=1))
+    return predicted, weights / weights.sum(axis=1, keepdims=True)
+
+
+def _predictions(
+    targets: np.ndarray,
+    predicted: np.ndarray,
+    probabilities: np.ndarray,
+    of_patient: np.ndarray,
+    eyes: int,
+) -> Predictions:
+    count = len(targets)
+    side = np.tile(["left", "right"][:eyes], count // eyes)
+    patients = np.array([f"simulated{number:06d}" for number in of_patient])
+    ids = [f"{g}/{p}_{s}.png" for g, p, s in zip(targets, patients, side, strict=True)]
+    return Predictions(
+        head="softmax",
+        decoder="argmax",
+        class_names=np.array([str(grade) for grade in range(len(PREVALENCE))]),
+        sample_ids=np.array(ids),
+        patient_ids=patients,
+        eyes=side,
+        quality=np.full(count, np.nan),
+        calibration=np.zeros(count, dtype=bool),
+        targets=targets,
+        predicted=predicted,
+        pairs=np.zeros((0, 2), dtype=np.int64),
+        logits=log_probabilities(probabilities),
+        probabilities=probabilities,
+    )

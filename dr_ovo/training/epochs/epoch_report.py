@@ -1,0 +1,66 @@
+"""What an epoch is told by: its log line, its note on the progress bar, its pairs, its memory."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from dr_ovo.logs import duration
+from dr_ovo.training.optimization.branch_trainer import BranchTrainer
+
+
+def epoch_line(
+    row: dict[str, Any], epochs: int, loss: float, seconds_left: float, marks: Sequence[str]
+) -> str:
+    """A history row as a line of the log; `loss` is the mean over the epoch's own batches."""
+    parts = [
+        f"epoch {row['epoch']}/{epochs}",
+        row["branch"],
+        f"loss {loss:.4f}",
+        f"val loss {row['val_loss']:.4f}",
+        f"val accuracy {_fraction(row['val_accuracy'])}",
+        f"AUC {_fraction(row['val_auc'])}",
+        f"kappa {_fraction(row['val_kappa'])}",
+        f"lr {row['lr']:.1e}",
+        f"{row['seconds']:.0f} s ({row['images_per_second']:.1f} images/s)",
+        f"at most {duration(seconds_left)} to go",
+    ]
+    return "  ".join([*parts, *filter(None, marks)])
+
+
+def running_note(trainers: Sequence[BranchTrainer]) -> str:
+    """The mean loss so far over the branches, and the rate."""
+    losses = [float(t.loss_sum) / (t.done * t.cells) for t in trainers if t.done]
+    shown = f"{sum(losses) / len(losses):.4f}" if losses else "-"
+    return f"loss {shown}, lr {trainers[0].rate:.1e}"
+
+
+def _fraction(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def pair_rows(
+    val: list[dict[str, Any]], train: list[dict[str, Any]] | None
+) -> list[dict[str, Any]]:
+    """The pairs' metrics as checkpoints hold them, from those on val and on the train sample."""
+    known = {tuple(row["pair"]): row["accuracy"] for row in train or []}
+    names = ("accuracy", "auc", "sensitivity", "specificity")
+    return [
+        {
+            "pair": row["pair"],
+            "n": row["n"],
+            **{f"val_{name}": row[name] for name in names},
+            "train_accuracy": known.get(tuple(row["pair"])),
+        }
+        for row in val
+    ]
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory of the GPU, or of this process on a CPU, since the start, in MiB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

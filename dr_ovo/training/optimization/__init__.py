@@ -1,0 +1,1 @@
+"""One branch's optimizer: steps, learning rates, averaged weights."""

@@ -1,0 +1,218 @@
+"""Training one branch: its queue of stem features, its windows of micro-batches, its optimizer."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from dr_ovo.errors import MachineError
+from dr_ovo.models.losses import CellLoss
+from dr_ovo.models.network import Branch, BranchSpec, branch_seed
+from dr_ovo.training.optimization.schedule import Plateau, Schedule
+from dr_ovo.training.optimization.weight_average import WeightAverage
+
+MAX_SKIPPED_IN_A_ROW = 30
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The number format of a run on `device`; `dtype` None is float32 throughout."""
+
+    device: torch.device
+    dtype: torch.dtype | None
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context to compute in."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """A gradient scaler; it scales for float16 alone."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """How a branch steps."""
+
+    batch_size: int
+    accumulation: int
+    weight_decay: float
+    max_grad_norm: float  # 0: off
+    ema_decay: float  # 0: off
+    seed: int
+
+    @property
+    def window(self) -> int:
+        """Samples an optimizer step."""
+        return self.batch_size * self.accumulation
+
+
+class FeatureQueue:
+    """Samples of one branch that wait for a full micro-batch: detached features, their grades."""
+
+    def __init__(self) -> None:
+        self._features: list[torch.Tensor] = []
+        self._targets: list[torch.Tensor] = []
+
+    def __len__(self) -> int:
+        return sum(len(targets) for targets in self._targets)
+
+    def push(self, features: torch.Tensor, targets: torch.Tensor) -> None:
+        """Adds samples: features (B, ...), targets (B,)."""
+        self._features.append(features.detach())
+        self._targets.append(targets)
+
+    def pop(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The `count` oldest samples."""
+        features, targets = torch.cat(self._features), torch.cat(self._targets)
+        self._features, self._targets = [features[count:]], [targets[count:]]
+        return features[:count], targets[:count]
+
+
+class BranchTrainer:
+    """Trains one branch on its own samples, `samples` of them an epoch.
+
+    Each window's loss is the sum of its cells over (cells a sample x samples in the window), the
+    last, partial window with its true count: N micro-batches are one large batch.
+    """
+
+    def __init__(
+        self,
+        spec: BranchSpec,
+        branch: Branch,
+        loss: CellLoss,
+        grades: np.ndarray,
+        samples: int,
+        schedule: Schedule,
+        settings: StepSettings,
+        precision: Precision,
+    ) -> None:
+        self.spec, self.branch, self.samples = spec, branch, samples
+        self.loss, self.cells = loss.to(precision.device), loss.cells
+        self.schedule, self.settings, self.precision = schedule, settings, precision
+        self.plateau = Plateau()
+        self.optimizer = torch.optim.AdamW(
+            branch.parameter_groups(settings.weight_decay), lr=schedule.peak
+        )
+        self.average = WeightAverage(branch, settings.ema_decay) if settings.ema_decay else None
+        self.scaler = precision.scaler()
+        self.steps = 0  # windows since the start of the run, those that were skipped included
+        self.skipped_steps = 0
+        self.rate = schedule.rate(0)
+        self._grades = torch.from_numpy(grades)  # (C,) bool: whose samples it takes
+        self.begin_epoch(1)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Empties the queue and the window; whatever an interrupted epoch left is forgotten."""
+        self.queue = FeatureQueue()
+        self.epoch, self.micro_batches, self.done, self.in_window = epoch, 0, 0, 0
+        self.skipped_steps, self._skipped_in_a_row = 0, 0
+        self.loss_sum = torch.zeros((), device=self.precision.device)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.branch.train()
+
+    def feed(self, features: torch.Tensor, targets: torch.Tensor) -> None:
+        """Takes its own samples out of features (B, ...) and trains on all full micro-batches.
+
+        `targets` (B,) are grades, on the CPU.
+        """
+        mine = self._grades[targets]
+        self.queue.push(features[mine.to(features.device)], targets[mine].to(features.device))
+        while len(self.queue) >= self.settings.batch_size:
+            self._micro_batch(self.settings.batch_size)
+
+    def end_epoch(self) -> float:
+        """Trains on what is left, and returns the mean loss of a cell over the epoch."""
+        while len(self.queue):
+            self._micro_batch(min(len(self.queue), self.settings.batch_size))
+        return float(self.loss_sum) / max(1, self.done * self.cells)
+
+    def _micro_batch(self, count: int) -> None:
+        features, targets = self.queue.pop(count)
+        torch.manual_seed(
+            branch_seed(self.settings.seed, self.spec.name, self.epoch, self.micro_batches)
+        )
+        live = self.branch.live_batchnorm
+        if live and count == 1:  # one sample has no statistics of its own
+            self.branch.live_batchnorm = False
+            self.branch.train()
+        with self.precision.autocast():
+            logits = self.branch(features)
+        if self.branch.live_batchnorm != live:
+            self.branch.live_batchnorm = live
+            self.branch.train()
+        total = self.loss(logits, targets).sum()
+        self.scaler.scale(total / (self.cells * self._window_size())).backward()
+        self.loss_sum += total.detach()
+        self.micro_batches += 1
+        self.in_window += count
+        if self.in_window == self._window_size():
+            self._optimizer_step()
+
+    def _window_size(self) -> int:
+        """Samples in the window under way; fewer than usual in the last one of an epoch."""
+        return min(self.settings.window, self.samples - self.done)
+
+    def _optimizer_step(self) -> None:
+        self.rate = self.schedule.rate(self.steps, self.plateau.scale)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
+        self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.branch.parameters(), self.settings.max_grad_norm or math.inf
+        )
+        if not math.isfinite(norm.item()):
+            self._count_skip()
+        else:
+            self._skipped_in_a_row = 0
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average:
+            self.average.update()
+        self.steps += 1
+        self.done += self.in_window
+        self.in_window = 0
+
+    def _count_skip(self) -> None:
+        """float16 overflows now and then, and the scaler leaves the step out; nothing else may."""
+        self.skipped_steps += 1
+        self._skipped_in_a_row += 1
+        if self.scaler.is_enabled() and self._skipped_in_a_row <= MAX_SKIPPED_IN_A_ROW:
+            return
+        raise MachineError(
+            f"The gradients of branch {self.spec.name} are no longer finite in epoch {self.epoch} "
+            "(NaN or infinity). The state of the last finished epoch is kept. Lower "
+            "--learning_rate, or train with --amp off, in a new folder."
+        )
+
+    def measured_weights(self) -> AbstractContextManager[Any]:
+        """While it lasts, the branch has the weights to measure and keep: the running average,
+        where there is one."""
+        return self.average.in_place() if self.average else nullcontext()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on."""
+        return {
+            "branch": self.branch.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "plateau": self.plateau.state_dict(),
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        self.branch.load_state_dict(state["branch"], strict=True)
+        if self.average:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.plateau = Plateau(**state["plateau"])
+        self.steps = state["steps"]

@@ -1,0 +1,60 @@
+"""Whether a training may go into a results folder, or go on in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dr_ovo.errors import UserError
+from dr_ovo.results.folder import ResultsFolder
+
+
+def check_folder(folder: ResultsFolder, *, resume: bool) -> None:
+    """Raises UserError where a new training would meet another one in the folder."""
+    root = folder.root
+    if root.exists() and not root.is_dir():
+        raise UserError(f"{root} is a file; --output_dir expects a folder.")
+    if not folder.progress.is_file() and any(folder.models.glob("*.pth")):
+        raise UserError(
+            f"{folder.models} holds checkpoints, and {folder.resume} not the training that made "
+            "them. Choose another --output_dir."
+        )
+    if folder.finished_epochs() and not resume:
+        state = "a finished training" if folder.is_finished() else "a training that was stopped"
+        raise UserError(
+            f"{root} holds {state} ({folder.finished_epochs()} epochs). Go on with it: the same "
+            "command with --resume. Or start anew: another --output_dir."
+        )
+
+
+def check_same_settings(
+    folder: ResultsFolder,
+    settings: dict[str, Any],
+    data_hash: str,
+    anew: str = "start anew in another --output_dir",
+) -> None:
+    """Raises UserError, naming them, where settings that matter differ from the folder's.
+
+    `anew` is what the user can do instead of going on.
+    """
+    held = folder.read_config()
+    differing = [
+        f"--{name}: {_shown(held['settings'].get(name))} there, {_shown(value)} now"
+        for name, value in settings.items()
+        if held["settings"].get(name) != value
+    ]
+    if differing:
+        raise UserError(
+            f"{folder.root} was made with other settings:\n  " + "\n  ".join(differing) + "\n"
+            f"Resume with the settings there, or {anew}."
+        )
+    if held["data_hash"] != data_hash:
+        raise UserError(
+            f"{folder.root} was trained on other images (or other grades) than --dataset_path now "
+            f"holds in train and val. Restore them, or {anew}."
+        )
+
+
+def _shown(value: Any) -> str:
+    return (
+        (" ".join(map(str, value)) or "nothing") if isinstance(value, list | tuple) else str(value)
+    )

@@ -1,0 +1,1 @@
+"""`--pairs`: training single classifiers of a finished network anew."""

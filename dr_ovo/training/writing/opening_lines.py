@@ -1,0 +1,79 @@
+"""The beginning of a training's log: what will run, and where each setting came from."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from typing import Any
+
+from dr_ovo import __version__
+from dr_ovo.predictions.calibration import FEWEST_IMAGES
+from dr_ovo.training.audit_gate import audit_lines
+from dr_ovo.training.writing.record import Record
+
+
+def opening_lines(record: Record) -> list[str]:
+    """The beginning of the log: what will run, and where each value came from."""
+    config, effective = record.config, record.effective()
+    lines = [
+        f"dr_ovo {__version__}  {' '.join(sys.argv)}",
+        "Research use only; not a medical device.",
+    ]
+    if record.index.synthetic:
+        lines.append("SYNTHETIC data: drawn pictures, not photographs of patients.")
+    if config.experiment_name:
+        lines.append(f"experiment {config.experiment_name}")
+    lines += [
+        f"  {field.name:28} {_shown(getattr(config, field.name)):40} {record.sources[field.name]}"
+        for field in fields(config)
+    ]
+    for split, counts in record.index.counts.items():
+        shown = "  ".join(f"{grade}: {count}" for grade, count in counts.items())
+        lines.append(f"{split:5} {sum(counts.values())} images  ({shown})")
+    lines += audit_lines(record.audit, record.index.root)
+    lines.append(
+        f"batch {config.batch_size} x accumulation {config.gradient_accumulation_steps} = "
+        f"{effective['images_per_step']} images a step"
+    )
+    for name, branch in effective["branches"].items():
+        lines.append(
+            f"branch {name}: {branch['images_per_epoch']} images and {branch['steps_per_epoch']} "
+            f"steps an epoch, {branch['warmup_steps']} steps of warm-up"
+        )
+    lines += [
+        f"parameters: {effective['trained_parameters']:,} trained, "
+        f"{effective['frozen_parameters']:,} frozen ({effective['frozen_stages']} stages)",
+        f"{effective['device']}, {effective['precision']}, gradient checkpointing "
+        f"{'on' if effective['grad_checkpointing'] else 'off'}",
+        *_notices(record),
+    ]
+    return lines
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _notices(record: Record) -> list[str]:
+    """What a user might not expect of these settings."""
+    config, notices = record.config, []
+    if config.warmup_epochs >= config.epochs:
+        notices.append(
+            f"warm-up of {config.warmup_epochs} epochs does not fit into {config.epochs}: "
+            "a tenth of all steps instead"
+        )
+    if config.sampler == "balanced" and config.enable_class_weights:
+        notices.append("--sampler balanced balances train: class weights are off")
+    if config.head == "ordinal" and config.enable_class_weights:
+        notices.append("the ordinal loss is unweighted: class weights are off")
+    random_start = not config.pretrained and not config.pretrained_path
+    if random_start and record.model.network.frozen_stages:
+        notices.append(
+            "the frozen stem has random weights (--no-pretrained): it can't learn; "
+            "--freeze_weights false trains it"
+        )
+    if len(record.index.splits["val"]) < FEWEST_IMAGES:
+        notices.append(
+            f"val has fewer than {FEWEST_IMAGES} images: it serves both selection and calibration"
+        )
+    return [f"note: {notice}" for notice in notices]

@@ -1,0 +1,211 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dr_ovo.batches.augmentation import (
+    ZOOM_RANGE,
+    Augmentation,
+    flipped_views,
+    normalise,
+    to_unit_range,
+)
+from dr_ovo.photographs.image_decoding import decode_image
+
+ALL = Augmentation(True, rotation=25.0, brightness=0.2, contrast=0.2)
+STILL = Augmentation(True, rotation=0.0, brightness=0.0, contrast=0.0)
+ANGLE, ZOOM, FLIP_X, FLIP_Y, BRIGHTNESS, CONTRAST = range(6)
+
+
+def numbers(**values: float) -> torch.Tensor:
+    """(1, 6): neutral but for what is named."""
+    row = torch.zeros(1, 6)
+    for name, value in values.items():
+        row[0, globals()[name]] = value
+    return row
+
+
+@pytest.fixture
+def picture() -> torch.Tensor:
+    """(1, 3, 9, 9), no two pixels alike."""
+    return torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
+
+
+@pytest.fixture(scope="module")
+def photographs(idrid_small) -> torch.Tensor:
+    """(4, 3, 200, 200) in [0, 1]."""
+    paths = sorted((idrid_small / "train" / "3").glob("*.jpg"))[:4]
+    images = np.stack([decode_image(path, 1024)[:200, :200] for path in paths])
+    return to_unit_range(torch.from_numpy(images), torch.device("cpu"))
+
+
+def close(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return torch.allclose(first, second, atol=1e-5)
+
+
+def test_neutral_numbers_change_nothing(picture):
+    assert close(ALL.apply(picture, numbers()), picture)
+
+
+def test_with_all_ranges_zero_only_flips_and_zoom_remain(picture):
+    drawn = numbers(ANGLE=0.7, BRIGHTNESS=-0.9, CONTRAST=0.8)
+    assert close(STILL.apply(picture, drawn), picture)
+
+
+def test_switched_off_the_very_same_batch_comes_back(picture):
+    off = dataclasses.replace(ALL, enabled=False)
+    assert off.apply(picture, off.draw(0, 1, 1)) is picture
+
+
+@pytest.mark.parametrize(
+    ("which", "expected"),
+    [
+        ({"FLIP_X": -0.5}, lambda image: image.flip(3)),
+        ({"FLIP_Y": -0.5}, lambda image: image.flip(2)),
+        ({"FLIP_X": -1, "FLIP_Y": -1}, lambda image: image.flip(2, 3)),
+        ({"FLIP_X": 0.5, "FLIP_Y": 0.5}, lambda image: image),
+    ],
+)
+def test_flips_mirror_the_picture(picture, which, expected):
+    assert close(STILL.apply(picture, numbers(**which)), expected(picture))
+
+
+@pytest.mark.parametrize(("angle", "turns"), [(1, 1), (-1, -1), (2, 2)])
+def test_rotation_turns_by_the_degrees_named(picture, angle, turns):
+    turned = dataclasses.replace(STILL, rotation=90.0).apply(picture, numbers(ANGLE=angle))
+    assert close(turned, picture.rot90(turns, (2, 3)))
+
+
+def test_rotation_and_flip_together_are_one_after_the_other(picture):
+    quarter = dataclasses.replace(STILL, rotation=90.0)
+    for flip, axis in (("FLIP_X", 3), ("FLIP_Y", 2)):
+        both = quarter.apply(picture, numbers(ANGLE=1, **{flip: -1}))
+        assert close(both, picture.flip(axis).rot90(1, (2, 3))) or close(
+            both, picture.rot90(1, (2, 3)).flip(axis)
+        )
+
+
+def test_what_turns_in_from_outside_is_black():
+    white = torch.ones(1, 3, 64, 64)
+    turned = dataclasses.replace(STILL, rotation=45.0).apply(white, numbers(ANGLE=1))
+    assert turned[..., 0, 0].max() == 0
+    assert turned[..., 30:34, 30:34].min() > 0.999
+
+
+@pytest.mark.parametrize("zoom", [-1.0, 1.0])
+def test_zoom_scales_about_the_middle(zoom):
+    # A square of 40 px in 100 becomes one of 40 times the zoom.
+    image = torch.zeros(1, 3, 100, 100)
+    image[..., 30:70, 30:70] = 1
+    zoomed = STILL.apply(image, numbers(ZOOM=zoom))
+    side = zoomed[0, 0, 50].sum().item()
+    assert side == pytest.approx(40 * (1 + zoom * ZOOM_RANGE), abs=0.5)
+    assert close(zoomed, zoomed.flip(2, 3))
+
+
+def test_brightness_scales_and_is_relative(picture):
+    bright = dataclasses.replace(STILL, brightness=0.2)
+    assert close(bright.apply(picture, numbers(BRIGHTNESS=1)), picture * 1.2)
+    assert close(bright.apply(picture, numbers(BRIGHTNESS=-0.5)), picture * 0.9)
+
+
+def test_contrast_stretches_about_each_pictures_own_mean(picture):
+    sharp = dataclasses.replace(STILL, contrast=0.2)
+    batch = torch.cat([picture, picture * 0.5])
+    changed = sharp.apply(batch, numbers(CONTRAST=1).expand(2, 6))
+    level = batch.mean(dim=(1, 2, 3), keepdim=True)
+    assert close(changed, (level + (batch - level) * 1.2).clamp(0, 1))
+    assert close(changed.mean(dim=(1, 2, 3)), batch.mean(dim=(1, 2, 3)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(-1, 1, width=32), min_size=6, max_size=6),
+    st.floats(0, 180),
+    st.floats(0, 0.9),
+    st.floats(0, 0.9),
+)
+def test_values_stay_between_zero_and_one(row, rotation, brightness, contrast):
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    image[0, 0] = 0
+    image[0, 1, :8] = 1
+    result = Augmentation(True, rotation, brightness, contrast).apply(image, torch.tensor([row]))
+    assert result.shape == image.shape
+    assert torch.isfinite(result).all()
+    assert result.min() >= 0
+    assert result.max() <= 1
+
+
+def test_real_photographs_stay_recognisable(photographs):
+    changed = ALL.apply(photographs, ALL.draw(7, 1, 4))
+    for before, after in zip(photographs, changed, strict=True):
+        assert after.mean() == pytest.approx(before.mean().item(), rel=0.35)
+        assert not torch.equal(before, after)
+
+
+def test_each_range_changes_the_picture(photographs):
+    drawn = ALL.draw(1, 1, 4)
+    results = [
+        dataclasses.replace(ALL, **change).apply(photographs, drawn)
+        for change in ({}, {"rotation": 5.0}, {"brightness": 0.05}, {"contrast": 0.05})
+    ]
+    for number, first in enumerate(results):
+        for second in results[number + 1 :]:
+            assert (first - second).abs().mean() > 1e-3
+
+
+def test_a_picture_is_augmented_alike_in_any_batch(photographs):
+    drawn = ALL.draw(3, 2, 4)
+    together = ALL.apply(photographs, drawn)
+    alone = torch.cat([ALL.apply(photographs[i : i + 1], drawn[i : i + 1]) for i in range(4)])
+    assert torch.equal(together, alone)
+
+
+def test_the_numbers_depend_on_seed_epoch_and_place_alone():
+    drawn = ALL.draw(42, 3, 100)
+    assert torch.equal(drawn, STILL.draw(42, 3, 100))
+    assert torch.equal(drawn[:10], ALL.draw(42, 3, 10))
+    torch.manual_seed(0)
+    np.random.default_rng(0).normal()
+    assert torch.equal(drawn, ALL.draw(42, 3, 100))
+    for other in (ALL.draw(43, 3, 100), ALL.draw(42, 4, 100)):
+        assert not (drawn == other).any()
+    assert len(drawn.unique(dim=0)) == 100
+
+
+def test_the_numbers_fill_their_range_evenly():
+    drawn = ALL.draw(0, 1, 20000)
+    assert drawn.dtype == torch.float32
+    assert drawn.abs().max() <= 1
+    assert drawn.mean(0).abs().max() < 0.02
+    assert (drawn.var(0) - 1 / 3).abs().max() < 0.01
+    correlation = torch.corrcoef(drawn.T) - torch.eye(6)
+    assert correlation.abs().max() < 0.03
+
+
+def test_bytes_become_planes_between_zero_and_one():
+    images = torch.arange(2 * 4 * 5 * 3, dtype=torch.uint8).view(2, 4, 5, 3)
+    planes = to_unit_range(images, torch.device("cpu"))
+    assert planes.shape == (2, 3, 4, 5)
+    assert planes[1, 2, 3, 4].item() == pytest.approx(images[1, 3, 4, 2].item() / 255)
+    assert to_unit_range(torch.tensor([[[[0, 255, 51]]]], dtype=torch.uint8), torch.device("cpu"))[
+        0, :, 0, 0
+    ].tolist() == pytest.approx([0, 1, 0.2])
+
+
+def test_normalising_gives_each_channel_its_mean_and_spread(picture):
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    result = normalise(picture, mean, std)
+    for channel in range(3):
+        expected = (picture[:, channel] - mean[channel]) / std[channel]
+        assert torch.allclose(result[:, channel], expected, atol=1e-6)
+
+
+def test_flipped_views_by_hand():
+    picture = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 1, 2, 2)
+    views = [view.flatten().tolist() for view in flipped_views(picture, 4)]
+    assert views == [[1, 2, 3, 4], [2, 1, 4, 3], [3, 4, 1, 2], [4, 3, 2, 1]]
+    assert [len(list(flipped_views(picture, count))) for count in (1, 2)] == [1, 2]

@@ -1,0 +1,181 @@
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from dr_ovo.batches.loader import ImageLoader
+from dr_ovo.dataset.index import scan_dataset
+from dr_ovo.errors import MachineError
+from dr_ovo.parallel import available_cores
+from dr_ovo.photographs.preprocessing import Preprocessing
+
+SETTINGS = Preprocessing(64)
+GRADES = ("0", "1", "2", "3", "4")
+
+
+@pytest.fixture(scope="module")
+def paths(tiny_dataset):
+    return scan_dataset(tiny_dataset, GRADES).splits["train"].paths  # 15
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    """Two workers also where the machine has one core."""
+    monkeypatch.setattr("dr_ovo.batches.loader.available_cores", lambda: 2)
+
+
+def read(loader: ImageLoader, order, batch_size: int = 4):
+    """All positions and all images of a pass."""
+    batches = list(loader.batches(np.array(order), batch_size))
+    return np.concatenate([p for p, _ in batches]), torch.cat([images for _, images in batches])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_pictures_come_in_the_order_asked_for_and_as_preprocessed(paths, workers):
+    order = np.random.default_rng(1).permutation(len(paths))
+    with ImageLoader(paths, SETTINGS, workers) as loader:
+        positions, images = read(loader, order)
+        assert positions.tolist() == order.tolist()
+        assert images.shape == (15, 64, 64, 3)
+        assert images.dtype == torch.uint8
+        for position, image in zip(positions, images, strict=True):
+            assert np.array_equal(image.numpy(), SETTINGS.load(paths[position]))
+
+
+def test_workers_change_nothing_over_several_passes(paths):
+    orders = [np.arange(15), np.arange(15)[::-1], np.array([3, 3, 0])]
+    with ImageLoader(paths, SETTINGS, 0) as alone, ImageLoader(paths, SETTINGS, 2) as helped:
+        for order in orders:
+            (expected, pictures), (found, images) = read(alone, order), read(helped, order)
+            assert found.tolist() == expected.tolist()
+            assert torch.equal(images, pictures)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_have_the_size_asked_for_and_the_last_the_rest(paths, workers):
+    with ImageLoader(paths, SETTINGS, workers) as loader:
+        sizes = [len(images) for _, images in loader.batches(np.arange(15), 4)]
+        assert sizes == [4, 4, 4, 3]
+        assert [len(p) for p, _ in loader.batches(np.arange(3), 8)] == [3]
+        assert list(loader.batches(np.arange(0), 8)) == []
+
+
+def test_a_pass_that_was_left_does_not_disturb_the_next(paths):
+    with ImageLoader(paths, SETTINGS, 2) as loader:
+        for _ in loader.batches(np.arange(15), 2):
+            break
+        positions, images = read(loader, [7, 1, 2])
+        assert positions.tolist() == [7, 1, 2]
+        assert np.array_equal(images[1].numpy(), SETTINGS.load(paths[1]))
+
+
+def test_pictures_may_be_changed_in_place(paths):
+    for workers in (0, 2):
+        with ImageLoader(paths, SETTINGS, workers) as loader:
+            for _, images in loader.batches(np.arange(4), 4):
+                images.zero_()
+                assert not images.any()
+
+
+def test_the_same_workers_serve_every_pass_and_end_with_the_loader(paths):
+    before = set(multiprocessing.active_children())
+    with ImageLoader(paths, SETTINGS, 8) as loader:
+        assert set(multiprocessing.active_children()) == before
+        read(loader, range(15))
+        first = set(multiprocessing.active_children()) - before
+        read(loader, range(15))
+        assert set(multiprocessing.active_children()) - before == first
+        assert len(first) == 2  # never more than there are cores
+    assert set(multiprocessing.active_children()) == before
+
+
+def test_workers_end_also_where_the_pass_did_not(paths):
+    before = set(multiprocessing.active_children())
+
+    def interrupted() -> None:
+        with ImageLoader(paths, SETTINGS, 2) as loader:
+            for _ in loader.batches(np.arange(15), 2):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert set(multiprocessing.active_children()) == before
+
+
+def test_without_workers_there_is_no_process(paths):
+    before = set(multiprocessing.active_children())
+    with ImageLoader(paths, SETTINGS, 0) as loader:
+        for _ in loader.batches(np.arange(15), 4):
+            assert set(multiprocessing.active_children()) == before
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_damaged_files_are_left_out_and_noted(tmp_path, draw_dataset, workers):
+    root = draw_dataset(tmp_path / "data", grades=2)
+    paths = scan_dataset(root, ("0", "1")).splits["train"].paths  # 6
+    paths[1].write_bytes(b"")
+    paths[4].unlink()
+    paths[5].write_text("no picture")
+    with ImageLoader(paths, SETTINGS, workers) as loader:
+        sizes = [p.tolist() for p, _ in loader.batches(np.arange(6), 2)]
+        assert sizes == [[0], [2, 3]]
+        assert set(loader.damaged) == {1, 4, 5}
+        assert "zero bytes" in loader.damaged[1]
+        assert "No such file" in loader.damaged[4]
+        assert "decoded" in loader.damaged[5]
+
+
+@pytest.mark.parametrize("batches_before", range(12))
+def test_a_worker_that_dies_is_a_failure_of_the_machine(paths, batches_before):
+    before = set(multiprocessing.active_children())
+
+    def bereaved() -> None:
+        with ImageLoader(paths * 40, SETTINGS, 2) as loader:
+            for number, _ in enumerate(loader.batches(np.arange(600), 2)):
+                if number == batches_before:
+                    worker = (set(multiprocessing.active_children()) - before).pop()
+                    os.kill(worker.pid, signal.SIGKILL)
+
+    with pytest.raises(MachineError, match="--num_workers"):
+        bereaved()
+    assert set(multiprocessing.active_children()) == before
+
+
+def test_the_death_of_a_worker_disturbs_nothing_but_the_reading(paths):
+    # An error out of a signal handler could come while a queue is locked, which hung the run.
+    before = set(multiprocessing.active_children())
+    with ImageLoader(paths * 40, SETTINGS, 2) as loader:
+        batches = loader.batches(np.arange(600), 2)
+        next(batches)
+        workers = set(multiprocessing.active_children()) - before
+        os.kill(next(iter(workers)).pid, signal.SIGKILL)
+        for worker in workers:  # one dead, all dead
+            worker.join(timeout=30)
+        assert all(worker.exitcode == -signal.SIGKILL for worker in workers)
+        with pytest.raises(RuntimeError, match="DataLoader worker"):
+            list(batches)
+
+
+def test_workers_leave_ctrl_c_to_the_main_process(paths):
+    before = set(multiprocessing.active_children())
+    with ImageLoader(paths, SETTINGS, 2) as loader:
+        read(loader, range(15))
+        for worker in set(multiprocessing.active_children()) - before:
+            os.kill(worker.pid, signal.SIGINT)
+        assert read(loader, range(15))[0].tolist() == list(range(15))
+
+
+def test_other_errors_pass_through(paths):
+    def fails() -> None:
+        with ImageLoader(paths, SETTINGS, 0):
+            raise RuntimeError("of another kind")
+
+    with pytest.raises(RuntimeError, match="of another kind"):
+        fails()
+
+
+def test_cores_are_those_that_this_process_may_use():
+    assert available_cores() == len(os.sched_getaffinity(0))

@@ -1,0 +1,107 @@
+"""Sets full of copies: none is lost among others, and none is compared more often than it must."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from benchmarks.alterations import ALTERATIONS
+from dr_ovo.copies import cluster_search
+from dr_ovo.copies.descriptor_cache import describe_files
+from dr_ovo.copies.near_duplicates import Pair, clusters, find_pairs
+from dr_ovo.photographs.image_decoding import decode_image
+
+Alteration = Callable[[np.ndarray], np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def photographs(idrid_small) -> list[Path]:
+    return sorted(idrid_small.glob("test/*/*.jpg"))
+
+
+def series(folder: Path, source: Path, number: int, kind: str, alter: Alteration) -> list[Path]:
+    """`number` copies of a photograph altered one way, each a little darker than the last."""
+    image = alter(decode_image(source, 4096))
+    made = []
+    for darker in range(number):
+        made.append(folder / f"{source.stem}-{kind}-{darker:02}.jpg")
+        shade = cv2.convertScaleAbs(image, beta=-3 * darker)
+        cv2.imwrite(str(made[-1]), shade[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 70 + darker])
+    return made
+
+
+def clahe_and_flipped(image: np.ndarray) -> np.ndarray:
+    return ALTERATIONS["flipped horizontally"](ALTERATIONS["CLAHE 3.0"](image))
+
+
+@pytest.fixture(scope="module")
+def full_of_copies(photographs, tmp_path_factory) -> list[list[Path]]:
+    """Two kinds of copies of three photographs, 12 to 14 of each kind, and a fourth photograph."""
+    folder = tmp_path_factory.mktemp("copies")
+    eyes = []
+    for number, source in enumerate(photographs[2:20:7], start=12):
+        plain = series(folder, source, number, "plain", lambda image: image)
+        eyes.append(plain + series(folder, source, number, "clahe", clahe_and_flipped))
+    return [*eyes, [photographs[0]]]
+
+
+def mixed(groups: list[list[Path]], seed: int) -> list[Path]:
+    paths = [path for group in groups for path in group]
+    random.Random(seed).shuffle(paths)
+    return paths
+
+
+def named(pairs: list[Pair], paths: list[Path]) -> set[frozenset[Path]]:
+    return {frozenset((paths[pair.first], paths[pair.second])) for pair in pairs}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_many_copies_of_one_kind_do_not_hide_those_of_another(full_of_copies, seed):
+    paths = mixed(full_of_copies, seed)
+    pairs = find_pairs(paths, describe_files(paths, None))
+    found = {frozenset(paths[n] for n in group) for group in clusters(pairs, len(paths))}
+    assert found == {frozenset(eye) for eye in full_of_copies if len(eye) > 1}
+
+
+def test_neither_order_nor_threads_change_the_pairs(full_of_copies, monkeypatch):
+    results = []
+    for seed, cores in ((0, 1), (1, 4)):
+        monkeypatch.setattr(
+            "dr_ovo.copies.candidate_registration.available_cores", lambda n=cores: n
+        )
+        paths = mixed(full_of_copies, seed)
+        results.append(named(find_pairs(paths, describe_files(paths, None)), paths))
+    assert results[0] == results[1]
+
+
+def test_what_is_connected_is_not_compared(full_of_copies, monkeypatch):
+    compared = []
+    real = cluster_search.register_guesses
+
+    def register(paths: list[Path], guesses: list, planes: object) -> list:
+        compared.extend(guesses)
+        return real(paths, guesses, planes)
+
+    monkeypatch.setattr(cluster_search, "register_guesses", register)
+    paths = mixed(full_of_copies, 0)
+    pairs = find_pairs(paths, describe_files(paths, None))
+    assert len(pairs) == len(paths) - len(full_of_copies)  # a tree for each eye
+    assert len(compared) < 1.2 * len(pairs)
+
+
+def test_a_set_with_few_copies_is_searched_once(photographs, tmp_path, monkeypatch):
+    rounds = []
+    real = cluster_search.find_candidates
+
+    def find(*args: object, **named: bool) -> object:
+        rounds.append(args)
+        return real(*args, **named)
+
+    monkeypatch.setattr(cluster_search, "find_candidates", find)
+    copies = series(tmp_path, photographs[3], 4, "plain", lambda image: image)
+    paths = [*photographs, *copies]
+    assert len(find_pairs(paths, describe_files(paths, None))) == 4
+    assert len(rounds) == 1

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from benchmarks.alterations import (
+    another_exposure,
+    cropped,
+    equalised,
+    half,
+    in_turn,
+    recompressed,
+    rescaled,
+)
+from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, describe_picture
+from dr_ovo.copies.near_duplicates import MOST_RIM, MOST_TURN, is_copy
+from dr_ovo.copies.registration import (
+    NO_FIT,
+    Placing,
+    Registration,
+    padded,
+    place,
+    plane_of,
+    register,
+    spectra,
+)
+from dr_ovo.photographs.image_decoding import decode_image
+
+
+@pytest.fixture(scope="module")
+def photographs(idrid_small) -> list[np.ndarray]:
+    return [decode_image(path, 320) for path in sorted(idrid_small.glob("val/*/*.jpg"))[:6]]
+
+
+def fitted(first: np.ndarray, second: np.ndarray) -> tuple[Placing, Registration]:
+    """The second laid over the first."""
+    moving = padded(describe_picture(second))
+    (placing,) = place(padded(describe_picture(first))[None], moving, spectra(moving))
+    return placing, register(plane_of(first), plane_of(second), placing)
+
+
+def test_a_photograph_fits_on_itself(photographs):
+    for photograph in photographs:
+        placing, fit = fitted(photograph, photograph)
+        found = (placing.score, placing.scale, placing.across, placing.down)
+        assert found == pytest.approx((1, 1, 0, 0), abs=1e-3)
+        assert (fit.score, fit.scale) == pytest.approx((1, 1), abs=1e-3)
+        assert (fit.turn, fit.rim) == pytest.approx((0, 0), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "alter", [half, equalised, recompressed, rescaled(0.8), in_turn(cropped(0.05), equalised)]
+)
+def test_an_altered_photograph_fits(photographs, alter):
+    for photograph in photographs:
+        _, fit = fitted(photograph, alter(photograph))
+        assert is_copy(fit)
+        assert abs(fit.turn) < MOST_TURN / 2
+        assert fit.rim < MOST_RIM / 2
+
+
+def test_different_photographs_do_not_fit(photographs):
+    for number, photograph in enumerate(photographs):
+        _, fit = fitted(photograph, photographs[number - 1])
+        assert fit.score < 0.6
+
+
+def test_a_shifted_descriptor_is_placed_where_it_came_from(photographs):
+    for photograph in photographs:
+        first = padded(describe_picture(photograph))
+        second = np.roll(first, (-3, 2), axis=(0, 1))
+        (placing,) = place(first[None], second, spectra(second))
+        found = (placing.down * DESCRIPTOR_SIDE, placing.across * DESCRIPTOR_SIDE)
+        assert found == pytest.approx((3, -2), abs=0.2)
+        assert placing.scale == 1
+        assert placing.score > 0.95
+
+
+def test_the_scale_tells_how_much_larger_the_second_must_be(photographs):
+    """A crop that leaves no rim fills its view, so that the whole is smaller in its own."""
+    image = photographs[0]
+    height, width = image.shape[:2]
+    inner = image[height // 5 : -height // 5, width // 4 : -width // 4]
+    outer = image[height // 5 - 12 : 12 - height // 5, width // 4 - 12 : 12 - width // 4]
+    _, fit = fitted(np.ascontiguousarray(inner), np.ascontiguousarray(outer))
+    assert fit.score > 0.9
+    assert fit.scale == pytest.approx(outer.shape[1] / inner.shape[1], abs=0.02)
+
+
+@pytest.mark.parametrize(("shift", "turn"), [(0.03, 0), (0, 1), (0, -1), (0.02, 2)])
+def test_a_second_exposure_is_told_by_its_turn_or_its_rim(photographs, shift, turn):
+    for photograph in photographs:
+        first = another_exposure(photograph, 0, 0)
+        _, fit = fitted(first, another_exposure(photograph, shift, turn))
+        assert not is_copy(fit)
+        assert fit.score > 0.9
+        assert abs(fit.turn) == pytest.approx(abs(turn), abs=0.1)
+        assert (fit.rim > MOST_RIM) == (shift > 0)
+
+
+def test_a_picture_without_anything_to_see_fits_on_nothing(photographs):
+    black = np.zeros_like(photographs[0])
+    for first, second in ((black, photographs[0]), (photographs[0], black), (black, black)):
+        assert fitted(first, second)[1].score == NO_FIT.score == 0

@@ -1,0 +1,5 @@
+"""What the tests here share."""
+
+from tests.fixtures.results import simulated
+
+__all__ = ["simulated"]

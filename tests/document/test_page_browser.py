@@ -1,0 +1,176 @@
+"""The page in a real Chromium: it fits, sorts, asks nobody for anything, and can be read."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dr_ovo.document.document import Column, Report, Section, Table
+from dr_ovo.document.page import page
+from dr_ovo.reports.all_reports import all_reports, summary
+from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
+from dr_ovo.results.result_sets import open_results
+from dr_ovo.synthetic.simulated_predictions import ACCURACIES
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+EVIL = '<img src="http://example.invalid/x" onerror="console.error(1)"><script>x()</script>'
+LONG = "a_model_whose_name_has_no_end_and_no_place_to_fold_it" * 3
+ROWS = [
+    [LONG, {"value": 0.095, "low": 0.09, "high": 0.1}, "b10"],
+    [EVIL, {"value": None, "reason": EVIL}, "b9"],
+    ["c", {"value": 0.5, "low": None, "high": None}, ""],
+    ["d", {"value": 0.0005, "low": 0.0, "high": 0.01}, None],
+]
+# Text and its ground as the eye gets them: WCAG's contrast of every element that holds text.
+CONTRASTS = """
+const light = (c) => { const v = c.map((x) => x / 255)
+  .map((x) => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * v[0] + 0.7152 * v[1] + 0.0722 * v[2]; };
+const parts = (text) => text.match(/[0-9.]+/g).map(Number);
+const ground = (e) => { for (; e; e = e.parentElement) {
+  const c = parts(getComputedStyle(e).backgroundColor); if (c.length < 4 || c[3] > 0) return c; }
+  return null; };
+const found = [];
+for (const e of document.body.querySelectorAll('*')) {
+  if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
+  if (e.tagName === 'SCRIPT') continue;
+  const pair = [parts(getComputedStyle(e).color), ground(e)].map(light).sort((a, b) => b - a);
+  found.push([(pair[0] + 0.05) / (pair[1] + 0.05), e.tagName]);
+}
+return found.sort((a, b) => a[0] - b[0])[0];
+"""
+
+
+@pytest.fixture(scope="module")
+def pages(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Addresses of the page of three simulated models and of one with hostile names."""
+    folders = [simulated / f"{name}_5class_results" for name in list(ACCURACIES)[:3]]
+    results = open_results(folders, [], intersect=False)
+    columns = [Column("m", "Model"), Column("v", "Value", "percent"), Column("t", EVIL)]
+    section = Section(EVIL, [LONG], [Table("t", EVIL, columns, ROWS, LONG)])
+    hostile = Report("hostile", EVIL, {}, [section], ["SYNTHETIC", "LEAKY"])
+    texts = {
+        "real": page("Report", summary(results), all_reports(results, read_checklist(DEFAULT))),
+        "hostile": page(EVIL, EVIL, [hostile]),
+    }
+    folder = tmp_path_factory.mktemp("pages")
+    for name, text in texts.items():
+        (folder / f"{name}.html").write_text(text, encoding="utf-8")
+    return {name: (folder / f"{name}.html").as_uri() for name in texts}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium that logs its console and its requests."""
+    if not (BROWSER and DRIVER):
+        reason = "no chromium and chromedriver here (Debian: apt-get install chromium-driver)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def show(browser: Any, address: str, width: int = 1280, scheme: str = "light") -> None:
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get(address)
+
+
+@pytest.mark.parametrize("name", ["real", "hostile"])
+def test_no_error_and_no_request(browser, pages, name):
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    show(browser, pages[name])
+    browser.execute_script("scrollTo(0, document.body.scrollHeight)")
+    assert browser.get_log("browser") == []
+    messages = [json.loads(row["message"])["message"] for row in browser.get_log("performance")]
+    sent = [m["params"]["request"]["url"] for m in messages
+            if m["method"] == "Network.requestWillBeSent"]  # fmt: skip
+    assert pages[name] in sent
+    assert [url for url in sent if url != pages[name] and not url.startswith("data:")] == []
+
+
+@pytest.mark.parametrize("name", ["real", "hostile"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_overflows(browser, pages, name, width):
+    show(browser, pages[name], width)
+    browser.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
+    assert browser.execute_script("return innerWidth") == width
+    assert browser.execute_script("return document.scrollingElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("name", ["real", "hostile"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read(browser, pages, name, scheme):
+    show(browser, pages[name], 1280, scheme)
+    ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+    contrast, element = browser.execute_script(CONTRASTS)
+    assert contrast >= 4.5, element
+
+
+def test_pictures_have_text_and_a_light_ground(browser, pages):
+    show(browser, pages["real"], 1280, "dark")
+    pictures = browser.execute_script(
+        "return [...document.images].map((i) => [i.alt, i.complete && i.naturalWidth,"
+        "getComputedStyle(i).backgroundColor])"
+    )
+    assert len(pictures) >= 7
+    for alt, width, ground in pictures:
+        assert len(alt) > 30
+        assert width > 100
+        assert ground == "rgb(255, 255, 255)"
+
+
+def first_column(browser: Any) -> list[str]:
+    rows = browser.execute_script(
+        "return [...document.querySelector('tbody').rows].map((r) => r.cells[0].innerText.trim())"
+    )
+    return ["evil" if row == EVIL else "long" if row == LONG else row for row in rows]
+
+
+def test_tables_sort_by_click_and_keyboard(browser, pages):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    show(browser, pages["hostile"])
+    headers = browser.find_elements(By.CSS_SELECTOR, "thead th")
+    buttons = browser.find_elements(By.CSS_SELECTOR, "thead th button")
+    browser.execute_script("arguments[0].click()", buttons[1])
+    assert first_column(browser) == ["d", "long", "c", "evil"]  # by value; the missing one last
+    buttons[1].send_keys(Keys.ENTER)
+    assert first_column(browser) == ["c", "long", "d", "evil"]
+    assert [h.get_attribute("aria-sort") for h in headers] == ["none", "descending", "none"]
+    buttons[2].send_keys(Keys.SPACE)
+    assert first_column(browser)[:2] == ["evil", "long"]  # b9 before b10
+    assert [h.get_attribute("aria-sort") for h in headers] == ["none", "none", "ascending"]
+
+
+def test_paper_is_white_and_shows_whole_tables(browser, pages):
+    show(browser, pages["real"], 700, "dark")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    styles = browser.execute_script(
+        "return [getComputedStyle(document.body).backgroundColor,"
+        "getComputedStyle(document.querySelector('.scroll')).overflowX]"
+    )
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert styles == ["rgb(255, 255, 255)", "visible"]

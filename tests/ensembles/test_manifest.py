@@ -1,0 +1,79 @@
+"""An ensemble's manifest."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dr_ovo.ensembles.manifest import Manifest, Member, read_manifest, write_manifest
+from dr_ovo.errors import UserError
+from dr_ovo.predictions.calibration import Calibration
+from dr_ovo.predictions.operating_points import OperatingPoint, OperatingPoints
+
+POINTS = OperatingPoints(OperatingPoint(0.25), OperatingPoint(None, "every image is referable"))
+CALIBRATION = Calibration(1.5, POINTS, POINTS, n=10, divided=False)
+
+
+def member(folder: Path, weight: float = 0.5, name: str = "a") -> Member:
+    files = {"models/best_x_ovo.pth": "0" * 64}
+    return Member(name, folder, "x", "ovo", "coupling", weight, files)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    members = member(tmp_path / "a_results"), member(tmp_path / "deep" / "b", name="b")
+    return Manifest("vote", ("none", "some"), members)
+
+
+def test_what_is_written_is_read(tmp_path, manifest):
+    path = tmp_path / "deep" / "ensemble.json"
+    path.parent.mkdir()
+    write_manifest(path, manifest, CALIBRATION, ["SIMULATED"])
+    assert read_manifest(path) == manifest
+    held = json.loads(path.read_text())
+    assert [row["folder"] for row in held["members"]] == ["../a_results", "b"]
+    assert held["temperature"] == 1.5
+    assert held["thresholds"]["referable"] == {"high_sensitivity": 0.25, "high_specificity": None}
+    assert held["marks"] == ["SIMULATED"]
+
+
+def test_folders_move_with_the_manifest(tmp_path, manifest):
+    (tmp_path / "deep").mkdir()
+    write_manifest(tmp_path / "ensemble.json", manifest, CALIBRATION, [])
+    moved = tmp_path.with_name(tmp_path.name + "_moved")
+    tmp_path.rename(moved)
+    try:
+        assert read_manifest(moved / "ensemble.json").members[0].folder == moved / "a_results"
+    finally:
+        moved.rename(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema": 2}, "schema 2"),
+        ({"kind": "shopping list"}, "not a manifest"),
+        ({"method": "magic"}, "method 'magic'"),
+        ({"members": []}, "weights"),
+        ({"members": [{"name": "a"}]}, "damaged"),
+        ({"class_names": None}, "damaged"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(change, said, tmp_path, manifest):
+    path = tmp_path / "ensemble.json"
+    write_manifest(path, manifest, CALIBRATION, [])
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=said) as refused:
+        read_manifest(path)
+    assert "evaluate_super_ensemble.py" in str(refused.value)
+
+
+def test_missing_and_damaged_files(tmp_path):
+    with pytest.raises(UserError, match="can't be read"):
+        read_manifest(tmp_path / "none.json")
+    (tmp_path / "cut.json").write_text('{"schema": 1')
+    with pytest.raises(UserError, match="not valid JSON"):
+        read_manifest(tmp_path / "cut.json")
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(UserError, match="not a manifest"):
+        read_manifest(tmp_path / "list.json")

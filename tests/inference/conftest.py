@@ -1,0 +1,12 @@
+"""What the tests here share."""
+
+from tests.fixtures.trainings import (
+    contents,
+    one_thread,
+    small,
+    small_weights,
+    three_grades,
+    trainer,
+)
+
+__all__ = ["contents", "one_thread", "small", "small_weights", "three_grades", "trainer"]

@@ -1,0 +1,149 @@
+"""`--mode inference --ensemble FILE`: what evaluate_super_ensemble.py exported grades alike."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dr_ovo.predictions.predictions_file import load_predictions
+from dr_ovo.reports.ensemble.files import export_manifest, write_results
+from dr_ovo.reports.ensemble.study import How, study_ensemble
+from dr_ovo.results.result_sets import open_results
+
+NAMES = ("test_efficientnet", "test_resnet")
+
+
+@pytest.fixture(scope="module")
+def models(small, trainer, tiny_dataset, tmp_path_factory) -> Path:
+    """Two networks, one evaluated by votes of its pairs, the other with a softmax head."""
+    root = tmp_path_factory.mktemp("members")
+    words = (*small, "--dataset_path", tiny_dataset, "--epochs", 2, "--learning_rate", "1e-2")
+    plain = [word for word in words if word not in words[2:4]]
+    own = [root / f"{name}_5class_results" for name in NAMES]
+    assert trainer(*words, "--output_dir", own[0]).code == 0
+    other = ("--base_models", NAMES[1], "--no-pretrained", "--head", "softmax")
+    assert trainer(*plain, *other, "--output_dir", own[1]).code == 0
+    evaluation = ("--mode", "evaluate", "--dataset_path", tiny_dataset, "--device", "cpu")
+    assert trainer(*evaluation, "--output_dir", own[0], "--decoder", "vote").code == 0
+    assert trainer(*evaluation, "--output_dir", own[1]).code == 0
+    return root
+
+
+def export(models: Path, method: str, file: Path, output: Path) -> None:
+    results = open_results([models / f"{name}_5class_results" for name in NAMES], [],
+                           intersect=False)  # fmt: skip
+    study = study_ensemble(results, How(method), [])
+    write_results(study, output)
+    assert "--mode inference" in export_manifest(study, file)
+
+
+@pytest.fixture
+def copied(models, tmp_path) -> Path:
+    """A copy of the models with the manifest of their mean beside them, to be spoiled."""
+    root = Path(shutil.copytree(models, tmp_path / "copy"))
+    export(root, "mean", root / "ensemble.json", tmp_path / "out")
+    return root
+
+
+def grade(trainer, manifest: Path, *words: object):
+    given = ("--mode", "inference", "--device", "cpu", "--num_workers", 0, "--ensemble", manifest)
+    return trainer(*given, *words)
+
+
+@pytest.mark.parametrize("method", ["mean", "weighted", "greedy", "vote"])
+def test_grades_are_the_ensembles_own_on_test(method, models, trainer, tiny_dataset, tmp_path):
+    manifest = tmp_path / "ensemble.json"
+    export(models, method, manifest, tmp_path / "super_ensemble")
+    output = tmp_path / "out.csv"
+    outcome = grade(trainer, manifest, "--input", tiny_dataset / "test", "--output", output)
+    assert outcome.code == 0, outcome.stderr
+    with output.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    known = load_predictions(tmp_path / "super_ensemble" / "predictions_test.npz")
+    files = [Path(row["file"]).relative_to(tiny_dataset / "test").as_posix() for row in rows]
+    # The ensemble's samples are in the order of their ids, as are the files.
+    assert files == known.sample_ids.tolist()
+    assert [int(row["grade"]) for row in rows] == known.predicted.tolist()
+    found = [[float(row[f"probability_{grade}"]) for grade in range(5)] for row in rows]
+    np.testing.assert_allclose(found, known.probabilities, atol=1e-5)
+
+
+def test_the_csv_stands_beside_the_manifest_unless_told_otherwise(copied, trainer, tiny_dataset):
+    outcome = grade(trainer, copied / "ensemble.json", "--input", tiny_dataset / "test" / "0")
+    assert outcome.code == 0, outcome.stderr
+    assert (copied / "inference.csv").is_file()
+
+
+def test_a_folder_that_is_gone(copied, trainer, tiny_dataset):
+    shutil.rmtree(copied / "test_resnet_5class_results")
+    outcome = grade(trainer, copied / "ensemble.json", "--input", tiny_dataset / "test")
+    assert outcome.code == 2
+    assert "test_resnet_5class_results: there is no such folder" in outcome.stderr
+
+
+def test_a_checkpoint_that_is_gone(copied, trainer, tiny_dataset):
+    (path,) = (copied / "test_resnet_5class_results" / "models").glob("*.pth")
+    path.unlink()
+    outcome = grade(trainer, copied / "ensemble.json", "--input", tiny_dataset / "test")
+    assert outcome.code == 2
+    assert f"{path} is missing" in outcome.stderr
+
+
+def test_a_checkpoint_that_is_another(copied, trainer, tiny_dataset):
+    (path,) = (copied / "test_resnet_5class_results" / "models").glob("*.pth")
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["head.bias"] += 1
+    torch.save(content, path)
+    outcome = grade(trainer, copied / "ensemble.json", "--input", tiny_dataset / "test")
+    assert outcome.code == 2
+    assert "another sha256" in outcome.stderr
+    assert not (copied / "inference.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"class_names": ["a", "b", "c", "d", "e"]}, "classes 0 1 2 3 4"),
+        ({"architecture": "resnet50"}, "architecture test_resnet"),
+        ({"head": "ordinal"}, "head softmax"),
+        ({"checkpoints": []}, "without checkpoints of test_resnet"),
+    ],
+)
+def test_a_manifest_that_says_something_else(changes, said, copied, trainer, tiny_dataset):
+    path = copied / "ensemble.json"
+    held = json.loads(path.read_text())
+    target = held if "class_names" in changes else held["members"][1]
+    target |= changes
+    path.write_text(json.dumps(held))
+    outcome = grade(trainer, path, "--input", tiny_dataset / "test")
+    assert outcome.code == 2
+    assert said in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--base_models", "test_resnet"), "made of test_efficientnet, test_resnet"),
+        (("--decoder", "coupling"), "decodes its members with vote"),
+        (("--img_size", 64), "contradict the checkpoints"),
+        (("--mode", "evaluate"), "is for --mode inference"),
+    ],
+)
+def test_flags_that_contradict_the_manifest(words, said, copied, trainer, tiny_dataset):
+    outcome = grade(
+        trainer, copied / "ensemble.json", "--input", tiny_dataset / "test" / "0", *words
+    )
+    assert outcome.code == 2
+    assert said in outcome.stderr
+
+
+def test_a_manifest_that_is_not_there(trainer, tiny_dataset, tmp_path):
+    outcome = grade(trainer, tmp_path / "none.json", "--input", tiny_dataset / "test" / "0")
+    assert outcome.code == 2
+    assert "can't be read" in outcome.stderr

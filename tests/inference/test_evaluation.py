@@ -1,0 +1,368 @@
+"""`--mode evaluate`: what it writes, and that all it needs is in the checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import cohen_kappa_score
+
+from dr_ovo.decoding.decoders import DECODERS, decode
+from dr_ovo.predictions.calibration import load_calibration
+from dr_ovo.predictions.predictions_file import load_predictions
+
+ROOT = Path(__file__).resolve().parents[2]
+# Each with a size, preprocessing or head of its own, none of them the default.
+NETWORKS = {
+    "shared": "--img_size 64 --no-enable_clahe",
+    "softmax": "--head softmax --clahe_clip_limit 1.5",
+    "ordinal": "--head ordinal --img_size 48",
+    "independent": "--ovo_mode independent --clahe_tile_grid_size 4",
+    "averaged": "--ema_decay 0.7 --tta_views 4",
+}
+
+
+@pytest.fixture(scope="module")
+def train(small, tiny_dataset, trainer):
+    """Trains a small network with the flags given into a folder."""
+
+    def into(folder: Path, *flags: object, data: Path = tiny_dataset) -> Path:
+        outcome = trainer(
+            *small, "--dataset_path", data, "--output_dir", folder, "--epochs", 3,
+            "--learning_rate", "1e-2", "--warmup_epochs", 0, *flags,
+        )  # fmt: skip
+        assert outcome.code == 0, outcome.stderr
+        return folder
+
+    return into
+
+
+@pytest.fixture(scope="module")
+def networks(train, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("networks")
+    return {name: train(root / name, *flags.split()) for name, flags in NETWORKS.items()}
+
+
+@pytest.fixture
+def evaluate(trainer, tiny_dataset):
+    """Evaluates a folder with no word about its input, and what else is given."""
+
+    def run(folder: Path, *flags: object, data: Path = tiny_dataset):
+        return trainer(
+            "--mode", "evaluate", "--dataset_path", data, "--output_dir", folder, "--device",
+            "cpu", "--num_workers", 0, *flags,
+        )  # fmt: skip
+
+    return run
+
+
+def report(folder: Path, name: str = "evaluation.json") -> dict:
+    return json.loads((folder / name).read_text())
+
+
+def metas(folder: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted((folder / "models").glob("*.json"))]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_evaluation_sees_what_training_saw(name, networks, evaluate):
+    """The figures of val are those that training logged for the very checkpoint: the same pixels,
+    the same network, the same decoding. Val has fewer than 200 images and is not divided."""
+    folder = networks[name]
+    outcome = evaluate(folder)
+    assert outcome.code == 0, outcome.stderr
+    found = report(folder, "evaluation_val.json")
+    held = metas(folder)
+    if name == "independent":
+        logged = {tuple(meta["pairs"][0]): meta["metrics"]["val_auc"] for meta in held}
+        assert len(logged) == 10
+        assert {tuple(p["pair"]): p["auc"]["value"] for p in found["pairs"]} == pytest.approx(
+            logged
+        )
+    else:
+        (meta,) = held
+        assert found["quadratic_kappa"]["value"] == pytest.approx(meta["metrics"]["val_kappa"])
+        assert found["accuracy"]["value"] == pytest.approx(meta["metrics"]["val_accuracy"])
+        assert found["macro_auc"]["value"] == pytest.approx(meta["metrics"]["val_auc"])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_evaluation_writes(name, networks, evaluate, contents, tiny_dataset):
+    folder = networks[name]
+    before = {key for key in contents(folder) if not key.startswith(("predic", "eval", "calib"))}
+    assert evaluate(folder).code == 0
+    assert set(contents(folder)) - before == {
+        "predictions_val.npz", "predictions_test.npz", "calibration.json", "evaluation.json",
+        "evaluation_val.json",
+    }  # fmt: skip
+
+    width = {"softmax": 5, "ordinal": 4}.get(name, 10)
+    for split in ("val", "test"):
+        held = load_predictions(folder / f"predictions_{split}.npz")
+        assert held.head == (name if width < 10 else "ovo")
+        assert held.decoder == ("argmax" if width < 10 else "coupling")
+        assert held.logits.shape == (15, width)
+        assert held.pairs.shape == ((0, 2) if width < 10 else (10, 2))
+        assert held.probabilities.shape == (15, 5)
+        assert held.sample_ids[0] == f"0/{split}-0-0.jpeg"
+        assert held.targets.tolist() == [grade for grade in range(5) for _ in range(3)]
+        assert held.class_names.tolist() == list("01234")
+        assert not held.calibration.any()
+        assert np.isnan(held.quality).all()
+        predicted, probabilities = decode(held.head, held.logits, 5)
+        assert held.predicted.tolist() == predicted.tolist()
+        assert held.probabilities == pytest.approx(probabilities)
+    assert load_calibration(folder / "calibration.json").n == 15
+
+    found = report(folder)
+    keys = {
+        "schema", "split", "n", "accuracy", "balanced_accuracy", "quadratic_kappa", "macro_auc",
+        "per_class", "pairs", "referable", "vision_threatening", "calibration", "confusion",
+    }  # fmt: skip
+    assert keys <= found.keys()
+    assert (found["schema"], found["split"], found["n"]) == (1, "test", 15)
+    held = load_predictions(folder / "predictions_test.npz")
+    kappa = cohen_kappa_score(held.targets, held.predicted, weights="quadratic")
+    assert found["quadratic_kappa"]["value"] == pytest.approx(kappa)
+    assert [row["pair"] for row in found["pairs"]] == [
+        [a, b] for a in range(5) for b in range(a + 1, 5)
+    ]
+
+
+def test_evaluating_again_gives_the_same_bytes(networks, evaluate, contents):
+    assert evaluate(networks["shared"]).code == 0
+    before = contents(networks["shared"])
+    assert evaluate(networks["shared"]).code == 0
+    assert contents(networks["shared"]) == before
+
+
+def test_a_folder_may_be_moved_and_needs_its_models_alone(networks, evaluate, tmp_path):
+    evaluate(networks["shared"])
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(networks["shared"] / "models", moved / "models")
+    assert evaluate(moved).code == 0
+    assert report(moved) == report(networks["shared"]) | {"audited": None}
+
+
+CONTRADICTIONS = {
+    "--img_size 32": "--img_size 32: the checkpoint has 64",
+    "--enable_clahe": "--enable_clahe True: the checkpoint has False",
+    "--preprocessing none": "--preprocessing none: the checkpoint has disc_crop",
+    "--preprocessing disc_crop ben_graham": "disc_crop ben_graham: the checkpoint has disc_crop",
+    "--tta_views 2": "--tta_views 2: the checkpoint has 1",
+    "--num_classes 4": "--num_classes 4: the checkpoint has 5",
+    "--class_names a b c d e": "--class_names a b c d e: the checkpoint has 0 1 2 3 4",
+    "--head softmax": "--head softmax: the checkpoint has ovo",
+    "--ovo_mode independent": "--ovo_mode independent: the checkpoint has shared",
+}
+
+
+@pytest.mark.parametrize("flags", CONTRADICTIONS)
+def test_a_flag_that_contradicts_the_checkpoint(flags, networks, evaluate, contents):
+    before = contents(networks["shared"])
+    outcome = evaluate(networks["shared"], *flags.split())
+    assert outcome.code == 2
+    assert CONTRADICTIONS[flags] in outcome.stderr
+    assert contents(networks["shared"]) == before
+
+
+def test_clahe_that_is_denied_or_altered_contradicts_too(networks, evaluate):
+    for flags in ("--no-enable_clahe", "--clahe_clip_limit 3.0"):
+        outcome = evaluate(networks["softmax"], *flags.split())
+        assert outcome.code == 2
+        assert "contradict the checkpoints" in outcome.stderr
+
+
+def test_flags_that_agree_are_taken(networks, evaluate):
+    agreeing = "--img_size 64 --no-enable_clahe --num_classes 5 --head ovo --ovo_mode shared"
+    assert evaluate(networks["shared"], *agreeing.split()).code == 0
+    assert evaluate(networks["shared"], "--img_size", 0).code == 0
+    assert evaluate(networks["shared"], "--preprocessing", "disc_crop").code == 0
+
+
+def test_an_incomplete_network_is_never_evaluated(networks, evaluate, tmp_path):
+    folder = shutil.copytree(networks["independent"], tmp_path / "out")
+    for pair in ("0_3", "2_4"):
+        (folder / "models" / f"best_test_efficientnet_{pair}.pth").unlink()
+    outcome = evaluate(folder)
+    assert outcome.code == 2
+    assert "no classifier for the pairs 0-3 2-4" in outcome.stderr
+    assert "--pairs 0-3 2-4" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (None, None, "No checkpoints"),
+        ("best_x_ovo.pth", {"epoch": np.float64(3)}, "best_x_ovo.pth"),
+        ("best_x_ovo.pth", {"epoch": 3}, "was not made by this toolkit"),
+        ("best_x_ovo.pth", b"PK\x03\x04 cut off", "can't be loaded safely"),
+    ],
+)
+def test_what_can_not_be_evaluated(name, content, said, evaluate, tmp_path):
+    models = tmp_path / "out" / "models"
+    models.mkdir(parents=True)
+    if isinstance(content, bytes):
+        (models / name).write_bytes(content)
+    elif name:
+        torch.save(content, models / name)
+    outcome = evaluate(tmp_path / "out")
+    assert outcome.code == 2
+    assert said in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+OFFLINE = """
+import pathlib, runpy, socket, sys
+
+def refuse(*_, **__):
+    raise AssertionError("evaluation asked for the network")
+
+socket.socket.connect = socket.socket.connect_ex = refuse
+socket.create_connection = socket.getaddrinfo = socket.gethostbyname = refuse
+sys.argv = sys.argv[1:]
+sys.path.insert(0, str(pathlib.Path(sys.argv[0]).parent))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_evaluation_in_a_fresh_process_without_network(networks, tiny_dataset, tmp_path, evaluate):
+    folder, home = networks["softmax"], tmp_path / "home"
+    home.mkdir()
+    assert evaluate(folder).code == 0
+    here = report(folder)
+    # The command of the guide: nothing in it speaks of the input.
+    command = [sys.executable, "-c", OFFLINE, str(ROOT / "ensemble_5class_trainer.py")]
+    command += ["--mode", "evaluate", "--base_models", "test_efficientnet"]
+    command += ["--dataset_path", str(tiny_dataset), "--output_dir", str(folder)]
+    hidden = {"HOME": str(home), "HF_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    outcome = subprocess.run(
+        command, env={**os.environ, **hidden}, cwd=tmp_path, capture_output=True, text=True,
+        check=False, timeout=120,
+    )  # fmt: skip
+    assert outcome.returncode == 0, outcome.stderr
+    assert report(folder) == here
+
+
+def test_training_from_a_file_needs_no_network(train, tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("training asked for the network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    train(tmp_path / "out")
+
+
+def test_several_models_and_their_mean(train, trainer, tiny_dataset, tmp_path, evaluate):
+    train(tmp_path / "test_efficientnet_5class_results")
+    outcome = trainer(
+        "--base_models", "test_resnet", "--no-pretrained", "--img_size", 48, "--head", "softmax",
+        "--dataset_path", tiny_dataset, "--output_dir", tmp_path / "test_resnet_5class_results",
+        "--device", "cpu", "--num_workers", 0, "--epochs", 1,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    outcome = evaluate(tmp_path, "--base_models", "test_efficientnet", "test_resnet")
+    assert outcome.code == 0, outcome.stderr
+    assert "mean of 2 models" in outcome.stdout
+    members = [
+        load_predictions(tmp_path / f"{name}_5class_results" / "predictions_test.npz")
+        for name in ("test_efficientnet", "test_resnet")
+    ]
+    joint = load_predictions(tmp_path / "ensemble" / "predictions_test.npz")
+    mean = (members[0].probabilities + members[1].probabilities) / 2
+    assert joint.head == "ensemble"
+    assert joint.probabilities == pytest.approx(mean)
+    assert joint.predicted.tolist() == mean.argmax(axis=1).tolist()
+    # Its figures are those of its own predictions, not the mean of the members'.
+    right = (joint.predicted == joint.targets).mean()
+    assert report(tmp_path / "ensemble")["accuracy"]["value"] == pytest.approx(right)
+
+
+def test_models_of_different_classes_do_not_mix(
+    train, draw_dataset, tmp_path, evaluate, tiny_dataset
+):
+    train(tmp_path / "test_efficientnet_5class_results")
+    other = draw_dataset(tmp_path / "data", grades=3)
+    folder = tmp_path / "test_resnet_5class_results"
+    train(folder, "--num_classes", 3, data=other)
+    for path in (folder / "models").iterdir():
+        path.rename(path.with_name(path.name.replace("efficientnet", "resnet")))
+    outcome = evaluate(tmp_path, "--base_models", "test_efficientnet", "test_resnet")
+    assert outcome.code == 2
+    assert "different classes" in outcome.stderr
+
+
+def test_a_grade_that_test_lacks(networks, evaluate, draw_dataset, tmp_path):
+    data = draw_dataset(tmp_path / "data")
+    shutil.rmtree(data / "test" / "3")
+    folder = shutil.copytree(networks["shared"], tmp_path / "out")
+    outcome = evaluate(folder, data=data)
+    assert outcome.code == 0, outcome.stderr
+    found = report(folder)
+    for value in (found["per_class"][3]["recall"], found["per_class"][3]["auc"]):
+        assert value["value"] is None
+        assert value["reason"]
+    assert found["per_class"][2]["recall"]["value"] is not None
+    without = [row for row in found["pairs"] if 3 in row["pair"]]
+    assert all(row["auc"]["value"] is None and row["auc"]["reason"] for row in without)
+
+
+def test_conditions_need_five_grades(train, three_grades, evaluate, tmp_path):
+    folder = train(tmp_path / "out", "--num_classes", 3, data=three_grades)
+    assert evaluate(folder, data=three_grades).code == 0
+    for condition in ("referable", "vision_threatening"):
+        assert report(folder)[condition]["value"] is None
+        assert report(folder)[condition]["reason"]
+
+
+def test_the_three_decoders_side_by_side(networks, evaluate, tmp_path):
+    folder = shutil.copytree(networks["shared"], tmp_path / "out")
+    accuracies = [row["val_accuracy"] for row in metas(folder)[0]["metrics"]["pairs"]]
+    for decoder in DECODERS:
+        outcome = evaluate(folder, "--decoder", decoder)
+        assert outcome.code == 0, outcome.stderr
+        assert all(name in outcome.stdout for name in DECODERS)
+        held = load_predictions(folder / "predictions_test.npz")
+        assert held.decoder == decoder
+        expected, _ = decode("ovo", held.logits, 5, decoder, np.array(accuracies))
+        assert held.predicted.tolist() == expected.tolist()
+
+
+def test_damaged_images_stop_it_unless_they_are_skipped(
+    networks, evaluate, draw_dataset, tmp_path, contents
+):
+    data = draw_dataset(tmp_path / "data")
+    for name in ("test/1/test-1-0.jpeg", "val/4/val-4-2.jpeg"):
+        (data / name).write_bytes(b"")
+    folder = shutil.copytree(networks["shared"], tmp_path / "out")
+    before = contents(folder)
+    outcome = evaluate(folder, data=data)
+    assert outcome.code == 2
+    assert "test-1-0.jpeg" in outcome.stderr
+    assert "val-4-2.jpeg" in outcome.stderr
+    assert contents(folder) == before
+
+    outcome = evaluate(folder, "--skip_damaged", data=data)
+    assert outcome.code == 0, outcome.stderr
+    found = report(folder)
+    assert found["n"] == 14
+    assert sorted(Path(name).name for name in found["skipped_images"]) == [
+        "test-1-0.jpeg",
+        "val-4-2.jpeg",
+    ]
+
+
+def test_the_table_says_what_it_is(networks, evaluate):
+    said = evaluate(networks["shared"]).stdout
+    assert "test_efficientnet" in said
+    assert "test" in said
+    assert str(networks["shared"]) in said
+    assert "not a medical device" in said

@@ -1,0 +1,203 @@
+"""medical_validation.py: criteria as data, judged on simulated models."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dr_ovo.document.screen_and_files import report_text
+from dr_ovo.ensembles.combination import mean_predictions
+from dr_ovo.errors import UserError
+from dr_ovo.models.architectures import ARCHITECTURES
+from dr_ovo.predictions.calibration import fit_calibration, save_calibration
+from dr_ovo.predictions.predictions_file import save_predictions
+from dr_ovo.reports.criteria.criteria import MET, NOT_MET, UNDECIDED, UNKNOWN
+from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
+from dr_ovo.reports.criteria.report import validation_report
+from dr_ovo.reports.criteria.validation import validate
+from dr_ovo.results.model_results import Facts, ModelResults
+from dr_ovo.results.result_sets import ResultSet
+from dr_ovo.synthetic.simulated_predictions import Simulation
+
+ROOT = Path(__file__).resolve().parents[3]
+HEAD = 'schema = 1\nensemble = ["coatnet", "resnet50"]\nbaseline = ["resnet50"]\n'
+
+
+def criterion(model="coatnet", metric="accuracy", limit="above = 0.5", name="a"):
+    return (
+        f'[[criterion]]\nid = "{name}"\ntext = "words"\nmodel = "{model}"\n'
+        f'metric = "{metric}"\n{limit}\n'
+    )
+
+
+@pytest.fixture(scope="module")
+def results():
+    names, simulation = ("coatnet", "resnet50"), Simulation((0.85, 0.7))
+    models = []
+    for name, val, test in zip(
+        names, simulation.draw(100, 2, 1), simulation.draw(100, 2, 2), strict=True
+    ):
+        row = ARCHITECTURES[name]
+        facts = Facts(row.timm_name, row.family, row.paradigm, "softmax", 26_700_000, None, None,
+                      ("SIMULATED",))  # fmt: skip
+        models.append(ModelResults(name, Path(name), val, test, fit_calibration(val), facts))
+    return ResultSet(tuple(models))
+
+
+@pytest.fixture
+def judged(results, tmp_path):
+    """The judgements on criteria written as TOML."""
+
+    def call(text, external=None):
+        path = tmp_path / "criteria.toml"
+        path.write_text(HEAD + text)
+        return validate(results, read_checklist(path), external)
+
+    return call
+
+
+def test_the_defaults_are_the_whole_checklist(results):
+    checklist = read_checklist(DEFAULT)
+    limits = {one.id: one.limit for one in checklist.criteria}
+    assert limits["accuracy-coatnet"] == 0.98
+    assert limits["class-1-swinv2"] == 0.96
+    assert (limits["sensitivity"], limits["specificity"]) == (0.85, 0.825)
+    assert len(checklist.ensemble) == 7
+    found = validate(results, checklist, None)
+    by_name = {(one.criterion.id, one.subject): one for one in found.judgements}
+    assert by_name["accuracy-coatnet", "coatnet"].verdict == NOT_MET
+    assert "no results of swinv2" in by_name["recalls", "swinv2"].why
+    assert "densenet121" in by_name["auc-ensemble", "ensemble"].why
+    assert by_name["parameters-least", "coatnet"].verdict == MET
+    assert "--external" in by_name["hold-out", "external"].why
+    assert "hold-out" in report_text(validation_report(found))
+
+
+def test_the_ensemble_is_the_mean_of_the_members(judged, results):
+    (found,) = judged(criterion("ensemble")).judgements
+    mean = mean_predictions([model.test for model in results.models])
+    assert found.metric["value"] == pytest.approx((mean.predicted == mean.targets).mean())
+    (gain,) = judged(criterion("ensemble", "gain.accuracy")).judgements
+    alone = results.named("resnet50").test
+    expected = (mean.predicted == mean.targets).mean() - (
+        alone.probabilities.argmax(axis=1) == alone.targets
+    ).mean()
+    assert gain.metric["value"] == pytest.approx(expected)
+
+
+def test_sensitivity_is_that_at_the_point_frozen_on_val(judged, results):
+    path = "referable.high_sensitivity.sensitivity"
+    (found,) = judged(criterion("resnet50", path)).judgements
+    model = results.named("resnet50")
+    threshold = model.calibration.referable.high_sensitivity.threshold
+    ill = model.test.targets >= 2
+    called = model.test.probabilities[ill][:, 2:].sum(axis=1) >= threshold
+    assert found.metric["value"] == pytest.approx(called.mean())
+
+
+def test_every_grade_means_the_worst(judged, results):
+    (found,) = judged(criterion("coatnet", "per_class.*.recall")).judgements
+    p = results.named("coatnet").test
+    recalls = [(p.predicted[p.targets == grade] == grade).mean() for grade in range(5)]
+    assert found.metric["value"] == pytest.approx(min(recalls))
+
+
+def test_each_model_is_a_row_each_and_undecided_ones_say_how_many_images(judged):
+    found = judged(criterion("each model", limit="above = 0.68")).judgements
+    assert [one.subject for one in found] == ["coatnet", "resnet50"]
+    assert [one.verdict for one in found] == [MET, UNDECIDED]
+    assert found[1].images > 200
+    assert "test images" in found[1].why
+
+
+def test_an_external_set_is_held_against_the_models_own_images(judged, results, tmp_path):
+    model = results.models[0]
+    (test,) = Simulation((0.9,)).draw(50, 2, 7)
+    ids = [f"other{number}.png" for number in range(len(test.targets))]
+    ids[0] = model.test.sample_ids[0]  # one picture of the models' own
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    for split in ("val", "test"):
+        held = replace(test, sample_ids=ids, marks=["LEAKY"])
+        save_predictions(folder / f"predictions_{split}.npz", held)
+    save_calibration(folder / "calibration.json", fit_calibration(test))
+    text = criterion("external", "independent_images", "at_least = 1")
+    found = judged(text, folder)
+    assert found.judgements[0].verdict == MET
+    assert found.judgements[0].metric["value"] == len(ids) - 1
+    assert found.external["accuracy"]["value"] == pytest.approx(
+        np.mean(test.predicted == test.targets)
+    )
+    assert "LEAKY" in found.marks
+    assert "LEAKY" in validation_report(found).marks
+    assert "LEAKY" not in judged(text).marks
+    assert judged(text).judgements[0].verdict == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[criterion]\n", "line 4"),
+        ("", "no criteria"),
+        (criterion() + criterion(), "'a' stands twice"),
+        (criterion().replace("metric", "metrik"), r"criterion 1 \('a'\): unknown key 'metrik'"),
+        (criterion(limit=""), "one limit"),
+        (criterion(limit="above = 1\nbelow = 1"), "above and below"),
+        (criterion(limit='above = "98 %"'), "expected a number"),
+        (criterion("coatnett"), "'coatnett' is no model. Nearest: coatnet"),
+        (criterion(metric="acuracy"), "no metric 'acuracy'. Nearest: accuracy"),
+    ],
+)
+def test_mistakes_in_the_file_are_named(text, said, judged):
+    with pytest.raises(UserError, match=said):
+        judged(text)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="can't be read"):
+        read_checklist(tmp_path / "none.toml")
+
+
+def test_two_models_of_one_architecture_are_refused(results):
+    twins = ResultSet((results.models[0], results.models[0]))
+    with pytest.raises(UserError, match="of one architecture"):
+        validate(twins, read_checklist(DEFAULT), None)
+
+
+def test_figures_beyond_the_best_known_are_warned_of(judged):
+    assert judged(criterion()).warnings == ()
+    (model,) = Simulation((0.99,)).draw(100, 2, 3)
+    facts = Facts("resnet50", None, None, "softmax", None, None, None, ())
+    one = ModelResults("resnet50", Path("r"), model, model, fit_calibration(model), facts)
+    (warning,) = validate(ResultSet((one,)), read_checklist(DEFAULT), None).warnings
+    assert "leakage" in warning
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"), [("above = 0.3", 0), ("above = 0.99", 1), ("above = no", 2)]
+)
+def test_the_exit_code(limit, code, results, tmp_path):
+    model = results.models[0]
+    folder = tmp_path / "coatnet_5class_results"
+    folder.mkdir()
+    for split, held in (("val", model.val), ("test", model.test)):
+        save_predictions(folder / f"predictions_{split}.npz", held)
+    save_calibration(folder / "calibration.json", model.calibration)
+    (tmp_path / "c.toml").write_text("schema = 1\n" + criterion(limit=limit))
+    words = ["--results_dirs", folder, "--criteria", tmp_path / "c.toml", "--output", "out"]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", ROOT / "medical_validation.py", *words],
+        cwd=tmp_path, capture_output=True, text=True, check=False, env=dict(os.environ),
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert "| torch" not in done.stderr
+    if code < 2:
+        held = json.loads((tmp_path / "out" / "validation.json").read_text())
+        assert held["criteria"][0]["verdict"] == (MET, NOT_MET)[code]

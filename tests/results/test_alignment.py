@@ -1,0 +1,93 @@
+"""Models brought to the same samples, or told what differs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dr_ovo.errors import UserError
+from dr_ovo.predictions.predictions_file import take
+from dr_ovo.results.alignment import align
+from dr_ovo.results.model_results import read_results
+
+
+@pytest.fixture(scope="module")
+def models(simulated):
+    names = ("coatnet", "swinv2")
+    return [read_results(simulated / f"{name}_5class_results", name) for name in names]
+
+
+def changed(model, split="test", **fields):
+    return replace(model, **{split: replace(getattr(model, split), **fields)})
+
+
+def test_another_order_is_put_right(models):
+    coatnet, swinv2 = models
+    shuffled = replace(swinv2, test=take(swinv2.test, np.random.default_rng(0).permutation(120)))
+    first, second = align([coatnet, shuffled], intersect=False)
+    np.testing.assert_array_equal(first.test.sample_ids, second.test.sample_ids)
+    by_id = dict(zip(swinv2.test.sample_ids, swinv2.test.predicted, strict=True))
+    assert second.test.predicted.tolist() == [by_id[i] for i in second.test.sample_ids]
+    assert set(first.test.sample_ids) == set(coatnet.test.sample_ids)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_other_samples_are_listed(models, split):
+    coatnet, swinv2 = models
+    held = getattr(swinv2, split)
+    fewer = replace(swinv2, **{split: take(held, np.arange(2, len(held.targets)))})
+    with pytest.raises(UserError) as told:
+        align([coatnet, fewer], intersect=False)
+    text = str(told.value)
+    assert f"other {split} images ({len(held.targets) - 2} in common)" in text
+    assert f"- {coatnet.folder}: 2 not in all others: " in text
+    assert all(name in text for name in held.sample_ids[:2])
+    assert str(swinv2.folder) not in text  # it has none of its own
+    assert "--intersect" in text
+
+
+def test_intersect_goes_on_with_the_common_ones(models):
+    coatnet, swinv2 = models
+    fewer = replace(swinv2, test=take(swinv2.test, np.arange(5, 120)))
+    less = replace(coatnet, test=take(coatnet.test, np.arange(110)))
+    first, second = align([less, fewer], intersect=True)
+    expected = sorted(coatnet.test.sample_ids[5:110])
+    assert first.test.sample_ids.tolist() == second.test.sample_ids.tolist() == expected
+
+
+def test_nothing_in_common_is_no_intersection(models):
+    coatnet, swinv2 = models
+    other = np.char.add("x", swinv2.test.sample_ids)
+    for intersect in (False, True):
+        with pytest.raises(UserError, match=r"0 in common") as told:
+            align([coatnet, changed(swinv2, sample_ids=other)], intersect=intersect)
+        assert "--intersect" not in str(told.value)
+
+
+def test_other_grades_of_a_sample(models):
+    coatnet, swinv2 = models
+    targets = swinv2.test.targets.copy()
+    targets[3] = (targets[3] + 1) % 5
+    with pytest.raises(UserError, match=r"other grades for the same test images") as told:
+        align([coatnet, changed(swinv2, targets=targets)], intersect=False)
+    assert swinv2.test.sample_ids[3] in str(told.value)
+
+
+def test_another_number_of_classes(models, simulated):
+    coatnet, swinv2 = models
+    three = replace(
+        swinv2.test,
+        class_names=["0", "1", "2"],
+        targets=swinv2.test.targets % 3,
+        predicted=swinv2.test.predicted % 3,
+        logits=np.zeros((120, 3)),
+        probabilities=np.full((120, 3), 1 / 3),
+    )
+    with pytest.raises(UserError, match=r"has the classes 0, 1, 2, 3, 4, and .* 0, 1, 2\."):
+        align([coatnet, replace(swinv2, test=three)], intersect=False)
+
+
+def test_one_model_twice(models):
+    coatnet, _ = models
+    with pytest.raises(UserError, match="one model twice"):
+        align([coatnet, coatnet], intersect=False)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from dr_ovo.results.history import read_history
+
+HEADER = (
+    "epoch,branch,lr,train_loss,val_loss,train_accuracy,val_accuracy,val_auc,val_kappa,"
+    "seconds,images_per_second,peak_memory_mb,skipped_steps\n"
+)
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "history.csv"
+    path.write_text(text)
+    return path
+
+
+def test_curves_by_branch_with_unknown_values_as_nan(tmp_path: Path) -> None:
+    rows = "1,0_2,1e-4,.6,.7,,.5,.6,,9,9,,0\n1,0_1,1e-4,.6,.7,.5,.5,.6,,9,9,,0\n2,0_2,1e-4,.5,"
+    history = read_history(write(tmp_path, HEADER + rows))
+    assert list(history) == ["0_1", "0_2"]
+    assert history["0_2"]["epoch"] == [1, 2]
+    assert history["0_2"]["train_loss"] == [0.6, 0.5]
+    assert math.isnan(history["0_2"]["train_accuracy"][0])
+    assert math.isnan(history["0_2"]["val_loss"][1])
+
+
+def test_a_branch_that_was_trained_again_shows_its_last_training(tmp_path: Path) -> None:
+    rows = "".join(f"{epoch},0_1,1e-4,{loss}\n" for epoch, loss in [(1, 9), (2, 8), (1, 3), (2, 2)])
+    history = read_history(write(tmp_path, HEADER + rows + "3,0_2,1e-4,7\n"))
+    assert history["0_1"]["train_loss"] == [3, 2]
+    assert history["0_2"]["epoch"] == [3]
+
+
+@pytest.mark.parametrize("text", ["", HEADER, HEADER + "\n\n", "some,thing\n1,2\n", HEADER + "x,"])
+def test_nothing_to_draw_says_so(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ValueError, match=r"history\.csv holds no finished epoch"):
+        read_history(write(tmp_path, text))
+
+
+def test_missing_and_damaged_files_say_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no history\.csv"):
+        read_history(tmp_path / "history.csv")
+    path = tmp_path / "history.csv"
+    path.write_bytes(HEADER.encode() + b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="can't be read"):
+        read_history(path)

@@ -1,0 +1,85 @@
+"""Each case runs in a process of its own: what is declared to torch stays declared."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# An environment made by the set-up may have a hook of its own; these tests are about the package's.
+NO_HOOKS = (
+    "import sys\n"
+    "sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != '_MendFirst']\n"
+)
+# Fails without the operator, as torchvision does.
+IMPORT_OF_MISFIT = (
+    "import torch\n"
+    "torch.library.register_fake('torchvision::nms')(lambda dets, scores, iou: dets)\n"
+)
+
+
+def run_python(code: str, *paths: Path, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    search = f"import sys\nsys.path[:0] = {[str(path) for path in (*paths, ROOT)]!r}\n"
+    command = [sys.executable, *flags, "-c", search + code]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def misfit(folder: Path) -> Path:
+    """A torchvision whose compiled part does not load."""
+    package = folder / "torchvision"
+    package.mkdir()
+    (package / "_C.so").write_bytes(b"built for another torch")
+    (package / "__init__.py").write_text(IMPORT_OF_MISFIT)
+    return folder
+
+
+def test_misfit_fails_unmended(tmp_path):
+    outcome = run_python(NO_HOOKS + "import torchvision", misfit(tmp_path))
+    assert "operator torchvision::nms does not exist" in outcome.stderr
+
+
+def test_importing_the_package_mends_the_misfit_without_importing_torch(tmp_path):
+    code = (
+        NO_HOOKS
+        + "import dr_ovo; assert 'torch' not in sys.modules\n"
+        + "import torchvision; from dr_ovo.torchvision_compat import mend\n"
+        + "print(mend(), torchvision.__file__)"
+    )
+    outcome = run_python(code, misfit(tmp_path))
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout.split() == ["True", str(tmp_path / "torchvision" / "__init__.py")]
+
+
+def test_mend_called_before_the_import_hook_says_that_it_mended(tmp_path):
+    code = NO_HOOKS + "import dr_ovo.torchvision_compat as t; print(t.mend(), t.mend())"
+    outcome = run_python(code, misfit(tmp_path))
+    assert outcome.stdout.split() == ["True", "True"], outcome.stderr
+
+
+def test_nothing_is_declared_where_the_operators_are_there(tmp_path):
+    code = (
+        NO_HOOKS
+        + "import torch, dr_ovo.torchvision_compat as t\n"
+        + "library = torch.library.Library('torchvision', 'FRAGMENT')\n"
+        + "library.define(t.SCHEMAS[0])\n"
+        + "print(t.mend()); import torchvision"
+    )
+    outcome = run_python(code, misfit(tmp_path))
+    assert (outcome.returncode, outcome.stdout.strip()) == (0, "False"), outcome.stderr
+
+
+def test_without_torchvision_nothing_is_imported():
+    code = (
+        "import dr_ovo.torchvision_compat as t\n"
+        "assert t.mend() is False\n"
+        "assert 'torch' not in sys.modules"
+    )
+    outcome = run_python(code, flags=("-S",))  # -S: no site-packages
+    assert outcome.returncode == 0, outcome.stderr
+
+
+def test_timm_and_torchvision_import_behind_the_package():
+    outcome = run_python(NO_HOOKS + "import dr_ovo, timm, torchvision")
+    assert outcome.returncode == 0, outcome.stderr

@@ -1,0 +1,189 @@
+"""Windows of micro-batches: what a step is made of, and what never becomes one."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from dr_ovo.errors import MachineError
+from dr_ovo.training.optimization.branch_trainer import (
+    MAX_SKIPPED_IN_A_ROW,
+    BranchTrainer,
+    Precision,
+)
+
+HEADS = {
+    "shared": {},
+    "independent": {"ovo_mode": "independent"},
+    "softmax": {"head": "softmax"},
+    "ordinal": {"head": "ordinal"},
+}
+FP16 = Precision(torch.device("cpu"), torch.float16)
+
+
+def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    return math.sqrt(sum(float((one[k] - other[k]).square().sum()) for k in one))
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(("batch", "accumulation", "chunk"), [(2, 4, 8), (1, 8, 5)])
+def test_micro_batches_are_one_large_batch(head, batch, accumulation, chunk, bench):
+    # 13 pictures with a single one of grade 4: windows of eight and five, and of fewer in branches
+    # of one pair. In float64, since Adam turns rounding into whole steps where gradients vanish.
+    kept = {"dtype": torch.float64, **HEADS[head]}
+    large = bench(batch_size=8, gradient_accumulation_steps=1, **kept)
+    start = large.weights()
+    large.train(2)
+    small = bench(batch_size=batch, gradient_accumulation_steps=accumulation, **kept)
+    small.train(2, chunk)
+    for name, run in large.model.runs.items():
+        assert run.trainer.steps == small.model.runs[name].trainer.steps > 0
+    moved = distance(large.weights(), start)
+    assert moved > 0.01
+    assert distance(large.weights(), small.weights()) < 1e-6 * moved
+
+
+def test_micro_batches_are_one_large_batch_for_a_pretrained_network(bench):
+    kept = {"base_models": ("tf_efficientnet_lite0",), "pretrained_path": "", "img_size": 64}
+    kept["dtype"] = torch.float64
+    large = bench(batch_size=8, gradient_accumulation_steps=1, **kept)
+    start = large.weights()
+    large.train(1)
+    small = bench(batch_size=2, gradient_accumulation_steps=4, **kept)
+    small.train(1)
+    moved = distance(large.weights(), start)
+    assert distance(large.weights(), small.weights()) < 1e-3 * moved
+    buffers = [name for name in start if "running" in name]
+    assert buffers
+    assert all(torch.equal(start[name], large.weights()[name]) for name in buffers)
+
+
+def test_each_window_has_the_gradient_of_its_mean_loss(bench):
+    still = {"learning_rate": 1e-30, "min_lr": 0.0, "weight_decay": 0.0, "max_grad_norm": 0.0}
+    made = bench(batch_size=2, gradient_accumulation_steps=4, **still)
+    (run,) = made.model.runs.values()
+    trainer = run.trainer
+    found: list[torch.Tensor] = []
+    trainer.optimizer.register_step_pre_hook(lambda *_: found.append(gradient(trainer)))
+    trainer.begin_epoch(1)
+    trainer.feed(made.features, made.targets)
+    trainer.end_epoch()
+
+    assert [len(found), trainer.done] == [2, 13]
+    for got, window in zip(found, (slice(0, 8), slice(8, 13)), strict=True):
+        targets = made.targets[window]
+        cells = trainer.loss(trainer.branch(made.features[window]), targets)
+        (cells.sum() / (4 * len(targets))).backward()  # each sample is in four pairs
+        expected = gradient(trainer)
+        trainer.optimizer.zero_grad()
+        assert float((got - expected).norm()) < 1e-4 * float(expected.norm())
+
+
+def gradient(trainer: BranchTrainer) -> torch.Tensor:
+    return torch.cat([p.grad.flatten() for p in trainer.branch.parameters()]).clone()
+
+
+@pytest.mark.parametrize("sampler", ["natural", "balanced"])
+def test_no_branch_starves(sampler, bench):
+    made = bench(ovo_mode="independent", batch_size=2, sampler=sampler)
+    before = made.weights()
+    seen: dict[str, list[torch.Tensor]] = {}
+    for name, run in made.model.runs.items():
+        seen[name] = []
+        run.trainer.branch.register_forward_pre_hook(
+            lambda _, inputs, kept=seen[name]: kept.append(inputs[0])
+        )
+    made.train(1)
+    drawn = made.order(1)
+    for name, run in made.model.runs.items():
+        mine = torch.isin(made.targets[drawn], torch.tensor(run.trainer.spec.pairs[0]))
+        own = made.features[drawn[mine]]
+        assert as_rows(torch.cat(seen[name])) == as_rows(own)
+        assert run.trainer.steps == math.ceil(len(own) / 8)
+        assert any(
+            not torch.equal(before[key], value)
+            for key, value in made.weights().items()
+            if key.startswith(f"branches.{name}.")
+        )
+
+
+def as_rows(features: torch.Tensor) -> list[list[float]]:
+    return sorted(features.flatten(1).tolist())
+
+
+def test_nothing_steps_without_samples(bench):
+    made = bench(ovo_mode="independent", batch_size=2)
+    trainer = made.model.runs["0_1"].trainer
+    before = made.weights()
+    others = ~torch.isin(made.targets, torch.tensor([0, 1]))
+    trainer.begin_epoch(1)
+    trainer.feed(made.features[others], made.targets[others])
+    assert trainer.end_epoch() == 0.0
+    assert trainer.steps == 0
+    assert not trainer.optimizer.state
+    after = made.weights()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_what_an_interrupted_epoch_left_is_forgotten(bench):
+    made, fresh = bench(batch_size=2), bench(batch_size=2)
+    (run,) = made.model.runs.values()
+    run.trainer.begin_epoch(1)
+    run.trainer.feed(made.features[:5], made.targets[:5])  # two micro-batches, one sample waits
+    made.train(1)
+    fresh.train(1)
+    assert all(torch.equal(fresh.weights()[name], value) for name, value in made.weights().items())
+
+
+def test_numbers_gone_bad_end_the_run_before_they_reach_the_weights(bench):
+    made = bench(batch_size=2)
+    (run,) = made.model.runs.values()
+    made.train(1)
+    before = made.weights()
+    run.trainer.begin_epoch(2)
+    bad = made.features.clone()
+    bad[3] = math.nan
+    with pytest.raises(MachineError, match=r"branch ovo .*epoch 2.*--learning_rate"):
+        run.trainer.feed(bad, made.targets)
+    after = made.weights()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_float16_leaves_an_overflowing_step_out_and_goes_on(bench):
+    made = bench(batch_size=8, gradient_accumulation_steps=1, precision=FP16)
+    (run,) = made.model.runs.values()
+    trainer, before = run.trainer, made.weights()
+    scale = trainer.scaler.get_scale()
+    trainer.begin_epoch(1)
+    with FP16.autocast():
+        trainer.feed(made.features[:8] * math.inf, made.targets[:8])
+    after = made.weights()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert (trainer.skipped_steps, trainer.steps) == (1, 1)
+    assert trainer.scaler.get_scale() == scale / 2
+
+    trainer.feed(made.features[8:], made.targets[8:])
+    trainer.end_epoch()
+    assert (trainer.skipped_steps, trainer.steps) == (1, 2)
+    assert distance(made.weights(), before) > 0
+
+
+def test_float16_that_only_overflows_ends_the_run(bench):
+    made = bench(batch_size=1, gradient_accumulation_steps=1, precision=FP16)
+    (run,) = made.model.runs.values()
+    trainer = run.trainer
+    trainer.samples = MAX_SKIPPED_IN_A_ROW + 1
+    trainer.begin_epoch(1)
+    bad, target = made.features[:1] * math.inf, made.targets[:1]
+    for _ in range(MAX_SKIPPED_IN_A_ROW):
+        trainer.feed(bad, target)
+    with pytest.raises(MachineError, match="no longer finite"):
+        trainer.feed(bad, target)
+
+
+def test_the_scaler_serves_float16_alone():
+    assert FP16.scaler().is_enabled()
+    for dtype in (None, torch.bfloat16):
+        assert not Precision(torch.device("cpu"), dtype).scaler().is_enabled()

@@ -1,0 +1,238 @@
+"""Which trainings may go into a folder, and what a folder of results holds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from dr_ovo.results.folder import HISTORY_FIELDS
+from dr_ovo.training.writing import record
+from dr_ovo.training.writing.record import Record
+
+
+@pytest.fixture(scope="module")
+def words(small, tiny_dataset) -> tuple[object, ...]:
+    return (*small, "--dataset_path", tiny_dataset, "--epochs", 2, "--train_sample", 0)
+
+
+@pytest.fixture(scope="module")
+def finished(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished") / "out"
+    assert trainer(*words, "--output_dir", folder).code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stopped(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that was stopped after the first of two epochs."""
+    folder = tmp_path_factory.mktemp("stopped") / "out"
+    keep = Record.keep_epoch
+
+    def keep_and_stop(record: Record, epoch: int, results: list) -> None:
+        keep(record, epoch, results)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Record, "keep_epoch", keep_and_stop)
+        assert trainer(*words, "--output_dir", folder).code == 130
+    return folder
+
+
+@pytest.fixture(params=["finished", "stopped"])
+def trained(request, tmp_path) -> Path:
+    """A folder of its own that holds a training."""
+    return shutil.copytree(request.getfixturevalue(request.param), tmp_path / "out")
+
+
+def test_without_resume_a_folder_with_training_is_left_alone(words, trained, trainer, contents):
+    before = contents(trained)
+    outcome = trainer(*words, "--output_dir", trained)
+    assert outcome.code == 2
+    assert "--resume" in outcome.stderr
+    assert "another --output_dir" in outcome.stderr
+    assert contents(trained) == before
+
+
+def test_resuming_a_finished_training_changes_nothing(words, finished, trainer, contents):
+    before = contents(finished)
+    outcome = trainer(*words, "--output_dir", finished, "--resume")
+    assert outcome.code == 0
+    assert "is finished: nothing to do" in outcome.stdout
+    assert contents(finished) == before
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_resuming_where_nothing_is_starts_anew(there, words, trainer, tmp_path):
+    folder = tmp_path / "new" / "out"
+    if there:
+        folder.mkdir(parents=True)
+    outcome = trainer(*words, "--output_dir", folder, "--resume")
+    assert outcome.code == 0, outcome.stderr
+    assert "going on" not in outcome.stdout
+    assert (folder / "models" / "best_test_efficientnet_ovo.pth").is_file()
+
+
+# A flag that matters, and how the refusal names it.
+OTHERS = {
+    "--seed 7": "--seed: 42 there, 7 now",
+    "--learning_rate 1e-3": "--learning_rate: 5e-05 there, 0.001 now",
+    "--epochs 3": "--epochs: 2 there, 3 now",
+    "--img_size 64": "--img_size: 32 there, 64 now",
+    "--head softmax": "--head: ovo there, softmax now",
+    "--ovo_mode independent": "--ovo_mode: shared there, independent now",
+    "--base_models test_resnet": "--base_models: test_efficientnet there,",
+    "--no-enable_clahe": "--enable_clahe: True there, False now",
+    "--preprocessing none": "--preprocessing: nothing there, none now",
+    "--focal_loss_alpha 1 1 1 1 2": "--focal_loss_alpha: 2.5 there, 1.0 1.0 1.0 1.0 2.0 now",
+    "--batch_size 4": "batch_size x gradient_accumulation_steps: 8 there, 16 now",
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_resuming_with_another_setting_names_it(other, words, trained, trainer, contents):
+    before = contents(trained)
+    outcome = trainer(*words, "--output_dir", trained, "--resume", *other.split())
+    assert outcome.code == 2
+    assert OTHERS[other] in outcome.stderr
+    assert contents(trained) == before
+
+
+def test_resuming_with_other_images_is_refused(words, trained, trainer, contents, draw_dataset):
+    data = draw_dataset(trained.parent / "data")
+    (data / "val" / "3" / "val-3-0.jpeg").rename(data / "val" / "2" / "val-3-0.jpeg")
+    before = contents(trained)
+    outcome = trainer(*words, "--dataset_path", data, "--output_dir", trained, "--resume")
+    assert outcome.code == 2
+    assert "other images" in outcome.stderr
+    assert contents(trained) == before
+
+
+def test_resuming_with_smaller_micro_batches(words, stopped, finished, trainer, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "out")
+    smaller = ("--batch_size", 1, "--gradient_accumulation_steps", 8)
+    outcome = trainer(*words, "--output_dir", folder, "--resume", *smaller)
+    assert outcome.code == 0, outcome.stderr
+    assert "batch 1 x accumulation 8 = 8 images a step" in outcome.stdout
+    assert json.loads((folder / "resume" / "progress.json").read_text())["epoch"] == 2
+    rows = [
+        (where / "history.csv").read_text().splitlines()[1].split(",")[:7]
+        for where in (folder, finished)
+    ]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("extra", [(), ("--resume",), ("--dry_run",)])
+def test_foreign_checkpoints_are_left_alone(extra, words, trainer, contents, tmp_path):
+    models = tmp_path / "out" / "models"
+    models.mkdir(parents=True)
+    torch.save({"epoch": 3}, models / "best_test_efficientnet_ovo.pth")
+    before = contents(tmp_path)
+    outcome = trainer(*words, "--output_dir", tmp_path / "out", *extra)
+    assert outcome.code == 2
+    assert "holds checkpoints" in outcome.stderr
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("extra", [(), ("--resume",)])
+def test_a_training_that_never_finished_an_epoch_is_begun_anew(
+    extra, words, trainer, tmp_path, monkeypatch
+):
+    # Stopped when the best checkpoint of the first epoch stands and no state names it.
+    folder = tmp_path / "out"
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(record, "save_progress", stop)
+    assert trainer(*words, "--head", "softmax", "--output_dir", folder).code == 130
+    assert list((folder / "models").glob("*.pth"))
+    monkeypatch.undo()
+    outcome = trainer(*words, "--output_dir", folder, *extra)
+    assert outcome.code == 0, outcome.stderr
+    assert sorted(path.name for path in (folder / "models").iterdir()) == [
+        "best_test_efficientnet_ovo.json",
+        "best_test_efficientnet_ovo.pth",
+    ]
+
+
+def test_a_file_in_the_place_of_the_folder(words, trainer, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    outcome = trainer(*words, "--output_dir", tmp_path / "out")
+    assert outcome.code == 2
+    assert "expects a folder" in outcome.stderr
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["resume/progress.json", "config.json"])
+def test_damaged_bookkeeping_is_said(name, words, stopped, trainer, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "out")
+    (folder / name).write_text("{")
+    outcome = trainer(*words, "--output_dir", folder, "--resume")
+    assert outcome.code == 2
+    assert str(folder / name) in outcome.stderr
+
+
+def test_a_damaged_state_is_said(words, stopped, trainer, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "out")
+    state = folder / "resume" / "ovo.epoch1.pth"
+    state.write_bytes(state.read_bytes()[:1000])
+    outcome = trainer(*words, "--output_dir", folder, "--resume")
+    assert outcome.code == 2
+    assert "resume state is damaged" in outcome.stderr
+    assert (folder / "models" / "best_test_efficientnet_ovo.pth").is_file()
+
+
+def test_a_finished_folder_holds_no_more_than_it_needs(finished, contents):
+    assert list(contents(finished)) == [
+        "config.json",
+        "history.csv",
+        "models/best_test_efficientnet_ovo.json",
+        "models/best_test_efficientnet_ovo.pth",
+        "resume/progress.json",
+        "train.log",
+    ]
+
+
+def test_config_json(finished, tiny_dataset):
+    held = json.loads((finished / "config.json").read_text())
+    assert held["schema"] == 1
+    assert held["settings"]["learning_rate"] == 5e-5
+    assert held["settings"]["base_models"] == ["test_efficientnet"]
+    assert held["sources"]["epochs"] == "command line"
+    assert held["sources"]["learning_rate"] == "default"
+    assert held["counts"]["train"] == dict.fromkeys("01234", 3)
+    assert held["data_manifest_hash"] is None
+    assert len(held["preprocessing_hash"]) == 16
+    assert {"dr_ovo", "torch", "timm", "python"} <= held["versions"].keys()
+    assert held["effective"]["branches"]["ovo"]["images_per_epoch"] == 15
+    assert held["skipped_images"] == []
+
+
+def test_history_csv(finished):
+    lines = (finished / "history.csv").read_text().splitlines()
+    assert lines[0] == (
+        "epoch,branch,lr,train_loss,val_loss,train_accuracy,val_accuracy,val_auc,val_kappa,"
+        "seconds,images_per_second,peak_memory_mb,skipped_steps"
+    )
+    assert lines[0] == ",".join(HISTORY_FIELDS)
+    assert [line.split(",")[:2] for line in lines[1:]] == [["1", "ovo"], ["2", "ovo"]]
+    row = dict(zip(HISTORY_FIELDS, lines[2].split(","), strict=True))
+    assert row["train_loss"] == ""  # --train_sample 0
+    assert row["train_accuracy"] == ""
+    assert 0 <= float(row["val_accuracy"]) <= 1
+    assert row["skipped_steps"] == "0"
+
+
+def test_a_folder_older_than_a_setting_did_what_its_default_says(words, trained, trainer):
+    path = trained / "config.json"
+    held = json.loads(path.read_text())
+    del held["settings"]["preprocessing"]
+    path.write_text(json.dumps(held))
+    assert trainer(*words, "--output_dir", trained, "--resume").code == 0
+    refused = trainer(*words, "--output_dir", trained, "--resume", "--preprocessing", "disc_crop")
+    assert refused.code == 2
+    assert "--preprocessing: nothing there, disc_crop now" in refused.stderr

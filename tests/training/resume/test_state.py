@@ -1,0 +1,275 @@
+"""A run that was stopped, by whatever, and went on is the run that was never stopped."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.training.resume import state
+from dr_ovo.training.writing.record import Record
+
+ROOT = Path(__file__).resolve().parents[3]
+# What a clock and a memory meter say differs between any two runs.
+MEASURED = ("seconds", "images_per_second", "peak_memory_mb")
+EPOCHS = 4
+SHARED = ("--epochs", EPOCHS, "--learning_rate", "1e-3", "--warmup_epochs", 2)
+INDEPENDENT = (*SHARED, "--ovo_mode", "independent")
+
+
+def assert_same(one: Any, other: Any, where: str = "") -> None:
+    """Bitwise equality of nested plain values and tensors."""
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key, value in one.items():
+            assert_same(value, other[key], f"{where}/{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for number, value in enumerate(one):
+            assert_same(value, other[number], f"{where}/{number}")
+    else:
+        assert one == other, where
+
+
+def assert_same_training(one: Path, other: Path) -> None:
+    """The same weights, optimizers, history and best checkpoints in two results folders."""
+    names = [sorted(path.name for path in (folder / "resume").iterdir()) for folder in (one, other)]
+    assert names[0] == names[1]
+    held = ("resume/*.json", "models/*.json")
+    for path in (p for pattern in held for p in one.glob(pattern)):
+        assert path.read_text() == (other / path.relative_to(one)).read_text()
+    tensors = [*one.glob("resume/*.pth"), *one.glob("models/*.pth")]
+    assert tensors
+    for path in tensors:
+        pair = [torch.load(p, weights_only=True) for p in (path, other / path.relative_to(one))]
+        assert_same(*pair, where=path.name)
+    assert history(one) == history(other)
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: v for name, v in row.items() if name not in MEASURED} for row in rows]
+
+
+def finished(folder: Path) -> int:
+    return ResultsFolder(folder).finished_epochs()
+
+
+Snapshots = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def never_stopped(trainer, tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+    """Trains with the words given; a copy of its folder after each epoch stands in `<n>/`."""
+
+    def train(*words: object) -> Path:
+        folder = tmp_path_factory.mktemp("never_stopped")
+        keep = Record.keep_epoch
+
+        def snap(record: Record, epoch: int, results: list) -> None:
+            keep(record, epoch, results)
+            shutil.copytree(record.folder.root, folder / str(epoch))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Record, "keep_epoch", snap)
+            outcome = trainer(*words, "--output_dir", folder / "run")
+        assert outcome.code == 0, outcome.stderr
+        return folder
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def shared_words(lite0, tiny_dataset) -> tuple[object, ...]:
+    return (*lite0, *SHARED, "--dataset_path", tiny_dataset)
+
+
+@pytest.fixture(scope="module")
+def shared_run(never_stopped, shared_words) -> Path:
+    return never_stopped(*shared_words)
+
+
+@pytest.fixture(scope="module")
+def small_shared(never_stopped, small, three_grades) -> tuple[tuple[object, ...], Path]:
+    words = (*small, *SHARED, "--dataset_path", three_grades, "--num_classes", 3)
+    return words, never_stopped(*words)
+
+
+@pytest.fixture(scope="module")
+def small_independent(never_stopped, small, three_grades) -> tuple[tuple[object, ...], Path]:
+    words = (*small, *INDEPENDENT, "--dataset_path", three_grades, "--num_classes", 3)
+    return words, never_stopped(*words)
+
+
+def stop(
+    words: tuple[object, ...], how: signal.Signals, after: int, *, group: bool
+) -> subprocess.CompletedProcess[str]:
+    """Runs the trainer with two workers in a process of its own, and sends `how` in the middle of
+    the epoch that follows `after` finished ones; to its whole process group, as a terminal does,
+    if `group`."""
+    command = [sys.executable, ROOT / "ensemble_5class_trainer.py", *words, "--num_workers", 2]
+    folder = Path(str(words[words.index("--output_dir") + 1]))
+    with subprocess.Popen(
+        [str(word) for word in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as process:
+        give_up = time.monotonic() + 120
+        while finished(folder) < after and process.poll() is None:
+            assert time.monotonic() < give_up, "no epoch came to its end"
+            time.sleep(0.01)
+        time.sleep(0.05)
+        (os.killpg if group else os.kill)(process.pid, how)
+        out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+def test_a_shared_run_stopped_by_ctrl_c(shared_words, shared_run, trainer, tmp_path):
+    words = (*shared_words, "--output_dir", tmp_path)
+    stopped = stop(words, signal.SIGINT, 2, group=True)
+    assert stopped.returncode == 130
+    done = finished(tmp_path)
+    assert 2 <= done < EPOCHS
+    assert_same_training(tmp_path, shared_run / str(done))
+    for text in (stopped.stderr, (tmp_path / "train.log").read_text()):
+        assert f"{done} finished epochs are kept" in last_line(text)
+        assert last_line(text).endswith("--resume")
+    assert "Traceback" not in stopped.stderr
+
+    python, script, *flags = shlex.split(last_line(stopped.stderr).partition("Go on with: ")[2])
+    assert (python, Path(script)) == ("python", ROOT / "ensemble_5class_trainer.py")
+    again = trainer(*flags)
+    assert again.code == 0, again.stderr
+    assert f"going on after epoch {done}" in again.stdout
+    assert_same_training(tmp_path, shared_run / str(EPOCHS))
+
+
+@pytest.mark.parametrize("network", ["small", pytest.param("lite0", marks=pytest.mark.slow)])
+def test_an_independent_run_stopped_resumed_and_evaluated(
+    network, request, never_stopped, trainer, tmp_path, idrid_small
+):
+    words = (*request.getfixturevalue(network), *INDEPENDENT, "--dataset_path", idrid_small)
+    words = (*words, "--img_size", 64, "--epochs", 3, "--train_sample", 0)
+    run = never_stopped(*words)
+    words = (*words, "--output_dir", tmp_path)
+    # To the whole process group, as service managers send it: the workers die of it.
+    stopped = stop(words, signal.SIGTERM, 1, group=True)
+    assert stopped.returncode == 143, stopped.stderr
+    done = finished(tmp_path)
+    assert 1 <= done < 3
+    assert_same_training(tmp_path, run / str(done))
+    assert last_line(stopped.stderr).endswith("--resume")
+
+    evaluation = ("--mode", "evaluate", "--dataset_path", idrid_small, "--output_dir", tmp_path)
+    early = trainer(*evaluation)
+    assert early.code == 0, early.stderr
+    assert f"is not finished: its best of {done} epochs so far" in early.stderr
+
+    outcome = trainer(*words, "--num_workers", 2, "--resume")
+    assert outcome.code == 0, outcome.stderr
+    assert_same_training(tmp_path, run / "3")
+    assert len(list((tmp_path / "models").glob("best_*.pth"))) == 10
+    late = trainer(*evaluation)
+    assert late.code == 0, late.stderr
+    assert "not finished" not in late.stderr
+
+
+def test_a_run_killed_outright(shared_words, shared_run, trainer, tmp_path):
+    words = (*shared_words, "--output_dir", tmp_path)
+    assert stop(words, signal.SIGKILL, 1, group=True).returncode == -signal.SIGKILL
+    # Killed after its first epoch it is not finished, whatever stands in models/.
+    assert list((tmp_path / "models").glob("*.pth"))
+    assert not ResultsFolder(tmp_path).is_finished()
+    assert trainer(*words, "--resume").code == 0
+    assert_same_training(tmp_path, shared_run / str(EPOCHS))
+
+
+@pytest.fixture(scope="module")
+def small_averaged(never_stopped, small, three_grades) -> tuple[tuple[object, ...], Path]:
+    words = (*small, *INDEPENDENT, "--dataset_path", three_grades, "--num_classes", 3)
+    words = (*words, "--ema_decay", 0.8, "--tta_views", 2)
+    return words, never_stopped(*words)
+
+
+@pytest.mark.parametrize("mode", ["shared", "independent", "averaged"])
+def test_a_run_stopped_after_every_epoch(mode, request, trainer, tmp_path, monkeypatch):
+    words, run = request.getfixturevalue(f"small_{mode}")
+    words = (*words, "--output_dir", tmp_path)
+    keep = Record.keep_epoch
+
+    def keep_and_stop(record: Record, epoch: int, results: list) -> None:
+        keep(record, epoch, results)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Record, "keep_epoch", keep_and_stop)
+    for epoch in range(1, EPOCHS + 1):
+        assert trainer(*words, "--resume").code == 130
+        assert_same_training(tmp_path, run / str(epoch))
+    monkeypatch.undo()
+    assert trainer(*words, "--resume").code == 0
+    assert_same_training(tmp_path, run / str(EPOCHS))
+
+
+@pytest.mark.parametrize("epoch", [1, 2, EPOCHS])
+def test_a_stop_between_the_states_and_the_file_that_names_them(
+    epoch, small_independent, trainer, tmp_path, monkeypatch
+):
+    words, run = small_independent
+    words = (*words, "--output_dir", tmp_path)
+    write = state.write_json
+
+    def stop_before(path: Path, content: dict[str, Any]) -> None:
+        if content["epoch"] == epoch:
+            raise KeyboardInterrupt
+        write(path, content)
+
+    monkeypatch.setattr(state, "write_json", stop_before)
+    assert trainer(*words).code == 130
+    assert finished(tmp_path) == epoch - 1
+    monkeypatch.undo()
+    assert trainer(*words, "--resume").code == 0
+    assert_same_training(tmp_path, run / str(EPOCHS))
+    # Nothing of the state that was never named is left behind.
+    assert [path.name for path in (tmp_path / "resume").iterdir()] == ["progress.json"]
+
+
+def test_a_branch_that_ended_stays_ended(small_independent, never_stopped, trainer, tmp_path):
+    hasty = ("--epochs", 8, "--patience", 1, "--warmup_epochs", 0, "--learning_rate", "3e-2")
+    words = (*small_independent[0], *hasty)
+    run = never_stopped(*words)
+    ended = {
+        epoch: [
+            name
+            for name, branch in ResultsFolder(run / epoch).read_progress()["branches"].items()
+            if branch["ended"]
+        ]
+        for epoch in (path.name for path in run.iterdir() if path.name.isdecimal())
+    }
+    partly = [epoch for epoch, names in ended.items() if 0 < len(names) < 3]
+    assert partly, f"all branches ended together: {ended}"
+    shutil.copytree(run / partly[0], tmp_path / "out")
+    assert trainer(*words, "--output_dir", tmp_path / "out", "--resume").code == 0
+    assert_same_training(tmp_path / "out", run / "run")

@@ -1,0 +1,274 @@
+"""`--pairs` into a finished independent network: what may change, and which classifier stays."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from dr_ovo.training.retraining import pairs
+from dr_ovo.training.writing.record import Record
+
+NAME = "best_test_efficientnet_{}.pth"
+GOOD = ("--learning_rate", "1e-2")
+# A rate that changes no bit of any weight.
+STILL = ("--learning_rate", "1e-30", "--min_lr", "0", "--weight_decay", "0")
+SEED = ("--pairs", "0-2", "--seed", 7)
+
+
+@pytest.fixture(scope="module")
+def words(small, three_grades) -> tuple[object, ...]:
+    """A network of three pairs."""
+    return (
+        *small, "--dataset_path", three_grades, "--num_classes", 3, "--ovo_mode", "independent",
+        "--epochs", 3, "--warmup_epochs", 0,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def networks(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One that learned, and one that never did."""
+    folders = {}
+    for name, rate in (("good", GOOD), ("still", STILL)):
+        folders[name] = tmp_path_factory.mktemp(name) / "out"
+        outcome = trainer(*words, *rate, "--output_dir", folders[name])
+        assert outcome.code == 0, outcome.stderr
+    return folders
+
+
+@pytest.fixture
+def good(networks, tmp_path) -> Path:
+    """A copy of its own of the network that learned."""
+    return shutil.copytree(networks["good"], tmp_path / "out")
+
+
+@pytest.fixture
+def still(networks, tmp_path) -> Path:
+    """A copy of its own of the network that never learned."""
+    return shutil.copytree(networks["still"], tmp_path / "out")
+
+
+def place(folder: Path, pair: str = "0_2") -> Path:
+    return folder / "models" / NAME.format(pair)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def auc(path: Path) -> float:
+    return json.loads(path.with_suffix(".json").read_text())["metrics"]["val_auc"]
+
+
+def notes(folder: Path) -> list[dict]:
+    return json.loads((folder / "config.json").read_text())["retrained"]
+
+
+def replaced(folder: Path) -> Path:
+    (path,) = (folder / "models" / "replaced").glob("*.pth")
+    assert path.with_suffix(".json").is_file()
+    return path
+
+
+def evaluates(trainer, folder: Path, data: Path) -> bool:
+    return trainer("--mode", "evaluate", "--dataset_path", data, "--output_dir", folder).code == 0
+
+
+def test_a_better_classifier_takes_the_place(words, still, trainer, contents, three_grades):
+    before, old = contents(still), place(still).read_bytes()
+    assert evaluates(trainer, still, three_grades)
+    outcome = trainer(*words, *GOOD, "--pairs", "0-2", "--output_dir", still)
+    assert outcome.code == 0, outcome.stderr
+    loser = replaced(still)
+    assert loser.read_bytes() == old
+    assert auc(place(still)) > auc(loser)
+    assert not same(weights(place(still)), weights(loser))
+    assert not (still / "retrain").exists()
+    (note,) = notes(still)
+    assert (note["pair"], note["kept"]) == ([0, 2], "new")
+    assert note["settings"]["learning_rate"] == 1e-2
+    for pair in ("0_1", "1_2"):
+        name = place(still, pair).relative_to(still).as_posix()
+        assert contents(still)[name] == before[name]
+    assert evaluates(trainer, still, three_grades)
+
+
+def test_a_worse_classifier_does_not(words, good, trainer):
+    old = place(good).read_bytes()
+    outcome = trainer(*words, *STILL, "--pairs", "0-2", "--output_dir", good)
+    assert outcome.code == 0, outcome.stderr
+    assert place(good).read_bytes() == old
+    assert auc(replaced(good)) < auc(place(good))
+    assert notes(good)[0]["kept"] == "old"
+    assert "the old one is kept" in outcome.stdout
+
+
+def test_another_seed_is_another_classifier(words, good, trainer):
+    old = weights(place(good))
+    outcome = trainer(*words, *GOOD, *SEED, "--output_dir", good)
+    assert outcome.code == 0, outcome.stderr
+    assert not same(weights(place(good)), weights(replaced(good)))
+    assert any(same(old, weights(path)) for path in (place(good), replaced(good)))
+
+
+def test_history_is_that_of_the_classifiers_in_place(words, still, trainer):
+    def rates(pair: str) -> list[float]:
+        with (still / "history.csv").open(newline="") as file:
+            return [float(row["lr"]) for row in csv.DictReader(file) if row["branch"] == pair]
+
+    untouched = rates("0_1")
+    assert trainer(*words, *GOOD, "--pairs", "0-2", "--output_dir", still).code == 0
+    assert len(rates("0_2")) == 3
+    assert max(rates("0_2")) > 1e-3
+    assert rates("0_1") == untouched
+
+
+@pytest.mark.parametrize("extra", [(), ("--dry_run",), ("--train_sample", 0)])
+def test_with_nothing_changed_it_is_refused(extra, words, good, trainer, contents):
+    before = contents(good)
+    outcome = trainer(*words, *GOOD, "--pairs", "0-2", "1-2", "--output_dir", good, *extra)
+    assert outcome.code == 2
+    assert "Nothing is changed: training 0-2 1-2 again" in outcome.stderr
+    assert contents(good) == before
+
+
+def test_the_same_change_is_not_tried_twice(words, good, trainer, contents):
+    again = (*words, *GOOD, *SEED, "--output_dir", good)
+    assert trainer(*again).code == 0
+    before = contents(good)
+    outcome = trainer(*again)
+    assert outcome.code == 2
+    assert "Nothing is changed" in outcome.stderr
+    resumed = trainer(*again, "--resume")
+    assert resumed.code == 0
+    assert "nothing to do" in resumed.stdout
+    assert contents(good) == before
+
+
+def test_other_images_are_a_change(words, good, trainer, draw_dataset, tmp_path):
+    data = draw_dataset(tmp_path / "data", grades=3, images=4)
+    (data / "train" / "2" / "train-2-3.jpeg").unlink()
+    outcome = trainer(*words, *GOOD, "--pairs", "0-2", "--output_dir", good, "--dataset_path", data)
+    assert outcome.code == 0, outcome.stderr
+    assert replaced(good)
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ("--img_size 64", "--img_size: 32 there, 64 now"),
+        ("--base_models test_resnet", "--base_models: ['test_efficientnet'] there"),
+        ("--no-enable_clahe", "--enable_clahe: True there, False now"),
+        ("--freeze_stages 1", "--freeze_stages: 2 there, 1 now"),
+        ("--class_names a b c", "--class_names"),
+    ],
+)
+def test_what_joins_a_network_must_fit_it(
+    flags, named, words, good, trainer, contents, draw_dataset, tmp_path
+):
+    data = ()
+    if "class_names" in flags:
+        folder = draw_dataset(tmp_path / "data", grades=("a", "b", "c"), images=4)
+        data = ("--dataset_path", folder)
+    before = contents(good)
+    outcome = trainer(*words, *GOOD, *SEED, "--output_dir", good, *data, *flags.split())
+    assert outcome.code == 2
+    assert named in outcome.stderr
+    assert contents(good) == before
+
+
+def test_a_shared_network_has_no_single_pairs(small, three_grades, trainer, tmp_path):
+    shared = (*small, "--dataset_path", three_grades, "--num_classes", 3, "--epochs", 1)
+    assert trainer(*shared, "--output_dir", tmp_path / "out").code == 0
+    outcome = trainer(*shared, *SEED, "--output_dir", tmp_path / "out")
+    assert outcome.code == 2
+    assert "--ovo_mode independent" in outcome.stderr
+    outcome = trainer(*shared, *SEED, "--ovo_mode", "independent", "--output_dir", tmp_path / "out")
+    assert outcome.code == 2
+    assert "shared there, independent now" in outcome.stderr
+
+
+def test_a_missing_classifier_is_named_and_trained_into_its_place(
+    good, trainer, three_grades, networks
+):
+    for pair in ("0_1", "1_2"):
+        place(good, pair).unlink()
+        place(good, pair).with_suffix(".json").unlink()
+    said = trainer("--mode", "evaluate", "--dataset_path", three_grades, "--output_dir", good)
+    assert said.code == 2
+    assert "no classifier for the pairs 0-1 1-2" in said.stderr
+    (line,) = [line for line in said.stderr.splitlines() if "ensemble_5class_trainer.py" in line]
+    command = shlex.split(line)[2:]  # less "python" and the script
+
+    outcome = trainer(
+        *command, "--dataset_path", three_grades, "--device", "cpu", "--num_workers", 0
+    )
+    assert outcome.code == 0, outcome.stderr
+    assert "was missing; now in place" in outcome.stdout
+    for pair in ("0_1", "0_2", "1_2"):  # the same settings give the same weights
+        assert same(weights(place(good, pair)), weights(place(networks["good"], pair)))
+    assert evaluates(trainer, good, three_grades)
+
+
+def test_a_stopped_retraining_goes_on(
+    words, good, trainer, monkeypatch, contents, networks, tmp_path, three_grades
+):
+    again = (*words, *GOOD, *SEED)
+    straight = shutil.copytree(networks["good"], tmp_path / "straight")
+    assert trainer(*again, "--output_dir", straight).code == 0
+
+    keep, before = Record.keep_epoch, contents(good / "models")
+
+    def keep_and_stop(record: Record, epoch: int, results: list) -> None:
+        keep(record, epoch, results)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Record, "keep_epoch", keep_and_stop)
+    assert trainer(*again, "--output_dir", good).code == 130
+    monkeypatch.undo()
+    assert contents(good / "models") == before  # the network is whole meanwhile
+    assert evaluates(trainer, good, three_grades)
+    other = trainer(*again, "--output_dir", good, "--epochs", 4)
+    assert other.code == 2
+    assert f"remove {good / 'retrain'}" in other.stderr
+
+    assert trainer(*again, "--output_dir", good).code == 0
+    assert same(weights(place(good)), weights(place(straight)))
+    assert same(weights(replaced(good)), weights(replaced(straight)))
+    assert not (good / "retrain").exists()
+
+
+def test_resume_starts_a_retraining_from_the_same_weights(words, good, trainer, networks, tmp_path):
+    straight = shutil.copytree(networks["good"], tmp_path / "straight")
+    again = (*words, *GOOD, *SEED)
+    assert trainer(*again, "--output_dir", straight).code == 0
+    assert trainer(*again, "--output_dir", good, "--resume").code == 0
+    assert same(weights(place(good)), weights(place(straight)))
+
+
+@pytest.mark.parametrize("moment", ["_note", "_take_place"])
+def test_a_stop_while_classifiers_are_put_in_place(
+    moment, words, still, trainer, monkeypatch, three_grades
+):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pairs, moment, stop)
+    again = (*words, *GOOD, "--pairs", "0-1", "0-2", "--output_dir", still)
+    assert trainer(*again).code == 130
+    monkeypatch.undo()
+    assert trainer(*again).code == 0
+    assert evaluates(trainer, still, three_grades)
+    for pair in ("0_1", "0_2"):
+        assert auc(place(still, pair)) >= 0.5
+        assert json.loads(place(still, pair).with_suffix(".json").read_text())["branch"] == pair
+    assert not (still / "retrain").exists()
