@@ -150,7 +150,7 @@ def _p_value(metric: Metric, models: list[ModelResults], others: list[ModelResul
 
 
 def _value(statistic: Statistic, count: int) -> float:
-    return float(statistic.over(np.ones((count, 1)))[0])
+    return float(statistic.compute(np.ones((count, 1)))[0])
 
 
 def main() -> int:

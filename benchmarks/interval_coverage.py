@@ -81,7 +81,7 @@ def main() -> int:
     args = parser.parse_args()
     large = statistics_of(MODELS.draw(TRUTH_PATIENTS, 2, seed=0))
     ones = np.ones((2 * TRUTH_PATIENTS, 1))
-    truth = np.array([float(statistic.over(ones)[0]) for statistic in large.values()])
+    truth = np.array([float(statistic.compute(ones)[0]) for statistic in large.values()])
     counts = np.zeros((2, len(truth)))
     with ProcessPoolExecutor() as pool:
         seeds = range(1, args.draws + 1)

@@ -25,17 +25,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.alterations import ALTERATIONS, HARDER, Alteration, another_exposure
 from dr_ovo.copies.candidate_registration import (
-    LEAST_PLACING_SCORE,
-    Guess,
-    place_candidates,
-    register_guesses,
+    MIN_ALIGNMENT_SCORE,
+    CandidatePair,
+    align_candidates,
+    register_pairs,
 )
 from dr_ovo.copies.candidate_search import find_candidates
 from dr_ovo.copies.descriptor_cache import Described, describe_files
 from dr_ovo.copies.near_duplicates import (
-    LEAST_SCORE,
-    MOST_RIM,
-    MOST_TURN,
+    MAX_RIM,
+    MAX_TURN,
+    MIN_SCORE,
     Pair,
     find_pairs,
     is_copy,
@@ -67,7 +67,7 @@ class Fit:
 
     first: Path
     second: Path
-    guess: Guess
+    pair: CandidatePair
     result: Registration
 
 
@@ -100,11 +100,11 @@ def stages(images: Sequence[Path], described: ENTRIES) -> None:
     entries = [described[path] for path in images]
     descriptors = np.stack([e.descriptor for e in entries if isinstance(e, Described)])
     candidates, searching = timed(lambda: find_candidates(descriptors))
-    guesses, placing = timed(lambda: place_candidates(descriptors))
-    _, comparing = timed(lambda: register_guesses(images, guesses))
+    pairs, aligning = timed(lambda: align_candidates(descriptors))
+    _, comparing = timed(lambda: register_pairs(images, pairs))
     print(
-        f"  search {searching:.1f} s ({len(candidates)} candidates), placing "
-        f"{placing - searching:.1f} s ({len(guesses)} left), registration {comparing:.1f} s"
+        f"  search {searching:.1f} s ({len(candidates)} candidates), alignment "
+        f"{aligning - searching:.1f} s ({len(pairs)} left), registration {comparing:.1f} s"
     )
 
 
@@ -149,11 +149,11 @@ def compare(paths: Sequence[Path], described: Mapping[Path, Described | Damage])
     """All candidates among the files, laid over each other."""
     entries = [described[path] for path in paths]
     descriptors = np.stack([e.descriptor for e in entries if isinstance(e, Described)])
-    guesses = place_candidates(descriptors)
-    results = register_guesses(paths, guesses)
+    pairs = align_candidates(descriptors)
+    results = register_pairs(paths, pairs)
     return [
-        Fit(paths[guess.first], paths[guess.second], guess, result)
-        for guess, result in zip(guesses, results, strict=True)
+        Fit(paths[pair.first], paths[pair.second], pair, result)
+        for pair, result in zip(pairs, results, strict=True)
     ]
 
 
@@ -167,8 +167,8 @@ def recalls(
     """A line for each alteration, the worst figures of its copies, and of different pictures."""
     print(
         f"\nCopies of {len(chosen)} photographs found among {len(images)} "
-        f"(thresholds: placing {LEAST_PLACING_SCORE}, score {LEAST_SCORE}, turn {MOST_TURN}, "
-        f"rim {MOST_RIM})\n{'':30} recall  placing    score                turn   rim    wrong"
+        f"(thresholds: alignment {MIN_ALIGNMENT_SCORE}, score {MIN_SCORE}, turn {MAX_TURN}, "
+        f"rim {MAX_RIM})\n{'':30} recall  alignment  score                turn   rim    wrong"
     )
     lowest: dict[str, Fit] = {}
     for name, alter in {"identical": None, **ALTERATIONS, **HARDER}.items():
@@ -184,7 +184,7 @@ def recalls(
     for fit in sorted(lowest.values(), key=lambda fit: -fit.result.score)[:8]:
         print(
             f"  {fit.result.score:.3f}  turn {fit.result.turn:5.2f}  rim {fit.result.rim:.3f}  "
-            f"placing {fit.guess.placing.score:.2f}  {fit.first.name}  {fit.second.name}"
+            f"alignment {fit.pair.alignment.score:.2f}  {fit.first.name}  {fit.second.name}"
         )
 
 
@@ -219,7 +219,7 @@ def print_recall(
     low = np.quantile(scores, [0, 0.02, 0.5])
     print(
         f"{name:30} {len(found) / len(source):6.3f}  "
-        f"{min(fit.guess.placing.score for fit in own.values()):.2f} min   "
+        f"{min(fit.pair.alignment.score for fit in own.values()):.2f} min   "
         f"{low[0]:.3f} min {low[1]:.3f} 2 %  {low[2]:.3f} median "
         f"{max(abs(fit.result.turn) for fit in found):5.2f}  "
         f"{max(fit.result.rim for fit in found):.3f}  "

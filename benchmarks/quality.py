@@ -21,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dr_ovo.dataset.image_files import IMAGE_SUFFIXES
-from dr_ovo.photographs.gradability import LEAST_GRADABLE, ungradable
+from dr_ovo.photographs.gradability import MIN_GRADABLE, ungradable
 from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.photographs.quality import DISC_SIDE, quality_of
 
@@ -69,7 +69,7 @@ def main() -> None:
         parser.error(f"--images {folder}: holds no photographs")
     with ThreadPoolExecutor() as pool:
         rows = np.array(list(pool.map(qualities, paths)))  # (N, ways of spoiling)
-    print(f"{len(paths)} photographs; ungradable: quality below {LEAST_GRADABLE}")
+    print(f"{len(paths)} photographs; ungradable: quality below {MIN_GRADABLE}")
     print(f"{'quantile':24}" + "".join(f"{q:7.0%}" for q in QUANTILES) + "  ungradable")
     for name, values in zip(SPOILED, rows.T, strict=True):
         known = values[~np.isnan(values)]

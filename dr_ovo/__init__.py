@@ -6,8 +6,8 @@ import os
 # of them wait for each other longer than they work (measured: 8 times the time on two cores).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from dr_ovo.torchvision_compat import mend_on_import
+from dr_ovo.torchvision_compat import fix_on_import
 
 __version__ = "0.1.0"
 
-mend_on_import()
+fix_on_import()

@@ -24,7 +24,7 @@ SCHEMAS = (
 _declared: list[Any] = []  # torch forgets a library's operators when the object goes
 
 
-def mend() -> bool:
+def fix_import() -> bool:
     """True where torchvision's library does not load, so that its operators were declared instead.
 
     Does nothing, and imports nothing, where torchvision is not installed. To be called before
@@ -32,7 +32,7 @@ def mend() -> bool:
     """
     if _declared:
         return True
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _MendFirst)]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _FixFirst)]
     if importlib.util.find_spec("torchvision") is None or _operators_load():
         return False
     import torch
@@ -57,19 +57,19 @@ def _operators_load() -> bool:
     return hasattr(torch.ops.torchvision, "nms")
 
 
-class _MendFirst:
-    """An import hook that calls `mend`, which removes it, just before torchvision's import."""
+class _FixFirst:
+    """An import hook that calls `fix_import`, which removes it, just before torchvision is."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         if name == "torchvision":
-            mend()
+            fix_import()
         return None  # the ordinary finders go on from here
 
 
-def mend_on_import() -> None:
-    """Have `mend` called when torchvision is first imported, by whomever; imports no torch now."""
-    waiting = any(isinstance(finder, _MendFirst) for finder in sys.meta_path)
+def fix_on_import() -> None:
+    """Has `fix_import` called when torchvision is first imported; imports no torch now."""
+    waiting = any(isinstance(finder, _FixFirst) for finder in sys.meta_path)
     if "torchvision" not in sys.modules and not waiting:
-        sys.meta_path.insert(0, _MendFirst())
+        sys.meta_path.insert(0, _FixFirst())

@@ -62,7 +62,7 @@ link_package() { # folder
   echo "$here" >"$site/dr_ovo.pth"
   "$python" -c 'import torchvision' 2>/dev/null && return
   cp "$here/dr_ovo/torchvision_compat.py" "$site/dr_ovo_torchvision.py"
-  echo 'import dr_ovo_torchvision; dr_ovo_torchvision.mend_on_import()' >>"$site/dr_ovo.pth"
+  echo 'import dr_ovo_torchvision; dr_ovo_torchvision.fix_on_import()' >>"$site/dr_ovo.pth"
 }
 
 prepare_environment() { # folder, requirements file

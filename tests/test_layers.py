@@ -49,7 +49,7 @@ WITHOUT_CV2 = (
     "choices", "pairs", "settings", "decoding", "predictions", "statistics", "ensembles", "results",
     "document", "reports",
 )  # fmt: skip
-MOST_IN_A_PACKAGE = 12
+MAX_PER_PACKAGE = 12
 
 
 def module_name(path: Path) -> str:
@@ -163,7 +163,7 @@ def test_no_circle_inside_a_package(package):
 
 @pytest.mark.parametrize("package", [name for name in PACKAGES if name != "dr_ovo"])
 def test_a_package_is_small_and_says_its_job(package):
-    assert len(children(package)) <= MOST_IN_A_PACKAGE
+    assert len(children(package)) <= MAX_PER_PACKAGE
     assert ast.get_docstring(ast.parse(MODULES[package].read_text()))
 
 

@@ -10,8 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # An environment made by the set-up may have a hook of its own; these tests are about the package's.
 NO_HOOKS = (
-    "import sys\n"
-    "sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != '_MendFirst']\n"
+    "import sys\nsys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != '_FixFirst']\n"
 )
 # Fails without the operator, as torchvision does.
 IMPORT_OF_MISFIT = (
@@ -44,8 +43,8 @@ def test_importing_the_package_mends_the_misfit_without_importing_torch(tmp_path
     code = (
         NO_HOOKS
         + "import dr_ovo; assert 'torch' not in sys.modules\n"
-        + "import torchvision; from dr_ovo.torchvision_compat import mend\n"
-        + "print(mend(), torchvision.__file__)"
+        + "import torchvision; from dr_ovo.torchvision_compat import fix_import\n"
+        + "print(fix_import(), torchvision.__file__)"
     )
     outcome = run_python(code, misfit(tmp_path))
     assert outcome.returncode == 0, outcome.stderr
@@ -53,7 +52,7 @@ def test_importing_the_package_mends_the_misfit_without_importing_torch(tmp_path
 
 
 def test_mend_called_before_the_import_hook_says_that_it_mended(tmp_path):
-    code = NO_HOOKS + "import dr_ovo.torchvision_compat as t; print(t.mend(), t.mend())"
+    code = NO_HOOKS + "import dr_ovo.torchvision_compat as t; print(t.fix_import(), t.fix_import())"
     outcome = run_python(code, misfit(tmp_path))
     assert outcome.stdout.split() == ["True", "True"], outcome.stderr
 
@@ -64,7 +63,7 @@ def test_nothing_is_declared_where_the_operators_are_there(tmp_path):
         + "import torch, dr_ovo.torchvision_compat as t\n"
         + "library = torch.library.Library('torchvision', 'FRAGMENT')\n"
         + "library.define(t.SCHEMAS[0])\n"
-        + "print(t.mend()); import torchvision"
+        + "print(t.fix_import()); import torchvision"
     )
     outcome = run_python(code, misfit(tmp_path))
     assert (outcome.returncode, outcome.stdout.strip()) == (0, "False"), outcome.stderr
@@ -73,7 +72,7 @@ def test_nothing_is_declared_where_the_operators_are_there(tmp_path):
 def test_without_torchvision_nothing_is_imported():
     code = (
         "import dr_ovo.torchvision_compat as t\n"
-        "assert t.mend() is False\n"
+        "assert t.fix_import() is False\n"
         "assert 'torch' not in sys.modules"
     )
     outcome = run_python(code, flags=("-S",))  # -S: no site-packages

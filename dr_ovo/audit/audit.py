@@ -18,7 +18,7 @@ from dr_ovo.audit.grade_signal import SIGNIFICANT, STOP_AUC, grade_signal, not_j
 from dr_ovo.audit.measurement_cache import DESCRIPTORS, MEASUREMENTS
 from dr_ovo.audit.measurements import QUALITY, STATISTICS, measure
 from dr_ovo.copies.descriptor_cache import Described, describe_files
-from dr_ovo.copies.near_duplicates import LEAST_SIDE, Pair, find_pairs
+from dr_ovo.copies.near_duplicates import MIN_SIDE, Pair, find_pairs
 from dr_ovo.photographs.damage import Damage
 
 SAMPLE = 3000  # pictures from which the grade signal is measured, the grades equally many
@@ -125,11 +125,11 @@ def _not_compared(
     small = sum(
         1
         for p in photographs
-        if isinstance(d := described[p.path], Described) and min(d.width, d.height) < LEAST_SIDE
+        if isinstance(d := described[p.path], Described) and min(d.width, d.height) < MIN_SIDE
     )
     if not small:
         return []
     return [
-        f"{small} pictures have a side below {LEAST_SIDE} pixels: they were compared for identity "
+        f"{small} pictures have a side below {MIN_SIDE} pixels: they were compared for identity "
         "alone, not for likeness"
     ]

@@ -23,7 +23,7 @@ from scipy.stats import norm, rankdata
 #   .983; JPEG 50 or 75 1.00. On idrid_small: all at least .96 but for changes by 10 %, .86 to .997.
 STOP_AUC = 0.95
 SIGNIFICANT = 0.01  # of the permutation test, below which a signal is told of
-FEWEST_PICTURES = 15  # of a grade, and of the rest: fewer don't tell .84 from .95
+MIN_PICTURES = 15  # of a grade, and of the rest: fewer don't tell .84 from .95
 FOLDS = 5
 RIDGE = 30.0  # on standard-normal statistics; .1 to 3 times this changes no area by more than .02
 PERMUTATIONS = 200
@@ -59,7 +59,7 @@ def grade_signal(
     shuffled sets take seconds.
     """
     counts = np.bincount(grades, minlength=num_grades)
-    judged = np.flatnonzero((counts >= FEWEST_PICTURES) & (len(grades) - counts >= FEWEST_PICTURES))
+    judged = np.flatnonzero((counts >= MIN_PICTURES) & (len(grades) - counts >= MIN_PICTURES))
     _, owners = np.unique(groups, return_inverse=True)
     if not len(judged) or owners.max() + 1 < FOLDS:  # a fold without pictures, or with all of them
         return None
@@ -98,10 +98,10 @@ def not_judged(grades: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> 
             f"least {FOLDS} are needed"
         ]
     counts = np.bincount(grades, minlength=len(names))
-    few = [name for name, count in zip(names, counts, strict=True) if count < FEWEST_PICTURES]
+    few = [name for name, count in zip(names, counts, strict=True) if count < MIN_PICTURES]
     if not few:
         return []
-    return [f"{said} for {', '.join(few)}: fewer than {FEWEST_PICTURES} pictures"]
+    return [f"{said} for {', '.join(few)}: fewer than {MIN_PICTURES} pictures"]
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from dr_ovo.photographs.image_decoding import DamagedImage, decode_image
 THUMBNAIL = 180  # pixels a side
 JPEG_QUALITY = 70
 PICTURES = 6  # of a finding; the others are named
-MOST_FINDINGS = 200  # with pictures: about 8 kB a picture
+MAX_FINDINGS = 200  # with pictures: about 8 kB a picture
 NOTICE = "Research use only; not a medical device."
 STYLE = """
 :root { color-scheme: light dark; }
@@ -47,7 +47,7 @@ def audit_page(report: AuditReport) -> str:
             f"{len(report.findings) - len(report.leaks)}. {NOTICE}</p>",
             *_counts(report),
             *(f"<p>Note: {html.escape(note)}.</p>" for note in report.notes),
-            *(_section(finding) for finding in report.findings[:MOST_FINDINGS]),
+            *(_section(finding) for finding in report.findings[:MAX_FINDINGS]),
             *_rest(report),
             "</body></html>\n",
         ]
@@ -112,5 +112,5 @@ def _thumbnail(path: Path) -> str:
 
 
 def _rest(report: AuditReport) -> list[str]:
-    more = len(report.findings) - MOST_FINDINGS
+    more = len(report.findings) - MAX_FINDINGS
     return [f"<p>and {more} more findings: see audit.json.</p>"] if more > 0 else []

@@ -16,13 +16,13 @@ from dr_ovo.copies.candidate_search import Candidates, Descriptors, find_candida
 from dr_ovo.copies.descriptor import INVERSES, turned
 from dr_ovo.copies.registration import (
     REGISTRATION_SIDE,
-    Placing,
-    Plane,
+    CoarseAlignment,
     Registration,
+    RegistrationImage,
     padded,
     place,
-    plane_of,
     register,
+    registration_image,
     spectra,
 )
 from dr_ovo.errors import MachineError
@@ -31,22 +31,24 @@ from dr_ovo.photographs.image_decoding import DamagedImage, decode_bytes, read_b
 
 # Of the descriptors: altered copies have .78 and more (.70 after darkening by 51 levels, which
 # drowns what is dark), different photographs rarely .60. It only spares registrations.
-LEAST_PLACING_SCORE = 0.60
-PLANES_KEPT = 128  # 0.7 MB each
-Planes = Callable[[int], Plane]
+MIN_ALIGNMENT_SCORE = 0.60
+IMAGES_KEPT = 128  # 0.7 MB each
+LoadImage = Callable[[int], RegistrationImage]
 
 
 @dataclass(frozen=True)
-class Guess:
+class CandidatePair:
     """A candidate: the positions of two pictures, and how the first might become the second."""
 
     first: int
     second: int
     orientation: int
-    placing: Placing
+    alignment: CoarseAlignment
 
 
-def place_candidates(descriptors: Descriptors, candidates: Candidates | None = None) -> list[Guess]:
+def align_candidates(
+    descriptors: Descriptors, candidates: Candidates | None = None
+) -> list[CandidatePair]:
     """The candidates (by default all) among descriptors (D,) that fit when shifted and scaled."""
     if candidates is None:
         candidates = find_candidates(descriptors, show_progress=True)
@@ -58,57 +60,57 @@ def place_candidates(descriptors: Descriptors, candidates: Candidates | None = N
     )
     groups = [list(group) for _, group in groupby(rows, key=lambda row: row[0])]
 
-    def placed(group: list[tuple[int, int, int]]) -> list[Guess]:
+    def aligned(group: list[tuple[int, int, int]]) -> list[CandidatePair]:
         moving = padded(descriptors[group[0][0]])
         # The first moves, as its spectra, which cost most, serve for all it is compared with.
         fixed = [turned(padded(descriptors[one]), INVERSES[how]) for _, one, how in group]
-        placings = place(np.stack(fixed), moving, spectra(moving))
+        alignments = place(np.stack(fixed), moving, spectra(moving))
         return [
-            Guess(*names, placing)
-            for names, placing in zip(group, placings, strict=True)
-            if placing.score >= LEAST_PLACING_SCORE
+            CandidatePair(*names, alignment)
+            for names, alignment in zip(group, alignments, strict=True)
+            if alignment.score >= MIN_ALIGNMENT_SCORE
         ]
 
     with ThreadPoolExecutor(available_cores()) as pool:
         bar = tqdm(
-            pool.map(placed, groups),
-            total=len(groups), desc="placing look-alikes", unit="img", disable=None, leave=False,
+            pool.map(aligned, groups),
+            total=len(groups), desc="aligning look-alikes", unit="img", disable=None, leave=False,
         )  # fmt: skip
-        return [guess for group in bar for guess in group]
+        return [pair for group in bar for pair in group]
 
 
-def planes_of(paths: Sequence[Path]) -> Planes:
+def image_loader(paths: Sequence[Path]) -> LoadImage:
     """Position -> that file made ready for registration; the latest are held."""
 
-    @lru_cache(maxsize=PLANES_KEPT)
-    def plane(number: int) -> Plane:
+    @lru_cache(maxsize=IMAGES_KEPT)
+    def load(number: int) -> RegistrationImage:
         try:
             data = read_bytes(paths[number])
             with room_for(data, REGISTRATION_SIDE):
-                return plane_of(decode_bytes(data, REGISTRATION_SIDE))
+                return registration_image(decode_bytes(data, REGISTRATION_SIDE))
         except DamagedImage as error:
             raise MachineError(
                 f"{paths[number]} {error}: it could be read before. Are the files being changed? "
                 "Run the command again when they stand still."
             ) from None
 
-    return plane
+    return load
 
 
-def register_guesses(
-    paths: Sequence[Path], guesses: Sequence[Guess], planes: Planes | None = None
+def register_pairs(
+    paths: Sequence[Path], pairs: Sequence[CandidatePair], load: LoadImage | None = None
 ) -> list[Registration]:
-    """How well the two pictures of each guess fit, at a higher resolution."""
-    plane = planes or planes_of(paths)
+    """How well the two pictures of each pair fit, at a higher resolution."""
+    load_image = load or image_loader(paths)
 
-    def fit(guess: Guess) -> Registration:
-        fixed = plane(guess.second).turned(INVERSES[guess.orientation])
-        return register(fixed, plane(guess.first), guess.placing)
+    def fit(pair: CandidatePair) -> Registration:
+        fixed = load_image(pair.second).turned(INVERSES[pair.orientation])
+        return register(fixed, load_image(pair.first), pair.alignment)
 
     with ThreadPoolExecutor(available_cores()) as pool:
         bar = tqdm(
-            pool.map(fit, guesses),
-            total=len(guesses), desc="comparing look-alikes", unit="pair", disable=None,
+            pool.map(fit, pairs),
+            total=len(pairs), desc="comparing look-alikes", unit="pair", disable=None,
             leave=False,
         )  # fmt: skip
         return list(bar)

@@ -18,7 +18,7 @@ COARSE_SIDE = DESCRIPTOR_SIDE // 2
 NEAREST = 10  # candidates a picture
 # Correlation at half resolution. On 516 fundus photographs of IDRiD, altered copies had .63 and
 # more (.45 after crops by 8 % at two sides), and the 16 nearest of each have .6 to .8.
-LEAST_CORRELATION = 0.4
+MIN_CORRELATION = 0.4
 BLOCK = 1024
 Descriptors = Sequence[np.ndarray] | np.ndarray  # N of (D,)
 
@@ -47,7 +47,7 @@ def find_candidates(
     show_progress: bool = False,
 ) -> Candidates:
     """The pairs among N descriptors (D,) where one is among the NEAREST of the other and their
-    correlation is LEAST_CORRELATION or more.
+    correlation is MIN_CORRELATION or more.
 
     `asking` (N,) bool (None: all) are those whose nearest are wanted, in less time where they are
     few; the others' are not told.
@@ -55,7 +55,7 @@ def find_candidates(
     base = coarse(descriptors)
     number = len(base)
     asking = np.ones(number, bool) if asking is None else asking
-    scores = np.full((number, NEAREST), LEAST_CORRELATION, np.float32)
+    scores = np.full((number, NEAREST), MIN_CORRELATION, np.float32)
     partners = np.full((number, NEAREST), -1, np.int64)
     starts = range(0, number, BLOCK)
     hidden = None if show_progress else True

@@ -15,18 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from dr_ovo.copies.candidate_registration import (
-    Guess,
-    Planes,
-    place_candidates,
-    planes_of,
-    register_guesses,
+    CandidatePair,
+    LoadImage,
+    align_candidates,
+    image_loader,
+    register_pairs,
 )
 from dr_ovo.copies.candidate_search import Candidates, find_candidates
 from dr_ovo.copies.registration import Registration
 from dr_ovo.copies.representatives import crowded, representatives
 from dr_ovo.dataset.components import Bonds
 
-Fit = tuple[Guess, Registration]
+Fit = tuple[CandidatePair, Registration]
 
 
 def find_copies(
@@ -40,22 +40,22 @@ def find_copies(
     searched again, with two for each cluster, until all see enough others: where nothing has more
     than a few copies there is no second round.
     """
-    bonds, planes = Bonds(len(paths)), planes_of(paths)
+    bonds, load = Bonds(len(paths)), image_loader(paths)
     found: list[Fit] = []
     members, asking = np.arange(len(paths)), None
     while len(members) > 1:
         some = [descriptors[n] for n in members.tolist()]
         candidates = find_candidates(some, asking, show_progress=True)
         unknown = _unconnected(candidates, members, bonds)
-        guesses = place_candidates(descriptors, unknown)
-        found += _connect(paths, guesses, bonds, planes, is_copy)
+        pairs = align_candidates(descriptors, unknown)
+        found += _connect(paths, pairs, bonds, load, is_copy)
         labels = np.array(bonds.labels())
-        hungry = crowded(candidates.nearest, labels[members])
-        if not hungry.any():
+        needs_search = crowded(candidates.nearest, labels[members])
+        if not needs_search.any():
             break
-        hungry_clusters = labels[members[hungry]]
+        searching_clusters = labels[members[needs_search]]
         members = representatives(descriptors, labels.tolist())
-        asking = np.isin(labels[members], hungry_clusters)
+        asking = np.isin(labels[members], searching_clusters)
     return sorted(found, key=lambda fit: (fit[0].first, fit[0].second))
 
 
@@ -75,32 +75,34 @@ def _unconnected(candidates: Candidates, members: np.ndarray, bonds: Bonds) -> C
 
 def _connect(
     paths: Sequence[Path],
-    guesses: Iterable[Guess],
+    pairs: Iterable[CandidatePair],
     bonds: Bonds,
-    planes: Planes,
+    load: LoadImage,
     is_copy: Callable[[Registration], bool],
 ) -> list[Fit]:
-    """Registers guesses, the likeliest first, until each is judged or has its ends connected;
+    """Registers pairs, the likeliest first, until each is judged or has its ends connected;
     those that are copies, which join `bonds`."""
-    waiting = sorted(guesses, key=lambda one: (-one.placing.score, one.first, one.second))
+    waiting = sorted(pairs, key=lambda pair: (-pair.alignment.score, pair.first, pair.second))
     found: list[Fit] = []
     while waiting:
         wave, waiting = _next_wave(waiting, bonds)
-        for guess, fit in zip(wave, register_guesses(paths, wave, planes), strict=True):
+        for pair, fit in zip(wave, register_pairs(paths, wave, load), strict=True):
             if is_copy(fit):
-                bonds.join(guess.first, guess.second)
-                found.append((guess, fit))
+                bonds.join(pair.first, pair.second)
+                found.append((pair, fit))
     return found
 
 
-def _next_wave(guesses: Iterable[Guess], bonds: Bonds) -> tuple[list[Guess], list[Guess]]:
-    """The guesses to register at once, of which none is idle even if all are copies, and those that
+def _next_wave(
+    pairs: Iterable[CandidatePair], bonds: Bonds
+) -> tuple[list[CandidatePair], list[CandidatePair]]:
+    """The pairs to register at once, of which none is idle even if all are copies, and those that
     wait; what is connected is in neither."""
     hoped = bonds.copy()
-    wave: list[Guess] = []
-    waiting: list[Guess] = []
-    for guess in guesses:
-        if not bonds.joined(guess.first, guess.second):
-            (wave if hoped.join(guess.first, guess.second) else waiting).append(guess)
+    wave: list[CandidatePair] = []
+    waiting: list[CandidatePair] = []
+    for pair in pairs:
+        if not bonds.joined(pair.first, pair.second):
+            (wave if hoped.join(pair.first, pair.second) else waiting).append(pair)
     # Cluster by cluster, so that each picture is decoded once for all that it is compared with.
     return sorted(wave, key=lambda one: (hoped.find(one.first), one.first, one.second)), waiting

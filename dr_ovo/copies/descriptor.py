@@ -30,9 +30,9 @@ ORIENTATIONS = (
     "flipped top to bottom",
     "flipped left to right, then turned by 90 degrees clockwise",
 )
-LEAST_DETAIL = 0.05  # standard deviation of the details in units of the local contrast
+MIN_DETAIL = 0.05  # standard deviation of the details in units of the local contrast
 INVERSES = (0, 3, 2, 1, 4, 5, 6, 7)  # the orientations that undo these
-LEAST_CONTRAST = 20  # grey levels between the disc and what is around it
+MIN_CONTRAST = 20  # grey levels between the disc and what is around it
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ def view_of(image: np.ndarray, side: int) -> View:
     # Half a pixel, since a picture's coordinates begin in the middle of its first pixel.
     across = (canvas - 1) / 2 - zoom * (wide * (left + right) / 2 - 0.5)
     down = (canvas - 1) / 2 - zoom * (high * (top + bottom) / 2 - 0.5)
-    placing = np.array([[zoom, 0, across], [0, zoom, down]])
-    picture = cv2.warpAffine(small, placing, (canvas, canvas), flags=cv2.INTER_LINEAR)
+    matrix = np.array([[zoom, 0, across], [0, zoom, down]])
+    picture = cv2.warpAffine(small, matrix, (canvas, canvas), flags=cv2.INTER_LINEAR)
     whole = np.full(small.shape[:2], 255, np.uint8)
-    visible = cv2.warpAffine(whole, placing, (canvas, canvas), flags=cv2.INTER_LINEAR) > 250
+    visible = cv2.warpAffine(whole, matrix, (canvas, canvas), flags=cv2.INTER_LINEAR) > 250
     return View(side, picture, visible, _disc(picture, visible, side))
 
 
@@ -111,7 +111,7 @@ def _disc(picture: np.ndarray, visible: np.ndarray, side: int) -> np.ndarray:
     if not len(seen):
         return visible
     floor, bright = (float(level) for level in np.percentile(seen, (1, 90)))
-    if bright - floor < LEAST_CONTRAST or floor > 0.4 * bright:
+    if bright - floor < MIN_CONTRAST or floor > 0.4 * bright:
         return visible
     disc = ((light > floor + max(3.0, 0.15 * (bright - floor))) & visible).astype(np.uint8)
     # Dark vessels and lesions inside belong to it.
@@ -146,7 +146,7 @@ def high_pass(view: View, bands: Bands) -> tuple[np.ndarray, np.ndarray]:
     spread = np.sqrt(_blur(detail * detail, bands.contrast * view.side) / weight) + 0.5
     detail = np.clip(detail / spread, -3, 3)
     detail = (detail - detail[inside > 0].mean()) * mask
-    if detail[inside > 0].std() < LEAST_DETAIL:
+    if detail[inside > 0].std() < MIN_DETAIL:
         detail[:] = 0
     return detail, inside > 0
 

@@ -29,19 +29,19 @@ VERDICT_VERSION = 2  # raised when the same pictures would get another verdict
 # Measured on IDRiD (516 photographs of 512 px, each alteration on 100 of them). Altered copies
 # score .82 and more (CLAHE lowest; .79 when CLAHE, JPEG, halving and a flip come together),
 # different photographs up to .62, synthetic ones up to .67.
-LEAST_SCORE = 0.74
+MIN_SCORE = 0.74
 # Degrees. Copies are left with at most .10. The one second photograph of an eye in IDRiD, which
 # scores .97, has .80.
-MOST_TURN = 0.3
+MAX_TURN = 0.3
 # Copies have at most .028 (brightness raised by 51 levels); an eye that moved by 2 % of the disc's
 # width between two photographs .042 and more, one that moved by 1 % only .024: such a pair counts
 # as copies.
-MOST_RIM = 0.035
+MAX_RIM = 0.035
 # Pixels. With thresholds of .72 and .03, all altered copies among photographs shrunk to 96 px and
 # more were found, and no others; at 28 px a quarter was missed and 21 wrong pairs came, since too
 # little of an eye is left. So it was with RetinaMNIST: 1,232 pairs among 1,600 pictures, most of
 # them of plainly different eyes.
-LEAST_SIDE = 96
+MIN_SIDE = 96
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def find_pairs(
     none. `clusters` brings them together: of m copies m - 1 pairs are found.
 
     Of identical files each is paired with the first of them, and one of them is compared with other
-    pictures. Pictures with a side below LEAST_SIDE are compared for identity alone (`too_small`
+    pictures. Pictures with a side below MIN_SIDE are compared for identity alone (`too_small`
     lists them). With a `cache` (that of `describe_files`) the same files, in whatever order, are
     not compared again. The order of `paths` changes no cluster.
 
@@ -128,7 +128,7 @@ def too_small(paths: Sequence[Path], described: Mapping[Path, Described | Damage
         number
         for number, path in enumerate(paths)
         if isinstance(entry := described[path], Described)
-        and min(entry.width, entry.height) < LEAST_SIDE
+        and min(entry.width, entry.height) < MIN_SIDE
     ]
 
 
@@ -146,7 +146,7 @@ def clusters(pairs: Iterable[Pair], count: int) -> list[list[int]]:
 
 def is_copy(fit: Registration) -> bool:
     """Whether two registered photographs are one picture."""
-    return fit.score >= LEAST_SCORE and abs(fit.turn) <= MOST_TURN and fit.rim <= MOST_RIM
+    return fit.score >= MIN_SCORE and abs(fit.turn) <= MAX_TURN and fit.rim <= MAX_RIM
 
 
 def _identical(sound: Mapping[int, Described]) -> list[Pair]:

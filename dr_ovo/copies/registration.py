@@ -23,7 +23,7 @@ ECC_STEPS = ((9, 40), (3, 40))  # width of the Gaussian in px, iterations: coars
 
 
 @dataclass(frozen=True)
-class Plane:
+class RegistrationImage:
     """A photograph ready to be compared: `detail` (C, C) float32 high-passed, `known` (C, C) bool
     where that is; `visible` and `disc` as in a View."""
 
@@ -32,14 +32,16 @@ class Plane:
     visible: np.ndarray
     disc: np.ndarray
 
-    def turned(self, orientation: int) -> Plane:
+    def turned(self, orientation: int) -> RegistrationImage:
         """The same photograph in another of the eight orientations."""
         parts = (self.detail, self.known, self.visible, self.disc)
-        return Plane(*(np.ascontiguousarray(turned(part, orientation)) for part in parts))
+        return RegistrationImage(
+            *(np.ascontiguousarray(turned(part, orientation)) for part in parts)
+        )
 
 
 @dataclass(frozen=True)
-class Placing:
+class CoarseAlignment:
     """Roughly where a second picture lies on a first, the disc's side being the unit of shifts."""
 
     score: float  # correlation of the descriptors' finest details there
@@ -66,11 +68,11 @@ class Registration:
 NO_FIT = Registration(score=0.0, turn=0.0, scale=1.0, rim=1.0)
 
 
-def plane_of(image: np.ndarray) -> Plane:
+def registration_image(image: np.ndarray) -> RegistrationImage:
     """(H, W, 3) uint8 RGB made ready for `register`."""
     view = view_of(image, REGISTRATION_SIDE)
     detail, known = high_pass(view, REGISTRATION_BANDS)
-    return Plane(detail, known, view.visible, view.disc)
+    return RegistrationImage(detail, known, view.visible, view.disc)
 
 
 def padded(descriptor: np.ndarray) -> np.ndarray:
@@ -94,7 +96,9 @@ def spectra(descriptor: np.ndarray) -> np.ndarray:
     return np.conj(np.fft.rfft2(np.stack(scaled)))
 
 
-def place(firsts: np.ndarray, second: np.ndarray, second_spectra: np.ndarray) -> list[Placing]:
+def place(
+    firsts: np.ndarray, second: np.ndarray, second_spectra: np.ndarray
+) -> list[CoarseAlignment]:
     """Where a second descriptor fits best on each of N first ones, by correlation at all scales
     and shifts.
 
@@ -107,17 +111,19 @@ def place(firsts: np.ndarray, second: np.ndarray, second_spectra: np.ndarray) ->
     peaks = np.unravel_index(maps.reshape(len(maps), -1).argmax(axis=1), maps.shape[1:])
     finest = _finest(second)
     inside = (second != 0).astype(np.float32)
-    placings = []
-    for first, planes, size, *peak in zip(firsts, maps, *peaks, strict=True):
-        down, across = (2 * shift for shift in _peak(planes[size], *(int(at) for at in peak)))
+    alignments = []
+    for first, correlations, size, *peak in zip(firsts, maps, *peaks, strict=True):
+        down, across = (2 * shift for shift in _peak(correlations[size], *(int(at) for at in peak)))
         scale, middle = SCALES[size], (len(first) - 1) / 2
         rest = (1 - scale) * middle
         matrix = np.array([[scale, 0, rest + across], [0, scale, rest + down]])
         moved = cv2.warpAffine(finest, matrix, first.shape)
         known = (first != 0) & (cv2.warpAffine(inside, matrix, first.shape) > 0.99)
         score = _correlation(_finest(first)[known], moved[known])
-        placings.append(Placing(score, scale, across / DESCRIPTOR_SIDE, down / DESCRIPTOR_SIDE))
-    return placings
+        alignments.append(
+            CoarseAlignment(score, scale, across / DESCRIPTOR_SIDE, down / DESCRIPTOR_SIDE)
+        )
+    return alignments
 
 
 def _halved(descriptors: np.ndarray) -> np.ndarray:
@@ -145,7 +151,9 @@ def _finest(descriptor: np.ndarray) -> np.ndarray:
     return descriptor - cv2.GaussianBlur(descriptor, (0, 0), 0.04 * DESCRIPTOR_SIDE)
 
 
-def register(first: Plane, second: Plane, start: Placing) -> Registration:
+def register(
+    first: RegistrationImage, second: RegistrationImage, start: CoarseAlignment
+) -> Registration:
     """How well `second` fits on `first`, searched from `start` on by enhanced correlation
     coefficients (Evangelidis & Psarakis 2008; cv2.findTransformECC) with an affine motion."""
     side = len(first.detail)
@@ -172,7 +180,7 @@ def register(first: Plane, second: Plane, start: Placing) -> Registration:
     return _judge(first, second, matrix)
 
 
-def _judge(first: Plane, second: Plane, matrix: np.ndarray) -> Registration:
+def _judge(first: RegistrationImage, second: RegistrationImage, matrix: np.ndarray) -> Registration:
     """The fit of `second` on `first` where the (2, 3) `matrix` leads from the first to it."""
     detail = _moved(second.detail, matrix)
     visible = (_moved(second.visible.astype(np.float32), matrix) > 0.5) & first.visible

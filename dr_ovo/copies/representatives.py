@@ -17,7 +17,7 @@ PER_CLUSTER = 2
 # Other clusters that a picture must see where it sees NEAREST others. So many are left where each
 # photograph has one copy, among which all alterations were measured; two of each cluster show as
 # many, so that pictures once represented are not searched again unless clusters have merged.
-FEWEST_OTHERS = NEAREST // PER_CLUSTER
+MIN_OTHERS = NEAREST // PER_CLUSTER
 
 
 def crowded(nearest: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -28,7 +28,7 @@ def crowded(nearest: np.ndarray, labels: np.ndarray) -> np.ndarray:
     seen = np.sort(labels[nearest], axis=1)
     kinds = 1 + (seen[:, 1:] != seen[:, :-1]).sum(axis=1)
     others = kinds - (seen == labels[:, None]).any(axis=1)
-    return np.asarray((nearest >= 0).all(axis=1) & (others < FEWEST_OTHERS))
+    return np.asarray((nearest >= 0).all(axis=1) & (others < MIN_OTHERS))
 
 
 def representatives(descriptors: Descriptors, labels: Sequence[int]) -> np.ndarray:

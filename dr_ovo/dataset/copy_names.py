@@ -22,10 +22,10 @@ _PREFIX = re.compile(
     rf"^(?:(?:{_WORDS})\d*[ _.-]+(?:of[ _.-]+|\d+[ _.-]+)?)+(?P<base>.+)$", re.IGNORECASE
 )
 _BRACKET = re.compile(r"^(?P<base>.+?) ?\(\d+\)$")
-FEWEST_CHARACTERS = 3
+MIN_CHARACTERS = 3
 # One picture may stand once in each split; a name that more files bear is no picture's own.
-MOST_BEARERS = 3
-MOST_NUMBERED = 20  # `eye (1)`, `eye (2)` ...: of more than these, a series of different pictures
+MAX_BEARERS = 3
+MAX_NUMBERED = 20  # `eye (1)`, `eye (2)` ...: of more than these, a series of different pictures
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,12 @@ def families(files: Sequence[str], alike: Iterable[tuple[int, int]]) -> list[Fam
 
 def _is_telling(base: str, bearers: int) -> bool:
     """Whether a name is so much one picture's own that its copies are known by name alone."""
-    own = len(base) >= FEWEST_CHARACTERS and any(map(str.isalpha, base))
-    return own and bearers <= MOST_BEARERS
+    own = len(base) >= MIN_CHARACTERS and any(map(str.isalpha, base))
+    return own and bearers <= MAX_BEARERS
 
 
 def _is_series(stems: Iterable[str]) -> bool:
-    return sum(1 for stem in stems if _BRACKET.match(stem)) > MOST_NUMBERED
+    return sum(1 for stem in stems if _BRACKET.match(stem)) > MAX_NUMBERED
 
 
 def _base_of(stem: str, there: Container[str]) -> str | None:

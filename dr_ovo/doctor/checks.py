@@ -16,7 +16,7 @@ from pathlib import Path
 from dr_ovo.errors import UserError
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
-LEAST_DISK = 2e9  # bytes: the best and the last state of an architecture, and their successors
+MIN_DISK = 2e9  # bytes: the best and the last state of an architecture, and their successors
 # What timm and torch raise where an architecture can't be built in this installation.
 BUILD_ERRORS = (ImportError, RuntimeError, TypeError, ValueError)
 
@@ -59,9 +59,9 @@ def check_torchvision() -> Finding:
     """Whether torchvision fits this torch; how to make it fit in every program."""
     import torch
 
-    from dr_ovo.torchvision_compat import mend
+    from dr_ovo.torchvision_compat import fix_import
 
-    if not mend():
+    if not fix_import():
         return Finding("torchvision", ("imports as it is",))
     version = importlib.metadata.version("torchvision").partition("+")[0]
     build = str(torch.__version__).partition("+")[2]
@@ -157,5 +157,5 @@ def check_disk(folder: Path) -> Finding:
     there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
     free = shutil.disk_usage(there).free
     line = f"{free / 1e9:.1f} GB free for results in {folder.resolve()}"
-    problem = f"less than {LEAST_DISK / 1e9:.0f} GB are free. Free some, or set DR_OVO_OUTPUT_ROOT."
-    return Finding("Disk", (line,), (problem,) if free < LEAST_DISK else ())
+    problem = f"less than {MIN_DISK / 1e9:.0f} GB are free. Free some, or set DR_OVO_OUTPUT_ROOT."
+    return Finding("Disk", (line,), (problem,) if free < MIN_DISK else ())

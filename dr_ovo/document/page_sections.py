@@ -13,7 +13,7 @@ from dr_ovo.document.screen_and_files import reasons
 
 NOT_NUMBERS = ("text", "yes")
 LONG = 14  # letters from which a row's name may be folded
-MOST = 500  # rows of a table that is folded away
+MAX_ROWS = 500  # rows of a table that is folded away
 
 
 def escaped(text: object) -> str:
@@ -70,9 +70,11 @@ def _folded(held: Table) -> str:
     if held.shown is None or rows <= held.shown:
         return table_html(held)
     summary = escaped(f"{held.title}: {rows:,} rows")
-    cut = replace(held, rows=held.rows[:MOST])
-    if rows > MOST:
-        more = f"The first {MOST} of {rows:,} rows; {held.name}.csv of the report's own command "
+    cut = replace(held, rows=held.rows[:MAX_ROWS])
+    if rows > MAX_ROWS:
+        more = (
+            f"The first {MAX_ROWS} of {rows:,} rows; {held.name}.csv of the report's own command "
+        )
         cut = replace(cut, note=f"{more}holds them all. {held.note}".strip())
     return f"<details>\n<summary>{summary}</summary>\n{table_html(cut)}\n</details>"
 

@@ -62,7 +62,7 @@ def mean_predictions(members: Sequence[Predictions]) -> Predictions:
 def replaced(
     template: Predictions, method: str, predicted: np.ndarray, probabilities: np.ndarray
 ) -> Predictions:
-    """Answers of an ensemble on the samples of `template`."""
+    """Predictions of an ensemble on the samples of `template`."""
     return replace(
         template,
         head="ensemble",

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from dr_ovo.ensembles.combination import ensemble_predictions, replaced
-from dr_ovo.ensembles.weights import MemberAnswers, is_fitted, weigher
+from dr_ovo.ensembles.weights import MemberPredictions, is_fitted, weigher
 from dr_ovo.predictions.calibration import Calibration, fit_calibration
 from dr_ovo.predictions.predictions_file import Predictions
 
 FOLDS = 5
-FEWEST_PATIENTS = 25  # five a fold
+MIN_PATIENTS = 25  # five a fold
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ def fit_ensemble(
     Temperature and operating points come from the calibration share, where the weights are those
     of the whole selection share; val that was not divided serves both.
     """
-    answers, selected = MemberAnswers.of(val), ~val[0].calibration
+    answers, selected = MemberPredictions.of(val), ~val[0].calibration
     selection = answers.samples(selected)
     weights = weigher(method, weight_by)(selection)
     grades, probabilities = answers.combined(method, weights)
@@ -53,7 +53,7 @@ def fit_ensemble(
 
 
 def cross_fitted(
-    selection: MemberAnswers, method: str, weight_by: str
+    selection: MemberPredictions, method: str, weight_by: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grades (N,), probabilities (N, C), and the weights (5, M) of the five patient folds.
 
@@ -91,17 +91,17 @@ def patient_folds(patients: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return folds[of_sample]
 
 
-def _few(selection: MemberAnswers) -> bool:
-    return len(np.unique(selection.patients)) < FEWEST_PATIENTS
+def _few(selection: MemberPredictions) -> bool:
+    return len(np.unique(selection.patients)) < MIN_PATIENTS
 
 
-def _note(selection: MemberAnswers, method: str) -> str:
+def _note(selection: MemberPredictions, method: str) -> str:
     if not is_fitted(method):
         return "Nothing is fitted to val but temperature and thresholds: no weights to cross-fit."
     patients, images = len(np.unique(selection.patients)), len(selection.targets)
     if _few(selection):
         return (
-            f"Val has {patients} patients to fit weights on, fewer than the {FEWEST_PATIENTS} that "
+            f"Val has {patients} patients to fit weights on, fewer than the {MIN_PATIENTS} that "
             f"{FOLDS} folds need: its figures come from the images that the weights were fitted "
             "on, and flatter."
         )

@@ -106,7 +106,9 @@ def _right_counts(members: Sequence[Predictions]) -> np.ndarray:
 
 def mean_over(parts: Sequence[Statistic], undefined: str) -> Resampled:
     """The plain mean of several statistics; undefined where one of them is."""
-    return Resampled(undefined, lambda weights: np.mean([p.over(weights) for p in parts], axis=0))
+    return Resampled(
+        undefined, lambda weights: np.mean([p.compute(weights) for p in parts], axis=0)
+    )
 
 
 def overlap_statistics(members: Sequence[Predictions], grade: int) -> dict[str, Statistic]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dr_ovo.ensembles.combination import replaced
 from dr_ovo.ensembles.cross_fitting import cross_fitted
-from dr_ovo.ensembles.weights import MemberAnswers
+from dr_ovo.ensembles.weights import MemberPredictions
 from dr_ovo.predictions.metrics import quadratic_kappa
 from dr_ovo.predictions.predictions_file import Predictions, take
 from dr_ovo.statistics.differences import Metric, difference
@@ -18,7 +18,7 @@ from dr_ovo.statistics.intervals import with_intervals
 from dr_ovo.statistics.model_statistics import accuracy_statistic, kappa_statistic
 
 MARGIN = 0.01  # a point of accuracy, and as much of kappa: a smaller loss is called none
-FEWEST_IMAGES = 100  # with fewer, a single image is more than a point
+MIN_IMAGES = 100  # with fewer, a single image is more than a point
 RULE = (
     "A member can be left out where the loss is smaller than 1 point of accuracy and 0.010 of "
     "kappa by the upper ends of its paired 95 % intervals. The least missed member goes first, "
@@ -47,7 +47,7 @@ def eliminate(val: Sequence[Predictions], method: str, weight_by: str) -> Elimin
     subsets = _Subsets(val, method, weight_by)
     everyone = tuple(range(len(val)))
     losses = subsets.losses([_without(everyone, member) for member in everyone])
-    enough, kept, loss = subsets.images >= FEWEST_IMAGES, everyone, None
+    enough, kept, loss = subsets.images >= MIN_IMAGES, everyone, None
     while len(kept) > 1 and enough:
         smaller = max((_without(kept, member) for member in kept), key=subsets.kappa)
         (found,) = subsets.losses([smaller])
@@ -74,7 +74,7 @@ class _Subsets:
     def __init__(self, val: Sequence[Predictions], method: str, weight_by: str) -> None:
         selected = ~val[0].calibration
         self._template = take(val[0], selected)
-        self._answers = MemberAnswers.of(val).samples(selected)
+        self._answers = MemberPredictions.of(val).samples(selected)
         self._how = method, weight_by
         self.images = len(self._template.targets)
         self._made: dict[tuple[int, ...], Predictions] = {}

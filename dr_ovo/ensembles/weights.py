@@ -16,7 +16,7 @@ BAGS, ADDITIONS = 10, 20  # resamples of the patients; members added in each
 
 
 @dataclass(frozen=True, eq=False)
-class MemberAnswers:
+class MemberPredictions:
     """What M members said of the same N samples."""
 
     targets: np.ndarray  # (N,)
@@ -25,7 +25,7 @@ class MemberAnswers:
     probabilities: np.ndarray  # (M, N, C)
 
     @classmethod
-    def of(cls, members: Sequence[Predictions]) -> MemberAnswers:
+    def of(cls, members: Sequence[Predictions]) -> MemberPredictions:
         """The answers of models that saw the same samples in the same order."""
         return cls(
             members[0].targets,
@@ -34,19 +34,19 @@ class MemberAnswers:
             np.stack([member.probabilities for member in members]),
         )
 
-    def samples(self, chosen: np.ndarray) -> MemberAnswers:
+    def samples(self, chosen: np.ndarray) -> MemberPredictions:
         """Those on the samples where (N,) bool is true."""
-        return MemberAnswers(
+        return MemberPredictions(
             self.targets[chosen],
             self.patients[chosen],
             self.grades[:, chosen],
             self.probabilities[:, chosen],
         )
 
-    def members(self, chosen: Sequence[int]) -> MemberAnswers:
+    def members(self, chosen: Sequence[int]) -> MemberPredictions:
         """Those of some members."""
         rows = list(chosen)
-        return MemberAnswers(
+        return MemberPredictions(
             self.targets, self.patients, self.grades[rows], self.probabilities[rows]
         )
 
@@ -55,7 +55,7 @@ class MemberAnswers:
         return combine(method, self.grades, self.probabilities, weights)
 
 
-Weigh = Callable[[MemberAnswers], np.ndarray]
+Weigh = Callable[[MemberPredictions], np.ndarray]
 
 
 def weigher(method: str, weight_by: str) -> Weigh:
@@ -68,7 +68,7 @@ def is_fitted(method: str) -> bool:
     return method in ("weighted", "greedy")
 
 
-def equal(answers: MemberAnswers) -> np.ndarray:
+def equal(answers: MemberPredictions) -> np.ndarray:
     """The same for each: a plain mean, and plain votes."""
     return np.full(len(answers.grades), 1 / len(answers.grades))
 
@@ -79,7 +79,7 @@ def by_score(name: str) -> Weigh:
     A kappa below 0, or one that is undefined, counts as 0; where all are 0, all count the same.
     """
 
-    def weigh(answers: MemberAnswers) -> np.ndarray:
+    def weigh(answers: MemberPredictions) -> np.ndarray:
         classes = answers.probabilities.shape[2]
         scores = [
             accuracy(answers.targets, grades)
@@ -93,7 +93,7 @@ def by_score(name: str) -> Weigh:
     return weigh
 
 
-def greedy(answers: MemberAnswers) -> np.ndarray:
+def greedy(answers: MemberPredictions) -> np.ndarray:
     """Weights by greedy selection with replacement (Caruana et al., ICML 2004).
 
     A bag of members begins with the best one; the member that lowers the log loss of the bag's

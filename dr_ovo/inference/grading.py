@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +13,8 @@ from dr_ovo.decoding.decoders import decode
 from dr_ovo.ensembles.combination import combine
 from dr_ovo.ensembles.manifest import Manifest, read_manifest
 from dr_ovo.errors import DONE, UserError, log
-from dr_ovo.files import atomic_write_text
 from dr_ovo.inference.ensemble_members import open_members
+from dr_ovo.inference.inference_csv import write_csv
 from dr_ovo.inference.trained_model import TrainedModel, open_models, predict
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.photographs.damage import Damage, describe
@@ -27,7 +25,7 @@ from dr_ovo.training.setup import choose_precision, joint_folder
 
 
 @dataclass(frozen=True)
-class Panel:
+class Ensemble:
     """Networks that grade together, each with its decoder; `folder` takes the CSV by default."""
 
     models: Sequence[TrainedModel]
@@ -48,15 +46,17 @@ def inference(settings: Settings) -> int:
         raise UserError(f"--output {config.output} is a folder: expected a file, such as out.csv.")
     paths = _find_images(config.input)
     precision = choose_precision(config)
-    panel = _open_panel(settings, precision)
-    positions, grades, probabilities, damaged = _grade(panel, paths, precision, config.num_workers)
+    ensemble = _open_ensemble(settings, precision)
+    positions, grades, probabilities, damaged = _grade(
+        ensemble, paths, precision, config.num_workers
+    )
     if damaged:
         log.warning("%d files can't be read and are left out:\n%s", len(damaged), describe(damaged))
-    output = Path(config.output) if config.output else panel.folder / "inference.csv"
-    names = panel.models[0].meta["class_names"]
-    marks = sorted({mark for model in panel.models for mark in marks_of([model.meta], [])})
+    output = Path(config.output) if config.output else ensemble.folder / "inference.csv"
+    names = ensemble.models[0].meta["class_names"]
+    marks = sorted({mark for model in ensemble.models for mark in marks_of([model.meta], [])})
     files, said = [paths[i] for i in positions], [names[g] for g in grades]
-    _write_csv(output, files, said, probabilities, names, marks)
+    write_csv(output, files, said, probabilities, names, marks)
     log.info("%d photographs graded: %s", len(positions), output)
     if "LEAKY" in marks:
         log.warning("LEAKY: trained on a dataset with leaks; expect worse than its figures.")
@@ -82,19 +82,19 @@ def _find_images(inputs: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def _open_panel(settings: Settings, precision: Precision) -> Panel:
+def _open_ensemble(settings: Settings, precision: Precision) -> Ensemble:
     config = settings.config
     if not config.ensemble:
         models = open_models(settings, precision)
         folder = models[0].folder.root if len(models) == 1 else joint_folder(config)
         equal = np.full(len(models), 1 / len(models))
-        return Panel(models, [config.decoder] * len(models), "mean", equal, folder)
+        return Ensemble(models, [config.decoder] * len(models), "mean", equal, folder)
     manifest = read_manifest(Path(config.ensemble))
     _require_agreement(settings, manifest)
     models = open_members(manifest, settings, precision)
     folder = Path(config.output_dir or Path(config.ensemble).parent)
     decoders = [member.decoder for member in manifest.members]
-    return Panel(models, decoders, manifest.method, manifest.weights, folder)
+    return Ensemble(models, decoders, manifest.method, manifest.weights, folder)
 
 
 def _require_agreement(settings: Settings, manifest: Manifest) -> None:
@@ -115,11 +115,11 @@ def _require_agreement(settings: Settings, manifest: Manifest) -> None:
 
 
 def _grade(
-    panel: Panel, paths: Sequence[Path], precision: Precision, num_workers: int
+    ensemble: Ensemble, paths: Sequence[Path], precision: Precision, num_workers: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Damage]]:
     """Positions (n,), grades (n,) and probabilities (n, C) of the readable paths; the others."""
     predicted, probabilities = [], []
-    for model, decoder in zip(panel.models, panel.decoders, strict=True):
+    for model, decoder in zip(ensemble.models, ensemble.decoders, strict=True):
         answers = predict(model, paths, precision, num_workers)
         damaged = [Damage(paths[i], reason) for i, reason in sorted(answers.damaged.items())]
         if not len(answers.positions):
@@ -137,28 +137,7 @@ def _grade(
         predicted.append(grades)
         probabilities.append(shares)
     grades, shares = combine(
-        panel.method, np.stack(predicted), np.stack(probabilities), panel.weights
+        ensemble.method, np.stack(predicted), np.stack(probabilities), ensemble.weights
     )
-    chosen = predicted[0] if len(panel.models) == 1 else grades
+    chosen = predicted[0] if len(ensemble.models) == 1 else grades
     return answers.positions, chosen, shares, damaged
-
-
-def _write_csv(
-    output: Path,
-    paths: Sequence[Path],
-    grades: Sequence[str],
-    probabilities: np.ndarray,
-    class_names: Sequence[str],
-    marks: Sequence[str],
-) -> None:
-    """A row a photograph: file, grade, the probability of each grade; last the models' marks,
-    where they bear any."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    marked = [" ".join(marks)] if marks else []
-    header = ["file", "grade", *(f"probability_{name}" for name in class_names)]
-    writer.writerow([*header, *(["marks"] if marks else [])])
-    for path, grade, row in zip(paths, grades, probabilities, strict=True):
-        writer.writerow([path, grade, *(f"{value:.6f}" for value in row), *marked])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write_text(output, text.getvalue())

@@ -105,7 +105,7 @@ def _require_same_classes(models: Sequence[TrainedModel]) -> None:
 
 
 @dataclass(frozen=True)
-class Answers:
+class PhotographLogits:
     """The network's logits (n, K) on the photographs at `positions` (n,), the quality (n,) of each,
     NaN where unknown; `damaged` by position."""
 
@@ -122,7 +122,7 @@ def predict(
     num_workers: int,
     *,
     with_quality: bool = False,
-) -> Answers:
+) -> PhotographLogits:
     """The logits of all branches side by side, for every path that can be read.
 
     The quality of the photographs is measured where asked for, else it is unknown.
@@ -140,8 +140,8 @@ def predict(
         )
         damaged, measured = dict(loader.damaged), loader.quality
     if not outputs:
-        return Answers(np.zeros(0, dtype=np.int64), np.zeros((0, 0)), np.zeros(0), damaged)
+        return PhotographLogits(np.zeros(0, dtype=np.int64), np.zeros((0, 0)), np.zeros(0), damaged)
     logits = np.concatenate([outputs[name].logits for name in names], axis=1)
     positions = outputs[names[0]].positions
     quality = np.array([measured.get(position, np.nan) for position in positions.tolist()])
-    return Answers(positions, logits, quality, damaged)
+    return PhotographLogits(positions, logits, quality, damaged)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 SEARCHED_SIDE = 256  # pixels of the longer side in which the disc is looked for
-LEAST_CONTRAST = 20  # grey levels between the corners and the bright part of a picture
-MOST_OBLONG = 1.7  # a disc that the camera cut off at top and bottom
+MIN_CONTRAST = 20  # grey levels between the corners and the bright part of a picture
+MAX_OBLONG = 1.7  # a disc that the camera cut off at top and bottom
 
 
 class DiscMask(NamedTuple):
@@ -42,7 +42,7 @@ def disc_mask(image: np.ndarray) -> DiscMask | None:
     floor = float(np.median(corners))
     bright = float(np.percentile(light, 95))
     # The corners are retina, or too little stands out from them to be told from noise.
-    if floor > 0.4 * bright or bright - floor < LEAST_CONTRAST:
+    if floor > 0.4 * bright or bright - floor < MIN_CONTRAST:
         return None
     return DiscMask(light > floor + max(3.0, 0.15 * (bright - floor)), scale)
 
@@ -68,7 +68,7 @@ def disc_box(image: np.ndarray) -> tuple[int, int, int, int]:
     top, bottom = int(rows[0] * found.scale), min(height, round(rows[1] * found.scale))
     left, right = int(columns[0] * found.scale), min(width, round(columns[1] * found.scale))
     tall, wide = bottom - top, right - left
-    if tall < 0.4 * height or wide < 0.4 * width or max(tall, wide) > MOST_OBLONG * min(tall, wide):
+    if tall < 0.4 * height or wide < 0.4 * width or max(tall, wide) > MAX_OBLONG * min(tall, wide):
         return whole
     return top, bottom, left, right
 

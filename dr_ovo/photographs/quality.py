@@ -6,7 +6,7 @@ number of pixels doesn't matter, down to a disc of SMALLEST_DISC pixels: smaller
 the detail by which focus is judged, and their quality is unknown rather than bad.
 
 The limits were set without grades, on the 516 photographs of IDRiD and on damage planted in them:
-where a part is LEAST_GRADABLE, it stands beyond nearly all of the former and short of the latter.
+where a part is MIN_GRADABLE, it stands beyond nearly all of the former and short of the latter.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from dr_ovo.photographs.disc import brightest_channel, disc_mask, largest_outline
-from dr_ovo.photographs.gradability import LEAST_GRADABLE
+from dr_ovo.photographs.gradability import MIN_GRADABLE
 from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes, reduction
 from dr_ovo.photographs.preprocessing import Preprocessing
 
@@ -30,7 +30,7 @@ SMALLEST_INSIDE = 500  # pixels of the disc inside its rim; of fewer nothing is 
 # The scales of detail, as standard deviations in pixels: finest (vessel walls, small lesions),
 # fine and medium (vessels).
 FINE, MEDIUM, COARSE = 1.0, 2.0, 4.0
-LEAST_DETAIL = 0.2  # grey levels: less is rounding
+MIN_DETAIL = 0.2  # grey levels: less is rounding
 CLIPPED = 250  # grey level from which a channel is taken for saturated
 NEIGHBOURHOOD = 25  # pixels a side over which illumination is averaged
 
@@ -56,8 +56,8 @@ class Quality:
 
     @property
     def gradable(self) -> bool | None:
-        """Whether the score is at least LEAST_GRADABLE; None where it is unknown."""
-        return None if math.isnan(self.score) else self.score >= LEAST_GRADABLE
+        """Whether the score is at least MIN_GRADABLE; None where it is unknown."""
+        return None if math.isnan(self.score) else self.score >= MIN_GRADABLE
 
 
 UNKNOWN = Quality(math.nan, math.nan, math.nan, math.nan)
@@ -147,7 +147,7 @@ def _focus(picture: np.ndarray, measured: np.ndarray) -> float:
         float(cv2.meanStdDev(sharper - smoother, mask=measured)[1][0, 0])
         for sharper, smoother in zip([green, *smooth[:2]], smooth, strict=True)
     )
-    if medium < LEAST_DETAIL:
+    if medium < MIN_DETAIL:
         return 0.0
     sharp = min(_ramp(finest / medium, FINEST_DETAIL), _ramp(fine / medium, FINE_DETAIL))
     return min(sharp, _ramp(finest / medium, NOISE))

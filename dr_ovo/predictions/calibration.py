@@ -25,8 +25,8 @@ from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
 
 SCHEMA = 1
 SHARE = 0.3
-FEWEST_IMAGES = 200  # a smaller val is not divided
-FEWEST_PATIENTS = 10  # a grade with fewer stays in selection
+MIN_IMAGES = 200  # a smaller val is not divided
+MIN_PATIENTS = 10  # a grade with fewer stays in selection
 TEMPERATURES = (0.05, 20.0)  # the range searched
 
 
@@ -85,7 +85,7 @@ def calibration_share(
     (empty). Nothing of a grade with fewer than 10 patients, nothing of a val of fewer than 200
     images.
     """
-    if len(targets) < FEWEST_IMAGES:
+    if len(targets) < MIN_IMAGES:
         return np.zeros(len(targets), dtype=bool)
     owners = np.where(np.asarray(patient_ids) == "", sample_ids, patient_ids)
     patients, of_sample = np.unique(owners, return_inverse=True)
@@ -95,7 +95,7 @@ def calibration_share(
     chosen = np.zeros(len(patients), dtype=bool)
     for grade in np.unique(worst):
         members = np.flatnonzero(worst == grade)
-        if len(members) >= FEWEST_PATIENTS:
+        if len(members) >= MIN_PATIENTS:
             ordered = members[np.argsort(hashes[members])]
             chosen[ordered[: round(SHARE * len(members))]] = True
     return chosen[of_sample]

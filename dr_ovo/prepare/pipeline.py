@@ -24,7 +24,7 @@ from dr_ovo.prepare.file_names import placed_ids
 from dr_ovo.prepare.file_writing import place_files
 from dr_ovo.prepare.manifest_entries import build_manifest
 from dr_ovo.prepare.options import PrepareOptions
-from dr_ovo.prepare.planning.plan import Prepared, look, readable, without
+from dr_ovo.prepare.planning.plan import Prepared, plan_dataset, readable, without
 from dr_ovo.prepare.resuming import MADE_WITH, PICTURES, begin, end, is_finished
 from dr_ovo.prepare.shrinking import shrink
 from dr_ovo.prepare.sources import Source, read_source
@@ -51,7 +51,7 @@ def prepare(options: PrepareOptions) -> int:
             print(f"{output} stands already: nothing was changed.")
             manifest = read_manifest(output / MANIFEST)
         elif options.dry_run:
-            manifest = _manifest(options, source, look(options, source, cache=None))
+            manifest = _manifest(options, source, plan_dataset(options, source, cache=None))
         else:
             manifest = _make(options, source, settings)
     assert manifest is not None
@@ -63,7 +63,7 @@ def _make(options: PrepareOptions, source: Source, settings: dict[str, Any]) -> 
     """Fills the output folder; its manifest."""
     output = options.folder
     begin(output, settings, placing=False)
-    prepared = look(options, source, output / DESCRIPTORS)
+    prepared = plan_dataset(options, source, output / DESCRIPTORS)
     ids = placed_ids(prepared.photographs, prepared.plan.split, shrunken=bool(options.preprocess))
     begin(output, settings, placing=True)
     jobs = {prepared.photographs[one].path: output / ids[one] for one in ids}

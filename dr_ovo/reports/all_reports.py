@@ -19,7 +19,7 @@ from dr_ovo.reports.criteria.report import validation_report
 from dr_ovo.reports.criteria.validation import validate
 from dr_ovo.reports.diversity.diversity import diversity
 from dr_ovo.reports.ensemble.report import ensemble_report
-from dr_ovo.reports.ensemble.study import How, study_ensemble
+from dr_ovo.reports.ensemble.study import CombinationRule, study_ensemble
 from dr_ovo.reports.strengths.strengths import analyze_strengths
 from dr_ovo.results.result_sets import ResultSet
 
@@ -58,7 +58,7 @@ def _ctrl_c_ignored() -> Iterator[None]:
 
 def mean_ensemble(results: ResultSet) -> Report:
     """The report on the mean of all models' probabilities."""
-    return ensemble_report(study_ensemble(results, How("mean", "accuracy"), []))
+    return ensemble_report(study_ensemble(results, CombinationRule("mean", "accuracy"), []))
 
 
 def summary(results: ResultSet) -> str:

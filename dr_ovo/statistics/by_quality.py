@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.photographs.gradability import LEAST_GRADABLE, ungradable
+from dr_ovo.photographs.gradability import MIN_GRADABLE, ungradable
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.statistics.model_statistics import kappa_statistic
 from dr_ovo.statistics.weighted_statistics import Proportion, Resampled
@@ -30,7 +30,7 @@ def by_quality(p: Predictions) -> dict[str, Any]:
     return {
         "n_known": int(known.sum()),
         "n_unknown": int((~known).sum()),
-        "least_gradable": LEAST_GRADABLE,
+        "least_gradable": MIN_GRADABLE,
         "n_ungradable": int(spoilt.sum()),
         "ungradable": Proportion("no photograph of known quality", spoilt, known),
         "thirds": [
@@ -66,4 +66,4 @@ def _third(p: Predictions, name: str, among: np.ndarray) -> dict[str, Any]:
 
 
 def _within(statistic: Resampled, among: np.ndarray) -> Any:
-    return lambda weights: statistic.over(weights * among[:, None].astype(weights.dtype))
+    return lambda weights: statistic.compute(weights * among[:, None].astype(weights.dtype))

@@ -26,8 +26,8 @@ class Difference(Statistic):
     first: Statistic
     second: Statistic
 
-    def over(self, weights: np.ndarray) -> np.ndarray:
-        return self.first.over(weights) - self.second.over(weights)
+    def compute(self, weights: np.ndarray) -> np.ndarray:
+        return self.first.compute(weights) - self.second.compute(weights)
 
 
 def difference(metric: Metric, first: Predictions, second: Predictions) -> Difference:
@@ -97,7 +97,9 @@ def _one_after_the_other(first: Predictions, second: Predictions) -> Predictions
 
 def _swapped(both: Statistic, swap: np.ndarray) -> np.ndarray:
     """(R,) differences where `swap` (N, R), of 0 and 1, says whose answers change sides."""
-    return both.over(np.concatenate([1 - swap, swap])) - both.over(np.concatenate([swap, 1 - swap]))
+    return both.compute(np.concatenate([1 - swap, swap])) - both.compute(
+        np.concatenate([swap, 1 - swap])
+    )
 
 
 def accuracy_p_value(first: Predictions, second: Predictions) -> float:

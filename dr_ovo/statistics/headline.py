@@ -43,9 +43,9 @@ class Remembered(Statistic):
     of: Statistic
     _last: list[np.ndarray] = field(default_factory=list)
 
-    def over(self, weights: np.ndarray) -> np.ndarray:
+    def compute(self, weights: np.ndarray) -> np.ndarray:
         if not self._last or self._last[0] is not weights:
-            self._last[:] = [weights, self.of.over(weights)]
+            self._last[:] = [weights, self.of.compute(weights)]
         return self._last[1]
 
     def closed_interval(self) -> Interval | None:
@@ -102,7 +102,7 @@ def _mean(parts: Sequence[Any]) -> Any:
     if lacking:
         return lacking[0]
     return Resampled(
-        parts[0].undefined, lambda weights: np.mean([one.over(weights) for one in parts], axis=0)
+        parts[0].undefined, lambda weights: np.mean([one.compute(weights) for one in parts], axis=0)
     )
 
 

@@ -48,7 +48,7 @@ def estimates(
     Repeatable: the seed is fixed.
     """
     ones = np.ones((len(patients), 1))
-    values = [float(statistic.over(ones)[0]) for statistic in statistics]
+    values = [float(statistic.compute(ones)[0]) for statistic in statistics]
     found = [_settled(s, v, patients) for s, v in zip(statistics, values, strict=True)]
     open_ones = [index for index, estimate in enumerate(found) if estimate is None]
     drawn = replicates([statistics[index] for index in open_ones], patients, resamples)
@@ -69,7 +69,7 @@ def replicates(statistics: Sequence[Statistic], patients: np.ndarray, resamples:
         times = np.bincount(draws.ravel(), minlength=size * count).reshape(size, count)
         # float32 holds every sum of counts below 16 million exactly.
         weights = np.ascontiguousarray(times.T, dtype=np.float32)[of_sample]  # (N, size)
-        rows[:, part] = [statistic.over(weights) for statistic in statistics]
+        rows[:, part] = [statistic.compute(weights) for statistic in statistics]
     return rows
 
 

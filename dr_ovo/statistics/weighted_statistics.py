@@ -23,7 +23,7 @@ class Statistic(ABC):
     undefined: str  # the reason to give where the value cannot be computed
 
     @abstractmethod
-    def over(self, weights: np.ndarray) -> np.ndarray:
+    def compute(self, weights: np.ndarray) -> np.ndarray:
         """The figure (R,) for R weightings (N, R) of the samples; NaN where undefined."""
 
     def closed_interval(self) -> Interval | None:
@@ -45,7 +45,7 @@ class Resampled(Statistic):
 
     function: Callable[[np.ndarray], np.ndarray]
 
-    def over(self, weights: np.ndarray) -> np.ndarray:
+    def compute(self, weights: np.ndarray) -> np.ndarray:
         return self.function(weights)
 
 
@@ -56,7 +56,7 @@ class Proportion(Statistic):
     hits: np.ndarray
     among: np.ndarray
 
-    def over(self, weights: np.ndarray) -> np.ndarray:
+    def compute(self, weights: np.ndarray) -> np.ndarray:
         rows = np.stack([self.hits & self.among, self.among]).astype(weights.dtype)
         hits, among = (rows @ weights).astype(np.float64)
         with np.errstate(invalid="ignore"):
@@ -83,12 +83,12 @@ class Auc(Statistic):
     def _ranked(self) -> RankedScores:
         return RankedScores(self.positive, self.negative, self.scores)
 
-    def over(self, weights: np.ndarray) -> np.ndarray:
+    def compute(self, weights: np.ndarray) -> np.ndarray:
         return self._ranked.auc(weights)
 
     def closed_interval(self) -> Interval:
         """DeLong's, cut to 0..1."""
-        value = float(self.over(np.ones((len(self.scores), 1)))[0])
+        value = float(self.compute(np.ones((len(self.scores), 1)))[0])
         variance = delong_variance(self.scores[self.positive], self.scores[self.negative])
         reach = float(norm.ppf((1 + LEVEL) / 2)) * variance**0.5
         return max(value - reach, 0.0), min(value + reach, 1.0)
@@ -111,9 +111,9 @@ class Remembered(Statistic):
     inner: Statistic
     _last: list[np.ndarray] = field(default_factory=list, init=False, repr=False)
 
-    def over(self, weights: np.ndarray) -> np.ndarray:
+    def compute(self, weights: np.ndarray) -> np.ndarray:
         if not self._last or self._last[0] is not weights:
-            self._last[:] = [weights, self.inner.over(weights)]
+            self._last[:] = [weights, self.inner.compute(weights)]
         return self._last[1]
 
     def closed_interval(self) -> Interval | None:
@@ -128,7 +128,9 @@ class Remembered(Statistic):
 
 def mean_of(parts: list[Proportion] | list[Auc], undefined: str) -> Resampled:
     """The plain mean of several figures; undefined where one of them is."""
-    return Resampled(undefined, lambda weights: np.mean([p.over(weights) for p in parts], axis=0))
+    return Resampled(
+        undefined, lambda weights: np.mean([p.compute(weights) for p in parts], axis=0)
+    )
 
 
 def wilson(hits: int, trials: int) -> Interval:

@@ -20,9 +20,9 @@ SCHEMA = 1
 NOTE = "SYNTHETIC: these fundus photographs are drawn, not photographs of patients."
 SPLITS = {"train": 10, "val": 3, "test": 4}  # and the shares in which patients are dealt to them
 GRADE_SHARES = np.array([0.30, 0.15, 0.25, 0.15, 0.15])
-FEWEST_PATIENTS = len(GRADE_SHARES)  # of a split: each shows every grade
+MIN_PATIENTS = len(GRADE_SHARES)  # of a split: each shows every grade
 UNEQUAL_EYES = 0.15  # chance that a patient's eyes differ by one grade
-MOST_PATIENTS = 99_999
+MAX_PATIENTS = 99_999
 JPEG_QUALITY = 92
 SUMMARY, UNFINISHED = "synthetic.json", "synthetic.json.partial"
 
@@ -43,7 +43,7 @@ def write_dataset(output: Path, patients: dict[str, int], size: int = 320, seed:
     images = _plan(patients, seed)
     try:
         for name, image in images.items():
-            patient_seed = seed * (MOST_PATIENTS + 1) + int(image["patient"])
+            patient_seed = seed * (MAX_PATIENTS + 1) + int(image["patient"])
             own_seed = 2 * patient_seed + EYES.index(image["eye"])
             picture, lesions = draw_fundus(
                 image["grade"], image["eye"], size, own_seed, patient_seed
@@ -67,15 +67,15 @@ def _settings(patients: dict[str, int], size: int, seed: int) -> dict:
     for split, count in patients.items():
         if split not in SPLITS:
             raise UserError(f"split '{split}': expected some of {', '.join(SPLITS)}.")
-        if count < FEWEST_PATIENTS:
+        if count < MIN_PATIENTS:
             raise UserError(
-                f"{count} patients for {split}: expected at least {FEWEST_PATIENTS}, so that every "
+                f"{count} patients for {split}: expected at least {MIN_PATIENTS}, so that every "
                 "grade appears."
             )
-    if not 0 < sum(patients.values()) <= MOST_PATIENTS:
+    if not 0 < sum(patients.values()) <= MAX_PATIENTS:
         raise UserError(
-            f"{sum(patients.values())} patients: expected at least {FEWEST_PATIENTS} for each of "
-            f"{', '.join(SPLITS)} and at most {MOST_PATIENTS} together."
+            f"{sum(patients.values())} patients: expected at least {MIN_PATIENTS} for each of "
+            f"{', '.join(SPLITS)} and at most {MAX_PATIENTS} together."
         )
     return {
         "schema": SCHEMA,
@@ -160,13 +160,13 @@ def _write_jpeg(path: Path, picture: np.ndarray) -> None:
 
 def split_patients(total: int) -> dict[str, int]:
     """`total` patients dealt to train, val and test, about 10 : 3 : 4, at least five to each."""
-    if total < FEWEST_PATIENTS * len(SPLITS):
+    if total < MIN_PATIENTS * len(SPLITS):
         raise UserError(
-            f"{total} patients: expected at least {FEWEST_PATIENTS * len(SPLITS)}, so that every "
+            f"{total} patients: expected at least {MIN_PATIENTS * len(SPLITS)}, so that every "
             "grade appears in each split."
         )
     whole = sum(SPLITS.values())
-    dealt = {s: max(FEWEST_PATIENTS, round(total * SPLITS[s] / whole)) for s in ("val", "test")}
+    dealt = {s: max(MIN_PATIENTS, round(total * SPLITS[s] / whole)) for s in ("val", "test")}
     return {"train": total - sum(dealt.values()), **dealt}
 
 

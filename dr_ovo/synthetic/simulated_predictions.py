@@ -1,4 +1,4 @@
-"""Answers of simulated models whose accuracy and error correlation are known exactly.
+"""Predictions of simulated models whose accuracy and error correlation are known exactly.
 
 A model is right on an image where a standard normal "difficulty" lies below its skill. A share of
 the difficulty's variance belongs to the patient, a share to the image, both common to all models;

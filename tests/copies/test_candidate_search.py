@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dr_ovo.copies import candidate_search
-from dr_ovo.copies.candidate_search import LEAST_CORRELATION, NEAREST, find_candidates
+from dr_ovo.copies.candidate_search import MIN_CORRELATION, NEAREST, find_candidates
 from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, turned
 
 
@@ -62,7 +62,7 @@ def test_the_nearest_are_those_of_a_plain_search(monkeypatch):
         (min(one, other), max(one, other))
         for one in range(60)
         for other in np.argsort(-scores[one])[:NEAREST].tolist()
-        if scores[one, other] > LEAST_CORRELATION
+        if scores[one, other] > MIN_CORRELATION
     }
     assert len(expected) > 60
     assert found(base).keys() == expected

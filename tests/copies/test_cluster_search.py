@@ -79,13 +79,13 @@ def test_neither_order_nor_threads_change_the_pairs(full_of_copies, monkeypatch)
 
 def test_what_is_connected_is_not_compared(full_of_copies, monkeypatch):
     compared = []
-    real = cluster_search.register_guesses
+    real = cluster_search.register_pairs
 
-    def register(paths: list[Path], guesses: list, planes: object) -> list:
-        compared.extend(guesses)
-        return real(paths, guesses, planes)
+    def register(paths: list[Path], pairs: list, load: object) -> list:
+        compared.extend(pairs)
+        return real(paths, pairs, load)
 
-    monkeypatch.setattr(cluster_search, "register_guesses", register)
+    monkeypatch.setattr(cluster_search, "register_pairs", register)
     paths = mixed(full_of_copies, 0)
     pairs = find_pairs(paths, describe_files(paths, None))
     assert len(pairs) == len(paths) - len(full_of_copies)  # a tree for each eye

@@ -12,8 +12,8 @@ from benchmarks.alterations import ALTERATIONS, another_exposure, half
 from dr_ovo.copies import near_duplicates
 from dr_ovo.copies.descriptor_cache import describe_files
 from dr_ovo.copies.near_duplicates import (
-    LEAST_SCORE,
-    LEAST_SIDE,
+    MIN_SCORE,
+    MIN_SIDE,
     Pair,
     clusters,
     find_pairs,
@@ -63,7 +63,7 @@ def test_altered_copies_are_found_and_nothing_else(photographs, tmp_path, name):
     assert [(p.first, p.second) for p in pairs] == [(i, 25 + i) for i in range(ALTERED)]
     for pair in pairs:
         assert not pair.exact
-        assert LEAST_SCORE <= pair.score <= 1
+        assert MIN_SCORE <= pair.score <= 1
         assert pair.how.split(",")[0] == ORIENTED.get(name, "the same orientation")
 
 
@@ -116,7 +116,7 @@ def test_second_photographs_of_an_eye_are_no_copies(photographs, tmp_path):
 
 def test_small_pictures_are_compared_for_identity_alone(photographs, tmp_path):
     def tiny(image: np.ndarray) -> np.ndarray:
-        return cv2.resize(image, (LEAST_SIDE, LEAST_SIDE - 1), interpolation=cv2.INTER_AREA)
+        return cv2.resize(image, (MIN_SIDE, MIN_SIDE - 1), interpolation=cv2.INTER_AREA)
 
     small = altered(photographs[:2], tmp_path, tiny)
     again = tmp_path / "again.png"

@@ -11,15 +11,15 @@ from benchmarks.alterations import (
     rescaled,
 )
 from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, describe_picture
-from dr_ovo.copies.near_duplicates import MOST_RIM, MOST_TURN, is_copy
+from dr_ovo.copies.near_duplicates import MAX_RIM, MAX_TURN, is_copy
 from dr_ovo.copies.registration import (
     NO_FIT,
-    Placing,
+    CoarseAlignment,
     Registration,
     padded,
     place,
-    plane_of,
     register,
+    registration_image,
     spectra,
 )
 from dr_ovo.photographs.image_decoding import decode_image
@@ -30,17 +30,17 @@ def photographs(idrid_small) -> list[np.ndarray]:
     return [decode_image(path, 320) for path in sorted(idrid_small.glob("val/*/*.jpg"))[:6]]
 
 
-def fitted(first: np.ndarray, second: np.ndarray) -> tuple[Placing, Registration]:
+def fitted(first: np.ndarray, second: np.ndarray) -> tuple[CoarseAlignment, Registration]:
     """The second laid over the first."""
     moving = padded(describe_picture(second))
-    (placing,) = place(padded(describe_picture(first))[None], moving, spectra(moving))
-    return placing, register(plane_of(first), plane_of(second), placing)
+    (alignment,) = place(padded(describe_picture(first))[None], moving, spectra(moving))
+    return alignment, register(registration_image(first), registration_image(second), alignment)
 
 
 def test_a_photograph_fits_on_itself(photographs):
     for photograph in photographs:
-        placing, fit = fitted(photograph, photograph)
-        found = (placing.score, placing.scale, placing.across, placing.down)
+        alignment, fit = fitted(photograph, photograph)
+        found = (alignment.score, alignment.scale, alignment.across, alignment.down)
         assert found == pytest.approx((1, 1, 0, 0), abs=1e-3)
         assert (fit.score, fit.scale) == pytest.approx((1, 1), abs=1e-3)
         assert (fit.turn, fit.rim) == pytest.approx((0, 0), abs=1e-3)
@@ -53,8 +53,8 @@ def test_an_altered_photograph_fits(photographs, alter):
     for photograph in photographs:
         _, fit = fitted(photograph, alter(photograph))
         assert is_copy(fit)
-        assert abs(fit.turn) < MOST_TURN / 2
-        assert fit.rim < MOST_RIM / 2
+        assert abs(fit.turn) < MAX_TURN / 2
+        assert fit.rim < MAX_RIM / 2
 
 
 def test_different_photographs_do_not_fit(photographs):
@@ -67,11 +67,11 @@ def test_a_shifted_descriptor_is_placed_where_it_came_from(photographs):
     for photograph in photographs:
         first = padded(describe_picture(photograph))
         second = np.roll(first, (-3, 2), axis=(0, 1))
-        (placing,) = place(first[None], second, spectra(second))
-        found = (placing.down * DESCRIPTOR_SIDE, placing.across * DESCRIPTOR_SIDE)
+        (alignment,) = place(first[None], second, spectra(second))
+        found = (alignment.down * DESCRIPTOR_SIDE, alignment.across * DESCRIPTOR_SIDE)
         assert found == pytest.approx((3, -2), abs=0.2)
-        assert placing.scale == 1
-        assert placing.score > 0.95
+        assert alignment.scale == 1
+        assert alignment.score > 0.95
 
 
 def test_the_scale_tells_how_much_larger_the_second_must_be(photographs):
@@ -93,7 +93,7 @@ def test_a_second_exposure_is_told_by_its_turn_or_its_rim(photographs, shift, tu
         assert not is_copy(fit)
         assert fit.score > 0.9
         assert abs(fit.turn) == pytest.approx(abs(turn), abs=0.1)
-        assert (fit.rim > MOST_RIM) == (shift > 0)
+        assert (fit.rim > MAX_RIM) == (shift > 0)
 
 
 def test_a_picture_without_anything_to_see_fits_on_nothing(photographs):

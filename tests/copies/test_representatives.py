@@ -5,7 +5,7 @@ import pytest
 
 from dr_ovo.copies.candidate_search import NEAREST
 from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, turned
-from dr_ovo.copies.representatives import FEWEST_OTHERS, crowded, representatives
+from dr_ovo.copies.representatives import MIN_OTHERS, crowded, representatives
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_who_sees_too_few_others(seen, expected):
 
 def test_two_of_each_cluster_show_enough_others():
     """A picture that sees another of its own cluster, and two of each that it sees besides."""
-    assert 1 + 2 * FEWEST_OTHERS > NEAREST
+    assert 1 + 2 * MIN_OTHERS > NEAREST
 
 
 def test_small_clusters_stand_for_themselves_and_large_ones_by_their_middle_and_edge():

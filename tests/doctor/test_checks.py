@@ -150,6 +150,6 @@ def test_an_architecture_that_timm_cannot_build_is_named(monkeypatch):
 def test_little_disk_is_a_problem(tmp_path, monkeypatch):
     folder = tmp_path / "not" / "yet"
     assert checks.check_disk(folder).lines[0].endswith(str(folder))
-    monkeypatch.setattr(checks, "LEAST_DISK", 1e18)
+    monkeypatch.setattr(checks, "MIN_DISK", 1e18)
     (problem,) = checks.check_disk(folder).problems
     assert "Free some" in problem

@@ -13,7 +13,7 @@ import pytest
 from dr_ovo.document.document import Column, Figure, Report, Section, Table
 from dr_ovo.document.figure_style import new_figure, png
 from dr_ovo.document.page import check_page, page, write_page
-from dr_ovo.document.page_sections import MOST, section_html
+from dr_ovo.document.page_sections import MAX_ROWS, section_html
 from dr_ovo.errors import UserError
 from dr_ovo.synthetic.simulated_predictions import ACCURACIES
 from dr_ovo.tables import RESEARCH_USE
@@ -93,10 +93,10 @@ def test_cells_carry_raw_values_and_reasons():
 
 
 def test_a_long_table_is_folded_away():
-    rows = [[str(number), 0.5, 0.5] for number in range(MOST + 3)]
+    rows = [[str(number), 0.5, 0.5] for number in range(MAX_ROWS + 3)]
     text = page("T", "S", [report(rows, shown=5)])
-    assert text.count("<tr>") == MOST + 1
-    assert f"The first {MOST} of {MOST + 3}" in text
+    assert text.count("<tr>") == MAX_ROWS + 1
+    assert f"The first {MAX_ROWS} of {MAX_ROWS + 3}" in text
     assert "<details>" in text
     assert "<details>" not in page("T", "S", [report(rows[:5], shown=5)])
 

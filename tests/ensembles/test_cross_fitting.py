@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dr_ovo.ensembles.cross_fitting import FOLDS, cross_fitted, fit_ensemble, patient_folds
-from dr_ovo.ensembles.weights import MemberAnswers, weigher
+from dr_ovo.ensembles.weights import MemberPredictions, weigher
 from dr_ovo.predictions.calibration import calibration_share
 
 
@@ -47,7 +47,7 @@ def test_folds_part_patients_and_deal_out_every_grade():
 
 @pytest.mark.parametrize("method", ["weighted", "greedy"])
 def test_each_fold_is_combined_by_the_weights_of_the_others(method, members):
-    answers = MemberAnswers.of(members)
+    answers = MemberPredictions.of(members)
     grades, probabilities, fold_weights = cross_fitted(answers, method, "kappa")
     folds = patient_folds(answers.patients, answers.targets)
     for fold in range(FOLDS):
@@ -74,14 +74,14 @@ def test_temperature_and_thresholds_come_from_the_calibration_share(members):
     fitted = fit_ensemble(members, "greedy")
     share = members[0].calibration
     assert (fitted.calibration.n, fitted.calibration.divided) == (int(share.sum()), True)
-    _, expected = MemberAnswers.of(members).combined("greedy", fitted.weights)
+    _, expected = MemberPredictions.of(members).combined("greedy", fitted.weights)
     np.testing.assert_allclose(fitted.val.probabilities[share], expected[share])
     assert "cross-fitted in 5 patient folds" in fitted.note
 
 
 def test_test_is_combined_by_the_weights_of_the_whole_selection_share(members):
     fitted = fit_ensemble(members, "weighted")
-    selection = MemberAnswers.of(members).samples(~members[0].calibration)
+    selection = MemberPredictions.of(members).samples(~members[0].calibration)
     expected = weigher("weighted", "accuracy")(selection)
     np.testing.assert_allclose(fitted.weights, expected)
     found = fitted.on(members).probabilities

@@ -41,7 +41,7 @@ def answers(predicted: list[int], targets: list[int] = TARGETS) -> Predictions:
 
 def value(statistic: Statistic, weights: np.ndarray | None = None) -> float:
     ones = np.ones((len(TARGETS), 1)) if weights is None else weights[:, None]
-    return float(statistic.over(ones)[0])
+    return float(statistic.compute(ones)[0])
 
 
 # Right on 0-6, and on 0-4 and 7: a = 5, b = 2, c = 1, d = 2.

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score, log_loss
 
-from dr_ovo.ensembles.weights import MemberAnswers, by_score, equal, greedy, weigher
+from dr_ovo.ensembles.weights import MemberPredictions, by_score, equal, greedy, weigher
 
 
 def answers_of(targets, probabilities, patients=None):
     probabilities = np.asarray(probabilities, dtype=float)
-    return MemberAnswers(
+    return MemberPredictions(
         np.asarray(targets),
         np.arange(len(targets)) if patients is None else patients,
         probabilities.argmax(axis=2),

@@ -13,7 +13,7 @@ import torch
 
 from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.reports.ensemble.files import export_manifest, write_results
-from dr_ovo.reports.ensemble.study import How, study_ensemble
+from dr_ovo.reports.ensemble.study import CombinationRule, study_ensemble
 from dr_ovo.results.result_sets import open_results
 
 NAMES = ("test_efficientnet", "test_resnet")
@@ -38,7 +38,7 @@ def models(small, trainer, tiny_dataset, tmp_path_factory) -> Path:
 def export(models: Path, method: str, file: Path, output: Path) -> None:
     results = open_results([models / f"{name}_5class_results" for name in NAMES], [],
                            intersect=False)  # fmt: skip
-    study = study_ensemble(results, How(method), [])
+    study = study_ensemble(results, CombinationRule(method), [])
     write_results(study, output)
     assert "--mode inference" in export_manifest(study, file)
 

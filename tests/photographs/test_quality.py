@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dr_ovo.photographs.gradability import LEAST_GRADABLE, ungradable
+from dr_ovo.photographs.gradability import MIN_GRADABLE, ungradable
 from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.photographs.quality import (
@@ -112,13 +112,13 @@ def test_damage_makes_ungradable_by_the_part_that_it_spoils(name, real):
     part, damage = DAMAGE[name]
     found = [quality_of(damage(image)) for image in real]
     assert not any(quality.gradable for quality in found)
-    assert max(getattr(quality, part) for quality in found) < LEAST_GRADABLE
+    assert max(getattr(quality, part) for quality in found) < MIN_GRADABLE
 
 
 def test_three_times_the_light_makes_nearly_all_ungradable(real):
     # A few are so dark that this much light leaves most of their pixels below the limit.
     found = [quality_of(scaled(3.0)(image)) for image in real]
-    assert np.mean([quality.exposure < LEAST_GRADABLE for quality in found]) >= 0.9
+    assert np.mean([quality.exposure < MIN_GRADABLE for quality in found]) >= 0.9
 
 
 @pytest.mark.parametrize("name", HARMLESS)
@@ -170,7 +170,7 @@ def test_too_few_pixels_leave_the_quality_unknown(side, real):
 
 
 @pytest.mark.parametrize(
-    ("score", "expected"), [(LEAST_GRADABLE, True), (LEAST_GRADABLE - 1e-9, False), (0.0, False)]
+    ("score", "expected"), [(MIN_GRADABLE, True), (MIN_GRADABLE - 1e-9, False), (0.0, False)]
 )
 def test_the_limit_itself_is_gradable(score, expected):
     assert Quality(score, 1.0, 1.0, 1.0).gradable is expected

@@ -73,7 +73,7 @@ def test_the_environment_knows_the_package_and_mends_torchvision(
     prepare(environment_stub)
     path, hook = (tmp_path / "site" / "dr_ovo.pth").read_text().splitlines()
     assert path == str(environment_stub)
-    assert hook == "import dr_ovo_torchvision; dr_ovo_torchvision.mend_on_import()"
+    assert hook == "import dr_ovo_torchvision; dr_ovo_torchvision.fix_on_import()"
     mended = (tmp_path / "site" / "dr_ovo_torchvision.py").read_text()
     assert mended == (ROOT / "dr_ovo" / "torchvision_compat.py").read_text()
 

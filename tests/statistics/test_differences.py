@@ -122,7 +122,7 @@ def test_a_difference_is_resampled_as_a_pair(draw):
     np.testing.assert_allclose(together, singles[0] - singles[1], atol=1e-12)
     found = estimates([gap], first.patient_ids)[0]
     ones = np.ones((200, 1))
-    expected = kappa_statistic(first).over(ones)[0] - kappa_statistic(second).over(ones)[0]
+    expected = kappa_statistic(first).compute(ones)[0] - kappa_statistic(second).compute(ones)[0]
     assert found.value == pytest.approx(expected)
     assert found.low < found.value < found.high
 
@@ -154,11 +154,11 @@ def test_no_spread_gives_no_interval_but_a_reason(draw):
 def test_what_is_remembered_is_computed_once_for_the_same_weights(draw):
     p, times = draw(count=50), []
     accuracy = accuracy_statistic(p)
-    counted = Resampled("none", lambda weights: times.append(1) or accuracy.over(weights))
+    counted = Resampled("none", lambda weights: times.append(1) or accuracy.compute(weights))
     kept = Remembered("none", counted)
     first, other = np.ones((50, 2)), np.random.default_rng(0).integers(1, 3, size=(50, 2)) * 1.0
     for weights in (first, first, other, first):
-        np.testing.assert_array_equal(kept.over(weights), accuracy.over(weights))
+        np.testing.assert_array_equal(kept.compute(weights), accuracy.compute(weights))
     assert len(times) == 3
     named = Remembered(accuracy.undefined, accuracy)
     assert estimates([named], p.patient_ids) == estimates([accuracy], p.patient_ids)

@@ -33,11 +33,11 @@ from dr_ovo.statistics.model_statistics import (
 
 
 def value(statistic, count):
-    return float(statistic.over(np.ones((count, 1)))[0])
+    return float(statistic.compute(np.ones((count, 1)))[0])
 
 
 def weighted(statistic, weights):
-    return float(statistic.over(weights[:, None].astype(np.float32))[0])
+    return float(statistic.compute(weights[:, None].astype(np.float32))[0])
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dr_ovo.audit.findings import WARNING, Finding, Photograph
 
 JUDGED = ("val", "test")
-FEWEST_GRADES = 3
-FEWEST_PICTURES = 15
-MOST_UNEQUAL = 1.05  # largest count over smallest; grades of a clinic differ by 2 to 30
+MIN_GRADES = 3
+MIN_PICTURES = 15
+MAX_UNEQUAL = 1.05  # largest count over smallest; grades of a clinic differ by 2 to 30
 
 
 def prevalence_findings(photographs: Sequence[Photograph]) -> list[Finding]:
@@ -25,9 +25,9 @@ def prevalence_findings(photographs: Sequence[Photograph]) -> list[Finding]:
 
 def _balanced(split: str, counts: Counter[str]) -> str:
     """What is said of a balanced split; "" for one with a prevalence of its own."""
-    if len(counts) < FEWEST_GRADES or counts.total() < FEWEST_PICTURES:
+    if len(counts) < MIN_GRADES or counts.total() < MIN_PICTURES:
         return ""
-    if max(counts.values()) > MOST_UNEQUAL * min(counts.values()):
+    if max(counts.values()) > MAX_UNEQUAL * min(counts.values()):
         return ""
     shown = " ".join(f"{grade}:{counts[grade]}" for grade in sorted(counts))
     return (

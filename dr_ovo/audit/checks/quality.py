@@ -13,7 +13,7 @@ from dr_ovo.audit.findings import WARNING, Finding, Photograph
 from dr_ovo.audit.measurements import QUALITY_FIELDS
 from dr_ovo.copies.descriptor_cache import Described
 from dr_ovo.photographs.damage import Damage
-from dr_ovo.photographs.gradability import LEAST_GRADABLE
+from dr_ovo.photographs.gradability import MIN_GRADABLE
 
 SMALLEST_SIDE = 100  # pixels
 DARKEST = 30.0  # grey levels: of 99 % of a black picture's pixels, in the brightest channel
@@ -60,7 +60,7 @@ def _kind(values: Mapping[str, float]) -> str:
     """What is wrong with a picture; "" where nothing is, or it is too small to tell."""
     if values["brightness"] < DARKEST:
         return "black"
-    if not values["score"] < LEAST_GRADABLE:  # NaN too
+    if not values["score"] < MIN_GRADABLE:  # NaN too
         return ""
     worst = min(("focus", "exposure", "field"), key=lambda part: values[part])
     if worst == "focus":

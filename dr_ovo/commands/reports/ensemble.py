@@ -12,7 +12,7 @@ from dr_ovo.ensembles.combination import METHODS
 from dr_ovo.errors import DONE
 from dr_ovo.reports.ensemble.files import check_targets, export_manifest, write_results
 from dr_ovo.reports.ensemble.report import ensemble_report
-from dr_ovo.reports.ensemble.study import How, study_ensemble
+from dr_ovo.reports.ensemble.study import CombinationRule, study_ensemble
 from dr_ovo.results.result_sets import open_results
 
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     check_output(args.output)
     results = open_results(args.results_dirs, args.models, intersect=args.intersect, fewest=2)
     check_targets(results, args.output, args.export)
-    study = study_ensemble(results, How(args.method, args.weight_by), args.baseline)
+    study = study_ensemble(results, CombinationRule(args.method, args.weight_by), args.baseline)
     report = ensemble_report(study)
     written = [*write_report(report, args.output), *write_results(study, args.output)]
     print(report_text(report), written_line(written), sep="\n\n")

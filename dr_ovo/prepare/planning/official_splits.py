@@ -21,7 +21,7 @@ WORDS = {
 
 
 @dataclass(frozen=True)
-class Looks:
+class LookAlikes:
     """Who looks like whom: `neighbours` (and how), the number of the one picture whose copies they
     are, and of the cluster of look-alikes, of those that are in one."""
 
@@ -35,9 +35,9 @@ class _Holders:
     the first of each patient, group and look, so that a large unit takes no longer a photograph."""
 
     def __init__(
-        self, photographs: Sequence[Photograph], looks: Looks, unit: Iterable[int]
+        self, photographs: Sequence[Photograph], looks: LookAlikes, unit: Iterable[int]
     ) -> None:
-        self._photographs, self._looks = photographs, looks
+        self._photographs, self._look_alike_groups = photographs, looks
         members = list(unit)
         self.split = max((photographs[one].split for one in members), key=_strength)
         self._all = [one for one in members if photographs[one].split == self.split]
@@ -50,8 +50,8 @@ class _Holders:
         """What binds a photograph to others, the closest bond first."""
         mine = self._photographs[one]
         keys = [
-            (COPY, self._looks.copies.get(one, "")),
-            (LOOK, self._looks.clusters.get(one, "")),
+            (COPY, self._look_alike_groups.copies.get(one, "")),
+            (LOOK, self._look_alike_groups.clusters.get(one, "")),
             (PATIENT, mine.patient),
             (GROUP, mine.group),
         ]
@@ -60,7 +60,7 @@ class _Holders:
     def bond(self, one: int) -> tuple[int, str]:
         """The photograph of this split that `one` is bound to, and how, the closest bond first."""
         photographs, split = self._photographs, self.split
-        alike = self._looks.neighbours.get(one, {})
+        alike = self._look_alike_groups.neighbours.get(one, {})
         direct = sorted(other for other in alike if photographs[other].split == split)
         bonds = [(key[0], self._first[key]) for key in self._keys(one) if key in self._first]
         kind, other = bonds[0] if bonds else ("", self._all[0])
@@ -76,7 +76,7 @@ def leaks_into_official(
     photographs: Sequence[Photograph], relations: Relations
 ) -> dict[int, Dropped]:
     """Position -> why: train and val photographs bound to test, train ones bound to val."""
-    looks = _looks(relations, len(photographs))
+    looks = _look_alike_groups(relations, len(photographs))
     dropped = {}
     for unit in relations.components:
         holders = _Holders(photographs, looks, unit)
@@ -105,13 +105,13 @@ def repeated_copies(
     return dropped
 
 
-def _looks(relations: Relations, count: int) -> Looks:
+def _look_alike_groups(relations: Relations, count: int) -> LookAlikes:
     neighbours: dict[int, dict[int, str]] = {}
     for (first, second), how in relations.alike.items():
         neighbours.setdefault(first, {})[second] = how
         neighbours.setdefault(second, {})[first] = how
     clusters = [same for same in components(count, relations.alike) if len(same) > 1]
-    return Looks(neighbours, _numbered(relations.copies), _numbered(clusters))
+    return LookAlikes(neighbours, _numbered(relations.copies), _numbered(clusters))
 
 
 def _numbered(groups: Iterable[Iterable[int]]) -> dict[int, int]:

@@ -33,7 +33,7 @@ class Prepared:
     quality: dict[Path, float | None]
 
 
-def look(options: PrepareOptions, source: Source, cache: Path | None) -> Prepared:
+def plan_dataset(options: PrepareOptions, source: Source, cache: Path | None) -> Prepared:
     """Reads every photograph and decides where each goes; writes nothing but the cache."""
     source.unpack()
     found = describe_files([one.path for one in source.photographs], cache)

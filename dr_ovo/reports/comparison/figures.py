@@ -19,7 +19,7 @@ PANELS = {
     "quadratic_kappa": "quadratic weighted kappa",
     "macro_auc": "macro AUC",
 }
-LEAST_SHARE = 0.01  # of the images: what fewer show is noise, and is not drawn
+MIN_SHARE = 0.01  # of the images: what fewer show is noise, and is not drawn
 ACROSS = 4  # reliability diagrams side by side
 # Kind, label, colour, marker, line style.
 KINDS = (
@@ -122,7 +122,7 @@ def _reliability(panel: Any, model: ModelResults, errors: Mapping[str, Any]) -> 
         KINDS, (p.probabilities, tempered), strict=True
     ):
         confidence, right, share = reliability_bins(p.targets, held)
-        seen = share >= LEAST_SHARE
+        seen = share >= MIN_SHARE
         if kind == "tempered":
             middles = (np.arange(ECE_BINS) + 0.5) / ECE_BINS
             panel.bar(middles, share, width=1 / ECE_BINS, color="0.85", edgecolor="white",

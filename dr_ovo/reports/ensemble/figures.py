@@ -11,7 +11,7 @@ from dr_ovo.document.document import Figure
 from dr_ovo.document.figure_style import COLOURS, headline, new_figure, png
 from dr_ovo.reports.ensemble.study import MEAN_OF_FIGURES, Combined
 
-# Panel: metric, title, factor.
+# Ensemble: metric, title, factor.
 PANELS = (
     ("accuracy", "accuracy, %", 100),
     ("quadratic_kappa", "quadratic weighted kappa", 1),

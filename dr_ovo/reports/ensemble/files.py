@@ -70,7 +70,7 @@ def export_manifest(study: Study, path: Path) -> str:
         for model, weight in zip(study.results.models, weights, strict=True)
     )
     names = tuple(map(str, study.whole.test.class_names))
-    manifest = Manifest(study.how.method, names, members)
+    manifest = Manifest(study.rule.method, names, members)
     write_manifest(path, manifest, study.whole.calibration, study.results.marks)
     bare = [member.name for member in members if not member.checkpoints]
     if bare:

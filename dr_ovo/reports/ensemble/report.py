@@ -31,7 +31,7 @@ def ensemble_report(study: Study) -> Report:
     """The readable and the written form of the study."""
     return Report(
         name="super_ensemble",
-        title=f"Ensemble of {len(study.results.models)} models: {study.how.words}",
+        title=f"Ensemble of {len(study.results.models)} models: {study.rule.words}",
         data=_data(study),
         sections=[_verdict(study), _members(study), _smaller(study)],
         marks=study.results.marks,
@@ -124,8 +124,8 @@ def _data(study: Study) -> dict[str, Any]:
     assert fitted is not None  # an ensemble has at least two members
     return {
         "schema": SCHEMA,
-        "method": study.how.method,
-        "weight_by": study.how.weight_by if study.how.method == "weighted" else None,
+        "method": study.rule.method,
+        "weight_by": study.rule.weight_by if study.rule.method == "weighted" else None,
         "members": list(study.whole.names),
         "weights": fitted.weights.tolist(),
         "fold_weights": fitted.fold_weights.tolist(),

@@ -29,7 +29,7 @@ MEAN_OF_FIGURES = "mean of the members' figures (no ensemble)"
 
 
 @dataclass(frozen=True)
-class How:
+class CombinationRule:
     """How members are combined: one of METHODS, and what `weighted` weighs by."""
 
     method: str
@@ -56,7 +56,7 @@ class Combined:
 class Study:
     """The whole ensemble beside its members and smaller ensembles."""
 
-    how: How
+    rule: CombinationRule
     results: ResultSet
     whole: Combined
     best: str  # of the members, by kappa on val
@@ -68,23 +68,23 @@ class Study:
     val_figures: dict[str, dict[str, Any]]  # val's selection share
 
 
-def study_ensemble(results: ResultSet, how: How, baseline: Sequence[str]) -> Study:
+def study_ensemble(results: ResultSet, rule: CombinationRule, baseline: Sequence[str]) -> Study:
     """The ensemble of all models, compared on test with what val chose beforehand.
 
     `baseline` names some of the models; empty: the four CNNs where they are among others. Raises
     UserError for a baseline that is no part of the members.
     """
     named = _baseline(results, baseline)
-    whole = _combine(results.models, how, "ensemble of all {}")
+    whole = _combine(results.models, rule, "ensemble of all {}")
     best = by_val_kappa(results.models)[0][0]
-    elimination = eliminate([m.val for m in results.models], how.method, how.weight_by)
+    elimination = eliminate([m.val for m in results.models], rule.method, rule.weight_by)
     kept = [results.models[number] for number in elimination.kept]
     fewer = len(kept) < len(results.models)
-    base = _combine(named, how, "baseline of {}") if named else None
-    smaller = _combine(kept, how, "smaller ensemble of {}") if fewer else None
+    base = _combine(named, rule, "baseline of {}") if named else None
+    smaller = _combine(kept, rule, "smaller ensemble of {}") if fewer else None
     figures, differences = _on_test(results, whole, best, base, smaller)
     return Study(
-        how, results, whole, best.name, base, smaller, elimination, figures, differences,
+        rule, results, whole, best.name, base, smaller, elimination, figures, differences,
         _on_val(results, whole),
     )  # fmt: skip
 
@@ -110,12 +110,12 @@ def _alias(model: ModelResults) -> str:
     return known.alias if known else model.name
 
 
-def _combine(models: Sequence[ModelResults], how: How, title: str) -> Combined:
+def _combine(models: Sequence[ModelResults], rule: CombinationRule, title: str) -> Combined:
     names = tuple(model.name for model in models)
     if len(models) == 1:
         alone = models[0]
         return Combined(title.format(1), names, alone.test, alone.calibration, None)
-    fitted = fit_ensemble([model.val for model in models], how.method, how.weight_by)
+    fitted = fit_ensemble([model.val for model in models], rule.method, rule.weight_by)
     test = fitted.on([model.test for model in models])
     return Combined(title.format(len(models)), names, test, fitted.calibration, fitted)
 

@@ -55,7 +55,7 @@ def pair_rankings(models: Sequence[ModelResults]) -> dict[Pair, Ranking]:
 
 
 def _f1(share: Predictions, grade: int) -> float:
-    return float(f1_of_class(share, grade).over(np.ones((len(share.targets), 1)))[0])
+    return float(f1_of_class(share, grade).compute(np.ones((len(share.targets), 1)))[0])
 
 
 def _ranked(models: Sequence[ModelResults], score: Callable[[ModelResults], float]) -> Ranking:

@@ -81,7 +81,7 @@ def _would_repeat(
         if entry["pair"] == list(pair)
     ]
     now = _trial(changed_settings(config, held["settings"]), index.content_hash())
-    return place_of(config, folder, pair).is_file() and now in tried
+    return pair_checkpoint(config, folder, pair).is_file() and now in tried
 
 
 def changed_settings(config: TrainConfig, held: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +99,6 @@ def work_folder(folder: ResultsFolder) -> ResultsFolder:
     return ResultsFolder(folder.root / WORK)
 
 
-def place_of(config: TrainConfig, folder: ResultsFolder, pair: Pair) -> Path:
+def pair_checkpoint(config: TrainConfig, folder: ResultsFolder, pair: Pair) -> Path:
     """The checkpoint of a pair in a results folder."""
     return checkpoint_path(folder.models, config.base_models[0], pair_name(pair))

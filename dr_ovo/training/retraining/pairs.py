@@ -26,7 +26,7 @@ from dr_ovo.training.epochs.loop import MEASURE_BATCH
 from dr_ovo.training.fit import fit
 from dr_ovo.training.measure import Score, branch_outputs, pair_score
 from dr_ovo.training.resume.state import begin, load_progress, save_stem
-from dr_ovo.training.retraining.checks import changed_settings, place_of, work_folder
+from dr_ovo.training.retraining.checks import changed_settings, pair_checkpoint, work_folder
 from dr_ovo.training.setup import training_data
 from dr_ovo.training.writing.opening_lines import opening_lines
 from dr_ovo.training.writing.record import Record
@@ -43,7 +43,9 @@ def retrain_pairs(record: Record) -> None:
         log.info("%s", line)
     _train(work)
     for pair in record.config.trained_pairs:
-        if place_of(record.config, work.folder, pair).is_file():  # else settled before a stop
+        if pair_checkpoint(
+            record.config, work.folder, pair
+        ).is_file():  # else settled before a stop
             outcome = _settle(record, folder, work.folder, pair)
             log.info("%s", outcome["said"])
             _note(record, folder, outcome)
@@ -79,7 +81,7 @@ def _settle(
     record: Record, folder: ResultsFolder, work: ResultsFolder, pair: Pair
 ) -> dict[str, Any]:
     """Puts the better of old and new in the pair's place; what was decided, and why."""
-    place = place_of(record.config, folder, pair)
+    place = pair_checkpoint(record.config, folder, pair)
     candidate = work.models / place.name
     name = f"{pair[0]}-{pair[1]}"
     if not place.is_file():

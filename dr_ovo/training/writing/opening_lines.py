@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from dr_ovo import __version__
-from dr_ovo.predictions.calibration import FEWEST_IMAGES
+from dr_ovo.predictions.calibration import MIN_IMAGES
 from dr_ovo.training.audit_gate import audit_lines
 from dr_ovo.training.writing.record import Record
 
@@ -72,8 +72,8 @@ def _notices(record: Record) -> list[str]:
             "the frozen stem has random weights (--no-pretrained): it can't learn; "
             "--freeze_weights false trains it"
         )
-    if len(record.index.splits["val"]) < FEWEST_IMAGES:
+    if len(record.index.splits["val"]) < MIN_IMAGES:
         notices.append(
-            f"val has fewer than {FEWEST_IMAGES} images: it serves both selection and calibration"
+            f"val has fewer than {MIN_IMAGES} images: it serves both selection and calibration"
         )
     return [f"note: {notice}" for notice in notices]

@@ -79,7 +79,7 @@ def test_every_metric_has_a_value_in_its_interval(report, opened):
     assert set(rows) == set(opened.names)
     for found in opened.models:
         row, ones = rows[found.name], np.ones((120, 1))
-        assert row["accuracy"]["value"] == accuracy_statistic(found.test).over(ones)[0]
+        assert row["accuracy"]["value"] == accuracy_statistic(found.test).compute(ones)[0]
         held = json.loads((found.folder / "evaluation.json").read_text())
         for key in ("accuracy", "balanced_accuracy", "quadratic_kappa", "macro_auc"):
             assert row[key] == pytest.approx(held[key])

@@ -19,7 +19,7 @@ from dr_ovo.predictions.metrics import accuracy, expected_calibration_error, mac
 from dr_ovo.predictions.predictions_file import save_predictions
 from dr_ovo.reports.ensemble.files import check_targets, export_manifest, write_results
 from dr_ovo.reports.ensemble.report import ensemble_report
-from dr_ovo.reports.ensemble.study import MEAN_OF_FIGURES, How, study_ensemble
+from dr_ovo.reports.ensemble.study import MEAN_OF_FIGURES, CombinationRule, study_ensemble
 from dr_ovo.reports.ensemble.words import baseline_words, best_member_words, smaller_words
 from dr_ovo.results.model_results import Facts, ModelResults
 from dr_ovo.results.result_sets import ResultSet, open_results
@@ -44,7 +44,9 @@ FIVE = {"convnext": 0.85, "coatnet": 0.8, "densenet121": 0.75, "resnet50": 0.7, 
 
 @pytest.fixture(scope="module")
 def study():
-    return study_ensemble(ResultSet(tuple(models_of(FIVE))), How("weighted", "kappa"), [])
+    return study_ensemble(
+        ResultSet(tuple(models_of(FIVE))), CombinationRule("weighted", "kappa"), []
+    )
 
 
 def test_the_figures_are_those_of_the_ensembles_own_predictions(study):
@@ -88,7 +90,7 @@ def test_the_baseline_is_an_ensemble_of_the_cnns_by_the_same_method(study):
 
 
 def test_a_baseline_that_is_named(study):
-    found = study_ensemble(study.results, How("mean"), ["coatnet", "convnext"])
+    found = study_ensemble(study.results, CombinationRule("mean"), ["coatnet", "convnext"])
     assert found.baseline.names == ("coatnet", "convnext")
     for names, said in (
         (["coatnet", "coatnet"], "named twice"),
@@ -96,12 +98,12 @@ def test_a_baseline_that_is_named(study):
         (["coatnot"], "Nearest names: coatnet"),
     ):
         with pytest.raises(UserError, match=said):
-            study_ensemble(study.results, How("mean"), names)
+            study_ensemble(study.results, CombinationRule("mean"), names)
 
 
 def test_without_cnns_the_report_says_that_nothing_was_compared():
     models = models_of({"convnext": 0.8, "coatnet": 0.8, "resnet50": 0.7}, patients=60)
-    found = study_ensemble(ResultSet(tuple(models)), How("vote"), [])
+    found = study_ensemble(ResultSet(tuple(models)), CombinationRule("vote"), [])
     assert found.baseline is None
     assert "--baseline" in baseline_words(found)[0]
 
@@ -117,7 +119,7 @@ def test_an_ensemble_of_bad_company_is_not_called_better(method):
     """One good model among three poor ones that share most of their errors."""
     accuracies = {"convnext": 0.93, "a": 0.5, "b": 0.5, "c": 0.5}
     models = models_of(accuracies, shared=0.9)
-    found = study_ensemble(ResultSet(tuple(models)), How(method), [])
+    found = study_ensemble(ResultSet(tuple(models)), CombinationRule(method), [])
     assert found.best == "convnext"
     words = best_member_words(found)
     assert "NOT shown to be better" in words or "WORSE" in words
@@ -130,7 +132,7 @@ def test_an_equal_ensemble_is_not_called_better():
     nudged[:4] = nudged[:4][:, ::-1]
     test = replace(one.test, probabilities=nudged, predicted=nudged.argmax(axis=1))
     twin = replace(one, name="twin", test=test)
-    found = study_ensemble(ResultSet((one, twin)), How("mean"), [])
+    found = study_ensemble(ResultSet((one, twin)), CombinationRule("mean"), [])
     assert "NOT shown to be better" in best_member_words(found)
 
 
@@ -140,7 +142,7 @@ def test_members_that_can_be_dropped_are_named_and_the_rest_is_measured():
     guesses = np.full_like(third.val.probabilities, 0.2)
     even = [replace(p, probabilities=guesses) for p in (third.val, third.test)]
     guesser = replace(third, val=even[0], test=even[1])
-    found = study_ensemble(ResultSet((good, other, guesser)), How("greedy"), [])
+    found = study_ensemble(ResultSet((good, other, guesser)), CombinationRule("greedy"), [])
     assert found.smaller.names == ("convnext", "coatnet")
     assert "at no loss, by val: resnet50" in smaller_words(found)
     assert found.figures["smaller ensemble of 2"]["accuracy"]["value"] > 0
@@ -152,7 +154,7 @@ def test_the_test_split_decides_nothing(study):
         replace(model, test=replace(model.test, targets=(model.test.targets + 1) % 5))
         for model in study.results.models
     ]
-    again = study_ensemble(ResultSet(tuple(turned)), study.how, [])
+    again = study_ensemble(ResultSet(tuple(turned)), study.rule, [])
     np.testing.assert_array_equal(again.whole.fitted.weights, study.whole.fitted.weights)
     assert again.whole.calibration == study.whole.calibration
     assert again.best == study.best
@@ -180,7 +182,7 @@ def test_an_ensemble_of_other_than_five_classes():
     models = models_of({"a": 0.8, "b": 0.8}, patients=60)
     four = [replace(model, val=merged(model.val), test=merged(model.test)) for model in models]
     four = [replace(model, calibration=fit_calibration(model.val)) for model in four]
-    found = study_ensemble(ResultSet(tuple(four)), How("greedy"), [])
+    found = study_ensemble(ResultSet(tuple(four)), CombinationRule("greedy"), [])
     reason = found.figures["ensemble of all 2"]["referable_sensitivity"]["reason"]
     assert "4 classes" in reason
     assert reason in report_text(ensemble_report(found))

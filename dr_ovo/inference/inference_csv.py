@@ -1,0 +1,33 @@
+"""The CSV of `--mode inference`: its columns, one row per photograph."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dr_ovo.files import atomic_write_text
+
+
+def write_csv(
+    output: Path,
+    paths: Sequence[Path],
+    grades: Sequence[str],
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    marks: Sequence[str],
+) -> None:
+    """A row a photograph: file, grade, the probability of each grade; last the models' marks,
+    where they bear any."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    marked = [" ".join(marks)] if marks else []
+    header = ["file", "grade", *(f"probability_{name}" for name in class_names)]
+    writer.writerow([*header, *(["marks"] if marks else [])])
+    for path, grade, row in zip(paths, grades, probabilities, strict=True):
+        writer.writerow([path, grade, *(f"{value:.6f}" for value in row), *marked])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(output, text.getvalue())
