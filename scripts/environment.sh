@@ -1,5 +1,5 @@
 # Sourced by quickstart.sh and run_tests.sh, whose folder is `here`: makes a virtual environment
-# once and keeps it while the requirements stay the same.
+# with this project in it once, and keeps it while its dependencies stay the same.
 
 fail() { # message, exit code
   echo "error: $1" >&2
@@ -33,7 +33,8 @@ create_environment() { # folder: with the machine's own torch where that one see
   "$python" -c 'import venv, ensurepip' 2>/dev/null ||
     fail "$python cannot make virtual environments. Install its venv module (Ubuntu: apt install python3-venv)." 2
   "$python" -m venv --system-site-packages --without-pip "$venv"
-  if "$venv/bin/python" "$here/scripts/machine_torch.py" >"$venv/constraints.txt" 2>/dev/null; then
+  if PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH} \
+    "$venv/bin/python" "$here/scripts/machine_torch.py" >"$venv/constraints.txt" 2>/dev/null; then
     echo "Using this machine's own" $(cat "$venv/constraints.txt")
     "$python" -m venv --system-site-packages "$venv"
   else
@@ -42,7 +43,7 @@ create_environment() { # folder: with the machine's own torch where that one see
   fi
 }
 
-install_requirements() { # folder, requirements file
+install_project() { # folder, extra ('' or '[dev]')
   local venv=$1 pip=("$1/bin/python" -m pip install --disable-pip-version-check)
   [ -t 1 ] || pip+=(--quiet)
   [ ! -s "$venv/constraints.txt" ] || pip+=(--constraint "$venv/constraints.txt")
@@ -51,30 +52,32 @@ install_requirements() { # folder, requirements file
     "${pip[@]}" 'torch>=2.11,<2.14' 'torchvision>=0.26,<0.29' \
       --index-url https://download.pytorch.org/whl/cu126 || return
   fi
-  "${pip[@]}" --requirement "$2"
+  # Editable: `dr_ovo` and `python -m dr_ovo` work from every folder, on this checkout's code.
+  "${pip[@]}" --editable "$here$2"
 }
 
-# A .pth file: `python -m dr_ovo` works from every folder, and torchvision is mended in every
-# process of the environment where it needs it (by a copy: the package itself stays unimported).
-link_package() { # folder
+# Where torchvision can't be imported beside this torch, a .pth file fixes it in every process of
+# the environment (with a copy of the module: the package itself stays unimported).
+fix_torchvision() { # folder
   local python=$1/bin/python site
   site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-  echo "$here" >"$site/dr_ovo.pth"
+  rm -f "$site/dr_ovo.pth" "$site/dr_ovo_torchvision.pth" # also those of earlier versions
   "$python" -c 'import torchvision' 2>/dev/null && return
   cp "$here/dr_ovo/torchvision_compat.py" "$site/dr_ovo_torchvision.py"
-  echo 'import dr_ovo_torchvision; dr_ovo_torchvision.fix_on_import()' >>"$site/dr_ovo.pth"
+  echo 'import dr_ovo_torchvision; dr_ovo_torchvision.fix_on_import()' \
+    >"$site/dr_ovo_torchvision.pth"
 }
 
-prepare_environment() { # folder, requirements file
+prepare_environment() { # folder, extra ('' or '[dev]')
   local venv=$1 wanted
-  wanted=$here$'\n'$(cat "$here"/requirements*.txt)
+  wanted=$here$2$'\n'$(cat "$here/pyproject.toml")
   [ "$wanted" != "$(cat "$venv/ready" 2>/dev/null)" ] || return 0
   echo "Setting up $venv"
   "$venv/bin/python" -m pip --version >/dev/null 2>&1 || create_environment "$venv"
   "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
     fail "$venv has $("$venv/bin/python" --version); 3.10 or newer is needed. Remove that folder." 2
-  install_requirements "$venv" "$2" ||
-    fail "The install into $venv failed, see above. Free the disk or mend the network; run again." 4
-  link_package "$venv"
+  install_project "$venv" "$2" ||
+    fail "The install into $venv failed, see above. Free disk space or fix the network; run again." 4
+  fix_torchvision "$venv"
   echo "$wanted" >"$venv/ready"
 }

@@ -48,7 +48,6 @@ def pins(requirements: str) -> list[str]:
 
 def sees_a_gpu() -> bool:
     """Whether torch sees a GPU, and has code for it (UserError where it has none)."""
-    sys.path.insert(0, str(ROOT))
     from dr_ovo.device import check_gpu, select_device
 
     device = select_device("auto")

@@ -21,7 +21,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     parser.add_argument("--num_classes", default=absent, help="number of its grades")
     parser.add_argument("--class_names", nargs="+", default=absent, help="its grade folders")
     arguments = parser.parse_args(argv)
-    findings = [checks.check_requirements()]
+    findings = [checks.check_requirements(checks.declared_requirements())]
     if not findings[0].problems:  # the other checks import what is required
         findings += _checks(arguments)
     print(format_report(findings))

@@ -10,12 +10,13 @@ import importlib.util
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import dr_ovo
 from dr_ovo.errors import UserError
 
-REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 MIN_DISK = 2e9  # bytes: the best and the last state of an architecture, and their successors
 # What timm and torch raise where an architecture can't be built in this installation.
 BUILD_ERRORS = (ImportError, RuntimeError, TypeError, ValueError)
@@ -30,28 +31,42 @@ class Finding:
     problems: tuple[str, ...] = ()
 
 
-def check_requirements(requirements: Path = REQUIREMENTS) -> Finding:
-    """Python and the installed versions of requirements.txt, each within its range."""
+def declared_requirements() -> list[str]:
+    """What this package needs, extras aside; from its checkout where it is not installed."""
+    try:
+        declared = importlib.metadata.requires("dr_ovo") or []
+        return [text for text in declared if "extra ==" not in text]
+    except importlib.metadata.PackageNotFoundError:
+        checkout = Path(dr_ovo.__file__).parents[1] / "requirements.txt"
+    if not checkout.is_file():
+        return []
+    lines = checkout.read_text(encoding="utf-8").splitlines()
+    return [text for text in lines if text.strip() and not text.startswith("#")]
+
+
+def check_requirements(requirements: Sequence[str]) -> Finding:
+    """Python and the installed versions of the requirements, each within its range."""
     lines, problems = [f"Python {platform.python_version()} on {platform.system()}"], []
-    install = f"pip install -r {requirements}"
     if importlib.util.find_spec("packaging") is None:
-        return Finding("Versions", tuple(lines), (f"no packages are installed. Run {install}",))
+        wanted_all = " ".join(f'"{text}"' for text in requirements)
+        return Finding(
+            "Versions", tuple(lines), (f"no packages are installed. Run pip install {wanted_all}",)
+        )
     from packaging.requirements import Requirement
 
-    for text in requirements.read_text(encoding="utf-8").splitlines():
-        if not text.strip() or text.startswith("#"):
-            continue
+    for text in requirements:
         wanted = Requirement(text)
         if wanted.marker and not wanted.marker.evaluate():
             continue
+        install = f'Run pip install "{wanted.name}{wanted.specifier}"'
         try:
             version = importlib.metadata.version(wanted.name)
         except importlib.metadata.PackageNotFoundError:
-            problems.append(f"{wanted.name} is not installed. Run {install}")
+            problems.append(f"{wanted.name} is not installed. {install}")
             continue
         lines.append(f"{wanted.name} {version}")
         if not wanted.specifier.contains(version, prereleases=True):
-            problems.append(f"{wanted.name} {wanted.specifier} is expected. Run {install}")
+            problems.append(f"{wanted.name} {wanted.specifier} is expected. {install}")
     return Finding("Versions", tuple(lines), tuple(problems))
 
 

@@ -77,7 +77,7 @@ def echo(tmp_path: Path) -> Path:
 def installed(tmp_path: Path) -> Path:
     """A copy of the scripts alone, in a folder with a space in its name."""
     folder = tmp_path / "a copy"
-    for name in [*SCRIPTS, "requirements.txt", "requirements-dev.txt"]:
+    for name in [*SCRIPTS, "pyproject.toml"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "scripts", folder / "scripts")
@@ -124,7 +124,7 @@ def prepare(bash) -> Callable[..., subprocess.CompletedProcess]:
     """Sets up `.venv` of the copy given."""
 
     def run(copy: Path, **changes: str | Path) -> subprocess.CompletedProcess:
-        return bash('prepare_environment "$here/.venv" "$here/requirements.txt"', copy, **changes)
+        return bash('prepare_environment "$here/.venv" ""', copy, **changes)
 
     return run
 

@@ -58,24 +58,31 @@ def test_a_python_without_venv_says_what_to_install(tmp_path, make_stub, bash):
 
 def test_an_environment_is_set_up_once_for_the_same_requirements(environment_stub, prepare, calls):
     assert prepare(environment_stub).returncode == 0
-    assert len(calls("pip install", "requirements.txt")) == 1
+    assert len(calls("pip install", f"--editable {environment_stub}")) == 1
     assert prepare(environment_stub).returncode == 0
     assert calls() == []
-    with (environment_stub / "requirements.txt").open("a") as file:
-        file.write("rich\n")
+    with (environment_stub / "pyproject.toml").open("a") as file:
+        file.write("# another dependency\n")
     assert prepare(environment_stub).returncode == 0
-    assert len(calls("pip install", "requirements.txt")) == 1
+    assert len(calls("pip install", f"--editable {environment_stub}")) == 1
+
+
+def test_an_extra_is_installed_with_the_project(environment_stub, bash, calls):
+    assert bash('prepare_environment "$here/.venv" "[dev]"', environment_stub).returncode == 0
+    assert len(calls("pip install", f"--editable {environment_stub}[dev]")) == 1
 
 
 def test_the_environment_knows_the_package_and_mends_torchvision(
     tmp_path, environment_stub, prepare
 ):
+    site = tmp_path / "site"
+    (site / "dr_ovo.pth").write_text("/where/earlier/set-ups/pointed\n")
     prepare(environment_stub)
-    path, hook = (tmp_path / "site" / "dr_ovo.pth").read_text().splitlines()
-    assert path == str(environment_stub)
+    assert not (site / "dr_ovo.pth").exists()
+    (hook,) = (site / "dr_ovo_torchvision.pth").read_text().splitlines()
     assert hook == "import dr_ovo_torchvision; dr_ovo_torchvision.fix_on_import()"
-    mended = (tmp_path / "site" / "dr_ovo_torchvision.py").read_text()
-    assert mended == (ROOT / "dr_ovo" / "torchvision_compat.py").read_text()
+    copied = (site / "dr_ovo_torchvision.py").read_text()
+    assert copied == (ROOT / "dr_ovo" / "torchvision_compat.py").read_text()
 
 
 def test_a_failed_install_is_said_and_done_again(tmp_path, environment_stub, prepare, calls):
@@ -98,7 +105,7 @@ def test_a_v100_gets_its_torch_before_the_requirements(
     assert "torch>=2.11,<2.14 torchvision>=0.26,<0.29 --index-url" in first
     assert "/whl/cu126" in first
     assert "--index-url" not in second
-    assert "requirements.txt" in second
+    assert "--editable" in second
 
 
 def test_the_machines_own_torch_is_kept_by_constraints(

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-import timm
 import torch
 
 from dr_ovo import __version__
@@ -25,6 +20,7 @@ from dr_ovo.training.epochs.loop import EpochResult
 from dr_ovo.training.optimization.branch_trainer import Precision
 from dr_ovo.training.resume.state import BranchRun, save_progress
 from dr_ovo.training.writing.tensorboard import write_curves
+from dr_ovo.training.writing.versions import git_commit, versions
 
 SCHEMA = 1
 
@@ -194,28 +190,3 @@ def count_parameters(model: Model) -> tuple[int, int]:
     """(trained, all) parameters of a network."""
     sizes = [(p.requires_grad, p.numel()) for p in model.network.parameters()]
     return sum(n for trained, n in sizes if trained), sum(n for _, n in sizes)
-
-
-def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
-    return {
-        "dr_ovo": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "timm": timm.__version__,
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
-    }
-
-
-def git_commit() -> str | None:
-    """The commit of the toolkit's checkout, or None outside one."""
-    here = Path(__file__).resolve().parents[2]
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"],
-            capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()
