@@ -1,9 +1,10 @@
-"""The commands that users type, of the guide and of README.md: each runs, or at least parses."""
+"""The commands that users type, of the guide and the documents: each runs, or at least parses."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.util
 import io
 import os
 import re
@@ -31,8 +32,10 @@ from dr_ovo.training.setup import resolve_models
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
+MEASURED = "docs/measured.md"  # real data and hours: its commands are parsed
 DATASET = "dataset_eyepacs_5class_balanced_enhanced_v2"
-BEST = "benchmarks/best_figures.sh"
+BEST, SEVEN = "benchmarks/best_figures.sh", "benchmarks/seven_models.sh"
 TRAINER = "ensemble_5class_trainer.py"
 # What makes a training quick, at the end of its command line.
 QUICK = "--epochs 1 --no_pretrained --device cpu --num_workers 0 --train_sample 0"
@@ -247,32 +250,35 @@ def test_the_guides_smaller_sizes_can_be_built(timm_name, size):
     check_size(timm_name, int(size))
 
 
-# README.md: every line of its bash blocks.
+# The documents: every line of their bash blocks.
 
 
-def readme_commands() -> list[tuple[str, str]]:
-    """(section, command) for each command of the bash blocks."""
-    if not README.is_file():
-        return []
-    found, section = [], ""
-    text = README.read_text(encoding="utf-8").replace("\\\n", " ")
-    for block in re.finditer(
-        r"^## (?P<title>[^\n]+)|^```bash\n(?P<body>.*?)^```", text, re.M | re.S
-    ):
-        if block["title"]:
-            section = block["title"]
-            continue
+def commands_in(document: Path) -> list[str]:
+    """The commands of a document's bash blocks."""
+    found = []
+    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+    for block in re.finditer(r"^```bash\n(?P<body>.*?)^```", text, re.M | re.S):
         for line in block["body"].splitlines():
             words = shlex.split(line, comments=True)
             if words:
-                found.append((section, shlex.join(words)))
+                found.append(shlex.join(words))
     return found
+
+
+def documented_commands() -> list[tuple[str, str]]:
+    """(document, command): those of the measurements, and all others, each once."""
+    found: dict[tuple[bool, str], str] = {}
+    for document in DOCUMENTS:
+        name = document.relative_to(ROOT).as_posix()
+        for command in commands_in(document):
+            found.setdefault((name == MEASURED, command), name)
+    return [(name, command) for (_, command), name in found.items()]
 
 
 @pytest.fixture(scope="module")
 def workshop(tiny_dataset, tmp_path_factory) -> Path:
-    """What README's commands find: the dataset, photographs and their grades, a finished shared
-    network in place of CoAtNet's and a finished independent one in place of ConvNeXt's."""
+    """What the documents' commands find: the dataset, photographs and their grades, a finished
+    shared network in place of CoAtNet's and a finished independent one in place of ConvNeXt's."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(tiny_dataset, folder / DATASET)
     shutil.copytree(tiny_dataset / "test", folder / "photographs")
@@ -362,6 +368,26 @@ def shown_in_help(words: list[str], folder: Path) -> Ended:
     return ended
 
 
+def installed(words: list[str], folder: Path) -> Ended:
+    """`dr_ovo COMMAND ...`, as `pip install` puts it beside Python."""
+    return python(expand(["-m", *words], folder), folder)
+
+
+def install(words: list[str], _folder: Path) -> Ended:
+    """Takes minutes: only whether the package has a command to install."""
+    assert words[-1] == "."
+    assert re.search(r'^dr_ovo = "dr_ovo\.', (ROOT / "pyproject.toml").read_text(), re.M)
+    return Ended(0, "")
+
+
+def developer(words: list[str], _folder: Path) -> Ended:
+    """The checks, which are these: only whether the tool and the files are there."""
+    assert importlib.util.find_spec(words[2])
+    missing = [word for word in words[3:] if "/" in word and not (ROOT / word).exists()]
+    assert not missing
+    return Ended(0, "")
+
+
 def not_ours(words: list[str], _folder: Path) -> Ended:
     assert words
     return Ended(0, "")
@@ -382,9 +408,13 @@ KINDS: dict[str, Callable[[list[str], Path], Ended]] = {
     "python medical_validation.py": criteria,
     "python report.py": script,
     "python benchmarks/": shown_in_help,
-    BEST: shown_in_help,  # of "Measured", where it is parsed
+    BEST: shown_in_help,  # of MEASURED, where they are parsed
+    SEVEN: shown_in_help,
     "python prepare_dataset.py": prepare,
     "python -m dr_ovo": shown_in_help,
+    "dr_ovo ": installed,
+    "pip install ": install,
+    ".venv-tests/bin/python -m ": developer,
     "source ": not_ours,
     "tail ": not_ours,
     "nvidia-smi": not_ours,
@@ -392,12 +422,13 @@ KINDS: dict[str, Callable[[list[str], Path], Ended]] = {
 
 
 def parses(words: list[str], folder: Path) -> Ended:
-    """A command of the section "Measured": its flags and its models exist."""
-    if words[0] == BEST:  # trains for an hour
-        script = ROOT / BEST
+    """A command of MEASURED: its flags and its models exist."""
+    if words[0] in (BEST, SEVEN):  # train for an hour
+        script = ROOT / words[0]
         assert script.stat().st_mode & stat.S_IXUSR
-        assert f"  {words[1]}) members=" in script.read_text()
-        assert len(words) == 4
+        text = script.read_text()
+        assert f"[ $# = {len(words) - 1} ]" in text
+        assert words[0] == SEVEN or f"  {words[1]}) members=" in text
         return Ended(0, "")
     if words[0].startswith("./train_"):
         arguments = wrapper_arguments(shlex.join(words), folder)
@@ -410,21 +441,40 @@ def parses(words: list[str], folder: Path) -> Ended:
     return Ended(0, "")
 
 
-@pytest.mark.skipif(not README.is_file(), reason="README.md is absent")
-@pytest.mark.parametrize(("section", "command"), readme_commands())
-def test_a_command_of_the_readme(section, command, workshop, tmp_path):
+@pytest.mark.parametrize(("document", "command"), documented_commands())
+def test_a_command_of_the_documents(document, command, workshop, tmp_path):
     folder = Path(shutil.copytree(workshop, tmp_path / "workshop"))
     kinds = [kind for start, kind in KINDS.items() if command.startswith(start)]
-    assert kinds, f"README.md has a command that no kind in this test fits: {command}"
+    assert kinds, f"{document} has a command that no kind in this test fits: {command}"
     words = shlex.split(command)
-    measured = section == "Measured" and kinds[0] is not not_ours
+    measured = document == MEASURED and kinds[0] is not not_ours
     ended = (parses if measured else kinds[0])(words, folder)
     assert ended.code == 0, ended.said
 
 
 @pytest.mark.skipif(not README.is_file(), reason="README.md is absent")
-def test_the_readme_has_commands_of_each_kind_that_matters():
-    commands = [command for _, command in readme_commands()]
-    for start in (*KINDS, "python ensemble_5class_trainer.py --mode evaluate"):
+def test_the_documents_have_commands_of_each_kind_that_matters():
+    commands = [command for _, command in documented_commands()]
+    for start in (*KINDS, f"python {TRAINER} --mode evaluate"):
         if KINDS.get(start) is not not_ours:
             assert any(command.startswith(start) for command in commands), start
+
+
+# One way from photographs to a report, in the order in which README.md has it.
+WAY = (
+    "python prepare_dataset.py",
+    "python -m dr_ovo doctor",
+    "./train_coatnet.sh --dry_run",
+    "./train_coatnet.sh",
+    f"python {TRAINER} --mode evaluate",
+    "python model_analyzer.py",
+    "python report.py",
+    f"python {TRAINER} --mode inference",
+)
+
+
+@pytest.mark.skipif(not README.is_file(), reason="README.md is absent")
+def test_the_readme_has_one_way_from_photographs_to_a_report():
+    commands = iter(commands_in(README))
+    for start in WAY:
+        assert any(command.startswith(start) for command in commands), start
