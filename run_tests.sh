@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up an environment of its own and runs ruff, mypy and pytest in it.
+# Creates .venv-tests and runs ruff, mypy and pytest in it.
 # usage: ./run_tests.sh [--slow]      --slow adds the full-size and long tests
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -22,7 +22,7 @@ step() {
 step ruff check .
 step ruff format --check .
 step mypy
-# A file's tests stay in one process: they share what is costly to make.
+# The tests of a file stay in one process: they share expensive fixtures.
 step pytest -n auto --maxprocesses 4 --dist loadfile "${marks[@]}"
 
 [ ${#failed[@]} = 0 ] || fail "failed: ${failed[*]} (after $SECONDS s)" 1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# CoAtNet-0, convolution and transformer in one -> ./coatnet_5class_results and coatnet_training_log.txt
-# The settings it shares with the others are in scripts/wrapper_settings.sh; flags given here win.
+# CoAtNet-0, a hybrid of convolution and transformer -> ./coatnet_5class_results and coatnet_training_log.txt
+# Settings shared by all wrappers: scripts/wrapper_settings.sh. Flags given here take precedence.
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 source "$here/scripts/wrapper_settings.sh"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # ResNet-50, a CNN, nothing frozen -> ./resnet50_5class_results and resnet_training_log.txt
-# The settings it shares with the others are in scripts/wrapper_settings.sh; flags given here win.
+# Settings shared by all wrappers: scripts/wrapper_settings.sh. Flags given here take precedence.
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 source "$here/scripts/wrapper_settings.sh"

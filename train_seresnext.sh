@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SE-ResNeXt-50, a CNN, nothing frozen -> ./seresnext50_5class_results and seresnext_training_log.txt
-# The settings it shares with the others are in scripts/wrapper_settings.sh; flags given here win.
+# Settings shared by all wrappers: scripts/wrapper_settings.sh. Flags given here take precedence.
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 source "$here/scripts/wrapper_settings.sh"

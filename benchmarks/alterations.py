@@ -1,5 +1,7 @@
-"""What people and programs do to a photograph that stays the same photograph, and one thing that
-makes another of it: all as (H, W, 3) uint8 RGB -> the same."""
+"""Alterations of a photograph that a search for copies must see through, and a second exposure.
+
+All are functions from (H, W, 3) uint8 RGB to the same.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ def half(image: np.ndarray) -> np.ndarray:
 
 
 def recompressed(image: np.ndarray, quality: int = 50) -> np.ndarray:
-    """The image after a JPEG of this quality."""
+    """The image re-encoded as JPEG of this quality."""
     data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
@@ -34,7 +36,7 @@ def rescaled(factor: float, offset: float = 0) -> Alteration:
 
 
 def contrasted(factor: float) -> Alteration:
-    """Each value's distance from the image's mean times `factor`."""
+    """Each value's difference from the image's mean times `factor`."""
 
     def alter(image: np.ndarray) -> np.ndarray:
         return rescaled(factor, (1 - factor) * float(image.mean()))(image)
@@ -53,7 +55,7 @@ def equalised(image: np.ndarray, clip_limit: float = 3.0) -> np.ndarray:
 def cropped(
     top: float, bottom: float | None = None, left: float | None = None, right: float | None = None
 ) -> Alteration:
-    """Less these shares of the sides; `top` alone counts for all four."""
+    """Cropped by these shares of the sides; `top` alone applies to all four."""
     shares = [top if share is None else share for share in (top, bottom, left, right)]
 
     def alter(image: np.ndarray) -> np.ndarray:
@@ -66,7 +68,7 @@ def cropped(
 
 
 def prepared(image: np.ndarray) -> np.ndarray:
-    """Cropped to the disc, padded, 224 px, CLAHE: what training makes of it."""
+    """Cropped to the disc, padded, 224 px, CLAHE: as preprocessed for training."""
     square = pad_to_square(crop_to_disc(image))
     return equalised(cv2.resize(square, (224, 224), interpolation=cv2.INTER_AREA))
 
@@ -89,7 +91,7 @@ def flipped_horizontally(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[:, ::-1])
 
 
-# Those that must be found.
+# Alterations that must be found.
 ALTERATIONS: dict[str, Alteration] = {
     "resized to half": half,
     "JPEG quality 50": recompressed,
@@ -107,7 +109,7 @@ ALTERATIONS: dict[str, Alteration] = {
     "cropped by 5 %": cropped(0.05),
     "cropped by 5 % at two sides": cropped(0.05, 0, 0, 0.05),
 }
-# Further ones, to see where it ends.
+# Harder ones, to see where the search fails.
 HARDER: dict[str, Alteration] = {
     "brightness - 51": rescaled(1, -51),
     "cropped by 8 %": cropped(0.08),
@@ -119,11 +121,11 @@ HARDER: dict[str, Alteration] = {
 
 
 def another_exposure(image: np.ndarray, shift: float, turn: float) -> np.ndarray:
-    """A second photograph of the same eye: the retina moved by `shift` of the disc's width and
-    turned by `turn` degrees behind an aperture that stays, and a tenth darker.
+    """A second photograph of the same eye: the retina is shifted by `shift` of the disc's width and
+    turned by `turn` degrees behind a fixed aperture, and is a tenth darker.
 
-    The aperture is a smaller one, so that there is retina to move. `shift` and `turn` 0 give the
-    first photograph, to compare others with.
+    The aperture is smaller than the original's, so that there is retina to move into it. `shift`
+    and `turn` 0 give the first photograph, to compare others with.
     """
     top, bottom, left, right = disc_box(image)
     middle = (left + right) / 2, (top + bottom) / 2

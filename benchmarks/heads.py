@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Do one-vs-one heads earn their keep? The same data, budget and seeds for every head and loss.
+"""Compares heads and losses (one-vs-one, softmax, ordinal) on the same data, budget and seeds.
 
-Each run is kept in OUTPUT and never repeated; an interrupted one goes on. The table is made from
-the test predictions, each figure the mean over the seeds; the head to compare with is softmax.
+Finished runs in OUTPUT are not repeated; an interrupted run is resumed. The tables are computed
+from the test predictions, as means over the seeds; the reference head is softmax.
 usage: python benchmarks/heads.py --dataset NAME=FOLDER ... --output OUTPUT
 """
 
@@ -13,8 +13,6 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
@@ -61,16 +59,16 @@ METRICS: dict[str, tuple[str, Metric]] = {
 EPOCHS = {"idrid": 12, "retinamnist28": 4}
 
 
-def train_and_evaluate(dataset: Path, folder: Path, words: list[str]) -> None:
-    """One run, unless it is finished; its output goes to the folder's log."""
+def train_and_evaluate(dataset: Path, folder: Path, options: list[str]) -> None:
+    """Trains and evaluates one run in `folder` unless it is finished; resumes it if interrupted."""
     if (folder / "evaluation.json").is_file():
         return
     trainer = [sys.executable, str(HERE / "ensemble_5class_trainer.py")]
-    place = ["--dataset_path", str(dataset), "--output_dir", str(folder)]
-    training = [*trainer, "--mode", "train", *place, *words]
+    folders = ["--dataset_path", str(dataset), "--output_dir", str(folder)]
+    training = [*trainer, "--mode", "train", *folders, *options]
     if (folder / "resume").is_dir():
         training.append("--resume")
-    for command in (training, [*trainer, "--mode", "evaluate", *place]):
+    for command in (training, [*trainer, "--mode", "evaluate", *folders]):
         print(" ".join(command[1:]), flush=True)
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:
@@ -78,7 +76,7 @@ def train_and_evaluate(dataset: Path, folder: Path, words: list[str]) -> None:
 
 
 def settings(args: argparse.Namespace, epochs: int, seed: int) -> list[str]:
-    """What all runs share."""
+    """The options that all runs share."""
     return [
         "--base_models", "tf_efficientnet_lite0", "--img_size", str(args.img_size),
         "--epochs", str(epochs), "--warmup_epochs", "1", "--patience", str(epochs),
@@ -88,7 +86,7 @@ def settings(args: argparse.Namespace, epochs: int, seed: int) -> list[str]:
 
 
 def summary(name: str, runs: dict[tuple[str, str], list[ModelResults]]) -> Section:
-    """The tables of one dataset: figures of each head and loss, and differences to softmax."""
+    """The tables of one dataset: figures per head and loss, and differences from softmax."""
     first = next(iter(runs.values()))[0]
     patients = first.test.patient_ids
     tree: list[Statistic] = []
@@ -100,8 +98,8 @@ def summary(name: str, runs: dict[tuple[str, str], list[ModelResults]]) -> Secti
         cells = [next(found).to_json() for _ in METRICS]
         val = float(np.mean([_value(kappa_statistic(m.val), len(m.val.targets)) for m in models]))
         seeds = [_value(kappa_statistic(m.test), len(patients)) for m in models]
-        spread = f"{min(seeds):.3f} to {max(seeds):.3f}"
-        figures.append([head, loss, *cells, spread, val])
+        seed_range = f"{min(seeds):.3f} to {max(seeds):.3f}"
+        figures.append([head, loss, *cells, seed_range, val])
     columns = [Column("head", "head"), Column("loss", "loss")]
     columns += [Column(key.replace(" ", "_"), key, form) for key, (form, _) in METRICS.items()]
     columns += [
@@ -119,12 +117,13 @@ def differences(
     """Each head minus softmax under the same loss, paired by image, p values Holm-corrected."""
     pairs = [(key, (REFERENCE, key[1])) for key in runs if key[0] != REFERENCE]
     pairs = [(key, other) for key, other in pairs if other in runs]
-    asked = list(itertools.product(pairs, METRICS.values()))
+    comparisons = list(itertools.product(pairs, METRICS.values()))
     tree = [
-        Difference("", _mean(m, runs[key]), _mean(m, runs[other])) for (key, other), (_, m) in asked
+        Difference("", _mean(m, runs[key]), _mean(m, runs[other]))
+        for (key, other), (_, m) in comparisons
     ]
     shown = [estimate.to_json() for estimate in estimates(tree, patients)]
-    p_values = holm([_p_value(m, runs[key], runs[other]) for (key, other), (_, m) in asked])
+    p_values = holm([_p_value(m, runs[key], runs[other]) for (key, other), (_, m) in comparisons])
     rows, width = [], len(METRICS)
     for number, (key, _) in enumerate(pairs):
         part = slice(number * width, (number + 1) * width)
@@ -136,7 +135,7 @@ def differences(
             Column(key.replace(" ", "_"), key, f"signed_{form}"),
             Column(f"p_{key}", "p", "p"),
         ]
-    title = f"Difference to {REFERENCE} under the same loss, paired; p corrected (Holm)"
+    title = f"Difference from {REFERENCE} under the same loss, paired; p corrected (Holm)"
     return Table(f"heads_{name}_differences", title, columns, rows)
 
 
@@ -154,7 +153,7 @@ def _value(statistic: Statistic, count: int) -> float:
 
 
 def main() -> int:
-    """Runs what is missing, then prints and writes the tables."""
+    """Runs whatever is missing, then prints and writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", nargs="+", required=True, metavar="NAME=FOLDER")
     parser.add_argument("--output", type=Path, required=True, help="where the runs are kept")
@@ -172,12 +171,12 @@ def main() -> int:
         runs: dict[tuple[str, str], list[ModelResults]] = {}
         for seed, loss, head in itertools.product(args.seeds, args.losses, args.heads):
             epochs = args.epochs or EPOCHS.get(name, 12)
-            place = (
+            results = (
                 args.output / name / f"{head}_{loss}_{seed}".replace(", ", "_").replace(" ", "_")
             )
-            words = [*settings(args, epochs, seed), *HEADS[head], *LOSSES[loss]]
-            train_and_evaluate(Path(folder), place, words)
-            runs.setdefault((head, loss), []).append(read_results(place, place.name))
+            options = [*settings(args, epochs, seed), *HEADS[head], *LOSSES[loss]]
+            train_and_evaluate(Path(folder), results, options)
+            runs.setdefault((head, loss), []).append(read_results(results, results.name))
         aligned = iter(align([m for models in runs.values() for m in models], intersect=False))
         runs = {key: [next(aligned) for _ in models] for key, models in runs.items()}
         sections.append(summary(name, runs))

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""How often 95 % intervals hold the truth: repeated draws of simulated models.
+"""Measures how often 95 % intervals cover the truth, in repeated draws of simulated models.
 
-Two eyes of a patient are alike, so that intervals which take images for independent are too
-narrow. usage: python benchmarks/interval_coverage.py [--draws 1000] [--patients 300]
+The two eyes of a patient are alike, so intervals that treat images as independent are too narrow.
+usage: python benchmarks/interval_coverage.py [--draws 1000] [--patients 300]
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ import argparse
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes are as many as the cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # there is one process per core
 
 import numpy as np
 from tqdm import tqdm
@@ -42,7 +39,7 @@ TRUTH_PATIENTS = 500_000
 
 
 def statistics_of(answers: list[Predictions]) -> dict[str, Statistic]:
-    """What is watched, of the first model and of the difference to the second."""
+    """The statistics measured: of the first model, and its differences from the second."""
     first, second = answers
     sensitivity, specificity = sensitivity_and_specificity(first, "referable")
     return {
@@ -59,22 +56,22 @@ def statistics_of(answers: list[Predictions]) -> dict[str, Statistic]:
     }
 
 
-def held(seed: int, patients: int, truth: np.ndarray) -> np.ndarray:
-    """(2, K) whether the truth (K,) lies in the intervals by patients, and in those by images."""
+def covered(seed: int, patients: int, truth: np.ndarray) -> np.ndarray:
+    """(2, K): whether the truth (K,) is in the intervals by patient, and in those by image."""
     answers = MODELS.draw(patients, 2, seed)
-    watched = list(statistics_of(answers).values())
+    statistics = list(statistics_of(answers).values())
     by_patient = answers[0].patient_ids
     rows = []
     for units in (by_patient, np.arange(len(by_patient)).astype(str)):
-        found = estimates(watched, units)
-        # An interval that cannot be made holds nothing.
+        found = estimates(statistics, units)
+        # An interval that can't be computed covers nothing.
         rows.append([e.low is not None and e.high is not None and e.low <= t <= e.high
                      for e, t in zip(found, truth, strict=True)])  # fmt: skip
     return np.array(rows)
 
 
 def main() -> int:
-    """Draws, counts, prints."""
+    """Counts over all draws, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=1000, help="repeated draws [1000]")
     parser.add_argument("--patients", type=int, default=300, help="patients, two eyes each [300]")
@@ -85,20 +82,20 @@ def main() -> int:
     counts = np.zeros((2, len(truth)))
     with ProcessPoolExecutor() as pool:
         seeds = range(1, args.draws + 1)
-        jobs = pool.map(held, seeds, [args.patients] * args.draws, [truth] * args.draws)
+        jobs = pool.map(covered, seeds, [args.patients] * args.draws, [truth] * args.draws)
         for row in tqdm(jobs, total=args.draws, disable=None):
             counts += row
     share = counts / args.draws
     noise = 1.96 * (0.95 * 0.05 / args.draws) ** 0.5
     print(
         f"{args.draws} draws of {args.patients} patients with two eyes each; coverage of 95 % "
-        f"intervals (chance moves these shares by {percent(noise)} either way)"
+        f"intervals (sampling error of these shares: +-{percent(noise)})"
     )
     rows = [
         [name, decimal(value), percent(patient), percent(image)]
         for name, value, patient, image in zip(large, truth, *share, strict=True)
     ]
-    print(table(["", "truth", "patients resampled", "images taken as independent"], rows))
+    print(table(["", "truth", "patients resampled", "images treated as independent"], rows))
     return 0
 
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What auditing many photographs costs: decoding, the whole, the second time, and memory.
+"""Measures what auditing many photographs costs: time to decode, first and second audit, memory.
 
     python benchmarks/many_photographs.py --images ./idrid --count 10000 --folder ./many
 
-Fills FOLDER with COUNT different JPEGs of SIDE px: the photographs below IMAGES, each turned and
-squeezed at random (a few come out nearly alike, which the audit says). Then reads and decodes all
-of them, and audits them as a training does: for the first and for the second time.
-`--growth` adds how the search for copies grows to 100,000 pictures.
+Fills FOLDER with COUNT different JPEGs of SIDE px: the photographs below IMAGES, randomly turned
+and squeezed (a few come out nearly alike, and the audit reports them). Then reads and decodes all
+of them, and audits them twice as training does, without and with a cache.
+`--growth` adds the time of the search for copies for up to 100,000 pictures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +23,6 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dr_ovo.audit.audit import audit
 from dr_ovo.audit.audited_photographs import photographs_of_folder
@@ -43,15 +40,17 @@ Result = TypeVar("Result")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=Path, required=True, help="photographs to make them of")
-    parser.add_argument("--count", type=int, default=10_000, help="how many [10000]")
+    parser.add_argument("--images", type=Path, required=True, help="source photographs")
+    parser.add_argument("--count", type=int, default=10_000, help="number of photographs [10000]")
     parser.add_argument("--side", type=int, default=1024, help="their longer side in pixels [1024]")
-    parser.add_argument("--folder", type=Path, required=True, help="where they are put, and kept")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="where they are written, and kept"
+    )
     parser.add_argument("--growth", action="store_true", help="measure up to 100,000 descriptors")
     args = parser.parse_args()
     sources = sorted(p for p in args.images.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not sources:
-        parser.error(f"--images {args.images}: holds no photographs")
+        parser.error(f"--images {args.images}: has no photographs")
     paths = fill(args.folder, sources, args.count, args.side)
     with ThreadPoolExecutor(available_cores()) as pool:
         decode = partial(decode_image, size=DESCRIPTOR_SIDE)
@@ -72,13 +71,13 @@ def main() -> None:
 
 
 def audited(folder: Path, cache: Path) -> AuditReport:
-    """What a training does before it begins; the quality of single pictures it judges for few."""
+    """The audit at the start of training; with many pictures it does not measure their quality."""
     photographs, _ = photographs_of_folder(folder)
     return audit(folder, photographs, cache, quality=False)
 
 
 def fill(folder: Path, sources: list[Path], count: int, side: int) -> list[Path]:
-    """The files, made where they are missing."""
+    """The files; missing ones are created."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:06}.jpg" for number in range(count)]
 
@@ -95,8 +94,8 @@ def fill(folder: Path, sources: list[Path], count: int, side: int) -> list[Path]
 
 
 def distorted(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) -> `side` px wide and high: squeezed along some axis, and turned, about the middle
-    of a photograph that fills two thirds of it."""
+    """(H, W, 3) -> `side` px wide and high: squeezed along a random axis and turned about the
+    centre; the photograph fills two thirds of the result."""
     height, width = image.shape[:2]
     axis, turn = rng.uniform(0, 2 * np.pi, 2)
     squeeze = np.diag([rng.uniform(0.6, 0.9), 1.0]) * 2 * side / 3 / min(height, width)
@@ -106,12 +105,12 @@ def distorted(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndar
 
 
 def rotation(angle: float) -> np.ndarray:
-    """(2, 2): by `angle` radians."""
+    """The (2, 2) rotation by `angle` radians."""
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def growth(rng: np.random.Generator) -> None:
-    """Time of the search among random descriptors."""
+    """Prints the time of the search among random descriptors."""
     print("\nSearch among random descriptors")
     for number in GROWTH:
         descriptors = np.empty((number, DESCRIPTOR_SIDE**2), np.float16)

@@ -1,16 +1,15 @@
-"""How surely copies of fundus photographs are found, and how long that takes.
+"""Measures how reliably copies of fundus photographs are found, and how long that takes.
 
     python benchmarks/near_duplicates.py --images FOLDER [--sample N] [--seed 42]
 
-Plants altered copies of the photographs below FOLDER, one alteration at a time, among all of them,
-and prints how many were found, where the scores of copies end and those of different photographs
-begin, and which pairs among the photographs themselves count as copies.
+Plants altered copies of the photographs below FOLDER among all of them, one alteration at a time.
+Prints how many were found, the lowest scores of copies, the highest scores of different
+photographs, and the pairs among the original photographs that count as copies.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,8 +19,6 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.alterations import ALTERATIONS, HARDER, Alteration, another_exposure
 from dr_ovo.copies.candidate_registration import (
@@ -63,7 +60,7 @@ ENTRIES = dict[Path, Described | Damage]
 
 @dataclass(frozen=True)
 class Fit:
-    """Two files that were laid over each other."""
+    """Two files that were registered."""
 
     first: Path
     second: Path
@@ -85,7 +82,7 @@ def main() -> None:
     stages(images, described)
     print_pairs(images, own, args.images)
     if small := too_small(images, described):
-        print(f"{len(small)} photographs are too small to be compared but for identity")
+        print(f"{len(small)} photographs are too small to be compared except for identity")
     twins = {frozenset((images[pair.first], images[pair.second])) for pair in own}
     rng = np.random.default_rng(args.seed)
     chosen = [images[i] for i in sorted(rng.permutation(len(images))[: args.sample or None])]
@@ -96,7 +93,7 @@ def main() -> None:
 
 
 def stages(images: Sequence[Path], described: ENTRIES) -> None:
-    """The time of each stage after describing."""
+    """Prints the time of each stage after the descriptors are computed."""
     entries = [described[path] for path in images]
     descriptors = np.stack([e.descriptor for e in entries if isinstance(e, Described)])
     candidates, searching = timed(lambda: find_candidates(descriptors))
@@ -122,7 +119,7 @@ def arguments() -> argparse.Namespace:
 def photographs(folder: Path) -> list[Path]:
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if len(found) < 2:
-        raise SystemExit(f"error: {folder} holds {len(found)} photographs; at least 2 are needed")
+        raise SystemExit(f"error: {folder} has {len(found)} photographs; at least 2 are needed")
     return found
 
 
@@ -134,19 +131,19 @@ def print_pairs(paths: Sequence[Path], pairs: Iterable[Pair], root: Path) -> Non
 
 
 def write_altered(paths: Iterable[Path], folder: Path, alter: Alteration) -> dict[Path, Path]:
-    """Altered photographs as PNG files: each one's path -> the photograph it was made of."""
-    place = Path(tempfile.mkdtemp(dir=folder))
-    made = {}
+    """Writes altered photographs as PNG files: path -> the original photograph."""
+    target_folder = Path(tempfile.mkdtemp(dir=folder))
+    originals = {}
     for number, path in enumerate(paths):
         image = alter(decode_image(path, 4096))
-        target = place / f"{number:06}.png"
+        target = target_folder / f"{number:06}.png"
         cv2.imwrite(str(target), image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        made[target] = path
-    return made
+        originals[target] = path
+    return originals
 
 
 def compare(paths: Sequence[Path], described: Mapping[Path, Described | Damage]) -> list[Fit]:
-    """All candidates among the files, laid over each other."""
+    """All candidate pairs among the files, registered."""
     entries = [described[path] for path in paths]
     descriptors = np.stack([e.descriptor for e in entries if isinstance(e, Described)])
     pairs = align_candidates(descriptors)
@@ -164,13 +161,13 @@ def recalls(
     twins: set[frozenset[Path]],
     folder: Path,
 ) -> None:
-    """A line for each alteration, the worst figures of its copies, and of different pictures."""
+    """Prints one line per alteration: the worst figures of its copies and of different pictures."""
     print(
         f"\nCopies of {len(chosen)} photographs found among {len(images)} "
         f"(thresholds: alignment {MIN_ALIGNMENT_SCORE}, score {MIN_SCORE}, turn {MAX_TURN}, "
         f"rim {MAX_RIM})\n{'':30} recall  alignment  score                turn   rim    wrong"
     )
-    lowest: dict[str, Fit] = {}
+    wrong_fits: dict[str, Fit] = {}
     for name, alter in {"identical": None, **ALTERATIONS, **HARDER}.items():
         if alter is None:
             identical(images, described, chosen, folder)
@@ -179,9 +176,9 @@ def recalls(
         entries = {**described, **describe_files(list(source), None)}
         fits = compare([*images, *source], entries)
         wrong = print_recall(name, fits, source, twins)
-        lowest |= {f"{fit.first} {fit.second}": fit for fit in wrong}
+        wrong_fits |= {f"{fit.first} {fit.second}": fit for fit in wrong}
     print("\nHighest scores of different photographs")
-    for fit in sorted(lowest.values(), key=lambda fit: -fit.result.score)[:8]:
+    for fit in sorted(wrong_fits.values(), key=lambda fit: -fit.result.score)[:8]:
         print(
             f"  {fit.result.score:.3f}  turn {fit.result.turn:5.2f}  rim {fit.result.rim:.3f}  "
             f"alignment {fit.pair.alignment.score:.2f}  {fit.first.name}  {fit.second.name}"
@@ -191,7 +188,7 @@ def recalls(
 def identical(
     images: Sequence[Path], described: ENTRIES, chosen: Sequence[Path], folder: Path
 ) -> None:
-    """Recall on files that are the same byte for byte."""
+    """Prints the recall on files that are identical byte for byte."""
     copies = []
     for number, path in enumerate(chosen):
         copies.append(folder / f"copy-{number}{path.suffix}")
@@ -206,7 +203,7 @@ def identical(
 def print_recall(
     name: str, fits: Iterable[Fit], source: Mapping[Path, Path], twins: set[frozenset[Path]]
 ) -> list[Fit]:
-    """Prints an alteration's line; the fits of different photographs, for their highest scores."""
+    """Prints the line of an alteration; returns the fits of different photographs."""
     own, wrong = {}, []
     for fit in fits:
         origins = frozenset(source.get(path, path) for path in (fit.first, fit.second))
@@ -230,11 +227,11 @@ def print_recall(
 
 
 def exposures(chosen: Sequence[Path], folder: Path) -> None:
-    """How many second photographs of an eye, made of one by moving the retina behind a smaller
-    aperture, are taken for copies. None should be."""
-    print(f"\nSecond exposures of {len(chosen)} eyes taken for copies")
+    """Prints how many second photographs of an eye, simulated by moving the retina behind a smaller
+    aperture, count as copies. None should."""
+    print(f"\nSecond exposures of {len(chosen)} eyes that count as copies")
     first = write_altered(chosen, folder, lambda image: another_exposure(image, 0, 0))
-    back = {path: copy for copy, path in first.items()}
+    copy_of = {path: copy for copy, path in first.items()}
     base = describe_files(list(first), None)
     for shift, turn in EXPOSURES:
         name = f"moved by {shift:.1%} of the disc, turned by {turn} degrees"
@@ -242,7 +239,7 @@ def exposures(chosen: Sequence[Path], folder: Path) -> None:
             chosen, folder, lambda image, s=shift, t=turn: another_exposure(image, s, t)
         )
         fits = compare([*first, *second], {**base, **describe_files(list(second), None)})
-        same = [f for f in fits if f.second in second and f.first == back[second[f.second]]]
+        same = [f for f in fits if f.second in second and f.first == copy_of[second[f.second]]]
         taken = sum(is_copy(fit.result) for fit in same)
         rims = np.array([fit.result.rim for fit in same])
         print(
@@ -253,7 +250,7 @@ def exposures(chosen: Sequence[Path], folder: Path) -> None:
 
 
 def sides(images: Sequence[Path], chosen: Sequence[Path], folder: Path) -> None:
-    """The recall on CLAHE and crops, and false pairs, where all photographs are small."""
+    """Prints recall and false pairs among small photographs, by size."""
     print(f"\nSmall photographs ({len(chosen)} altered by CLAHE, by a crop of 5 %, by JPEG 50)")
     trials = ("CLAHE 3.0", "cropped by 5 %", "JPEG quality 50")
     for side in SIDES:
@@ -279,7 +276,7 @@ def sides(images: Sequence[Path], chosen: Sequence[Path], folder: Path) -> None:
 
 
 def shrunk(side: int) -> Alteration:
-    """To `side` px on the shorter side."""
+    """Resized to `side` px on the shorter side."""
 
     def alter(image: np.ndarray) -> np.ndarray:
         factor = side / min(image.shape[:2])

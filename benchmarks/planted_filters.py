@@ -1,10 +1,10 @@
-"""How well the audit tells a filter that was applied to one grade alone, each grade in turn.
+"""Measures how well the audit detects a filter applied to one grade alone, each grade in turn.
 
     python benchmarks/planted_filters.py --images ../shared/data/idrid
 
 Prints, for the untouched set and for each filter, the area under the ROC curve of the filtered
 grade against the rest from image statistics alone; `STOP_AUC` in `dr_ovo/audit/grade_signal.py`
-follows from it. Filtered pictures are saved anew at `--quality`, that of the others.
+follows from it. Filtered pictures are re-encoded at `--quality`, that of the other pictures.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dr_ovo.audit.audited_photographs import photographs_of_folder
 from dr_ovo.audit.findings import Photograph
@@ -42,7 +40,7 @@ def clahe(limit: float) -> Filter:
 
 
 def contrast(factor: float) -> Filter:
-    """Distances from the mean colour multiplied."""
+    """Differences from the mean colour multiplied by `factor`."""
 
     def apply(image: np.ndarray) -> np.ndarray:
         mean = image.reshape(-1, 3).mean(axis=0)
@@ -58,8 +56,8 @@ def sharpen(amount: float) -> Filter:
     )
 
 
-def saved(quality: int) -> Filter:
-    """Saved as JPEG once more."""
+def re_encoded(quality: int) -> Filter:
+    """Encoded as JPEG once more."""
 
     def apply(image: np.ndarray) -> np.ndarray:
         data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
@@ -69,14 +67,14 @@ def saved(quality: int) -> Filter:
 
 
 def halved(image: np.ndarray) -> np.ndarray:
-    """Half the size and back."""
+    """Resized to half and back."""
     height, width = image.shape[:2]
     small = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 FILTERS: dict[str, Filter] = {
-    "saved once more": lambda image: image,
+    "re-encoded": lambda image: image,
     "CLAHE 3.0": clahe(3.0),
     "CLAHE 1.0": clahe(1.0),
     "brightness +20 %": lambda image: cv2.convertScaleAbs(image, alpha=1.2),
@@ -89,13 +87,13 @@ FILTERS: dict[str, Filter] = {
     "sharpened 1": sharpen(1.0),
     "blurred 1 px": lambda image: cv2.GaussianBlur(image, (0, 0), 1.0),
     "halved and enlarged": halved,
-    "JPEG 50": saved(50),
-    "JPEG 75": saved(75),
+    "JPEG 50": re_encoded(50),
+    "JPEG 75": re_encoded(75),
 }
 
 
 def statistics(path: Path, change: Filter | None, quality: int) -> list[float]:
-    """The statistics of a picture, filtered and saved where there is a filter."""
+    """The statistics of a picture, filtered and re-encoded if a filter is given."""
     data = path.read_bytes()
     if change is not None:
         image = change(cv2.imread(str(path)))
@@ -114,7 +112,7 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, required=True, help="a dataset folder")
-    parser.add_argument("--quality", type=int, default=90, help="of saved JPEGs [90]")
+    parser.add_argument("--quality", type=int, default=90, help="of re-encoded JPEGs [90]")
     args = parser.parse_args()
     photographs, _ = photographs_of_folder(args.images)
     names = sorted({p.grade for p in photographs})

@@ -1,24 +1,22 @@
 #!/usr/bin/env python3
-"""How the quality of photographs is distributed, and what spoiling them does to it.
+"""Measures the distribution of image quality, on photographs as they are and after damage.
 
     python benchmarks/quality.py --images ./idrid
 
-Prints quantiles of the quality (0 to 1) of the photographs below FOLDER, and of the same spoiled in
-four ways, with the share that counts as ungradable; then the worst untouched ones, to be looked at.
+Prints quantiles of the quality (0 to 1) of the photographs below FOLDER, and of the same damaged in
+four ways, with the share that counts as ungradable; then the worst untouched photographs, for
+inspection.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dr_ovo.dataset.image_files import IMAGE_SUFFIXES
 from dr_ovo.photographs.gradability import MIN_GRADABLE, ungradable
@@ -45,13 +43,13 @@ def overexposed(image: np.ndarray) -> np.ndarray:
 
 
 def half_seen(image: np.ndarray) -> np.ndarray:
-    """The right half in the dark."""
+    """The right half black."""
     result = image.copy()
     result[:, image.shape[1] // 2 :] = 0
     return result
 
 
-SPOILED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+DAMAGED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "untouched": lambda image: image,
     "blurred": blurred,
     "a quarter of the light": dark,
@@ -66,12 +64,12 @@ def main() -> None:
     folder = parser.parse_args().images
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
-        parser.error(f"--images {folder}: holds no photographs")
+        parser.error(f"--images {folder}: has no photographs")
     with ThreadPoolExecutor() as pool:
-        rows = np.array(list(pool.map(qualities, paths)))  # (N, ways of spoiling)
+        rows = np.array(list(pool.map(qualities, paths)))  # (N, kinds of damage)
     print(f"{len(paths)} photographs; ungradable: quality below {MIN_GRADABLE}")
     print(f"{'quantile':24}" + "".join(f"{q:7.0%}" for q in QUANTILES) + "  ungradable")
-    for name, values in zip(SPOILED, rows.T, strict=True):
+    for name, values in zip(DAMAGED, rows.T, strict=True):
         known = values[~np.isnan(values)]
         shown = "".join(f"{v:7.2f}" for v in np.quantile(known, QUANTILES)) if len(known) else ""
         print(f"{name:24}{shown}  {ungradable(values).mean():10.1%}")
@@ -81,9 +79,9 @@ def main() -> None:
 
 
 def qualities(path: Path) -> list[float]:
-    """The quality of a photograph as it is, and spoiled."""
+    """The quality of a photograph as it is, and after each kind of damage."""
     image = decode_image(path, DISC_SIDE)
-    return [quality_of(spoil(image)).score for spoil in SPOILED.values()]
+    return [quality_of(damage(image)).score for damage in DAMAGED.values()]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The names among which settings choose: heads, decoders, preprocessing steps, flipped views."""
+"""The allowed values of settings: modes, heads, decoders, preprocessing steps, test-time views."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ MODES = ("train", "evaluate", "inference")
 HEADS = ("ovo", "softmax", "ordinal")
 OVO_MODES = ("shared", "independent")
 DECODERS = ("coupling", "weighted", "vote")
-# In the order in which they run; dr_ovo/photographs/preprocessing_steps.py has what they do.
+# In the order in which they run; dr_ovo/photographs/preprocessing_steps.py implements them.
 PREPROCESSING_STEPS = ("disc_crop", "ben_graham", "clahe")
 NO_STEPS = "none"
-VIEWS = (1, 2, 4)  # flips left to right, then upside down
+VIEWS = (1, 2, 4)  # 1: as it is; 2: also flipped left-right; 4: also upside down, and both

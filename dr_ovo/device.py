@@ -1,4 +1,4 @@
-"""The device that computes: choosing it, whether this torch has code for it, its precision."""
+"""Choosing the device (CPU or GPU); whether this torch has code for it; fp16 or bf16."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Capability = tuple[int, int]
 
 CUDA_126_WHEELS = "https://download.pytorch.org/whl/cu126"
 NEWEST_WHEELS = "https://download.pytorch.org/whl/cu130"
-FIRST_WITHOUT_VOLTA: Capability = (7, 5)  # what builds for CUDA 13 begin with
-BF16_FROM: Capability = (8, 0)  # torch.cuda.is_bf16_supported() counts emulation too
+FIRST_WITHOUT_VOLTA: Capability = (7, 5)  # the lowest capability in builds for CUDA 13
+BF16_FROM: Capability = (8, 0)  # torch.cuda.is_bf16_supported() includes emulation
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One card as torch sees it; memory in bytes."""
+    """One GPU as torch sees it; memory in bytes."""
 
     index: int
     name: str
@@ -30,10 +30,10 @@ class Gpu:
 
 
 def select_device(name: str = "auto") -> torch.device:
-    """The torch device of `name`: `auto` (a GPU where torch sees one, else the CPU), `cpu`, `cuda`
-    or `cuda:N`.
+    """The torch device for `name`: `auto` (a GPU if torch sees one, else the CPU), `cpu`, `cuda` or
+    `cuda:N`.
 
-    Raises UserError for another name and for a GPU that torch does not see.
+    Raises UserError for any other name and for a GPU that torch does not see.
     """
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
@@ -52,7 +52,7 @@ def select_device(name: str = "auto") -> torch.device:
 
 
 def gpu_report() -> list[Gpu]:
-    """The GPUs that torch sees; none where it sees none."""
+    """The GPUs that torch sees; may be empty."""
     if not torch.cuda.is_available():
         return []
     cards = []
@@ -65,12 +65,12 @@ def gpu_report() -> list[Gpu]:
 
 
 def has_kernels(capability: Capability, arch_list: Sequence[str]) -> bool:
-    """Whether a build for `arch_list` (such as `["sm_80", "compute_90"]`) runs on a card.
+    """Whether a build for `arch_list` (such as `["sm_80", "compute_90"]`) runs on a GPU.
 
-    Binaries (`sm_XY`) run on their own major version from their minor on, intermediate code
-    (`compute_XY`) on every later card; with the suffix `a` either runs on exactly that card, and
-    with `f` on its family, the same major version (CUDA C++ Programming Guide, "Compute
-    Capability").
+    Binaries (`sm_XY`) run on their own major version, on their minor version and above;
+    intermediate code (`compute_XY`) runs on every later GPU. With the suffix `a` either runs on
+    exactly that GPU, with `f` on its family, the same major version (CUDA C++ Programming Guide,
+    "Compute Capability").
     """
     for arch in arch_list:
         match = re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", arch)
@@ -89,15 +89,15 @@ def has_kernels(capability: Capability, arch_list: Sequence[str]) -> bool:
 
 
 def build_to_install(capability: Capability) -> str:
-    """Which build of torch runs on a card of this compute capability, and how to get it."""
+    """Which build of torch runs on a GPU of this compute capability, and how to install it."""
     if capability >= FIRST_WITHOUT_VOLTA:
         return (
-            "Install a build that is newer than the card: pip install --upgrade --force-reinstall "
+            "Install a build that is newer than the GPU: pip install --upgrade --force-reinstall "
             f'"torch>=2.10,<2.14" "torchvision>=0.25,<0.29" --index-url {NEWEST_WHEELS}'
         )
     return (
         "No build for CUDA 13 runs on it. Use a build for CUDA 12.6 (torch 2.11 and later; up to "
-        "torch 2.10 those for CUDA 12.8 serve too): pip install --force-reinstall "
+        "torch 2.10 those for CUDA 12.8 work too): pip install --force-reinstall "
         f'"torch>=2.11,<2.14" "torchvision>=0.26,<0.29" --index-url {CUDA_126_WHEELS}'
     )
 
@@ -105,10 +105,10 @@ def build_to_install(capability: Capability) -> str:
 def kernel_problem(
     name: str, capability: Capability, arch_list: Sequence[str], cuda: str | None
 ) -> str | None:
-    """What is wrong with this build of torch on a card and what to install; None where it fits.
+    """Why this build of torch does not run on a GPU and what to install; None if it runs.
 
-    `cuda` is `torch.version.cuda`; builds without it (ROCm) name their cards otherwise and are not
-    judged.
+    `cuda` is `torch.version.cuda`; builds without it (ROCm) name their GPUs differently and are not
+    checked.
     """
     if cuda is None or has_kernels(capability, arch_list):
         return None
@@ -119,7 +119,7 @@ def kernel_problem(
 
 
 def check_gpu(device: torch.device) -> None:
-    """Raises UserError, naming the build to install, where this torch can't compute on `device`."""
+    """Raises UserError, naming the build to install, if this torch can't compute on `device`."""
     if device.type != "cuda":
         return
     problem = kernel_problem(
@@ -133,10 +133,10 @@ def check_gpu(device: torch.device) -> None:
 
 
 def amp_name(capability: Capability | None) -> str:
-    """Mixed precision for a card of this compute capability, None for the CPU: `bf16` or `fp16`."""
+    """Mixed precision for a GPU of this compute capability (None: the CPU): `bf16` or `fp16`."""
     return "bf16" if capability is None or capability >= BF16_FROM else "fp16"
 
 
 def amp_dtype(device: torch.device) -> str:
-    """`bf16` on the CPU and from compute capability 8.0 on, `fp16` (which needs a scaler) below."""
+    """`bf16` on the CPU and from compute capability 8.0; below, `fp16`, which needs a scaler."""
     return amp_name(torch.cuda.get_device_capability(device) if device.type == "cuda" else None)

@@ -1,4 +1,4 @@
-"""Exit codes, the errors that carry them, and the one place where they become a process's end."""
+"""Exit codes, the errors that carry them, and `run`, which turns any error into an exit code."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-DONE, NOT_MET, WRONG_INPUT, LEAK, MACHINE_FAILED, UNFORESEEN = 0, 1, 2, 3, 4, 70
+DONE, NOT_MET, WRONG_INPUT, LEAK, MACHINE_FAILED, UNEXPECTED = 0, 1, 2, 3, 4, 70
 INTERRUPTED, TERMINATED = 130, 143
 
 log = logging.getLogger("dr_ovo")
 log.addHandler(logging.NullHandler())
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-# Paths that can't be what they are asked to be. Files that vanish are no mistake of the user's.
+# Paths that can't be used as asked. ENOENT is not among them: a file that vanishes in mid-run is
+# not the user's mistake.
 _PATH_ERRORS = (
     errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
 )  # fmt: skip
-# torch and its data loader have no class of their own for full memory, but say so.
+# torch and its data loader have no exception class for full memory; only the text says so.
 _MEMORY_TEXTS = (
     "out of memory",
     "can't allocate memory",
@@ -34,19 +35,19 @@ _MEMORY_TEXTS = (
 
 
 class ToolkitError(Exception):
-    """An end that was foreseen: its text says what was wrong, what was expected, what to do."""
+    """An expected error: its text says what was wrong, what was expected, what to do next."""
 
-    exit_code = UNFORESEEN
+    exit_code = UNEXPECTED
 
 
 class UserError(ToolkitError):
-    """Wrong input or setting; nothing was begun and nothing is lost."""
+    """Wrong input or setting; nothing was started and nothing is lost."""
 
     exit_code = WRONG_INPUT
 
 
 class LeakError(ToolkitError):
-    """The dataset would make scores too good; nothing was begun."""
+    """The dataset would inflate the scores; nothing was started."""
 
     exit_code = LEAK
 
@@ -58,7 +59,7 @@ class MachineError(ToolkitError):
 
 
 class Terminated(BaseException):
-    """SIGTERM, raised in the main thread so that open files are finished like after Ctrl-C."""
+    """SIGTERM, raised in the main thread so that open files are closed as after Ctrl-C."""
 
 
 def _raise_terminated(_signal: int, _frame: FrameType | None) -> None:
@@ -66,63 +67,67 @@ def _raise_terminated(_signal: int, _frame: FrameType | None) -> None:
 
 
 def run(command: Callable[[], int]) -> int:
-    """The exit code of `command()`; foreseen errors become one message on stderr.
+    """Run `command` and return its exit code; expected errors become one message on stderr.
 
-    An error that nobody foresaw is the only one with a traceback: in the log file, or in a file of
-    its own where no log is open, with a single line on the screen.
+    Only an unexpected error has a traceback: in the log file, or in a temporary file if no log is
+    open. The screen shows a single line.
     """
     signal.signal(signal.SIGTERM, _raise_terminated)
-    logging.raiseExceptions = False  # else a log on a full disk prints a traceback a line
+    logging.raiseExceptions = False  # else a log on a full disk prints a traceback per line
     try:
         return command()
     except ToolkitError as error:
-        _say(f"error: {error}")
+        _report(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
     except Terminated:
         return TERMINATED
-    except BrokenPipeError:  # whoever read our output, such as head, has gone
+    except BrokenPipeError:  # the reader of our output, such as head, has exited
         sys.stderr.close()
         return DONE
     except Exception as error:
-        code, text = _judge(error)
-        _say(f"error: {text}")
+        code, text = _classify(error)
+        _report(f"error: {text}")
         return code
 
 
-def _judge(error: Exception) -> tuple[int, str]:
-    """The exit code of an error that is not the toolkit's own, and what to say of it."""
+def _classify(error: Exception) -> tuple[int, str]:
+    """The exit code and message of an error that is not a ToolkitError."""
     number = error.errno if isinstance(error, OSError) else None
     path = error.filename if isinstance(error, OSError) else None
     if path and number in _PATH_ERRORS:
-        return WRONG_INPUT, f"{path}: {os.strerror(number)}. Mend it, or give another path."
+        return WRONG_INPUT, f"{path}: {os.strerror(number)}. Fix it, or give another path."
     if number in _DISK_ERRORS:
-        return MACHINE_FAILED, f"the disk failed ({error}). Make room, then go on with --resume."
-    told = isinstance(error, RuntimeError) and any(text in str(error) for text in _MEMORY_TEXTS)
-    if told or isinstance(error, MemoryError) or number == errno.ENOMEM:
+        return MACHINE_FAILED, (
+            f"the disk failed ({error}). Free some space, then continue with --resume."
+        )
+    out_of_memory = isinstance(error, RuntimeError) and any(
+        text in str(error) for text in _MEMORY_TEXTS
+    )
+    if out_of_memory or isinstance(error, MemoryError) or number == errno.ENOMEM:
         return MACHINE_FAILED, (
             f"the machine's memory is full ({_first_line(error)}). Use a smaller --batch_size, "
-            "--img_size or --num_workers; a training goes on with --resume."
+            "--img_size or --num_workers; a training continues with --resume."
         )
-    return UNFORESEEN, f"unforeseen {_first_line(error)}. Traceback in {_keep(error)}"
+    return UNEXPECTED, f"unexpected {_first_line(error)}. Traceback in {_save_traceback(error)}"
 
 
 def _first_line(error: Exception) -> str:
-    """The kind of an error, and the first line of what it says."""
+    """The class of an error and the first line of its message."""
     return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
-def _say(text: str) -> None:
-    """To the log where it is open (which prints too), else to stderr."""
+def _report(text: str) -> None:
+    """Send `text` to the log if it is open (which prints it too), else to stderr."""
     if any(not isinstance(handler, logging.NullHandler) for handler in log.handlers):
         log.error("%s", text)
     else:
         print(text, file=sys.stderr)
 
 
-def _keep(error: Exception) -> Path:
-    """Writes a traceback to the log's file, or to one in the temporary folder; that file."""
+def _save_traceback(error: Exception) -> Path:
+    """Write the traceback to the log file, or to a temporary file; returns its path."""
     text = "".join(traceback.format_exception(error))
     for handler in log.handlers:
         if isinstance(handler, logging.FileHandler):

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside, flushed to the disk, then renamed."""
+"""Atomic file writes (bytes, text, JSON), whole or not at all; sha256; is a path writable?"""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """A path beside `path` to write to; it becomes `path` when the block ends without an error.
 
     The path ends in `.part`, so that no search for `*.pth` or `*.npz` finds an unfinished file,
-    and is always the same, so that what a killed process left is overwritten, not heaped up.
-    Writers that choose the format by the suffix must be told the format.
+    and is always the same, so that what killed processes left is overwritten and doesn't pile up.
+    Writers that choose the format by the suffix need the format given explicitly.
 
-    Raises MachineError where the disk refuses (full, read-only, gone). Whatever ends the block
-    early, the file that stood at `path` before is untouched and the part is removed.
+    Raises MachineError if the disk refuses (full, read-only, gone). Whatever ends the block early,
+    the previous file at `path` is untouched and the part is removed.
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
@@ -34,8 +34,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         _flush(path.parent)
     except OSError as error:
         raise MachineError(
-            f"{path} could not be written: {error.strerror or error}. What stood there before is "
-            "kept. Make room, or make the folder writable, and run the command again."
+            f"{path} could not be written: {error.strerror or error}. The previous file, if "
+            "any, is kept. Free some space, or make the folder writable, and run the command again."
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -56,7 +56,7 @@ def atomic_write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, obj: Any) -> None:
     """Write `obj` to `path` as JSON; raises MachineError as `atomic_path` does.
 
-    Raises ValueError for NaN and infinity (no JSON reader but Python's takes them) and TypeError
+    Raises ValueError for NaN and infinity (only Python's JSON reader accepts them) and TypeError
     for anything that is not a plain Python value, before the file is touched.
     """
     text = json.dumps(obj, indent=2, allow_nan=False, ensure_ascii=False)
@@ -64,7 +64,7 @@ def write_json(path: Path | str, obj: Any) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Ask the disk to hold what was written; for a folder, its entries (the rename)."""
+    """Force what was written onto the disk; for a folder, its entries (the rename)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -73,16 +73,16 @@ def _flush(path: Path) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file, read in pieces."""
+    """The sha256 of a file, read in chunks."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
     return digest.hexdigest()
 
 
 def is_writable(path: Path) -> bool:
     """Whether a folder or file may be written into, and is not marked read-only."""
-    # The system lets its administrator write anywhere; a folder marked read-only is meant so.
-    marked = path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
-    return bool(marked) and os.access(path, os.W_OK)
+    # root may write anywhere; a folder marked read-only is meant to stay unchanged all the same.
+    write_bits = path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
+    return bool(write_bits) and os.access(path, os.W_OK)

@@ -1,4 +1,4 @@
-"""The log of a run: plain lines to the screen and, with the time, to a file."""
+"""The log of a run: plain lines on the screen, timestamped lines in a file; progress bars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECONDS_BETWEEN_LINES = 60.0
 
 
 class _Screen(logging.Handler):
-    """Prints without tearing a progress bar; errors to stderr, tracebacks not at all."""
+    """Prints without breaking a progress bar; warnings and errors go to stderr, no tracebacks."""
 
     def emit(self, record: logging.LogRecord) -> None:
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
@@ -25,12 +25,12 @@ class _Screen(logging.Handler):
             tqdm.write(record.getMessage(), file=stream)
             stream.flush()
         except BrokenPipeError:
-            # Whoever read along (head, tee, a terminal) is gone: the training is not.
+            # The reader (head, tee, a terminal) has exited; the training continues.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def start_log() -> None:
-    """Sends the toolkit's log to the screen."""
+    """Send the toolkit's log to the screen."""
     close_log()
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -38,7 +38,7 @@ def start_log() -> None:
 
 
 def log_to_file(path: Path) -> logging.Handler:
-    """Sends the log to a file as well, appended. Raises UserError where it can't be written."""
+    """Append the log to a file as well. Raises UserError if it can't be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(path, encoding="utf-8")
@@ -50,19 +50,19 @@ def log_to_file(path: Path) -> logging.Handler:
 
 
 def stop_file(handler: logging.Handler) -> None:
-    """Closes a log file that `log_to_file` opened."""
+    """Close a log file that `log_to_file` opened."""
     log.removeHandler(handler)
     handler.close()
 
 
 def close_log() -> None:
-    """Closes all that `start_log` and `log_to_file` opened."""
+    """Close everything that `start_log` and `log_to_file` opened."""
     for handler in list(log.handlers):
         stop_file(handler)
 
 
 class Progress:
-    """The progress of one epoch: a bar on a terminal, and a clean line a minute in the log."""
+    """The progress of one epoch: a bar on a terminal, and one clean line per minute in the log."""
 
     def __init__(self, title: str, total: int) -> None:
         self.title, self.total, self.done = title, total, 0
@@ -72,7 +72,7 @@ class Progress:
         )
 
     def update(self, images: int, note: Callable[[], str]) -> None:
-        """Counts `images` more; `note` gives the loss and the rate, asked for once a second."""
+        """Add `images` to the count; `note` gives loss and rate, called at most once per second."""
         self.done += images
         now = time.monotonic()
         if now - self._last_note >= 1 and not self._bar.disable:
@@ -81,20 +81,20 @@ class Progress:
         self._bar.update(images)
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            pace = self.done / (now - self._start)
-            left = (self.total - self.done) / pace
+            rate = self.done / (now - self._start)
+            remaining = (self.total - self.done) / rate
             log.info(
                 "%s: %d/%d images, %s, %.1f images/s, %s left in this epoch",
-                self.title, self.done, self.total, note(), pace, duration(left),
+                self.title, self.done, self.total, note(), rate, duration(remaining),
             )  # fmt: skip
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Remove the bar."""
         self._bar.close()
 
 
 def duration(seconds: float) -> str:
-    """A time as `42 s`, `7 min` or `3 h 20 min`."""
+    """A duration as `42 s`, `7 min` or `3 h 20 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,7 +1,7 @@
-"""Class pairs of the one-vs-one scheme. The sign convention is said here, once.
+"""Class pairs of the one-vs-one scheme: their order, their names, the sign of their logits.
 
 A pair (a, b) has a < b. The logit of a pair is positive where its classifier prefers b.
-Pairs are ordered (0,1), (0,2), ... (C-2,C-1), everywhere.
+Everywhere, pairs are ordered (0,1), (0,2), ... (C-2,C-1).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def pair_signs(pairs: list[Pair], num_classes: int) -> np.ndarray:
 
 
 def pair_name(pair: Pair) -> str:
-    """The pair as it stands in file names, such as `0_2`."""
+    """The pair as written in file names, such as `0_2`."""
     return f"{pair[0]}_{pair[1]}"
 
 
 def parse_pair(text: str, num_classes: int) -> Pair:
     """The pair written as `0-2` (or `0_2`).
 
-    Raises UserError where it is not two different classes below `num_classes`.
+    Raises UserError if it is not two different classes below `num_classes`.
     """
     parts = text.replace("_", "-").split("-")
     if len(parts) == 2 and all(part.isdecimal() for part in parts):

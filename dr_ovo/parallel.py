@@ -1,4 +1,4 @@
-"""Work on all cores that this process may use: in threads, results in order."""
+"""Running jobs on all cores that this process may use: in threads, results in order."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Result = TypeVar("Result")
 
 
 def available_cores() -> int:
-    """The cores that this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def in_parallel(work: Callable[[Job], Result], jobs: Sequence[Job], title: str) -> list[Result]:
-    """`work` of each job, in order, on all cores, with progress.
+    """The results of `work` for all jobs, in order, computed on all cores with a progress bar.
 
-    In threads: decoding, resizing and hashing hold no lock, and Ctrl-C ends them at once.
+    Threads suffice: decoding, resizing and hashing release the GIL, and Ctrl-C stops them at once.
     """
     with ThreadPoolExecutor(available_cores()) as pool:
         try:
@@ -35,6 +35,6 @@ def in_parallel(work: Callable[[Job], Result], jobs: Sequence[Job], title: str) 
 
 
 def in_threads(work: Callable[[Job], Result], jobs: Iterable[Job]) -> list[Result]:
-    """`work` of each job, in order, on all cores: numpy lets others work meanwhile."""
+    """The results of `work` for all jobs, in order, on all cores; numpy releases the GIL."""
     with ThreadPoolExecutor(available_cores()) as pool:
         return list(pool.map(work, jobs))

@@ -1,6 +1,6 @@
-"""Plain text for people: tables, folded lines, numbers.
+"""Plain text: aligned tables, wrapped lines, and the digits of percentages, kappa, AUC, counts.
 
-Files hold fractions; `percent` is the one place where a fraction becomes a percentage.
+Files hold fractions; only `percent` turns a fraction into a percentage.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ RESEARCH_USE = "Research use only; not a medical device."
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Columns two spaces apart: the first `left` to the left, the others (numbers) to the right."""
+    """Columns two spaces apart: the first `left` aligned left, the others (numbers) right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = []
     rule = ["-" * width if name else "" for name, width in zip(header, widths, strict=True)]
@@ -27,16 +27,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 
 
 def wrapped(text: str) -> str:
-    """The text folded at 100 columns, further lines indented; paths and `0-1` stay whole."""
-    folder = textwrap.TextWrapper(WIDTH, subsequent_indent="  ", break_long_words=False)
-    folder.break_on_hyphens = False
-    return folder.fill(text)
+    """The text wrapped at 100 columns, continuation lines indented; paths and `0-1` stay whole."""
+    wrapper = textwrap.TextWrapper(WIDTH, subsequent_indent="  ", break_long_words=False)
+    wrapper.break_on_hyphens = False
+    return wrapper.fill(text)
 
 
 def percent(fraction: float | None, unit: str = " %", sign: str = "", unknown: str = "-") -> str:
     """A fraction in [-1, 1] as a percentage such as `58.3 %`; `sign="+"` for differences.
 
-    Raises ValueError for anything else: a percentage that was taken for a fraction.
+    Raises ValueError for anything else, such as a percentage passed as a fraction.
     """
     if fraction is None:
         return unknown

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Chromium that the tests of report.py's page drive, where it is missing (Debian, Ubuntu).
+# Installs Chromium, which the browser tests of report.py's page need, if missing (Debian, Ubuntu).
 set -euo pipefail
 if command -v chromedriver >/dev/null && command -v chromium >/dev/null; then exit 0; fi
 as_root=()

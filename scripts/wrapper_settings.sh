@@ -1,9 +1,9 @@
-# Sourced by the seven train_*.sh, whose folder is `here`: sets `py`, the Python that trains, and
-# the settings that they share. One given in a wrapper or on its command line wins over these.
+# Settings shared by the seven train_*.sh, and `py`, the Python that trains. Sourced by them, with
+# their folder in `here`. Flags in a wrapper or on its command line take precedence over these.
 
 if [ -n "${PYTHON:-}" ]; then py=$PYTHON
 elif [ -n "${VIRTUAL_ENV:-}" ]; then py=$VIRTUAL_ENV/bin/python
-# conda's "base" is active in every shell of many machines without having been chosen
+# on many machines conda's "base" is active in every shell without having been chosen
 elif [ -n "${CONDA_PREFIX:-}" ] && [ "${CONDA_DEFAULT_ENV:-}" != base ]; then py=$CONDA_PREFIX/bin/python
 elif [ -x "$here/.venv/bin/python" ]; then py=$here/.venv/bin/python
 else py=python3

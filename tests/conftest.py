@@ -1,4 +1,4 @@
-"""Data that tests of every part share: real photographs, and small drawn ones."""
+"""Data for tests of all packages: real photographs, and small drawn ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 
-# Before torch is imported: one thread gives the same bits on every machine.
+# Before torch is imported: a single thread gives the same bits on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Callable, Iterator
@@ -15,16 +15,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 
-# A run begun in the background of a script ignores Ctrl-C, and so would the processes that the
-# tests start and send it to.
+# A run in the background of a script ignores Ctrl-C, and so would the processes that the tests
+# start and send it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test times anything: on a busy machine any example may take long.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 SPLITS = ("train", "val", "test")
 
-# Folder, grades, images a grade -> the folder.
+# Folder, grades, images per grade -> the folder.
 DrawDataset = Callable[..., Path]
 
 
@@ -61,8 +66,8 @@ def idrid_small() -> Path:
 def drawn_eye(
     grade: int, rng: np.random.Generator, width: int = 96, height: int = 72
 ) -> np.ndarray:
-    """(height, width, 3) uint8 BGR: a disc on black, redder and more spotted the higher the grade,
-    so that a network can learn it."""
+    """(height, width, 3) uint8 BGR: a disc on black, redder and with more spots the higher the
+    grade, so that a network can learn it."""
     image = np.zeros((height, width, 3), np.uint8)
     middle, radius = (width // 2, height // 2), int(0.46 * height)
     cv2.circle(image, middle, radius, (40, 140 - 18 * grade, 160 + 12 * grade), -1)
@@ -84,12 +89,12 @@ def draw_dataset() -> DrawDataset:
         names = grades if isinstance(grades, tuple) else tuple(str(g) for g in range(grades))
         for number, split in enumerate(SPLITS):
             for grade, name in enumerate(names):
-                place = folder / split / name
-                place.mkdir(parents=True)
+                grade_folder = folder / split / name
+                grade_folder.mkdir(parents=True)
                 for image in range(images):
                     rng = np.random.default_rng([number, grade, image])
                     eye = drawn_eye(grade, rng, width=height * 4 // 3, height=height)
-                    cv2.imwrite(str(place / f"{split}-{name}-{image}.jpeg"), eye)
+                    cv2.imwrite(str(grade_folder / f"{split}-{name}-{image}.jpeg"), eye)
         return folder
 
     return draw
@@ -97,6 +102,6 @@ def draw_dataset() -> DrawDataset:
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory, draw_dataset: DrawDataset) -> Path:
-    """Three drawn pictures (96x72 px) of each of five grades in each split. Read only: a test that
+    """Three drawn images (96x72 px) per grade and split, five grades. Read only: a test that
     changes files draws its own with `draw_dataset(tmp_path / "data")`."""
     return draw_dataset(tmp_path_factory.mktemp("tiny") / "data")

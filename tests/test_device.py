@@ -24,15 +24,15 @@ without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine
     [
         ((7, 0), CUDA_126, True),  # V100
         ((7, 0), CUDA_13, False),
-        ((6, 1), CUDA_126, True),  # GTX 1080: the binary of 6.0
-        ((8, 9), CUDA_13, True),  # L4: the binary of 8.6
-        ((8, 0), ["sm_86"], False),  # a higher minor version than the card's
+        ((6, 1), CUDA_126, True),  # GTX 1080: the binary for 6.0
+        ((8, 9), CUDA_13, True),  # L4: the binary for 8.6
+        ((8, 0), ["sm_86"], False),  # a higher minor version than the GPU's
         ((12, 0), CUDA_126, False),  # another major version, and no intermediate code
         ((12, 1), CUDA_13, True),
-        ((13, 0), CUDA_13, True),  # from the intermediate code of 12.0
+        ((13, 0), CUDA_13, True),  # from the intermediate code for 12.0
         ((9, 0), ["compute_120"], False),
         ((9, 0), ["sm_90a"], True),
-        ((10, 0), ["sm_90a", "compute_90a"], False),  # `a` is for that very card
+        ((10, 0), ["sm_90a", "compute_90a"], False),  # `a` is for exactly that GPU
         ((10, 3), ["sm_100f"], True),
         ((10, 3), ["compute_100f"], True),
         ((12, 0), ["compute_100f"], False),  # `f` is for the family

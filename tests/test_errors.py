@@ -1,4 +1,4 @@
-"""Exit codes: one message for what was foreseen, a traceback in the log for what was not."""
+"""Exit codes: one message for expected errors, a traceback in the log for unexpected ones."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def close_log() -> None:
 
 @pytest.fixture(autouse=True)
 def _process_of_its_own(tmp_path, monkeypatch) -> Iterator[None]:
-    """Signals and log as a new process has them, and pytest's own afterwards."""
+    """Signals and log as in a new process; restores pytest's own afterwards."""
     monkeypatch.chdir(tmp_path)
     handler, raises = signal.getsignal(signal.SIGTERM), logging.raiseExceptions
     close_log()
-    # pytest attaches a handler of its own to loggers that don't propagate.
+    # pytest attaches its own handler to loggers that don't propagate.
     monkeypatch.setattr(errors.log, "propagate", True)
     yield
     close_log()
@@ -60,7 +60,7 @@ def raising(error: BaseException) -> Callable[[], int]:
 
 
 def test_codes_are_those_that_scripts_rely_on():
-    names = ("DONE", "NOT_MET", "WRONG_INPUT", "LEAK", "MACHINE_FAILED", "UNFORESEEN")
+    names = ("DONE", "NOT_MET", "WRONG_INPUT", "LEAK", "MACHINE_FAILED", "UNEXPECTED")
     assert [getattr(errors, name) for name in names] == [0, 1, 2, 3, 4, 70]
     assert (errors.INTERRUPTED, errors.TERMINATED) == (130, 143)
     assert (UserError.exit_code, MachineError.exit_code, ToolkitError.exit_code) == (2, 4, 70)
@@ -73,7 +73,7 @@ def test_a_command_that_ends_gives_its_own_code(code, capsys):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         (UserError("No such folder."), 2, "error: No such folder.\n"),
         (UserError("Two\nlines."), 2, "error: Two\nlines.\n"),
@@ -82,13 +82,13 @@ def test_a_command_that_ends_gives_its_own_code(code, capsys):
         (errors.Terminated(), 143, ""),
     ],
 )
-def test_foreseen_ends(error, code, said, capsys):
+def test_foreseen_ends(error, code, message, capsys):
     assert run(raising(error)) == code
-    assert capsys.readouterr() == ("", said)
+    assert capsys.readouterr() == ("", message)
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         (MemoryError(), "memory is full (MemoryError)"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory is full"),
@@ -106,13 +106,13 @@ def test_foreseen_ends(error, code, said, capsys):
         (OSError(errno.EROFS, "Read-only file system"), "the disk failed"),
     ],
 )  # fmt: skip
-def test_what_the_machine_did(error, told, capsys):
+def test_what_the_machine_did(error, expected, capsys):
     assert run(raising(error)) == 4
-    out, said = capsys.readouterr()
+    out, message = capsys.readouterr()
     assert out == ""
-    assert told in said
-    assert len(said.splitlines()) == 1
-    assert "--resume" in said
+    assert expected in message
+    assert len(message.splitlines()) == 1
+    assert "--resume" in message
 
 
 @pytest.mark.parametrize(
@@ -123,26 +123,26 @@ def test_a_path_that_can_not_be_used_is_the_callers(number, capsys):
     assert f"error: some/place: {os.strerror(number)}." in capsys.readouterr().err
 
 
-UNFORESEEN = [
+UNEXPECTED = [
     ValueError("odd\nsecond line"),
     KeyError("gone"),
     RuntimeError("shapes do not match"),
-    # What a bug in a worker looks like: not the machine's doing.
+    # A bug in a worker, which is not the machine's fault.
     RuntimeError("Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback"),
     FileNotFoundError(errno.ENOENT, "No such file or directory", "models/x.pth"),
     PermissionError("without a path"),
 ]
 
 
-@pytest.mark.parametrize("error", UNFORESEEN, ids=repr)
+@pytest.mark.parametrize("error", UNEXPECTED, ids=repr)
 def test_an_unforeseen_error_keeps_its_traceback_in_a_file(error, capsys):
     assert run(raising(error)) == 70
-    out, said = capsys.readouterr()
+    out, message = capsys.readouterr()
     assert out == ""
-    (line,) = said.splitlines()
-    kept = re.fullmatch(rf"error: unforeseen {type(error).__name__}: .*Traceback in (.+)", line)
-    assert kept is not None
-    file = Path(kept[1])
+    (line,) = message.splitlines()
+    match = re.fullmatch(rf"error: unexpected {type(error).__name__}: .*Traceback in (.+)", line)
+    assert match is not None
+    file = Path(match[1])
     text = file.read_text()
     file.unlink()
     assert text.startswith("Traceback (most recent call last):")
@@ -159,10 +159,10 @@ def with_log(monkeypatch, command: Callable[[], int]) -> tuple[int, str]:
 def test_an_unforeseen_error_keeps_its_traceback_in_the_open_log(monkeypatch, capsys):
     code, log = with_log(monkeypatch, raising(ZeroDivisionError("by zero")))
     assert code == 70
-    out, said = capsys.readouterr()
+    out, message = capsys.readouterr()
     assert out == ""
-    (line,) = said.splitlines()
-    assert line.startswith("error: unforeseen ZeroDivisionError: by zero. Traceback in ")
+    (line,) = message.splitlines()
+    assert line.startswith("error: unexpected ZeroDivisionError: by zero. Traceback in ")
     assert line.endswith("logs/run.log")
     assert "Traceback (most recent call last):" in log
     assert "raise error" in log
@@ -255,7 +255,7 @@ def test_a_training_goes_on_when_the_reader_of_its_log_has_gone(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "expected"),
     [
         (["--base_models", "test_resnet", "--dataset_path", "nowhere"], "folder nowhere does not"),
         (["--base_models", "resnet51"], "There is no model 'resnet51'"),
@@ -268,13 +268,13 @@ def test_a_training_goes_on_when_the_reader_of_its_log_has_gone(monkeypatch):
         (["--log_file", "."], "--log_file .: can't be written"),
     ],
 )
-def test_mistakes_are_one_message_and_nothing_is_begun(argv, told, capsys, tmp_path):
+def test_mistakes_are_one_message_and_nothing_is_begun(argv, expected, capsys, tmp_path):
     assert run(lambda: run_mode(parse_settings(argv))) == 2
-    out, said = capsys.readouterr()
+    out, message = capsys.readouterr()
     assert out == ""
-    assert said.startswith("error: ")
-    assert told in said
-    assert "Traceback" not in said
+    assert message.startswith("error: ")
+    assert expected in message
+    assert "Traceback" not in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -294,7 +294,7 @@ def test_the_process_ends_with_the_code_and_the_message():
 
 @pytest.fixture(scope="module")
 def stopped(tiny_dataset, tmp_path_factory) -> dict[int, tuple[int, Path, str]]:
-    """By signal: exit code, folder and all output of a training that was sent it in mid-run."""
+    """By signal: exit code, folder and output of a training that received it in mid-run."""
     flags = (
         f"--dataset_path {tiny_dataset} --base_models test_resnet --img_size 32 --device cpu "
         "--num_workers 1 --no-pretrained --epochs 100000 --train_sample 0 --output_dir results"
@@ -310,11 +310,11 @@ def stopped(tiny_dataset, tmp_path_factory) -> dict[int, tuple[int, Path, str]]:
         running[number] = process, folder
     ends = {}
     for number, (process, folder) in running.items():
-        begun, history = time.monotonic(), folder / "results" / "history.csv"
-        # A second epoch's row means that the first one's state is kept.
+        start, history = time.monotonic(), folder / "results" / "history.csv"
+        # A row of the second epoch means that the state after the first was saved.
         while not history.exists() or len(history.read_text().splitlines()) < 3:
             assert process.poll() is None, (folder / "output").read_text()
-            assert time.monotonic() - begun < 120
+            assert time.monotonic() - start < 120
             time.sleep(0.1)
         process.send_signal(number)
         ends[number] = process.wait(timeout=30), folder, (folder / "output").read_text()
@@ -323,15 +323,15 @@ def stopped(tiny_dataset, tmp_path_factory) -> dict[int, tuple[int, Path, str]]:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_in_mid_training(number, code, stopped):
-    ended, folder, said = stopped[number]
-    assert ended == code, said
-    assert "Traceback" not in said
-    last = said.splitlines()[-1]
-    kept = re.match(r"Stopped; (\d+) finished epochs are kept\. Go on with: (.+)", last)
-    assert kept is not None, said
+    ended, folder, message = stopped[number]
+    assert ended == code, message
+    assert "Traceback" not in message
+    last = message.splitlines()[-1]
+    match = re.match(r"Stopped; (\d+) finished epochs are saved\. Resume with: (.+)", last)
+    assert match is not None, message
     progress = json.loads((folder / "results" / "resume" / "progress.json").read_text())
-    assert int(kept[1]) == progress["epoch"] >= 1
+    assert int(match[1]) == progress["epoch"] >= 1
     assert not progress["finished"]
-    assert kept[2].startswith("python ")
-    assert kept[2].endswith("--output_dir results --resume")
+    assert match[2].startswith("python ")
+    assert match[2].endswith("--output_dir results --resume")
     assert "Traceback" not in (folder / "results" / "train.log").read_text()

@@ -1,4 +1,4 @@
-"""A file is the old one or the new one, never a part."""
+"""A file is always either the complete old one or the complete new one."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_an_end_in_the_middle_keeps_the_old_file(tmp_path, error):
     target.write_bytes(b"old")
     with pytest.raises(error), atomic_path(target) as part:  # noqa: PT012
         part.write_bytes(b"half of the n")
-        assert list(tmp_path.glob("*.pth")) == [target]  # the half file does not look finished
+        assert list(tmp_path.glob("*.pth")) == [target]  # the unfinished file is not found
         raise error
     assert target.read_bytes() == b"old"
     assert names(tmp_path) == ["a.pth"]

@@ -1,4 +1,4 @@
-"""Every setting changes what a run does: a table over all of them, each with what it changes."""
+"""Every setting has an effect: a table of all settings and what each of them changes."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ COMMON = (
     "--epochs 1 --batch_size 2 --gradient_accumulation_steps 2 --learning_rate 1e-3 "
     "--train_sample 0 --freeze_weights false"
 )
-# With weights from a file BatchNorm keeps its statistics, as it does from ImageNet weights.
+# With weights from a file BatchNorm keeps its statistics, as with ImageNet weights.
 BASE = "--pretrained_path {weights}"
-# Pair logits over which the decoders differ: class 0 wins its four pairs by a hair (`vote`), class
-# 1 its other three by far (`coupling`), class 2 the two that val trusts (`weighted`).
+# Pair logits for which the decoders differ: class 0 narrowly wins its four pairs (`vote`), class 1
+# clearly wins its other three (`coupling`), class 2 wins the two most accurate on val (`weighted`).
 CONTESTED = (-0.01, -0.01, -0.01, -0.01, -9.0, -9.0, -9.0, -0.5, -0.5, 0.5)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left behind: its exit code, its folder, what it said, and how it computed."""
+    """The outcome of a run: exit code, folder, printed output, and how it computed."""
 
     code: int
     folder: Path
-    said: str
-    forwards: int  # of modules; recomputed ones count again
-    processes: int  # children alive while branches computed, at most
+    output: str
+    forwards: int  # forward passes of modules, recomputed ones included
+    processes: int  # the most child processes while branches computed
 
 
 def files(outcome: Outcome) -> list[str]:
@@ -66,7 +66,7 @@ def exit_code(outcome: Outcome) -> int:
 
 def _checkpoints(outcome: Outcome) -> dict[str, dict[str, Any]]:
     found = {p.name: torch.load(p, weights_only=True) for p in outcome.folder.rglob("best_*.pth")}
-    assert found, outcome.said
+    assert found, outcome.output
     return found
 
 
@@ -132,11 +132,11 @@ class Row:
     change: str
     seen: Callable[[Outcome], Any]
     base: str = BASE
-    trained: bool = False  # the folder holds a training of BASE already
-    code: int = 0  # of the changed run
+    trained: bool = False  # the folder already has a training of BASE
+    code: int = 0  # exit code of the changed run
 
 
-# A linear head on fixed features, with a rate at which it learns the drawn grades.
+# A linear head on fixed features, with a learning rate at which it learns the drawn grades.
 LEARNING = (
     "--freeze_weights true --freeze_stages 4 --learning_rate 0.05 --epochs 3 --warmup_epochs 0"
 )
@@ -186,7 +186,7 @@ ROWS = (
     Row("scheduler", "--scheduler none", weights),
     Row("scheduler", "--scheduler plateau", weights),
     Row("warmup_epochs", "--warmup_epochs 0", weights),
-    # A rate too small to move a weight: every epoch scores alike.
+    # A learning rate too small to move a weight: all epochs score the same.
     Row(
         "patience", "--patience 1", epochs,
         f"{BASE} --epochs 3 --warmup_epochs 0 --learning_rate 1e-30 --min_lr 0",
@@ -221,14 +221,14 @@ ROWS = (
 
 
 class Stage:
-    """A folder for each run, and the data that all of them share by name."""
+    """A new folder per run, and the shared inputs by name."""
 
     def __init__(self, new_folder: Callable[[str], Path], inputs: dict[str, Path]) -> None:
         self.new_folder, self.inputs = new_folder, inputs
         self._bases: dict[tuple[str, bool, int], Outcome] = {}
 
     def base(self, flags: str, trained: bool, attempt: int) -> Outcome:
-        """The outcome of a row's base; each `attempt` is a run of its own."""
+        """The outcome of a row's base; each `attempt` is a separate run."""
         key = flags, trained, attempt
         if key not in self._bases:
             self._bases[key] = self.run(flags, trained)
@@ -241,20 +241,20 @@ class Stage:
             shutil.copytree(self.base(BASE, False, 0).folder, folder, dirs_exist_ok=True)
             _contest(folder)
         argv = f"{COMMON} {flags}".format(**self.inputs).split()
-        said = io.StringIO()
+        output = io.StringIO()
         with (
             _working_in(folder),
             _counting() as counts,
-            contextlib.redirect_stdout(said),
-            contextlib.redirect_stderr(said),
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(output),
         ):
             code = run(lambda: run_mode(parse_settings(argv)))
-            close_log()  # after an error it stays open, for the process to end
-        return Outcome(code, folder, said.getvalue(), *counts)
+            close_log()  # after an error it stays open until the process ends
+        return Outcome(code, folder, output.getvalue(), *counts)
 
 
 def _contest(folder: Path) -> None:
-    """Gives the trained network answers over which decoders differ, whatever the photograph."""
+    """Gives the trained network constant outputs for which the decoders differ."""
     (path,) = folder.rglob("best_*.pth")
     content = torch.load(path, weights_only=True)
     content["state_dict"]["head.weight"].zero_()
@@ -266,7 +266,7 @@ def _contest(folder: Path) -> None:
 
 
 def _write_ensemble(manifest: Path, checkpoint: Path) -> None:
-    """An ensemble of one network, which votes where the default couples."""
+    """An ensemble of one network, decoded by votes instead of the default coupling."""
     files = {f"models/{checkpoint.name}": file_sha256(checkpoint)}
     member = Member("one", checkpoint.parents[1], "test_resnet", "ovo", "vote", 1.0, files)
     points = OperatingPoints(OperatingPoint(0.5), OperatingPoint(0.5))
@@ -286,7 +286,7 @@ def _working_in(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _counting() -> Iterator[list[int]]:
-    """[forward passes of modules, most child processes at once] while it lasts."""
+    """[forward passes of modules, most child processes at once] within the context."""
     counts = [0, 0]
 
     def count(module: torch.nn.Module, _inputs: Any) -> None:
@@ -303,8 +303,8 @@ def _counting() -> Iterator[list[int]]:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory, draw_dataset) -> Stage:
-    """Five grades of unequal number in train; the same without one picture; with a damaged one;
-    four grades; and two sets of weights."""
+    """Five grades, imbalanced in train; the same without one image, with a damaged one, with a
+    leak; four grades; and two sets of weights."""
     folder = tmp_path_factory.mktemp("inputs")
     data = draw_dataset(folder / "data")
     for grade in ("3", "4"):
@@ -332,7 +332,7 @@ def test_every_setting_has_a_row():
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.change)
 def test_a_setting_changes_the_run(row, stage):
     changed = stage.run(f"{row.base} {row.change}", row.trained)
-    assert changed.code == row.code, changed.said
+    assert changed.code == row.code, changed.output
     first, again = (row.seen(stage.base(row.base, row.trained, attempt)) for attempt in (0, 1))
     assert first == again
     assert row.seen(changed) != first

@@ -1,4 +1,4 @@
-"""The order of the pairs and the sign convention, which every file and head relies on."""
+"""The order of the pairs and the sign convention, on which all files and heads rely."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Each case runs in a process of its own: what is declared to torch stays declared."""
+"""Each case runs in its own process: what is declared to torch stays declared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# An environment made by the set-up may have a hook of its own; these tests are about the package's.
+# An environment made by the set-up scripts may have its own hook; these tests check the package's.
 NO_HOOKS = (
     "import sys\nsys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != '_FixFirst']\n"
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-# Wrapper -> its results folder's short name, the timm model, its own input size, its frozen stages.
+# Wrapper -> short name in its results folder, timm model, input size, frozen stages.
 WRAPPERS = {
     "coatnet": ("coatnet", "coatnet_0_rw_224", 224, 2),
     "convnext": ("convnext", "convnext_tiny", 224, 2),
@@ -26,11 +26,11 @@ SMALL = ("--img_size", "64", "--train_sample", "0", "--debug_mode")
 
 
 def run(name: str, home: Path, data: Path, *flags: str) -> None:
-    """Runs a wrapper in `home` for an epoch."""
+    """Runs a wrapper in `home` for one epoch."""
     command = [ROOT / f"train_{name}.sh", "--dataset_path", data, "--epochs", "1"]
     command += ["--no_pretrained", "--device", "cpu", *flags]
-    elsewhere = [word for word in os.environ if word.startswith("DR_OVO_")]
-    environment = {key: value for key, value in os.environ.items() if key not in elsewhere}
+    own_variables = [name for name in os.environ if name.startswith("DR_OVO_")]
+    environment = {key: value for key, value in os.environ.items() if key not in own_variables}
     outcome = subprocess.run(
         [str(word) for word in command],
         cwd=home,
@@ -43,7 +43,7 @@ def run(name: str, home: Path, data: Path, *flags: str) -> None:
 
 
 def check(name: str, home: Path, size: int) -> None:
-    """The results of a wrapper's epoch: one checkpoint of ten pairs, its log and its history."""
+    """Checks the results of a wrapper's epoch: a checkpoint with ten pairs, log and history."""
     alias, model, _, frozen = WRAPPERS[name]
     folder = home / f"{alias}_5class_results"
     (weights,) = (folder / "models").glob("*.pth")

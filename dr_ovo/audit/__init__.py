@@ -1,1 +1,1 @@
-"""Can the scores on a dataset be trusted? Leaks and warnings, and their report."""
+"""Audits a dataset for leaks and flaws that distort its scores, and reports them."""

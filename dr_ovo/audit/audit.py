@@ -1,4 +1,4 @@
-"""The audit of a dataset: everything that would make its scores better than they are."""
+"""Runs all checks of an audit, in order, on a dataset and collects their findings."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from dr_ovo.copies.descriptor_cache import Described, describe_files
 from dr_ovo.copies.near_duplicates import MIN_SIDE, Pair, find_pairs
 from dr_ovo.photographs.damage import Damage
 
-SAMPLE = 3000  # pictures from which the grade signal is measured, the grades equally many
+SAMPLE = 3000  # pictures used for the grade signal, as many of each grade
 SAMPLE_SEED = 0
-SHOWN = 6  # pictures of the grade that statistics tell
+SHOWN = 6  # pictures of the grade that statistics identify
 
 
 def audit(
@@ -36,17 +36,17 @@ def audit(
 ) -> AuditReport:
     """The findings on `photographs`, worst first.
 
-    `cache` is a folder for what was measured (None: nothing is kept). `synthetic` pictures may
-    show their grade by their colours: how they are drawn is no leak. `quality`: judge whether each
-    picture can be graded, which decodes all of them at a larger size. Raises UserError for pictures
-    that are not those that their manifest lists.
+    `cache` is a folder for measurements (None: nothing is cached). `synthetic` pictures may show
+    their grade by their colours: the way they are drawn is not a leak. `quality`: measure whether
+    each picture can be graded, which decodes all of them at a larger size. Raises UserError for
+    pictures that differ from those in the manifest.
     """
     paths = [p.path for p in photographs]
-    kept = cache / DESCRIPTORS if cache else None
-    described = describe_files(paths, kept)
+    descriptors = cache / DESCRIPTORS if cache else None
+    described = describe_files(paths, descriptors)
     contents = {p: d.sha256 for p, d in described.items() if isinstance(d, Described)}
     require_listed_contents(root, photographs, contents)
-    pairs = find_pairs(paths, described, kept)
+    pairs = find_pairs(paths, described, descriptors)
     findings = [
         *owner_findings(photographs),
         *copy_findings(photographs, pairs),
@@ -70,11 +70,11 @@ def _grade_signal(
     cache: Path | None,
     synthetic: bool,
 ) -> tuple[list[Finding], list[str]]:
-    """The finding that processing reveals a grade, if it does, and what could not be judged."""
+    """The finding that processing reveals a grade, if any, and notes on what was not judged."""
     names = sorted({p.grade for p in photographs if p.grade})
     if synthetic or len(names) < 2:
-        why = "the pictures are drawn" if synthetic else "there are no folders of grades"
-        return [], [f"whether processing reveals the grade was not judged: {why}"]
+        reason = "the pictures are drawn" if synthetic else "there are no folders of grades"
+        return [], [f"whether processing reveals the grade was not judged: {reason}"]
     sample = _sample(photographs, names)
     vectors = measure(
         STATISTICS,
@@ -97,10 +97,10 @@ def _grade_signal(
         return [], notes
     typical = [i for i in np.argsort(-found.scores) if grades[i] == found.grade][:SHOWN]
     detail = (
-        f"statistics of colour, sharpness, noise and file tell grade {names[found.grade]} from the "
-        f"rest: area under the ROC curve {found.auc:.3f} (chance: at most {found.chance:.2f}), "
-        f"{100 * found.recall:.0f} % of it found at 5 % false alarms; real sets reach .75 to .85, "
-        f"a filtered grade {STOP_AUC:.2f} or more"
+        f"statistics of colour, sharpness, noise and file separate grade {names[found.grade]} from "
+        f"the rest: area under the ROC curve {found.auc:.3f} (chance: at most {found.chance:.2f}), "
+        f"sensitivity {100 * found.recall:.0f} % at 5 % false positives; unfiltered datasets reach "
+        f".75 to .85, a filtered grade {STOP_AUC:.2f} or more"
     )
     severity = LEAK if found.auc >= STOP_AUC else WARNING
     members = tuple(photographs[sample[i]] for i in typical)
@@ -109,13 +109,13 @@ def _grade_signal(
 
 
 def _sample(photographs: Sequence[Photograph], names: Sequence[str]) -> list[int]:
-    """Positions of at most SAMPLE graded pictures, drawn for each grade alone, in rising order."""
+    """Positions of at most SAMPLE graded pictures, sampled per grade, in ascending order."""
     rng = np.random.default_rng(SAMPLE_SEED)
     chosen: list[int] = []
     for name in names:
         members = [i for i, p in enumerate(photographs) if p.grade == name]
-        most = min(len(members), SAMPLE // len(names))
-        chosen += rng.choice(members, most, replace=False).tolist()
+        count = min(len(members), SAMPLE // len(names))
+        chosen += rng.choice(members, count, replace=False).tolist()
     return sorted(chosen)
 
 
@@ -131,5 +131,5 @@ def _not_compared(
         return []
     return [
         f"{small} pictures have a side below {MIN_SIDE} pixels: they were compared for identity "
-        "alone, not for likeness"
+        "only, not for similarity"
     ]

@@ -1,4 +1,4 @@
-"""The pictures to audit: those of a dataset that training opened, or of any folder."""
+"""Lists the pictures to audit: those of a dataset index, or of any folder, with their owners."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dr_ovo.prepare.readers.folder_tree import folder_of_splits
 
 
 def photographs_of_index(index: DatasetIndex) -> list[Photograph]:
-    """The pictures of a dataset in the order of its splits."""
+    """The pictures of a dataset, split by split."""
     manifest = read_manifest(index.root / MANIFEST) if index.manifest_hash else None
     contents = {e["id"]: str(e["sha256"]) for e in manifest["files"]} if manifest else {}
     found = []
@@ -29,7 +29,7 @@ def photographs_of_index(index: DatasetIndex) -> list[Photograph]:
         )  # fmt: skip
         for path, sample, target, owner, group in rows:
             file = f"{name}/{sample}"
-            # The index puts the group, and then the picture itself, in an unknown patient's place.
+            # For an unknown patient the index has the group, or else the sample itself.
             patient = patient_and_eye(path.stem, "")[0] if owner in (sample, group) else owner
             grade = index.class_names[target]
             sha256 = contents.get(file, "")
@@ -40,11 +40,11 @@ def photographs_of_index(index: DatasetIndex) -> list[Photograph]:
 def photographs_of_folder(root: Path) -> tuple[list[Photograph], bool]:
     """The pictures below any folder, and whether they are drawn.
 
-    `<split>/<grade>/...`, `<grade>/...` or no folders at all; hidden ones are passed over. Splits
-    and grades are known by the words that prepare_dataset.py knows, and the one folder that holds
-    splits may lie below `root`. Patients and groups come from a manifest.json, else patients from
+    The layout is `<split>/<grade>/...`, `<grade>/...` or flat; hidden folders are skipped. Splits
+    and grades are recognised by the same words as in prepare_dataset.py, and the folder with the
+    splits may be below `root`. Patients and groups come from a manifest.json, else patients from
     names such as `10_left`.
-    Raises UserError for a folder that is missing, holds no pictures, or splits in several places.
+    Raises UserError for a folder that is missing, has no pictures, or has splits in several places.
     """
     if not root.is_dir():
         kind = "a file" if root.exists() else "not there"
@@ -52,7 +52,7 @@ def photographs_of_folder(root: Path) -> tuple[list[Photograph], bool]:
     paths = image_files(root)
     if not paths:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
-        raise UserError(f"{root} holds no pictures ({suffixes}) in any of its folders.")
+        raise UserError(f"{root} has no pictures ({suffixes}) in any of its folders.")
     base = folder_of_splits(root, paths)
     manifest = read_manifest(base / MANIFEST)
     entries = {entry["id"]: entry for entry in manifest["files"]} if manifest else {}
@@ -72,7 +72,8 @@ def _photograph(
     grade = folders[0] if folders else ""
     number = grade_of(grade)
     entry = entries.get(inside.as_posix(), {})
-    owners = folders[1:] if split else folders  # a split's folders are grades, whatever their names
+    # Folders directly inside a split are grades, whatever their names.
+    owners = folders[1:] if split else folders
     return Photograph(
         path=path,
         file=path.relative_to(root).as_posix(),

@@ -1,4 +1,4 @@
-"""What an audit can find: kinds, their severity, and the form in which they are written down."""
+"""The kinds of audit findings, their descriptions, severity and order, and their JSON form."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 
 SCHEMA = 1
 LEAK, WARNING = "leak", "warning"
-# From the worst to the mildest: reports list them so.
+# From worst to mildest, the order in reports.
 KINDS = {
     "patient_in_two_splits": "a patient has pictures in two splits",
     "group_in_two_splits": "a visit or site of the manifest has pictures in two splits",
-    "exact_copy": "files of the same content",
-    "near_duplicate": "one photograph resized, saved anew, flipped, turned, filtered or cropped",
+    "exact_copy": "files with the same content",
+    "near_duplicate": "one photograph resized, re-encoded, flipped, turned, filtered or cropped",
     "look_alikes": "four or more pictures that look alike: a grade filled up with copies",
     "augmented_copy": "file names of one picture and its copies, such as _aug, copy, (1)",
     "conflicting_grades": "one picture with two grades",
-    "processing_reveals_grade": "image statistics alone tell a grade: was it filtered apart?",
-    "balanced_prevalence": "val or test has equally many pictures of each grade",
+    "processing_reveals_grade": "image statistics alone identify a grade: was it filtered alone?",
+    "balanced_prevalence": "val or test has equally many pictures per grade",
     "unreadable": "files that can't be decoded",
     "black": "pictures that show next to nothing",
-    "tiny": "pictures of fewer than 100 pixels a side",
+    "tiny": "pictures of fewer than 100 pixels per side",
     "blurred": "pictures out of focus",
     "overexposed": "pictures too bright to be graded",
     "ungradable": "pictures that can't be graded for another reason, such as a cut-off field",
@@ -34,8 +34,8 @@ KINDS = {
 class Photograph:
     """A picture in an audit: `file` is its path below the folder, `grade` the grade's name.
 
-    `split` and `grade` are "" in a folder without them; `patient` and `group` where unknown, and
-    `sha256`, the manifest's of its content, where no manifest tells.
+    `split` and `grade` are "" in a folder without them, `patient` and `group` where unknown.
+    `sha256` is the hash recorded in the manifest, "" without one.
     """
 
     path: Path
@@ -49,8 +49,8 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something found in `photographs` (possibly none); `score` says how strongly, None where
-    there is nothing to measure; `detail` says it in words."""
+    """Something found in `photographs` (possibly none): `score` is its strength, None where there
+    is none to measure; `detail` is its description."""
 
     kind: str
     severity: str
@@ -60,17 +60,17 @@ class Finding:
 
     @property
     def splits(self) -> list[str]:
-        """The splits of its pictures."""
+        """The splits of its pictures, sorted."""
         return sorted({p.split for p in self.photographs if p.split})
 
     @property
     def grades(self) -> list[int | str]:
-        """The grades of its pictures: numbers where the folders are named so."""
+        """The grades of its pictures, as numbers where the folder names are numbers."""
         names = sorted({p.grade for p in self.photographs if p.grade})
         return [int(name) if name.isdecimal() else name for name in names]
 
     def to_dict(self) -> dict[str, Any]:
-        """The finding as audit.json holds it."""
+        """The finding as in audit.json."""
         return {
             "kind": self.kind,
             "severity": self.severity,
@@ -93,7 +93,7 @@ class AuditReport:
 
     @property
     def leaks(self) -> list[Finding]:
-        """The findings that make scores too good."""
+        """The findings that inflate scores."""
         return [finding for finding in self.findings if finding.severity == LEAK]
 
     def counts(self) -> list[tuple[str, str, int]]:
@@ -115,7 +115,7 @@ class AuditReport:
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Leaks before warnings; within these by kind, then by how many splits and files they touch."""
+    """Leaks before warnings; then by kind, number of splits (most first), and first file."""
     kinds = list(KINDS)
     return tuple(
         sorted(
@@ -131,5 +131,5 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def severity_across(photographs: Sequence[Photograph]) -> str:
-    """A leak where pictures that belong together stand in two splits, else a warning."""
+    """A leak if pictures that belong together are in two splits, else a warning."""
     return LEAK if len({p.split for p in photographs}) > 1 else WARNING

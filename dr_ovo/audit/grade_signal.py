@@ -1,9 +1,9 @@
-"""How well image statistics alone tell each grade from the rest.
+"""Detects grades that were filtered apart, by image statistics; the area that stops a training.
 
-Sets whose pictures were filtered according to their true grade give a network the grade without
-the disease: accuracies of 98 % come from that. A classifier that sees nothing but statistics of the
-processing (`image_statistics`) tells them: each grade against the rest, out of fold, the worst
-grade deciding, against the distribution of the same under shuffled grades.
+If pictures were filtered according to their true grade, a network can read the grade without seeing
+disease: accuracies of 98 % come from that. A classifier that sees only statistics of the processing
+(`image_statistics`) detects it: each grade against the rest, out of fold. The grade with the
+largest area under the ROC curve decides, in a permutation test with shuffled grades.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ from scipy.stats import norm, rankdata
 
 # Real sets carry some signal: proliferative eyes are darker, lasered, photographed elsewhere.
 # Largest area under the ROC curve of a grade against the rest, by `benchmarks/planted_filters.py`:
-#   untouched: idrid .82 to .84 (by how the folds fall), idrid_small .75 to .82, retinamnist28 .84
-#   (drawn sets .99: they are not judged); one grade saved as JPEG once more: at most .88;
+#   untouched: idrid .82 to .84 (depending on the folds), idrid_small .75 to .82, retinamnist28 .84
+#   (drawn sets .99: they are not judged); one grade re-encoded as JPEG: at most .88;
 #   one grade filtered, each in turn, all of idrid: CLAHE, clip limit 1 or 3, 1.00; brightness or
 #   contrast +-20 % at least .996, +10 % .986; sharpening .999; blur .997; halved and enlarged
 #   .983; JPEG 50 or 75 1.00. On idrid_small: all at least .96 but for changes by 10 %, .86 to .997.
 STOP_AUC = 0.95
-SIGNIFICANT = 0.01  # of the permutation test, below which a signal is told of
-MIN_PICTURES = 15  # of a grade, and of the rest: fewer don't tell .84 from .95
+SIGNIFICANT = 0.01  # p value of the permutation test up to which a signal is reported
+MIN_PICTURES = 15  # of a grade, and of the rest; fewer can't distinguish .84 from .95
 FOLDS = 5
-RIDGE = 30.0  # on standard-normal statistics; .1 to 3 times this changes no area by more than .02
+RIDGE = 30.0  # penalty on standard-normal statistics; at .1 to 3 times this, areas change by <= .02
 PERMUTATIONS = 200
 FALSE_ALARMS = 0.05
 
 
 @dataclass(frozen=True)
 class GradeSignal:
-    """The grade (its number) that statistics tell best, of those that could be judged.
+    """The grade (its number) that statistics separate best, among those with enough pictures.
 
-    `auc` is its area against the rest, `recall` the share of its pictures found at 5 % false
-    alarms, `p` that of the largest area of any grade under shuffled grades, `chance` their 95th
-    percentile. `aucs` are all grades' (NaN: too few pictures) and `scores` (N,) the classifier's.
+    `auc` is its area under the ROC curve against the rest, `recall` the share of its pictures found
+    at 5 % false positives. `p` is the p value, and `chance` the 95th percentile of the largest area
+    of any grade under shuffled grades. `aucs` has the areas of all grades (NaN: too few pictures),
+    `scores` (N,) are the classifier's for this grade.
     """
 
     grade: int
@@ -51,17 +52,17 @@ class GradeSignal:
 def grade_signal(
     statistics: np.ndarray, grades: np.ndarray, groups: np.ndarray, num_grades: int, seed: int = 0
 ) -> GradeSignal | None:
-    """The signal of `statistics` (N, S) on `grades` (N,) integers; None where no grade has enough
-    pictures, or there are fewer groups than FOLDS.
+    """How well `statistics` (N, S) predict `grades` (N,) integers; None if no grade has enough
+    pictures or there are fewer groups than FOLDS.
 
-    Pictures of one of `groups` (N,) integers (a patient, look-alikes) are in one fold. A ridge
-    regression (Hoerl & Kennard 1970) on normal scores of the statistics: closed, so that 200
-    shuffled sets take seconds.
+    Pictures of one group (a patient, look-alikes), given by `groups` (N,) integers, are in one
+    fold. The classifier is a ridge regression (Hoerl & Kennard 1970) on normal scores of the
+    statistics: it has a closed form, so that 200 permutations take seconds.
     """
     counts = np.bincount(grades, minlength=num_grades)
     judged = np.flatnonzero((counts >= MIN_PICTURES) & (len(grades) - counts >= MIN_PICTURES))
     _, owners = np.unique(groups, return_inverse=True)
-    if not len(judged) or owners.max() + 1 < FOLDS:  # a fold without pictures, or with all of them
+    if not len(judged) or owners.max() + 1 < FOLDS:  # a fold would be empty, or have all pictures
         return None
     rng = np.random.default_rng(seed)
     folds = (rng.permutation(owners.max() + 1) % FOLDS)[owners]
@@ -89,44 +90,45 @@ def grade_signal(
 
 
 def not_judged(grades: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> list[str]:
-    """What `grade_signal` can't judge of these `grades` (N,), called `names`, and why."""
-    said = "whether processing reveals the grade was not judged"
+    """Notes on the grades (N,), called `names`, that `grade_signal` can't judge, and why."""
+    note = "whether processing reveals the grade was not judged"
     owners = len(np.unique(groups))
     if owners < FOLDS:
         return [
-            f"{said}: patients, groups and look-alikes bind the pictures into {owners}, and at "
-            f"least {FOLDS} are needed"
+            f"{note}: patients, groups and look-alikes leave {owners} independent groups of "
+            f"pictures, and at least {FOLDS} are needed"
         ]
     counts = np.bincount(grades, minlength=len(names))
     few = [name for name, count in zip(names, counts, strict=True) if count < MIN_PICTURES]
     if not few:
         return []
-    return [f"{said} for {', '.join(few)}: fewer than {MIN_PICTURES} pictures"]
+    return [f"{note} for {', '.join(few)}: fewer than {MIN_PICTURES} pictures"]
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:
-    """(N, S) with each column's ranks turned into quantiles of the normal distribution.
+    """(N, S) with each column's ranks mapped to standard-normal quantiles.
 
-    Columns without two different values become 0.
+    Constant columns become 0.
     """
     ranks = rankdata(values, axis=0)
     normal = norm.ppf((ranks - 0.5) / len(values))
-    spread = normal.std(axis=0)
-    return (normal - normal.mean(axis=0)) / np.where(spread > 1e-9, spread, np.inf)
+    deviation = normal.std(axis=0)
+    return (normal - normal.mean(axis=0)) / np.where(deviation > 1e-9, deviation, np.inf)
 
 
 def _out_of_fold(values: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """(N, T) predictions of `targets` (N, T), each fold's by a ridge regression on the others."""
+    """(N, T) out-of-fold predictions of `targets` (N, T) by ridge regression."""
     scores = np.zeros_like(targets)
     for fold in range(FOLDS):
-        held = folds == fold
-        centre, level = values[~held].mean(axis=0), targets[~held].mean(axis=0)
-        known = values[~held] - centre
+        held_out = folds == fold
+        centre, level = values[~held_out].mean(axis=0), targets[~held_out].mean(axis=0)
+        known = values[~held_out] - centre
         slopes = np.linalg.solve(
-            known.T @ known + RIDGE * np.eye(values.shape[1]), known.T @ (targets[~held] - level)
+            known.T @ known + RIDGE * np.eye(values.shape[1]),
+            known.T @ (targets[~held_out] - level),
         )
-        # Without the level of the other folds, which is lower where the held one has more.
-        scores[held] = (values[held] - centre) @ slopes
+        # Without the mean of the other folds: it is lower if the held-out fold has more positives.
+        scores[held_out] = (values[held_out] - centre) @ slopes
     return scores
 
 
@@ -139,6 +141,6 @@ def _areas(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def _recall(scores: np.ndarray, positive: np.ndarray) -> float:
-    """The share of `positive` above the threshold that FALSE_ALARMS of the others exceed."""
+    """The share of positives above the threshold that FALSE_ALARMS of the negatives exceed."""
     threshold = np.quantile(scores[~positive], 1 - FALSE_ALARMS)
     return float((scores[positive] > threshold).mean())

@@ -1,4 +1,4 @@
-"""An audit on one HTML page, the pictures of each finding side by side."""
+"""The HTML page of an audit: table of counts, and thumbnails of each finding."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import cv2
 from dr_ovo.audit.findings import KINDS, AuditReport, Finding, Photograph
 from dr_ovo.photographs.image_decoding import DamagedImage, decode_image
 
-THUMBNAIL = 180  # pixels a side
+THUMBNAIL = 180  # pixels of the longer side
 JPEG_QUALITY = 70
-PICTURES = 6  # of a finding; the others are named
-MAX_FINDINGS = 200  # with pictures: about 8 kB a picture
+PICTURES = 6  # thumbnails per finding; further files are only named
+MAX_FINDINGS = 200  # shown with thumbnails, about 8 kB each
 NOTICE = "Research use only; not a medical device."
 STYLE = """
 :root { color-scheme: light dark; }
@@ -33,7 +33,7 @@ img { display: block; width: 180px; height: auto; background: #000; }
 
 
 def audit_page(report: AuditReport) -> str:
-    """The page; it needs no other file, and names of files can't run anything in it."""
+    """The self-contained page; file names are escaped and can't run scripts in it."""
     title = f"Audit of {report.root.resolve().name}"
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return "\n".join(
@@ -98,7 +98,7 @@ def _figure(photograph: Photograph) -> str:
 
 
 def _thumbnail(path: Path) -> str:
-    """The picture as a small JPEG inside the page; "" where it can't be decoded."""
+    """The picture as the data URL of a small JPEG; "" where it can't be decoded."""
     try:
         image = decode_image(path, THUMBNAIL)
     except DamagedImage:

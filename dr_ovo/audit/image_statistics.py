@@ -1,8 +1,8 @@
-"""Numbers that tell how a photograph was processed, and nothing of what it shows.
+"""Image statistics that show how a photograph was processed, but not what it shows.
 
-Colour, levels, sharpness, contrast and noise inside the disc, the level of what lies around it, and
-what the file's header says. No shape, no place of a lesion: a classifier that grades well on these
-grades the processing.
+Colour, levels, sharpness, contrast and noise inside the disc, the level of its surround, and facts
+from the file's header. They have no shapes and no positions of lesions: a classifier that grades
+well on them grades the processing.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 from dr_ovo.photographs.disc import crop_to_disc
 from dr_ovo.photographs.image_decoding import JPEG_START, full_sides, jpeg_segments
 
-STATISTICS_SIDE = 512  # a JPEG much larger is decoded at reduced scale, 1.5 times this at least
+STATISTICS_SIDE = 512  # pixels; larger JPEGs are decoded at reduced scale, at least 1.5 times this
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 HISTOGRAM_BINS = 8
 BANDS = 5  # octaves of a Laplacian pyramid
-DISC_SHARE = 0.92  # of the crop's sides: the disc without its blurred rim
+DISC_SHARE = 0.92  # of the crop's sides: excludes the blurred rim of the disc
 JPEG_TABLES = 0xDB
 NO_TABLE = -1.0
 
 
 def image_statistics(data: bytes, image: np.ndarray) -> dict[str, float]:
-    """The statistics by name, the same names for every picture, all finite.
+    """The statistics by name: the same names for every picture, all values finite.
 
-    `image` (H, W, 3) uint8 RGB is what the file's content `data` was decoded to at STATISTICS_SIDE.
+    `image` (H, W, 3) uint8 RGB is the file content `data` decoded at STATISTICS_SIDE.
     """
     crop = crop_to_disc(image)
     disc = _disc(crop.shape[0], crop.shape[1])
@@ -50,7 +50,7 @@ def _disc(height: int, width: int) -> np.ndarray:
 
 
 def _file(data: bytes, image: np.ndarray) -> dict[str, float]:
-    """Sides, shape, bytes a pixel, and the sums of a JPEG's two first quantisation tables."""
+    """Size, aspect ratio, bytes per pixel, sums of a JPEG's first two quantisation tables."""
     height, width = full_sides(data, image)
     tables = jpeg_table_sums(data)
     return {
@@ -70,7 +70,7 @@ def jpeg_table_sums(data: bytes) -> tuple[float, float]:
         if marker != JPEG_TABLES:
             continue
         end = at - 2 + int.from_bytes(data[at - 2 : at], "big")
-        while at + 65 <= end:  # a byte of precision and number, then 64 values of 8 or 16 bit
+        while at + 65 <= end:  # a byte with precision and number, then 64 values of 8 or 16 bits
             wide, number = data[at] >> 4, data[at] & 15
             kind = ">u2" if wide else "u1"
             values = np.frombuffer(data, kind, count=64, offset=at + 1)
@@ -80,7 +80,7 @@ def jpeg_table_sums(data: bytes) -> tuple[float, float]:
 
 
 def _background(image: np.ndarray) -> dict[str, float]:
-    """Level and spread of the corners: black in a plain photograph, lifted by filters."""
+    """Level and standard deviation of the corners: black unless a filter raised them."""
     side = max(2, min(image.shape[:2]) // 20)
     ends = (slice(None, side), slice(-side, None))
     corners = np.concatenate(
@@ -96,7 +96,7 @@ def _background(image: np.ndarray) -> dict[str, float]:
 
 
 def _colour(crop: np.ndarray, disc: np.ndarray) -> dict[str, float]:
-    """Percentiles, mean, spread and histogram of red, green, blue, lightness and saturation."""
+    """Distribution (see `_distribution`) of red, green, blue, lightness and saturation."""
     pixels = crop[disc]  # (n, 3)
     hsv = cv2.cvtColor(pixels[None], cv2.COLOR_RGB2HSV)[0]
     lab = cv2.cvtColor(pixels[None], cv2.COLOR_RGB2LAB)[0]
@@ -112,7 +112,7 @@ def _colour(crop: np.ndarray, disc: np.ndarray) -> dict[str, float]:
 
 
 def _distribution(values: np.ndarray) -> dict[str, float]:
-    """Mean, spread, percentiles and histogram of (n,) uint8, from the counts of its 256 levels."""
+    """Mean, standard deviation, percentiles and histogram of (n,) uint8 values."""
     shares = np.bincount(values, minlength=256) / len(values)
     levels = np.arange(256)
     mean = float(shares @ levels)
@@ -127,7 +127,7 @@ def _distribution(values: np.ndarray) -> dict[str, float]:
 
 
 def _levels(crop: np.ndarray, disc: np.ndarray) -> dict[str, float]:
-    """Clipped pixels, and the gaps and peaks that a stretched histogram shows."""
+    """Clipped pixels, and the gaps and peaks of a stretched histogram."""
     found = {}
     for number, name in enumerate(("red", "green", "blue")):
         counts = np.bincount(crop[..., number][disc], minlength=256).astype(np.float64)
@@ -143,7 +143,7 @@ def _levels(crop: np.ndarray, disc: np.ndarray) -> dict[str, float]:
 
 
 def _bands(green: np.ndarray, disc: np.ndarray) -> dict[str, float]:
-    """Contrast by octave, from fine (sharpness) to coarse, and how it falls between them."""
+    """Contrast by octave, from fine (sharpness) to coarse, and its steps between octaves."""
     energies, level = [], green
     mask: np.ndarray = disc.astype(np.uint8)
     for _ in range(BANDS):
@@ -162,7 +162,7 @@ def _bands(green: np.ndarray, disc: np.ndarray) -> dict[str, float]:
 def _noise(green: np.ndarray, disc: np.ndarray) -> dict[str, float]:
     """Noise (median absolute deviation; Immerkaer 1996's mask), sharpness, and overshoot.
 
-    Sharpening leaves the second difference large against the first.
+    Overshoot: sharpening makes second differences large relative to first differences.
     """
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     noise = np.abs(cv2.filter2D(green, -1, kernel))[disc]
@@ -182,7 +182,7 @@ def _noise(green: np.ndarray, disc: np.ndarray) -> dict[str, float]:
 
 
 def _blocks(image: np.ndarray) -> dict[str, float]:
-    """Steps across the borders of 8 x 8 blocks against those beside them: JPEG saved before."""
+    """Steps across the borders of 8 x 8 blocks relative to other steps: earlier JPEG encoding."""
     green = image[..., 1].astype(np.float32)
     found = {}
     for axis, name in ((0, "rows"), (1, "columns")):

@@ -1,4 +1,4 @@
-"""Where an audit keeps what it measured, so that the next one takes seconds."""
+"""The cache of an audit: where it is, and the SQLite file of measurements by sha256."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from dr_ovo.files import is_writable
 
 FOLDER = ".audit"
 DESCRIPTORS, MEASUREMENTS = "descriptors.sqlite", "measurements.sqlite"
-KEPT_AT_ONCE = 500  # variables that every SQLite takes in one query
+MAX_VARIABLES = 500  # in one query, which every build of SQLite accepts
 
 
 def cache_folder(root: Path, output: Path | None) -> Path | None:
-    """The folder for caches: inside the dataset, or inside `output` where that is read-only, or
-    where another user has a cache there that we may neither write nor read."""
+    """The folder for caches: inside the dataset; or inside `output` if the dataset is read-only or
+    has a cache of another user that can be neither written nor read."""
     own = root / FOLDER
     if is_writable(root) and not _is_closed(own):
         return own
@@ -30,18 +30,18 @@ def cache_folder(root: Path, output: Path | None) -> Path | None:
 
 
 def _is_closed(folder: Path) -> bool:
-    """Whether a cache folder is there that may not be written, with nothing in it to read."""
+    """Whether the cache folder exists, can't be written, and has nothing that can be read."""
     if not folder.exists() or is_writable(folder):
         return False
     return not (os.access(folder, os.X_OK) and os.access(folder / DESCRIPTORS, os.R_OK))
 
 
 @contextlib.contextmanager
-def borrowed(folder: Path | None) -> Iterator[Path]:
-    """A copy of a cache folder that goes with the block: an audit that must write nothing."""
+def temporary_copy(folder: Path | None) -> Iterator[Path]:
+    """A temporary copy of a cache folder, for an audit that must not write to the dataset."""
     with tempfile.TemporaryDirectory(prefix="dr_ovo_audit_") as name:
         for file in (DESCRIPTORS, MEASUREMENTS):
-            # What is not there, or not for us to read, is measured anew.
+            # What is missing or unreadable is measured again.
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
                 if folder is not None:
                     shutil.copyfile(folder / file, Path(name, file))
@@ -49,9 +49,9 @@ def borrowed(folder: Path | None) -> Iterator[Path]:
 
 
 class MeasurementCache:
-    """Vectors by (table, sha256 of a file's content) in an SQLite file; in memory without one.
+    """Vectors by kind and sha256 of a file's content, in an SQLite file; in memory without one.
 
-    A cache that can't be used costs time, never the audit: it is left aside with a warning.
+    A cache that can't be used never stops the audit: it is ignored with a warning.
     """
 
     def __init__(self, file: Path | None, version: str) -> None:
@@ -59,26 +59,26 @@ class MeasurementCache:
         self._version = version
 
     def get(self, kind: str, contents: Sequence[str]) -> dict[str, np.ndarray]:
-        """The vectors (K,) that are held of `contents`."""
+        """The vectors (K,) of those of the `contents` that are in the cache."""
         found: dict[str, np.ndarray] = {}
-        for start in range(0, len(contents), KEPT_AT_ONCE):
-            some = contents[start : start + KEPT_AT_ONCE]
-            marks = ",".join("?" * len(some))
+        for start in range(0, len(contents), MAX_VARIABLES):
+            some = contents[start : start + MAX_VARIABLES]
+            variables = ",".join("?" * len(some))
             rows = self._store.execute(
-                f"SELECT sha256, vector FROM measured WHERE kind = ? AND sha256 IN ({marks})",
+                f"SELECT sha256, vector FROM measured WHERE kind = ? AND sha256 IN ({variables})",
                 (f"{kind} {self._version}", *some),
             )
             found |= {sha256: np.frombuffer(blob, np.float64) for sha256, blob in rows}
         return found
 
     def put(self, kind: str, vectors: Mapping[str, np.ndarray]) -> None:
-        """Keeps the vectors, all or none."""
+        """Stores the vectors, all or none."""
         rows = [(f"{kind} {self._version}", sha, v.tobytes()) for sha, v in vectors.items()]
         try:
             with self._store:
                 self._store.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?)", rows)
         except sqlite3.Error as error:
-            log.warning("the audit's measurements could not be kept (%s)", error)
+            log.warning("the audit's measurements could not be cached (%s)", error)
 
     def close(self) -> None:
         """Closes the file."""
@@ -99,7 +99,7 @@ def _open(file: Path | None) -> sqlite3.Connection:
             store.execute(_TABLE)
             store.execute("SELECT kind, sha256, vector FROM measured LIMIT 1")
         except (OSError, sqlite3.Error) as error:
-            log.warning("%s can't be used (%s): the audit measures anew.", file, error)
+            log.warning("%s can't be used (%s): everything is measured again.", file, error)
         else:
             return store
     store = sqlite3.connect(":memory:")

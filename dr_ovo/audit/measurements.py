@@ -1,4 +1,4 @@
-"""Statistics and quality of many pictures, each file read once, on all cores, kept in a cache."""
+"""Measures statistics and quality of many pictures in parallel, through the audit's cache."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dr_ovo.parallel import available_cores
 from dr_ovo.photographs.image_decoding import DamagedImage, decode_bytes, read_bytes, room_for
 from dr_ovo.photographs.quality import quality_of
 
-VERSION = "1"  # raised when the same pictures would be measured otherwise
+VERSION = "1"  # increase when the same pictures would give other values
 STATISTICS, QUALITY = "statistics", "quality"
-QUALITY_SIDE = 256  # pixels of the decoded picture, 1.5 times this at least
+QUALITY_SIDE = 256  # pixels; larger JPEGs are decoded at reduced scale, at least 1.5 times this
 QUALITY_FIELDS = ("score", "focus", "field", "exposure", "brightness")
-KEEP_EVERY = 500
+SAVE_EVERY = 500  # files between two writes to the cache
 
 
 def measure(
@@ -32,28 +32,28 @@ def measure(
     """
     store = MeasurementCache(cache, VERSION)
     try:
-        held = store.get(kind, sorted(set(files.values())))
-        todo = list({sha: path for path, sha in files.items() if sha not in held}.values())
+        known = store.get(kind, sorted(set(files.values())))
+        todo = list({sha: path for path, sha in files.items() if sha not in known}.values())
         fresh: dict[str, np.ndarray] = {}
         for path, vector in zip(todo, _measure_all(kind, todo, workers), strict=True):
             if vector is not None:
                 fresh[files[path]] = vector
-            if len(fresh) == KEEP_EVERY:
+            if len(fresh) == SAVE_EVERY:
                 store.put(kind, fresh)
-                held |= fresh
+                known |= fresh
                 fresh = {}
         store.put(kind, fresh)
     finally:
         store.close()
-    held |= fresh
-    return {path: held[sha] for path, sha in files.items() if sha in held}
+    known |= fresh
+    return {path: known[sha] for path, sha in files.items() if sha in known}
 
 
 def _measure_all(
     kind: str, paths: Sequence[Path], workers: int | None
 ) -> Iterator[np.ndarray | None]:
-    # Threads: OpenCV and NumPy leave the interpreter to the others, and processes that are forked
-    # after OpenCV has worked in this one hang.
+    # Threads, because OpenCV and NumPy release the GIL, and because processes forked after OpenCV
+    # has been used in this one hang.
     pool = ThreadPoolExecutor(workers or available_cores())
     try:
         found = pool.map(MEASURES[kind], paths)

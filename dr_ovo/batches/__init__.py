@@ -1,1 +1,1 @@
-"""Batches for the network: loading and augmentation."""
+"""Batches of images for the network: loading and augmentation."""

@@ -1,7 +1,8 @@
-"""Augmentation: one implementation, on batches of tensors on the device that trains.
+"""Augmentation (rotation, zoom, flips, brightness, contrast), normalisation, test-time flips.
 
-Rotation, zoom and flips are one affine resampling; then brightness and contrast. What a sample
-gets depends on (seed, epoch, its place in the epoch's order) alone: not on workers or batch size.
+It runs on batches of tensors on the training device. Rotation, zoom and flips are one affine
+resampling; then come brightness and contrast. The augmentation of a sample depends only on (seed,
+epoch, its position in the epoch's order), not on workers or batch size.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import torch
 import torch.nn.functional as F
 
 ZOOM_RANGE = 0.1  # relative, either way
-_AUGMENT_STREAM = 1  # keeps these numbers apart from those of the order of images
+_AUGMENT_STREAM = 1  # keeps these random numbers apart from those of the image order
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges: rotation in degrees, the others relative; each applies either way."""
+    """Ranges: rotation in degrees, the others relative; each applies in both directions."""
 
     enabled: bool
     rotation: float
@@ -27,7 +28,7 @@ class Augmentation:
     contrast: float
 
     def draw(self, seed: int, epoch: int, count: int) -> torch.Tensor:
-        """(count, 6) float32 in [-1, 1]: the numbers for every place in an epoch's order."""
+        """(count, 6) float32 in [-1, 1]: random numbers for every position in an epoch's order."""
         rng = np.random.default_rng([seed, epoch, _AUGMENT_STREAM])
         return torch.from_numpy(rng.uniform(-1, 1, (count, 6)).astype(np.float32))
 
@@ -40,8 +41,8 @@ class Augmentation:
         grid = F.affine_grid(theta, list(images.shape), align_corners=False)
         images = F.grid_sample(images, grid, mode="bilinear", align_corners=False)
         images = images * (1 + brightness * self.brightness).view(-1, 1, 1, 1)
-        level = images.mean(dim=(1, 2, 3), keepdim=True)
-        images = level + (images - level) * (1 + contrast * self.contrast).view(-1, 1, 1, 1)
+        mean = images.mean(dim=(1, 2, 3), keepdim=True)
+        images = mean + (images - mean) * (1 + contrast * self.contrast).view(-1, 1, 1, 1)
         return images.clamp(0, 1)
 
 
@@ -65,14 +66,14 @@ def to_unit_range(images: torch.Tensor, device: torch.device) -> torch.Tensor:
 def normalise(
     images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> torch.Tensor:
-    """(B, 3, H, W) in [0, 1] -> the input of a network with these channel means and spreads."""
-    centre = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
-    spread = torch.tensor(std, device=images.device).view(1, 3, 1, 1)
-    return (images - centre) / spread
+    """(B, 3, H, W) in [0, 1] -> network input, by channel means and standard deviations."""
+    means = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
+    stds = torch.tensor(std, device=images.device).view(1, 3, 1, 1)
+    return (images - means) / stds
 
 
 def flipped_views(images: torch.Tensor, count: int) -> Iterator[torch.Tensor]:
-    """`count` (1, 2 or 4) views of images (B, 3, H, W): as they are, then flipped left to right,
-    upside down, and both: flips that training draws, at test time."""
+    """`count` (1, 2 or 4) test-time views of images (B, 3, H, W): as they are, then flipped left to
+    right, upside down, and both; training augments with the same flips."""
     for axes in ((), (3,), (2,), (2, 3))[:count]:
         yield images.flip(axes) if axes else images

@@ -1,4 +1,4 @@
-"""Batches of preprocessed photographs, decoded by one set of worker processes for all uses."""
+"""The image loader: batches of preprocessed photographs, decoded by worker processes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from dr_ovo.photographs.image_decoding import DamagedImage
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.photographs.quality import load_with_quality
 
-# Position, picture, its quality (NaN: unknown), why there is no picture.
+# Position, image (None if damaged), its quality (NaN: unknown), the damage.
 Item = tuple[int, np.ndarray | None, float, str]
-# Positions, pictures, their quality, the damaged.
+# Positions, images, their quality; the damage by position.
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, str]]
 
 
@@ -36,7 +36,7 @@ class _Photographs(Dataset[Item]):
         self.paths, self.preprocessing, self.with_quality = paths, preprocessing, with_quality
 
     def __getitem__(self, position: int) -> Item:
-        # Returned, not raised: the main process decides whether one bad file ends the run.
+        # Returned, not raised: the main process decides whether a damaged file ends the run.
         try:
             if not self.with_quality:
                 return position, self.preprocessing.load(self.paths[position]), math.nan, ""
@@ -50,7 +50,7 @@ class _Photographs(Dataset[Item]):
 
 
 class _Batches(Sampler[list[int]]):
-    """The positions of the pass that comes next; set before each pass."""
+    """The positions of the next pass; set before each pass."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -63,11 +63,10 @@ class _Batches(Sampler[list[int]]):
 
 
 class ImageLoader:
-    """Reads `paths` in any order that `batches` is asked for.
+    """Reads `paths` in the order requested from `batches`.
 
-    One object serves training and validation, so that never more than `num_workers` processes
-    are alive. A context manager: the workers end with it, and it raises MachineError where one
-    of them died.
+    One loader serves training and validation, so that at most `num_workers` processes exist. As a
+    context manager it ends its workers on exit and raises MachineError if one of them died.
     """
 
     def __init__(
@@ -79,16 +78,16 @@ class ImageLoader:
         with_quality: bool = False,
     ) -> None:
         self.paths = paths
-        self.damaged: dict[int, str] = {}  # position -> reason, of files met so far
-        self.quality: dict[int, float] = {}  # position -> score, likewise, where asked for
+        self.damaged: dict[int, str] = {}  # position -> reason, of files read so far
+        self.quality: dict[int, float] = {}  # position -> score, of files read so far, if requested
         workers = min(num_workers, available_cores(), len(paths))
-        self._order = _Batches()
+        self._sampler = _Batches()
         self._watcher: threading.Thread | None = None
         self._loader = DataLoader(
             _Photographs(paths, preprocessing, with_quality),
-            batch_sampler=self._order,
+            batch_sampler=self._sampler,
             num_workers=workers,
-            collate_fn=_join,
+            collate_fn=_collate,
             persistent_workers=workers > 0,
             worker_init_fn=_start_worker if workers else None,
         )
@@ -96,36 +95,36 @@ class ImageLoader:
     def batches(
         self, positions: np.ndarray, batch_size: int
     ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        """Batches of (positions (B,), images (B, size, size, 3) uint8), in the order asked for.
+        """Batches of (positions (B,), images (B, size, size, 3) uint8), in the order given.
 
-        A file that can't be read is left out and noted in `damaged`; a batch may be smaller then.
+        A file that can't be read is left out and recorded in `damaged`; its batch is smaller.
         """
-        self._order.batches = [
+        self._sampler.batches = [
             positions[i : i + batch_size].tolist() for i in range(0, len(positions), batch_size)
         ]
-        passes = iter(self._loader)
-        self._guard()
-        for numbers, images, quality, damaged in passes:
+        loaded = iter(self._loader)
+        self._watch_workers()
+        for found, images, quality, damaged in loaded:
             self.damaged.update(damaged)
-            self.quality.update(zip(numbers.tolist(), quality.tolist(), strict=True))
-            if len(numbers):
-                yield numbers, torch.from_numpy(images)
+            self.quality.update(zip(found.tolist(), quality.tolist(), strict=True))
+            if len(found):
+                yield found, torch.from_numpy(images)
 
-    def _guard(self) -> None:
-        """Has the death of a worker end the pass by an error where the next batch is read.
+    def _watch_workers(self) -> None:
+        """Makes the death of a worker raise an error where the next batch is read.
 
         torch would raise it from a signal handler, wherever the main process is: inside a queue
-        that leaves its lock taken, and the run waits for ever instead of ending.
+        that would leave its lock held, and the run would hang instead of ending.
         """
         iterator = getattr(self._loader, "_iterator", None)
         if iterator is None or self._watcher is not None:
             return
         signal_handling._remove_worker_pids(id(iterator))
         iterator._worker_pids_set = False
-        # A worker may die in the middle of a batch. The rest of it never comes; the read ends
-        # only when nobody holds the other end of the pipe any more.
+        # A worker may die while sending a batch. The rest never arrives, and the read only ends
+        # once no process has the other end of the pipe open.
         self._watcher = threading.Thread(
-            target=_end_together,
+            target=_end_all_with_first,
             args=(iterator._workers, iterator._worker_result_queue._writer),
             daemon=True,
         )
@@ -139,7 +138,7 @@ class ImageLoader:
         iterator = getattr(self._loader, "_iterator", None)
         if iterator is None:
             return
-        iterator._shutdown = True  # torch's own way asks the workers, which may not answer
+        iterator._shutdown = True  # torch's own shutdown asks the workers, which may not answer
         for worker in iterator._workers:
             worker.kill()
         for worker in iterator._workers:
@@ -151,7 +150,7 @@ class ImageLoader:
             if not interrupted:
                 queue.close()
             elif queue._close is not None:
-                queue._close.cancel()  # what was interrupted may have left its lock taken
+                queue._close.cancel()  # the interruption may have left its lock held
         self._loader._iterator = self._watcher = None
 
     def __enter__(self) -> ImageLoader:
@@ -164,36 +163,38 @@ class ImageLoader:
         if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker"):
             raise MachineError(
                 f"A process that reads images died ({error}): is the memory full? Run the command "
-                "again with a smaller --num_workers (0: none); a training goes on with --resume."
+                "again with a smaller --num_workers (0: none); a training continues with --resume."
             ) from error
 
 
-def _end_together(workers: Sequence[BaseProcess], writer: Connection) -> None:
-    """Waits until one of the workers ends, then ends the others and closes our end of the pipe."""
+def _end_all_with_first(workers: Sequence[BaseProcess], writer: Connection) -> None:
+    """Waits until a worker ends, then kills the others and closes our end of the pipe."""
     wait([worker.sentinel for worker in workers])
     for worker in workers:
         worker.kill()
     writer.close()
 
 
-def _join(items: list[Item]) -> Batch:
-    """A batch of the pictures that could be read.
+def _collate(items: list[Item]) -> Batch:
+    """A batch of the images that could be read.
 
-    Arrays, not tensors: they come through a pipe. Tensors would need /dev/shm, which is small in
-    a container, and an open file each.
+    Arrays, not tensors, so that they travel through a pipe: tensors would need /dev/shm, which is
+    small in containers, and an open file each.
     """
-    good = [(number, image, quality) for number, image, quality, _ in items if image is not None]
+    intact = [
+        (position, image, quality) for position, image, quality, _ in items if image is not None
+    ]
     return (
-        np.array([number for number, _, _ in good], dtype=np.int64),
-        np.array([image for _, image, _ in good], dtype=np.uint8),
-        np.array([quality for _, _, quality in good], dtype=np.float64),
-        {number: reason for number, image, _, reason in items if image is None},
+        np.array([position for position, _, _ in intact], dtype=np.int64),
+        np.array([image for _, image, _ in intact], dtype=np.uint8),
+        np.array([quality for _, _, quality in intact], dtype=np.float64),
+        {position: reason for position, image, _, reason in items if image is None},
     )
 
 
 def _start_worker(_number: int) -> None:
-    # The main process ends the workers itself; a Ctrl-C that reached them too would print
-    # a traceback for each.
+    # The main process ends the workers; a Ctrl-C that also reached them would print a traceback
+    # per worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(0)

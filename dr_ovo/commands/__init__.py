@@ -1,1 +1,1 @@
-"""What users type: one module per command, each with `main(argv, prog) -> exit code`."""
+"""The commands that users run: one module each, with `main(argv, prog) -> exit code`."""

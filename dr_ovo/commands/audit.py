@@ -1,4 +1,4 @@
-"""`python -m dr_ovo audit DIR`: can the scores on this dataset be trusted?"""
+"""`python -m dr_ovo audit DIR`: can scores on this dataset be trusted? Arguments and output."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ def main(argv: Sequence[str], prog: str) -> int:
     """Audits the folder, writes audit.json and audit.html, prints the summary."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="finds what makes the scores on a dataset too good: copies, shared patients, "
-        "filters",
+        description="finds what inflates the scores on a dataset: copies, shared patients, filters",
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    kinds = "\n".join(f"  {kind:26}{what}" for kind, what in KINDS.items())
+    kinds = "\n".join(f"  {kind:26}{description}" for kind, description in KINDS.items())
     parser.epilog = (
-        f"kinds of findings:\n{kinds}\n\nexit code: 0 no leaks, 2 wrong input, 3 leaks. What was "
-        "measured is kept in DIR/.audit\n(in the output folder where DIR is read-only), so that "
-        "the next audit takes seconds."
+        f"kinds of findings:\n{kinds}\n\nexit code: 0 no leaks, 2 wrong input, 3 leaks. "
+        "Measurements are cached in DIR/.audit\n(in the output folder if DIR is read-only), so "
+        "that the next audit takes seconds."
     )
     parser.add_argument(
         "folder", metavar="DIR", type=Path, help="<split>/<grade>/ or <grade>/ or flat"
@@ -38,12 +37,12 @@ def main(argv: Sequence[str], prog: str) -> int:
     )
     arguments = parser.parse_args(argv)
     root: Path = arguments.folder
-    photographs, drawn = photographs_of_folder(root)
+    photographs, synthetic = photographs_of_folder(root)
     output: Path = arguments.output or Path(f"{root.resolve().name}_audit")
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file; give the name of a folder.")
     output.mkdir(parents=True, exist_ok=True)
-    report = audit(root, photographs, cache_folder(root, output), synthetic=drawn)
+    report = audit(root, photographs, cache_folder(root, output), synthetic=synthetic)
     write_json(output / "audit.json", report.to_dict())
     atomic_write_text(output / "audit.html", audit_page(report))
     print(report_text(report))

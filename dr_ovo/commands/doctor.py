@@ -1,4 +1,4 @@
-"""`python -m dr_ovo doctor`: is this machine ready to train, and if not, what is missing?"""
+"""`python -m dr_ovo doctor`: is this machine ready to train? Arguments and the printed report."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dr_ovo.errors import DONE, NOT_MET
 
 
 def main(argv: Sequence[str], prog: str) -> int:
-    """Prints the report; 0 where training can begin, 1 where something is missing."""
+    """Prints the report; returns 0 if training can start, 1 if something is missing."""
     parser = argparse.ArgumentParser(
-        prog=prog, description="says whether this machine and a dataset are ready for training"
+        prog=prog, description="checks whether this machine and a dataset are ready for training"
     )
     absent = argparse.SUPPRESS
-    parser.add_argument("--dataset_path", default=absent, help="dataset folder to look at")
-    parser.add_argument("--num_classes", default=absent, help="number of its grades")
+    parser.add_argument("--dataset_path", default=absent, help="dataset folder to check")
+    parser.add_argument("--num_classes", default=absent, help="its number of grades")
     parser.add_argument("--class_names", nargs="+", default=absent, help="its grade folders")
     arguments = parser.parse_args(argv)
     findings = [checks.check_requirements(checks.declared_requirements())]
@@ -53,8 +53,8 @@ def format_report(findings: list[Finding]) -> str:
         body = [f"  {line}" for line in finding.lines]
         body += [f"  PROBLEM: {problem}" for problem in finding.problems]
         blocks.append("\n".join([finding.topic, *body]))
-    broken = [finding.topic for finding in findings if finding.problems]
+    failed = [finding.topic for finding in findings if finding.problems]
     blocks.append(
-        f"Not ready for training: see {', '.join(broken)}." if broken else "Ready for training."
+        f"Not ready for training: see {', '.join(failed)}." if failed else "Ready for training."
     )
     return "\n\n".join(blocks)

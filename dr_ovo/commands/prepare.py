@@ -1,4 +1,4 @@
-"""`prepare_dataset.py`: makes a dataset folder from photographs and grades, or shrinks one."""
+"""`prepare_dataset.py`: builds a dataset folder from photographs and grades, or shrinks one."""
 
 from __future__ import annotations
 

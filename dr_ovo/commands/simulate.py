@@ -1,4 +1,4 @@
-"""`python -m dr_ovo simulate`: results folders of simulated models, to try the reports on."""
+"""`python -m dr_ovo simulate`: results folders of simulated models, for trying the reports."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dr_ovo.synthetic.simulated_results import simulate
 def main(argv: Sequence[str], prog: str) -> int:
     """Writes seven results folders and truth.json."""
     parser = argparse.ArgumentParser(
-        prog=prog, description="writes results of simulated models, to try the reports on"
+        prog=prog, description="writes results of simulated models, for trying the reports"
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for the results folders")
     parser.add_argument("--patients", type=int, default=500, help="test patients, two eyes each; "
                         "half as many in val [500]")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=42, help="another seed, other draws [42]")
+    parser.add_argument("--seed", type=int, default=42, help="random seed [42]")
     args = parser.parse_args(argv)
     if args.patients < 20:
         raise UserError(f"--patients {args.patients}: expected 20 or more.")

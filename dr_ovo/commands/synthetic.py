@@ -20,12 +20,12 @@ def main(argv: Sequence[str], prog: str) -> int:
 
 
 def build_parser(prog: str) -> argparse.ArgumentParser:
-    """The options of the command."""
+    """The command's argument parser."""
     parser = argparse.ArgumentParser(
         prog=prog, description="draws a dataset of synthetic fundus photographs"
     )
     parser.add_argument("--output", type=Path, required=True, help="folder to fill")
-    parser.add_argument("--size", type=int, default=320, help="pixels a side (default 320)")
-    parser.add_argument("--seed", type=int, default=42, help="what the drawing follows (42)")
+    parser.add_argument("--size", type=int, default=320, help="side in pixels (default 320)")
+    parser.add_argument("--seed", type=int, default=42, help="random seed (default 42)")
     parser.add_argument("--patients", type=int, default=85, help="two eyes each (default 85)")
     return parser

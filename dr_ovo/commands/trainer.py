@@ -1,4 +1,4 @@
-"""`ensemble_5class_trainer.py`: trains, evaluates and applies classifiers, as `--mode` says."""
+"""`ensemble_5class_trainer.py`: trains, evaluates or applies classifiers, depending on --mode."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from dr_ovo.settings.command_line import Settings, parse_settings
 
 
 def main(argv: Sequence[str], prog: str) -> int:
-    """Parses the command line and does what --mode says; the exit code."""
+    """Parses the command line and runs the mode; returns the exit code."""
     return run_mode(parse_settings(argv, prog))
 
 
 def run_mode(settings: Settings) -> int:
-    """Does what `--mode` says; the exit code."""
+    """Runs what `--mode` selects; returns the exit code."""
     start_log()
     if settings.config.log_file and not settings.config.dry_run:
         log_to_file(Path(settings.config.log_file))
     code = MODES[settings.config.mode](settings)
-    close_log()  # not after an error: that must reach the log too
+    close_log()  # only without an error, which must reach the log too
     return code
 
 
-# torch and timm take seconds to import: not before the settings are known to be good.
+# torch and timm take seconds to import: only after the settings have been validated.
 
 
 def _train(settings: Settings) -> int:
@@ -38,13 +38,13 @@ def _evaluate(settings: Settings) -> int:
     from dr_ovo.inference.evaluation import evaluate
     from dr_ovo.reports.evaluation_table import evaluation_table
 
-    for one in evaluate(settings):
-        marks = ", SYNTHETIC data" * one.report["synthetic"] + ", LEAKY data" * one.report["leaky"]
-        heading = f"{one.title}: test{marks}"
-        log.info(
-            "%s\n%s\n%s", heading, "=" * len(heading), evaluation_table(one.report, one.decoders)
-        )
-        log.info("\nwritten to %s\n", one.folder)
+    for evaluation in evaluate(settings):
+        report = evaluation.report
+        marks = ", SYNTHETIC data" * report["synthetic"] + ", LEAKY data" * report["leaky"]
+        heading = f"{evaluation.title}: test{marks}"
+        table = evaluation_table(report, evaluation.decoders)
+        log.info("%s\n%s\n%s", heading, "=" * len(heading), table)
+        log.info("\nwritten to %s\n", evaluation.folder)
     return DONE
 
 

@@ -1,1 +1,1 @@
-"""Copies and look-alikes: descriptors, their cache, the search, registration, clusters."""
+"""Finds copies and near-duplicates: descriptors, cache, search, registration, clusters."""

@@ -1,4 +1,4 @@
-"""Candidates laid over each other: roughly by their descriptors, then exactly by their pictures."""
+"""Aligns candidate pairs: coarsely by their descriptors, then exactly by their pictures."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from dr_ovo.copies.registration import (
     CoarseAlignment,
     Registration,
     RegistrationImage,
+    coarse_alignments,
     padded,
-    place,
     register,
     registration_image,
     spectra,
@@ -29,16 +29,16 @@ from dr_ovo.errors import MachineError
 from dr_ovo.parallel import available_cores
 from dr_ovo.photographs.image_decoding import DamagedImage, decode_bytes, read_bytes, room_for
 
-# Of the descriptors: altered copies have .78 and more (.70 after darkening by 51 levels, which
-# drowns what is dark), different photographs rarely .60. It only spares registrations.
+# Of the descriptors. Altered copies have .78 and more (.70 after darkening by 51 levels, which
+# clips dark detail), different photographs rarely .60. It serves only to save registrations.
 MIN_ALIGNMENT_SCORE = 0.60
-IMAGES_KEPT = 128  # 0.7 MB each
+IMAGES_KEPT = 128  # in memory, 0.7 MB each
 LoadImage = Callable[[int], RegistrationImage]
 
 
 @dataclass(frozen=True)
 class CandidatePair:
-    """A candidate: the positions of two pictures, and how the first might become the second."""
+    """The positions of two pictures, and the orientation and alignment that may relate them."""
 
     first: int
     second: int
@@ -49,7 +49,7 @@ class CandidatePair:
 def align_candidates(
     descriptors: Descriptors, candidates: Candidates | None = None
 ) -> list[CandidatePair]:
-    """The candidates (by default all) among descriptors (D,) that fit when shifted and scaled."""
+    """The candidates among the descriptors that fit after shifting and scaling (by default all)."""
     if candidates is None:
         candidates = find_candidates(descriptors, show_progress=True)
     rows = zip(
@@ -62,12 +62,15 @@ def align_candidates(
 
     def aligned(group: list[tuple[int, int, int]]) -> list[CandidatePair]:
         moving = padded(descriptors[group[0][0]])
-        # The first moves, as its spectra, which cost most, serve for all it is compared with.
-        fixed = [turned(padded(descriptors[one]), INVERSES[how]) for _, one, how in group]
-        alignments = place(np.stack(fixed), moving, spectra(moving))
+        # The first is the one moved: its spectra, which cost most, then serve for all comparisons.
+        fixed = [
+            turned(padded(descriptors[second]), INVERSES[orientation])
+            for _, second, orientation in group
+        ]
+        alignments = coarse_alignments(np.stack(fixed), moving, spectra(moving))
         return [
-            CandidatePair(*names, alignment)
-            for names, alignment in zip(group, alignments, strict=True)
+            CandidatePair(*row, alignment)
+            for row, alignment in zip(group, alignments, strict=True)
             if alignment.score >= MIN_ALIGNMENT_SCORE
         ]
 
@@ -80,7 +83,7 @@ def align_candidates(
 
 
 def image_loader(paths: Sequence[Path]) -> LoadImage:
-    """Position -> that file made ready for registration; the latest are held."""
+    """A function from position to that file, ready for registration; recent ones are cached."""
 
     @lru_cache(maxsize=IMAGES_KEPT)
     def load(number: int) -> RegistrationImage:
@@ -90,8 +93,8 @@ def image_loader(paths: Sequence[Path]) -> LoadImage:
                 return registration_image(decode_bytes(data, REGISTRATION_SIDE))
         except DamagedImage as error:
             raise MachineError(
-                f"{paths[number]} {error}: it could be read before. Are the files being changed? "
-                "Run the command again when they stand still."
+                f"{paths[number]} {error}, though it could be read before. Are files being "
+                "changed? Run the command again when they no longer change."
             ) from None
 
     return load
@@ -100,7 +103,7 @@ def image_loader(paths: Sequence[Path]) -> LoadImage:
 def register_pairs(
     paths: Sequence[Path], pairs: Sequence[CandidatePair], load: LoadImage | None = None
 ) -> list[Registration]:
-    """How well the two pictures of each pair fit, at a higher resolution."""
+    """The registration of the two pictures of each pair, at a higher resolution."""
     load_image = load or image_loader(paths)
 
     def fit(pair: CandidatePair) -> Registration:

@@ -1,7 +1,7 @@
-"""For each of many descriptors its nearest ones, in any of the eight orientations, exactly.
+"""Finds the nearest neighbours of each descriptor in all eight orientations; no approximation.
 
-Blocked matrix products at half the descriptors' resolution: 100,000 descriptors are 10^10 pairs in
-eight orientations, of which each product here serves two pictures.
+Blocked matrix products at half the descriptors' resolution: 100,000 descriptors make 10^10 pairs in
+eight orientations, and each product here serves both pictures of its pairs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from tqdm import tqdm
 from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, ORIENTATIONS, turned
 
 COARSE_SIDE = DESCRIPTOR_SIDE // 2
-NEAREST = 10  # candidates a picture
+NEAREST = 10  # candidates per picture
 # Correlation at half resolution. On 516 fundus photographs of IDRiD, altered copies had .63 and
-# more (.45 after crops by 8 % at two sides), and the 16 nearest of each have .6 to .8.
+# more (.45 after crops by 8 % at two sides); the 16 nearest of each photograph have .6 to .8.
 MIN_CORRELATION = 0.4
 BLOCK = 1024
 Descriptors = Sequence[np.ndarray] | np.ndarray  # N of (D,)
@@ -25,11 +25,12 @@ Descriptors = Sequence[np.ndarray] | np.ndarray  # N of (D,)
 
 @dataclass(frozen=True)
 class Candidates:
-    """K pairs of pictures that may be copies: positions `first` < `second`, each (K,) int64, and
-    the `orientation` (K,) that makes the first like the second. Ordered by first, then second.
+    """K pairs of pictures that may be copies, ordered by first, then second.
 
-    `nearest` (N, NEAREST) are the positions that each of the N pictures is most like, -1 where
-    there are fewer."""
+    `first` < `second` are positions, each (K,) int64; `orientation` (K,) is the one in which the
+    first resembles the second. `nearest` (N, NEAREST) are the positions most similar to each of the
+    N pictures, -1 where there are fewer.
+    """
 
     first: np.ndarray
     second: np.ndarray
@@ -42,29 +43,29 @@ class Candidates:
 
 def find_candidates(
     descriptors: Descriptors,
-    asking: np.ndarray | None = None,
+    wanted: np.ndarray | None = None,
     *,
     show_progress: bool = False,
 ) -> Candidates:
-    """The pairs among N descriptors (D,) where one is among the NEAREST of the other and their
-    correlation is MIN_CORRELATION or more.
+    """The pairs among N descriptors (D,) that correlate by MIN_CORRELATION or more, and of which
+    one is among the NEAREST of the other.
 
-    `asking` (N,) bool (None: all) are those whose nearest are wanted, in less time where they are
-    few; the others' are not told.
+    `wanted` (N,) bool (None: all) selects the pictures whose nearest are searched, which is faster
+    if they are few; the others get none.
     """
     base = coarse(descriptors)
     number = len(base)
-    asking = np.ones(number, bool) if asking is None else asking
+    wanted = np.ones(number, bool) if wanted is None else wanted
     scores = np.full((number, NEAREST), MIN_CORRELATION, np.float32)
     partners = np.full((number, NEAREST), -1, np.int64)
     starts = range(0, number, BLOCK)
     hidden = None if show_progress else True
-    for top in tqdm(starts, desc="searching copies", unit="block", disable=hidden, leave=False):
+    for top in tqdm(starts, desc="searching for copies", unit="block", disable=hidden, leave=False):
         rows = slice(top, min(top + BLOCK, number))
         queries = [in_orientation(base[rows], k) for k in range(len(ORIENTATIONS))]
         for left in range(top, number, BLOCK):
             columns = slice(left, min(left + BLOCK, number))
-            if not (asking[rows].any() or asking[columns].any()):
+            if not (wanted[rows].any() or wanted[columns].any()):
                 continue
             best = queries[0] @ base[columns].T
             for query in queries[1:]:
@@ -73,13 +74,13 @@ def find_candidates(
                 best[np.tril_indices(len(best))] = -1
             _keep_nearest(scores[rows], partners[rows], best, left)
             _keep_nearest(scores[columns], partners[columns], best.T, top)
-    partners[~asking] = -1
+    partners[~wanted] = -1
     return _as_candidates(base, partners)
 
 
 def _keep_nearest(scores: np.ndarray, partners: np.ndarray, found: np.ndarray, offset: int) -> None:
-    """Merges into the nearest (R, NEAREST) of R pictures what was `found` (R, M) for those that
-    begin at position `offset`. The lowest score stands last."""
+    """Merges the scores `found` (R, M), of the M pictures from position `offset` on, into the
+    nearest (R, NEAREST) of R pictures, in place; the lowest score is last."""
     rows = np.flatnonzero((found > scores[:, -1:]).any(axis=1))
     if not len(rows):
         return
@@ -87,10 +88,10 @@ def _keep_nearest(scores: np.ndarray, partners: np.ndarray, found: np.ndarray, o
     count = min(NEAREST, chosen.shape[1])
     at = np.argpartition(-chosen, count - 1, axis=1)[:, :count]
     merged = np.hstack([scores[rows], np.take_along_axis(chosen, at, axis=1)])
-    names = np.hstack([partners[rows], at + offset])
+    positions = np.hstack([partners[rows], at + offset])
     order = np.argsort(-merged, axis=1, kind="stable")[:, :NEAREST]
     scores[rows] = np.take_along_axis(merged, order, axis=1)
-    partners[rows] = np.take_along_axis(names, order, axis=1)
+    partners[rows] = np.take_along_axis(positions, order, axis=1)
 
 
 def _as_candidates(base: np.ndarray, partners: np.ndarray) -> Candidates:
@@ -110,7 +111,7 @@ def _as_candidates(base: np.ndarray, partners: np.ndarray) -> Candidates:
 
 
 def _inside() -> np.ndarray:
-    """(COARSE_SIDE²,) bool: the disc that the square holds; its corners are empty in most."""
+    """(COARSE_SIDE²,) bool: the disc inside the square; the corners are empty in most pictures."""
     line = np.arange(COARSE_SIDE) - (COARSE_SIDE - 1) / 2
     return (np.hypot(line[:, None], line) <= COARSE_SIDE / 2).ravel()
 
@@ -120,7 +121,7 @@ def coarse(descriptors: Descriptors) -> np.ndarray:
     inside = _inside()
     small = np.empty((len(descriptors), int(inside.sum())), np.float32)
     for begin in range(0, len(descriptors), BLOCK):
-        # By blocks: those of 100,000 pictures, which lie apart, are never copied into one array.
+        # In blocks: the separate arrays of 100,000 pictures are never copied into one.
         block = np.asarray(descriptors[begin : begin + BLOCK], np.float32)
         squares = block.reshape(len(block), COARSE_SIDE, 2, COARSE_SIDE, 2).mean(axis=(2, 4))
         small[begin : begin + BLOCK] = squares.reshape(len(block), -1)[:, inside]

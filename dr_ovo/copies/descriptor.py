@@ -1,9 +1,9 @@
-"""What a fundus photograph looks like, in a vector that survives copying.
+"""The descriptor of a fundus photograph: a vector that survives copying and filtering.
 
-Hashes of 64 bits can't tell fundus photographs apart: all are orange discs. What differs is the
-pattern of vessels, optic disc and lesions, which stays when the light of all of it is taken away:
-the green channel (where vessels show best), scaled to the disc, less its local mean, divided by its
-local contrast inside the disc. CLAHE, brightness and contrast change little of that.
+Perceptual hashes of 64 bits can't tell fundus photographs apart: all are orange discs. What differs
+is the pattern of vessels, optic disc and lesions. The descriptor keeps that pattern and removes the
+illumination: the green channel (where vessels show best), scaled to the disc, minus its local mean,
+divided by its local contrast inside the disc. CLAHE, brightness and contrast hardly change it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 from dr_ovo.photographs.disc import disc_box
 
 DESCRIPTOR_SIDE = 64  # pixels; the disc's longer side
-DESCRIPTOR_VERSION = 1  # raised when the same picture would get another descriptor
-MARGIN = 0.125  # of the disc's side, kept around it in a view
+DESCRIPTOR_VERSION = 1  # increase when the same picture would get another descriptor
+MARGIN = 0.125  # margin around the disc in a view, as a share of its side
 GREEN = 1
-# What `turned(picture, number)` does to a picture, in words.
+# Orientation number, as in `turned(picture, number)` -> its description in reports.
 ORIENTATIONS = (
     "the same orientation",
     "turned by 90 degrees counterclockwise",
@@ -31,16 +31,16 @@ ORIENTATIONS = (
     "flipped left to right, then turned by 90 degrees clockwise",
 )
 MIN_DETAIL = 0.05  # standard deviation of the details in units of the local contrast
-INVERSES = (0, 3, 2, 1, 4, 5, 6, 7)  # the orientations that undo these
-MIN_CONTRAST = 20  # grey levels between the disc and what is around it
+INVERSES = (0, 3, 2, 1, 4, 5, 6, 7)  # number of the inverse of each orientation
+MIN_CONTRAST = 20  # grey levels between the disc and its surround
 
 
 @dataclass(frozen=True)
 class Bands:
-    """The details that a high-passed picture keeps, in shares of the disc's side.
+    """The scales of detail that the high pass keeps, as shares of the disc's side.
 
-    Standard deviations of the Gaussians that measure the local mean and the local contrast, and
-    of the one that smooths beforehand (0: none).
+    They are standard deviations of Gaussians: for the local mean, for the local contrast, and for
+    smoothing beforehand (0: none).
     """
 
     mean: float
@@ -55,8 +55,8 @@ DESCRIPTOR_BANDS = Bands(mean=1 / 12, contrast=1 / 8)
 class View:
     """A photograph scaled so that its disc is `side` px wide in the middle of a square.
 
-    `picture` (C, C, 3) uint8 RGB; `visible` (C, C) bool: what the file shows, the rest being
-    beyond its edges; `disc` (C, C) bool: the retina.
+    `picture` (C, C, 3) uint8 RGB; `visible` (C, C) bool: inside the edges of the file; `disc`
+    (C, C) bool: the retina.
     """
 
     side: int
@@ -66,8 +66,10 @@ class View:
 
 
 def describe_picture(image: np.ndarray) -> np.ndarray:
-    """(D,) float16 of norm 1: the high-passed disc of (H, W, 3) uint8 RGB, D = DESCRIPTOR_SIDE²,
-    row by row, zero outside the disc; all zeros where there is nothing to see."""
+    """The descriptor of (H, W, 3) uint8 RGB: its high-passed disc, (D,) float16 of norm 1.
+
+    D = DESCRIPTOR_SIDE², row by row, zero outside the disc; all zeros for a picture without detail.
+    """
     view = view_of(image, DESCRIPTOR_SIDE)
     detail, _ = high_pass(view, DESCRIPTOR_BANDS)
     edge = (len(detail) - DESCRIPTOR_SIDE) // 2
@@ -87,14 +89,14 @@ def view_of(image: np.ndarray, side: int) -> View:
     canvas = side + 2 * round(MARGIN * side)
     top, bottom, left, right = disc_box(image)
     scale = side / max(bottom - top, right - left)
-    if scale < 1:  # averaging, so that nothing finer than a pixel turns into a pattern
+    if scale < 1:  # by averaging, to avoid aliasing
         sides = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
         small = cv2.resize(image, sides, interpolation=cv2.INTER_AREA)
     else:
         small = image
     wide, high = small.shape[1] / image.shape[1], small.shape[0] / image.shape[0]
     zoom = max(1.0, scale)
-    # Half a pixel, since a picture's coordinates begin in the middle of its first pixel.
+    # Half a pixel, because coordinates start at the centre of the first pixel.
     across = (canvas - 1) / 2 - zoom * (wide * (left + right) / 2 - 0.5)
     down = (canvas - 1) / 2 - zoom * (high * (top + bottom) / 2 - 0.5)
     matrix = np.array([[zoom, 0, across], [0, zoom, down]])
@@ -105,7 +107,7 @@ def view_of(image: np.ndarray, side: int) -> View:
 
 
 def _disc(picture: np.ndarray, visible: np.ndarray, side: int) -> np.ndarray:
-    """(C, C) bool: where the retina is; all that is visible where no dark surround is seen."""
+    """(C, C) bool: the retina; everything visible if there is no dark surround."""
     light = cv2.GaussianBlur(picture.max(axis=2), (0, 0), 0.5 + side / 128).astype(np.float32)
     seen = light[visible]
     if not len(seen):
@@ -114,7 +116,7 @@ def _disc(picture: np.ndarray, visible: np.ndarray, side: int) -> np.ndarray:
     if bright - floor < MIN_CONTRAST or floor > 0.4 * bright:
         return visible
     disc = ((light > floor + max(3.0, 0.15 * (bright - floor))) & visible).astype(np.uint8)
-    # Dark vessels and lesions inside belong to it.
+    # Dark vessels and lesions inside the disc belong to it.
     return (cv2.morphologyEx(disc, cv2.MORPH_CLOSE, _round(0.03 * side)) > 0) & visible
 
 
@@ -125,9 +127,9 @@ def _round(radius: float) -> np.ndarray:
 
 
 def high_pass(view: View, bands: Bands) -> tuple[np.ndarray, np.ndarray]:
-    """The details of a view (C, C) float32 with mean 0, and where they are known (C, C) bool.
+    """The details of a view (C, C) float32 with mean 0, and the mask where they are known (C, C).
 
-    Known is the disc less its rim, whose edge would outshine all else. Zero where not known.
+    Known is the disc without its rim, whose edge would outweigh all detail. Zero elsewhere.
     """
     disc = view.disc.astype(np.uint8)
     inside = cv2.erode(
@@ -142,14 +144,14 @@ def high_pass(view: View, bands: Bands) -> tuple[np.ndarray, np.ndarray]:
     weight = np.maximum(_blur(mask, bands.mean * view.side), 1e-6)
     detail = (green - _blur(green * mask, bands.mean * view.side) / weight) * mask
     weight = np.maximum(_blur(mask, bands.contrast * view.side), 1e-6)
-    # Half a grey level: noise of the last bit is no pattern.
-    spread = np.sqrt(_blur(detail * detail, bands.contrast * view.side) / weight) + 0.5
-    detail = np.clip(detail / spread, -3, 3)
+    # Plus half a grey level, so that noise in the last bit is not amplified.
+    contrast = np.sqrt(_blur(detail * detail, bands.contrast * view.side) / weight) + 0.5
+    detail = np.clip(detail / contrast, -3, 3)
     detail = (detail - detail[inside > 0].mean()) * mask
     if detail[inside > 0].std() < MIN_DETAIL:
         detail[:] = 0
     return detail, inside > 0
 
 
-def _blur(plane: np.ndarray, spread: float) -> np.ndarray:
-    return cv2.GaussianBlur(plane, (0, 0), spread)
+def _blur(plane: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(plane, (0, 0), sigma)

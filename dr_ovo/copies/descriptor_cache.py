@@ -1,5 +1,7 @@
-"""The descriptors of many files, computed once: kept in a cache and found again by the files' size
-and times, or by their content where those have changed (as links and moves change them)."""
+"""Computes the descriptors of many files in parallel, once, and reads them back from the cache.
+
+A file is recognised by its size and times or, where links or moves changed those, by its content.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, describe_picture
-from dr_ovo.copies.descriptor_store import DescriptorStore, Stamp, opened
+from dr_ovo.copies.descriptor_store import DescriptorStore, Stamp, open_store
 from dr_ovo.errors import log
 from dr_ovo.parallel import available_cores
 from dr_ovo.photographs.damage import Damage
@@ -27,13 +29,12 @@ from dr_ovo.photographs.image_decoding import (
     room_for,
 )
 
-KEEP_EVERY = 200  # files between two writings
+SAVE_EVERY = 200  # files between two writes to the cache
 
 
 @dataclass(frozen=True)
 class Described:
-    """A file's content: its sha256, what it looks like (see `describe_picture`), its full width
-    and height in pixels."""
+    """A file's sha256, its descriptor (see `describe_picture`), full width and height in pixels."""
 
     sha256: str
     descriptor: np.ndarray
@@ -43,7 +44,7 @@ class Described:
 
 @dataclass(frozen=True)
 class _Examined:
-    """What was found out about a file; `picture` is None where its content is known."""
+    """What reading a file gave; `picture` is None where the cache knows its content."""
 
     path: Path
     stamp: Stamp
@@ -56,20 +57,20 @@ def describe_files(
 ) -> dict[Path, Described | Damage]:
     """Each file's description, or its damage, in the order of `paths`.
 
-    `cache` is the file that keeps them (None: none does); damaged files are not kept. `workers`
-    threads read, one a core where it is None. A cache that may not be written is read, with a
-    warning. Raises UserError for one that can't be opened and MachineError where writing it fails.
+    `cache` is the cache file (None: no cache); damaged files are not cached. `workers` is the
+    number of threads (None: one per core). A read-only cache is used for reading, with a warning.
+    Raises UserError for a cache that can't be opened, MachineError where writing to it fails.
     """
     wanted = list(dict.fromkeys(paths))
     if cache is None:
         found = _examine_all(wanted, frozenset(), workers)
         entries = zip(wanted, found, strict=True)
         return {path: _new(entry) for path, entry in entries}
-    with opened(cache, check=True) as store:
+    with open_store(cache, check=True) as store:
         result = _describe_with(store, cache, wanted, workers)
-        if not store.keeps:
+        if not store.writable:
             log.warning(
-                "%s can't be written: descriptors that it lacks are computed each time.", cache
+                "%s can't be written: descriptors missing from it are computed on every run.", cache
             )
     return result
 
@@ -77,34 +78,34 @@ def describe_files(
 def _describe_with(
     store: DescriptorStore, cache: Path, paths: Sequence[Path], workers: int | None
 ) -> dict[Path, Described | Damage]:
-    """The descriptions that `store` holds, and the others', which are added to it."""
+    """The descriptions, from `store` where possible; new ones are added to it."""
     names = {path: _name(path, cache) for path in paths}
     stamps, contents = store.stamps(), store.contents()
-    held: dict[Path, str] = {}
+    cached: dict[Path, str] = {}
     for path in paths:
         stamp, sha256 = stamps.get(names[path], (None, ""))
         if stamp is not None and sha256 in contents and stamp == _stamp(path):
-            held[path] = sha256
-    todo = [path for path in paths if path not in held]
+            cached[path] = sha256
+    todo = [path for path in paths if path not in cached]
     fresh: dict[Path, Described | Damage] = {}
-    waiting: list[_Examined] = []
+    unsaved: list[_Examined] = []
     for path, entry in zip(todo, _examine_all(todo, contents, workers), strict=True):
         if isinstance(entry, _Examined):
-            waiting.append(entry)
+            unsaved.append(entry)
         if isinstance(entry, _Examined) and entry.picture is None:
-            held[path] = entry.sha256
+            cached[path] = entry.sha256
         else:
             fresh[path] = _new(entry)
-        if len(waiting) == KEEP_EVERY:
-            _keep(store, waiting, names)
-            waiting.clear()
-    _keep(store, waiting, names)
-    pictures = _pictures(store, held.values())
-    return {path: pictures[held[path]] if path in held else fresh[path] for path in paths}
+        if len(unsaved) == SAVE_EVERY:
+            _save(store, unsaved, names)
+            unsaved.clear()
+    _save(store, unsaved, names)
+    pictures = _pictures(store, cached.values())
+    return {path: pictures[cached[path]] if path in cached else fresh[path] for path in paths}
 
 
 def _pictures(store: DescriptorStore, contents: Iterable[str]) -> dict[str, Described]:
-    """The descriptions of these `contents` alone, of which a cache may hold many more."""
+    """The descriptions of just these `contents`; the cache may have many more."""
     return {
         sha256: Described(sha256, np.frombuffer(blob, np.float16), width, height)
         for sha256, width, height, blob in store.pictures(sorted(set(contents)))
@@ -112,7 +113,7 @@ def _pictures(store: DescriptorStore, contents: Iterable[str]) -> dict[str, Desc
 
 
 def _new(entry: _Examined | Damage) -> Described | Damage:
-    """What was found out about a file whose content was not known."""
+    """The description or damage of a file whose content was not in the cache."""
     if isinstance(entry, Damage):
         return entry
     assert entry.picture is not None
@@ -120,7 +121,7 @@ def _new(entry: _Examined | Damage) -> Described | Damage:
 
 
 def _name(path: Path, cache: Path) -> str:
-    """What a file is called in a cache: its place seen from there, so that both can move."""
+    """A file's name in the cache: its path relative to the cache, so that both can be moved."""
     return Path(os.path.relpath(path, cache.parent)).as_posix()
 
 
@@ -129,29 +130,34 @@ def _stamp(path: Path) -> Stamp | None:
         status = path.stat()
     except OSError:
         return None
-    # The last time can't be set: a file with the size and date of the one that it replaces, as
-    # `cp -p` and unpacked archives have, tells itself by that.
+    # Programs can't set the change time. It reveals a replaced file of the same size and date, as
+    # from `cp -p` or an unpacked archive.
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _examine_all(
     paths: Sequence[Path], known: frozenset[str], workers: int | None
 ) -> Iterator[_Examined | Damage]:
-    """Reads the files, in their order, with a progress bar."""
-    # Threads: reading, hashing and OpenCV leave the interpreter to the others, and processes that
-    # are forked after OpenCV has worked in this one hang.
+    """Examines the files, in order, with a progress bar."""
+    # Threads, because reading, hashing and OpenCV release the GIL, and because processes forked
+    # after OpenCV has been used in this one hang.
     pool = ThreadPoolExecutor(workers or available_cores())
     try:
         found = pool.map(partial(_examine, known), paths)
         yield from tqdm(
-            found, total=len(paths), desc="describing", unit="img", disable=None, leave=False
+            found,
+            total=len(paths),
+            desc="computing descriptors",
+            unit="img",
+            disable=None,
+            leave=False,
         )
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _examine(known: frozenset[str], path: Path) -> _Examined | Damage:
-    """What a file holds; its picture is decoded unless the sha256 of its content is `known`."""
+    """Reads a file; its picture is decoded unless the sha256 of its content is `known`."""
     stamp = _stamp(path) or (0, 0, 0)
     try:
         data = read_bytes(path)
@@ -167,23 +173,23 @@ def _examine(known: frozenset[str], path: Path) -> _Examined | Damage:
     return _Examined(path, stamp, sha256, picture)
 
 
-def _keep(store: DescriptorStore, entries: Iterable[_Examined], names: Mapping[Path, str]) -> None:
-    """Writes what was examined, all of it or nothing."""
+def _save(store: DescriptorStore, entries: Iterable[_Examined], names: Mapping[Path, str]) -> None:
+    """Adds the entries to the cache, all or none."""
     entries = list(entries)
     new = [entry.picture for entry in entries if entry.picture is not None]
-    store.keep(
+    store.add(
         [(p.sha256, p.width, p.height, p.descriptor.tobytes()) for p in new],
         [(names[entry.path], *entry.stamp, entry.sha256) for entry in entries],
     )
 
 
-def kept_pairs(cache: Path, key: str) -> str | None:
-    """The text kept under `key` by `keep_pairs`; None where there is none."""
-    with opened(cache) as store:
+def load_pairs(cache: Path, key: str) -> str | None:
+    """The text that `save_pairs` stored under `key`; None where there is none."""
+    with open_store(cache) as store:
         return store.pairs(key)
 
 
-def keep_pairs(cache: Path, key: str, found: str) -> None:
-    """Keeps the text `found` under `key`, beside those of the latest other sets of files."""
-    with opened(cache) as store:
-        store.keep_pairs(key, found)
+def save_pairs(cache: Path, key: str, found: str) -> None:
+    """Stores the text `found` under `key`; only the SETS_KEPT latest keys are kept."""
+    with open_store(cache) as store:
+        store.save_pairs(key, found)

@@ -1,8 +1,8 @@
-"""Whether two fundus photographs are one picture: they are laid over each other and compared.
+"""Registers two fundus photographs and measures their fit: score, rotation, scale, rim.
 
-A copy fits exactly: its details correlate, its disc's rim falls on the other's, and nothing is
-turned but by right angles. A second photograph of the same eye correlates too, but the eye has
-moved behind the camera's aperture: the vessels are turned or shifted against the rim.
+A copy fits exactly: its details correlate, the rims of the discs coincide, and it is rotated by
+right angles only. A second photograph of the same eye correlates too, but the eye has moved behind
+the camera's aperture: its vessels are rotated or shifted relative to the rim.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, MARGIN, Bands, high_pass, 
 
 REGISTRATION_SIDE = 256  # pixels of the disc's longer side
 REGISTRATION_BANDS = Bands(mean=1 / 20, contrast=1 / 10, smooth=1 / 256)
-# Sizes of the second disc against the first's: a crop by 8 % a side of a disc that fills its file
+# Sizes of the second disc relative to the first: if a disc fills its file, cropping 8 % per side
 # makes it 1/0.84 = 1.19 times as large in its view.
 SCALES = (0.84, 0.88, 0.92, 0.96, 1.0, 1.04, 1.085, 1.135, 1.19)
 ECC_STEPS = ((9, 40), (3, 40))  # width of the Gaussian in px, iterations: coarse, then fine
@@ -24,8 +24,8 @@ ECC_STEPS = ((9, 40), (3, 40))  # width of the Gaussian in px, iterations: coars
 
 @dataclass(frozen=True)
 class RegistrationImage:
-    """A photograph ready to be compared: `detail` (C, C) float32 high-passed, `known` (C, C) bool
-    where that is; `visible` and `disc` as in a View."""
+    """A photograph ready for registration: its high-passed `detail` (C, C) float32, the mask
+    `known` (C, C) bool where that is defined; `visible` and `disc` as in a View."""
 
     detail: np.ndarray
     known: np.ndarray
@@ -42,9 +42,9 @@ class RegistrationImage:
 
 @dataclass(frozen=True)
 class CoarseAlignment:
-    """Roughly where a second picture lies on a first, the disc's side being the unit of shifts."""
+    """Roughly where a second picture fits on a first; shifts are in units of the disc's side."""
 
-    score: float  # correlation of the descriptors' finest details there
+    score: float  # correlation of the descriptors' finest details in that position
     scale: float
     across: float
     down: float
@@ -54,9 +54,9 @@ class CoarseAlignment:
 class Registration:
     """How well a second photograph fits on a first.
 
-    `score` is the correlation of their details in [-1, 1], `turn` the angle in degrees that is
-    left between them, `scale` the second's size that fits, `rim` the share of the discs' area
-    where one shows retina and the other its dark surround.
+    `score` is the correlation of their details in [-1, 1], `turn` the remaining rotation in
+    degrees, `scale` the factor by which the second must be scaled to fit, `rim` the share of the
+    discs' area where one shows retina and the other its dark surround.
     """
 
     score: float
@@ -69,7 +69,7 @@ NO_FIT = Registration(score=0.0, turn=0.0, scale=1.0, rim=1.0)
 
 
 def registration_image(image: np.ndarray) -> RegistrationImage:
-    """(H, W, 3) uint8 RGB made ready for `register`."""
+    """(H, W, 3) uint8 RGB, prepared for `register`."""
     view = view_of(image, REGISTRATION_SIDE)
     detail, known = high_pass(view, REGISTRATION_BANDS)
     return RegistrationImage(detail, known, view.visible, view.disc)
@@ -84,7 +84,7 @@ def padded(descriptor: np.ndarray) -> np.ndarray:
 
 def spectra(descriptor: np.ndarray) -> np.ndarray:
     """(len(SCALES), C / 2, C / 4 + 1) complex: the conjugate spectra of a descriptor (C, C) at each
-    scale and half its resolution, each of norm 1; what `place` compares."""
+    scale, at half its resolution and of norm 1; for `coarse_alignments`."""
     small = _halved(descriptor)
     middle = (len(small) - 1) / 2
     scaled = []
@@ -96,11 +96,10 @@ def spectra(descriptor: np.ndarray) -> np.ndarray:
     return np.conj(np.fft.rfft2(np.stack(scaled)))
 
 
-def place(
+def coarse_alignments(
     firsts: np.ndarray, second: np.ndarray, second_spectra: np.ndarray
 ) -> list[CoarseAlignment]:
-    """Where a second descriptor fits best on each of N first ones, by correlation at all scales
-    and shifts.
+    """The best fit of a second descriptor on each of N first ones, over all scales and shifts.
 
     `firsts` (N, C, C) and `second` (C, C) float32 as `padded` gives them; `second_spectra` what
     `spectra` gave for the second.
@@ -115,8 +114,8 @@ def place(
     for first, correlations, size, *peak in zip(firsts, maps, *peaks, strict=True):
         down, across = (2 * shift for shift in _peak(correlations[size], *(int(at) for at in peak)))
         scale, middle = SCALES[size], (len(first) - 1) / 2
-        rest = (1 - scale) * middle
-        matrix = np.array([[scale, 0, rest + across], [0, scale, rest + down]])
+        offset = (1 - scale) * middle
+        matrix = np.array([[scale, 0, offset + across], [0, scale, offset + down]])
         moved = cv2.warpAffine(finest, matrix, first.shape)
         known = (first != 0) & (cv2.warpAffine(inside, matrix, first.shape) > 0.99)
         score = _correlation(_finest(first)[known], moved[known])
@@ -127,39 +126,39 @@ def place(
 
 
 def _halved(descriptors: np.ndarray) -> np.ndarray:
-    """(..., C / 2, C / 2): the means of four pixels of (..., C, C) each."""
+    """(..., C / 2, C / 2): (..., C, C) averaged over squares of 2 x 2 pixels."""
     rows = descriptors[..., ::2, :] + descriptors[..., 1::2, :]
     return np.asarray((rows[..., ::2] + rows[..., 1::2]) / 4)
 
 
 def _peak(scores: np.ndarray, row: int, column: int) -> tuple[float, float]:
-    """The shift down and across, to a fraction of a pixel, of a cyclic correlation (S, S) that is
-    highest at a row and column: the top of the parabola through it and its neighbours."""
+    """The shift (down, across) at the peak of a cyclic correlation (S, S), to subpixel precision:
+    the vertex of the parabola through the maximum at `row`, `column` and its neighbours."""
     side = len(scores)
     shifts = []
     for at, line in ((row, scores[:, column]), (column, scores[row])):
         before, top, after = line[at - 1], line[at], line[(at + 1) % side]
-        bend = before - 2 * top + after
-        part = 0.5 * (before - after) / bend if bend < 0 else 0.0
-        # Shifts beyond half of the square are those in the other direction.
-        shifts.append((at + side // 2) % side - side // 2 + float(part))
+        curvature = before - 2 * top + after
+        fraction = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
+        # The correlation is cyclic: shifts beyond half the square are negative.
+        shifts.append((at + side // 2) % side - side // 2 + float(fraction))
     return shifts[0], shifts[1]
 
 
 def _finest(descriptor: np.ndarray) -> np.ndarray:
-    """A descriptor less what is broader than vessels: different fundi share their broad shades."""
+    """A descriptor without structures broader than vessels, which different fundi share."""
     return descriptor - cv2.GaussianBlur(descriptor, (0, 0), 0.04 * DESCRIPTOR_SIDE)
 
 
 def register(
     first: RegistrationImage, second: RegistrationImage, start: CoarseAlignment
 ) -> Registration:
-    """How well `second` fits on `first`, searched from `start` on by enhanced correlation
-    coefficients (Evangelidis & Psarakis 2008; cv2.findTransformECC) with an affine motion."""
+    """How well `second` fits on `first`, starting from `start`: affine registration by enhanced
+    correlation coefficient (Evangelidis & Psarakis 2008; cv2.findTransformECC)."""
     side = len(first.detail)
     middle = (side - 1) / 2
     across, down = (shift * REGISTRATION_SIDE for shift in (start.across, start.down))
-    back = 1 / start.scale  # the matrix leads from the first picture to the second
+    back = 1 / start.scale  # the matrix maps the first picture to the second
     matrix = np.array(
         [
             [back, 0, middle - back * (middle + across)],
@@ -175,13 +174,13 @@ def register(
                 first.known.astype(np.uint8), width,
             )  # fmt: skip
             matrix = np.asarray(found, np.float32)
-    except cv2.error:  # the search left the picture: nothing fits
+    except cv2.error:  # the search diverged: no fit
         return NO_FIT
     return _judge(first, second, matrix)
 
 
 def _judge(first: RegistrationImage, second: RegistrationImage, matrix: np.ndarray) -> Registration:
-    """The fit of `second` on `first` where the (2, 3) `matrix` leads from the first to it."""
+    """The fit of `second` on `first`, where the (2, 3) `matrix` maps the first to the second."""
     detail = _moved(second.detail, matrix)
     visible = (_moved(second.visible.astype(np.float32), matrix) > 0.5) & first.visible
     known = (_moved(second.known.astype(np.float32), matrix) > 0.99) & first.known
@@ -206,9 +205,9 @@ def _moved(plane: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Pearson's, of two (K,); 0 where one of them is flat or nothing is common."""
+    """Pearson correlation of two (K,); 0 where one is constant or K is below 100."""
     if len(first) < 100:
         return 0.0
     first, second = first - first.mean(), second - second.mean()
-    spread = float(np.sqrt((first**2).sum() * (second**2).sum()))
-    return float((first * second).sum()) / spread if spread > 0 else 0.0
+    norm = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / norm if norm > 0 else 0.0

@@ -1,7 +1,8 @@
-"""Pictures that stand for a cluster of copies, so that many copies don't hide other pictures.
+"""Picks representatives of clusters of copies, so that many copies don't hide other neighbours.
 
-Each picture sees its nearest few alone. Where these are full of copies of one another, a copy that
-was altered another way is not among them: those are searched again, two of each cluster at a time.
+The search gives each picture only its few nearest neighbours. If these are copies of one another, a
+copy altered in another way may be missing. Such pictures are searched again, among two
+representatives of each cluster.
 """
 
 from __future__ import annotations
@@ -14,26 +15,26 @@ from dr_ovo.copies.candidate_search import NEAREST, Descriptors, coarse, in_orie
 from dr_ovo.copies.descriptor import ORIENTATIONS
 
 PER_CLUSTER = 2
-# Other clusters that a picture must see where it sees NEAREST others. So many are left where each
-# photograph has one copy, among which all alterations were measured; two of each cluster show as
-# many, so that pictures once represented are not searched again unless clusters have merged.
+# Other clusters that must be among the NEAREST neighbours of a picture: as many as are left if each
+# photograph has one copy, which is how the alterations were measured. PER_CLUSTER representatives
+# leave as many, so that they are searched again only where clusters have merged.
 MIN_OTHERS = NEAREST // PER_CLUSTER
 
 
 def crowded(nearest: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(N,) bool: which of N pictures see as many others as they may, yet of too few clusters.
+    """(N,) bool: which of N pictures have all NEAREST neighbours, but from too few clusters.
 
-    `nearest` (N, NEAREST) are the positions they see (-1: none), `labels` (N,) the clusters.
+    `nearest` (N, NEAREST) are the neighbours' positions (-1: none), `labels` (N,) the clusters.
     """
     seen = np.sort(labels[nearest], axis=1)
-    kinds = 1 + (seen[:, 1:] != seen[:, :-1]).sum(axis=1)
-    others = kinds - (seen == labels[:, None]).any(axis=1)
+    distinct = 1 + (seen[:, 1:] != seen[:, :-1]).sum(axis=1)
+    others = distinct - (seen == labels[:, None]).any(axis=1)
     return np.asarray((nearest >= 0).all(axis=1) & (others < MIN_OTHERS))
 
 
 def representatives(descriptors: Descriptors, labels: Sequence[int]) -> np.ndarray:
-    """(M,) rising positions: all of each cluster with PER_CLUSTER pictures and fewer, and of the
-    others the one in their middle and the one least like that.
+    """(M,) ascending positions: all members of clusters of up to PER_CLUSTER pictures; of larger
+    ones the most central picture and the one least similar to it.
 
     `labels` are the clusters of the `descriptors`.
     """
@@ -50,7 +51,7 @@ def representatives(descriptors: Descriptors, labels: Sequence[int]) -> np.ndarr
 
 
 def _middle_and_edge(descriptors: Sequence[np.ndarray]) -> tuple[int, int]:
-    """The positions of the descriptor most like the mean of all, and of that least like it."""
+    """Positions of the descriptor most similar to the mean, and of the one least similar to it."""
     base = coarse(descriptors)
     best, upright = np.full(len(base), -np.inf, np.float32), base.copy()
     for orientation in range(len(ORIENTATIONS)):
@@ -59,6 +60,6 @@ def _middle_and_edge(descriptors: Sequence[np.ndarray]) -> tuple[int, int]:
         better = score > best
         best[better], upright[better] = score[better], view[better]
     middle = int(np.argmax(upright @ upright.mean(axis=0)))
-    likeness = upright @ upright[middle]
-    likeness[middle] = np.inf
-    return middle, int(np.argmin(likeness))
+    similarity = upright @ upright[middle]
+    similarity[middle] = np.inf
+    return middle, int(np.argmin(similarity))

@@ -1,1 +1,1 @@
-"""What a dataset is: photographs, index, manifest, and the words and names in it."""
+"""A dataset folder: index, manifest, and the words and names that folders and labels use."""

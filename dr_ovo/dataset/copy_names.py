@@ -1,4 +1,4 @@
-"""Copies that their file names give away: `10_left_aug3`, `eye (1)`, `Copy of eye`."""
+"""Recognises copies by words and patterns in file names: `10_left_aug3`, `eye (1)`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from dr_ovo.dataset.components import Bonds
+from dr_ovo.dataset.union_find import UnionFind
 
 _WORDS = (
     "aug|augment|augmented|augmentation|copy|copied|dup|duplicate|flip|flipped|hflip|vflip|fliplr|"
@@ -23,18 +23,18 @@ _PREFIX = re.compile(
 )
 _BRACKET = re.compile(r"^(?P<base>.+?) ?\(\d+\)$")
 MIN_CHARACTERS = 3
-# One picture may stand once in each split; a name that more files bear is no picture's own.
-MAX_BEARERS = 3
-MAX_NUMBERED = 20  # `eye (1)`, `eye (2)` ...: of more than these, a series of different pictures
+# A picture may be once in each split; a name that more files share does not identify a picture.
+MAX_SAME_NAME = 3
+MAX_NUMBERED = 20  # more than this many `eye (1)`, `eye (2)` ...: a series of different pictures
 
 
 @dataclass(frozen=True)
 class Family:
     """A picture and the files named as copies of it: positions, ascending.
 
-    `base` is the picture's name, `originals` the members that bear it. `sure`: they are copies,
-    as the name is the picture's own, or as two of them look alike. Others may be anything:
-    `flip_7` is often the seventh flipped picture, not the one flipped from `7`.
+    `base` is the picture's name, `originals` the members with that name. `sure`: they are copies,
+    because the name identifies the picture or because two of the members look alike. Otherwise
+    the names prove nothing: `flip_7` is often the seventh flipped picture, not a flipped `7`.
     """
 
     base: str
@@ -44,7 +44,7 @@ class Family:
 
 
 def original_of(stem: str) -> str | None:
-    """The name of the picture that a copy was made from, or None for a name that tells of none."""
+    """The name of the picture that a copy was made from; None if the name is not a copy's."""
     for pattern in (_SUFFIX, _PREFIX):
         if match := pattern.match(stem):
             return original_of(match["base"]) or match["base"]
@@ -52,46 +52,48 @@ def original_of(stem: str) -> str | None:
 
 
 def families(files: Sequence[str], alike: Iterable[tuple[int, int]]) -> list[Family]:
-    """The pictures of which copies are named among `files` (N,), paths with forward slashes.
+    """The pictures with copies, by name, among `files` (N,), paths with forward slashes.
 
-    `alike` are pairs of positions, which connect what looks alike. A copy whose picture is not
-    there is a family too. `eye (1)` counts only where `eye` itself is there: whole sets are
-    numbered in brackets.
+    `alike` are pairs of positions that connect look-alikes. A copy whose picture is absent is a
+    family too. `eye (1)` counts only if `eye` itself is present, because some sets number all
+    their pictures in brackets.
     """
     stems = [PurePosixPath(file).stem for file in files]
-    bearers: dict[str, list[int]] = defaultdict(list)
+    by_stem: dict[str, list[int]] = defaultdict(list)
     for position, stem in enumerate(stems):
-        bearers[stem].append(position)
+        by_stem[stem].append(position)
     copies: dict[str, list[int]] = defaultdict(list)
     for position, stem in enumerate(stems):
-        if base := _base_of(stem, bearers.keys()):
+        if base := _base_of(stem, by_stem.keys()):
             copies[base].append(position)
-    bonds = Bonds(len(files))
+    groups = UnionFind(len(files))
     for one, other in alike:
-        bonds.join(one, other)
+        groups.join(one, other)
     found = []
     for base, named in copies.items():
-        originals = bearers.get(base, [])
+        originals = by_stem.get(base, [])
         members = {*named, *originals}
-        sure = not _is_series(stems[one] for one in named) and (
-            _is_telling(base, len(originals))
-            or len({bonds.find(one) for one in members}) < len(members)
+        sure = not _is_series(stems[position] for position in named) and (
+            _is_specific(base, len(originals))
+            or len({groups.find(position) for position in members}) < len(members)
         )
         found.append(Family(base, tuple(sorted(members)), tuple(originals), sure))
     return found
 
 
-def _is_telling(base: str, bearers: int) -> bool:
-    """Whether a name is so much one picture's own that its copies are known by name alone."""
-    own = len(base) >= MIN_CHARACTERS and any(map(str.isalpha, base))
-    return own and bearers <= MAX_BEARERS
+def _is_specific(base: str, files: int) -> bool:
+    """Whether a name that so many `files` share identifies one picture and so its copies."""
+    distinctive = len(base) >= MIN_CHARACTERS and any(map(str.isalpha, base))
+    return distinctive and files <= MAX_SAME_NAME
 
 
 def _is_series(stems: Iterable[str]) -> bool:
     return sum(1 for stem in stems if _BRACKET.match(stem)) > MAX_NUMBERED
 
 
-def _base_of(stem: str, there: Container[str]) -> str | None:
+def _base_of(stem: str, present: Container[str]) -> str | None:
     match = _BRACKET.match(stem)
-    bracket = match["base"] if match else None
-    return original_of(bracket or stem) or (bracket if bracket in there else None)
+    before_bracket = match["base"] if match else None
+    return original_of(before_bracket or stem) or (
+        before_bracket if before_bracket in present else None
+    )

@@ -1,4 +1,4 @@
-"""Finding damaged files before training, all at once."""
+"""Finds all damaged files of a dataset before training, and takes them out of the index."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from dr_ovo.photographs.image_decoding import (
     decode_image,
 )
 
-# Below this many files every one is decoded: seconds. Above it only the first and last bytes are
-# read, unless the user asks for more: decoding half a million files would take hours.
+# Up to this many files, each is decoded, which takes seconds. Beyond, only the first and last bytes
+# are read unless the user asks for more: decoding half a million files would take hours.
 DECODE_ALL_BELOW = 2000
-HEADERS = 65536  # bytes in which a file's headers end
+HEADERS = 65536  # bytes at the start of a file that contain its headers
 TIFF_STARTS = (b"II*\0", b"MM\0*")
 
 
 def find_damage(index: DatasetIndex, *, decode: bool) -> list[Damage]:
-    """Every damaged file of the dataset; `decode` reads each one whole, whatever their number."""
+    """All damaged files of the dataset; `decode`: decode every file, whatever their number."""
     paths = [path for split in index.splits.values() for path in split.paths]
-    probe = _decode if decode or len(paths) <= DECODE_ALL_BELOW else _look_at_ends
+    probe = _decode if decode or len(paths) <= DECODE_ALL_BELOW else _check_ends
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         found = [damage for damage in pool.map(probe, paths) if damage is not None]
-    strangers = [
+    non_images = [
         Damage(path, "is not an image (.jpg .jpeg .png .tif .tiff)")
         for split in index.splits.values()
-        for path in split.strangers
+        for path in split.non_images
     ]
-    return found + strangers
+    return found + non_images
 
 
 def without(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
-    """The index less the damaged files.
+    """The index without the damaged files.
 
     Raises UserError where train or val loses a grade, or test its last image.
     """
@@ -52,7 +52,7 @@ def without(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
     splits = {
         name: replace(
             split.take(np.array([i for i, p in enumerate(split.paths) if p not in bad], dtype=int)),
-            strangers=(),
+            non_images=(),
         )
         for name, split in index.splits.items()
     }
@@ -65,8 +65,8 @@ def without(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
     ]
     if emptied:
         raise UserError(
-            f"All images in {', '.join(emptied)} are damaged: nothing is left there. Repair them, "
-            "or put others in their place."
+            f"All images in {', '.join(emptied)} are damaged: none are left. Repair or replace "
+            "them."
         )
     return clean
 
@@ -79,7 +79,7 @@ def _decode(path: Path) -> Damage | None:
     return None
 
 
-def _look_at_ends(path: Path) -> Damage | None:
+def _check_ends(path: Path) -> Damage | None:
     """Damage that the first and last bytes of a file show."""
     try:
         with path.open("rb") as file:

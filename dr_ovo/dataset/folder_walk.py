@@ -1,4 +1,4 @@
-"""The files below a folder: links are followed, nothing that can't be read is passed over."""
+"""Lists the files below a folder: follows links, skips hidden files and Thumbs.db and the like."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Files below `folder`, without hidden ones and those that systems leave behind.
+    """The files below `folder`, without hidden files and SYSTEM_FILES; none if it does not exist.
 
-    Linked folders are entered, but none that holds the folder in which its link lies: that would
-    have no end. Nothing is below a folder that is not there. Raises UserError for a folder that
-    can't be listed and for a name that is no text in UTF-8.
+    Linked folders are entered unless they contain their own link, which would never end. Raises
+    UserError for a folder that can't be listed and for a name that is not UTF-8.
     """
     if not folder.is_dir():
         return []
     result = []
-    # The real folder of each one that is to be entered, after those above it.
+    # Folder to be entered -> the real paths of the folders above it and its own.
     entered: dict[Path, tuple[str, ...]] = {folder: (os.path.realpath(folder),)}
     for place, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
         where = Path(place)
@@ -29,7 +28,7 @@ def files_below(folder: Path) -> list[Path]:
         folders[:] = [
             name
             for name, real in places.items()
-            if not name.startswith(".") and not any(_is_within(one, real) for one in above)
+            if not name.startswith(".") and not any(_is_within(parent, real) for parent in above)
         ]
         entered |= {where / name: (*above, places[name]) for name in folders}
         result += [
@@ -43,14 +42,14 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def _is_within(folder: str, other: str) -> bool:
-    """Whether a real path is that of `other` or lies below it."""
+    """Whether the real path `folder` is `other` or lies below it."""
     return folder == other or folder.startswith(other.rstrip(os.sep) + os.sep)
 
 
 def _refuse(error: OSError) -> None:
     raise UserError(
-        f"{error.filename} can't be listed ({error.strerror}): what it holds would be left out "
-        "without a word. Give yourself the right to read it, or move it out."
+        f"{error.filename} can't be listed ({error.strerror}): its files would be left out "
+        "silently. Make it readable, or move it out of the dataset."
     ) from None
 
 
@@ -60,6 +59,6 @@ def _require_text(path: Path) -> None:
     except UnicodeEncodeError:
         shown = os.fsencode(path).decode("utf-8", "backslashreplace")
         raise UserError(
-            f"{shown}: the name is not text in UTF-8. Rename the file or folder (convmv -f latin1 "
+            f"{shown}: the name is not valid UTF-8. Rename the file or folder (convmv -f latin1 "
             "-t utf8 renames many)."
         ) from None

@@ -1,6 +1,6 @@
-"""The photographs of a dataset folder: `<root>/<split>/<grade>/<image>`, graded by folder name.
+"""Reads a dataset folder, `<root>/<split>/<grade>/<image>`, into an index; folders give the grade.
 
-No picture is opened here: a set of half a million files is listed in seconds.
+No picture is opened: a dataset of half a million files is listed in seconds.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Split:
     `sample_ids` are paths inside the split with forward slashes, `targets` (N,) int64 grades,
     `patient_ids` the patient, else the group, else the sample itself, `eyes` "left", "right" or "",
     `groups` the visit or site or "", `quality` (N,) in [0, 1] or NaN where unknown, `weights` (N,)
-    how often to draw each with --sampler balanced, None without such weights. `strangers` are files
-    in grade folders that are no images.
+    how often to draw each with --sampler balanced, None without such weights. `non_images` are
+    files in grade folders that are not images.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Split:
     groups: tuple[str, ...]
     quality: np.ndarray
     weights: np.ndarray | None
-    strangers: tuple[Path, ...] = ()
+    non_images: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -64,7 +64,7 @@ class Split:
 
 @dataclass(frozen=True)
 class DatasetIndex:
-    """The splits of a dataset folder; `manifest_hash` is None where no manifest.json stands."""
+    """The splits of a dataset folder; `manifest_hash` is None without a manifest.json."""
 
     root: Path
     class_names: tuple[str, ...]
@@ -84,7 +84,7 @@ class DatasetIndex:
         }
 
     def content_hash(self, names: tuple[str, ...] = ("train", "val")) -> str:
-        """A hash over the ids and grades of the splits `names`: the same files, the same hash."""
+        """A hash over the ids and grades of the splits `names`: equal for equal files."""
         digest = hashlib.sha256()
         for name in names:
             split = self.splits[name]
@@ -98,22 +98,22 @@ def scan_dataset(
 ) -> DatasetIndex:
     """The photographs under `root`, in C = len(class_names) grades.
 
-    Patients, eyes, groups, quality and sampling weights come from manifest.json where there is one,
-    else patients and eyes from the files' names.
-    Raises UserError for a missing folder or split, for a folder that is no grade, for a grade
+    Patients, eyes, groups, quality and sampling weights come from manifest.json where there is one;
+    otherwise patients and eyes come from the file names.
+    Raises UserError for a missing folder or split, for a folder that is not a grade, for a grade
     without images in train or val (a grade may be absent from test: its metrics are null), and for
-    a manifest that does not list the images that are there.
+    a manifest that does not match the images in the folder.
     """
     if not root.is_dir():
         raise UserError(
             f"Dataset folder {root} does not exist. Give --dataset_path (or DR_OVO_DATASET_PATH "
-            "in .env) a folder that holds train/ val/ test/, each with a folder per grade."
+            "in .env) a folder with train/ val/ test/, each with a folder per grade."
         )
     absent = [name for name in splits if not (root / name).is_dir()]
     if absent:
-        there = ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir())) or "no folders"
+        present = ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir())) or "no folders"
         raise UserError(
-            f"Dataset folder {root} has no {' and no '.join(absent)} folder (it has: {there}). "
+            f"Dataset folder {root} has no {' and no '.join(absent)} folder (it has: {present}). "
             "Expected train/ val/ test/, each with a folder per grade."
         )
     manifest = read_manifest(root / MANIFEST)
@@ -142,16 +142,16 @@ def _scan_split(
     )
     if unknown:
         raise UserError(
-            f"{folder} holds folders that are no grade: {', '.join(unknown)}. Expected "
-            f"{', '.join(class_names)}; set --num_classes and --class_names to what you have."
+            f"{folder} has folders that are not a grade: {', '.join(unknown)}. Expected "
+            f"{', '.join(class_names)}; set --num_classes and --class_names to match your folders."
         )
-    rows, strangers = [], []
+    rows, non_images = [], []
     for grade, class_name in enumerate(class_names):
         for path in files_below(folder / class_name):
             if path.suffix.lower() in IMAGE_SUFFIXES:
                 rows.append((path.relative_to(folder).as_posix(), path, grade))
             else:
-                strangers.append(path)
+                non_images.append(path)
     rows.sort()
     samples = tuple(sample for sample, _, _ in rows)
     grades = [grade for _, _, grade in rows]
@@ -166,7 +166,7 @@ def _scan_split(
         groups=facts.groups,
         quality=facts.quality,
         weights=facts.weights,
-        strangers=tuple(sorted(strangers)),
+        non_images=tuple(sorted(non_images)),
     )
 
 
@@ -181,7 +181,8 @@ def _require_grades(root: Path, class_names: tuple[str, ...], splits: dict[str, 
     if empty:
         raise UserError(
             f"{root} has no images in {', '.join(empty)}. Every grade needs images in train and "
-            "in val (.jpg .jpeg .png .tif .tiff). Fewer grades: --num_classes, --class_names."
+            "in val (.jpg .jpeg .png .tif .tiff). For fewer grades, set --num_classes and "
+            "--class_names."
         )
     if "test" in splits and not len(splits["test"]):
         raise UserError(f"{root}/test has no images in the folders {', '.join(class_names)}.")

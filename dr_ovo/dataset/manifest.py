@@ -1,7 +1,7 @@
-"""manifest.json: what a prepared dataset folder holds, and one hash over it.
+"""Reads and writes manifest.json of a prepared dataset: schema, hash, and the fields hashed.
 
-The hash covers what a training depends on (the files, their grades and splits, the rule) and
-neither where the source lay nor figures that may differ in their last bits between machines.
+The hash covers everything that training depends on (the files, their grades and splits, the rule).
+It leaves out the location of the source, and figures whose last bits may differ between machines.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dr_ovo.files import write_json
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-DESCRIPTORS = ".audit/descriptors.sqlite"  # what the files look like, where audits look for it
-# Keys of the manifest and of each of its files that the hash covers.
+DESCRIPTORS = ".audit/descriptors.sqlite"  # cache of the files' descriptors, where audits expect it
+# The keys of the manifest, and of each of its files, that the hash covers.
 HASHED = ("schema", "seed", "rule", "synthetic", "official_splits", "preprocessing")
 HASHED_PER_FILE = ("id", "patient", "eye", "group", "grade", "split", "sha256", "source", "weight")
 
 
 def content_hash(manifest: dict[str, Any]) -> str:
-    """64 hex digits over HASHED and, ordered by id, HASHED_PER_FILE."""
+    """SHA-256 (64 hex digits) over HASHED and, ordered by id, HASHED_PER_FILE."""
     files = sorted(manifest["files"], key=lambda entry: entry["id"])
     covered = {key: manifest.get(key) for key in HASHED} | {
         "files": [{key: entry.get(key) for key in HASHED_PER_FILE} for entry in files]
@@ -32,7 +32,7 @@ def content_hash(manifest: dict[str, Any]) -> str:
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
-    """Writes `manifest` with its hash; raises MachineError where the disk refuses."""
+    """Writes `manifest` with its hash; raises MachineError where writing fails."""
     content = {key: value for key, value in manifest.items() if key not in ("schema", "hash")}
     content = {"schema": SCHEMA} | content
     write_json(path, {"schema": SCHEMA, "hash": content_hash(content)} | content)
@@ -41,20 +41,22 @@ def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """The manifest at `path`, None where there is none.
 
-    Raises UserError for one that can't be read, of another schema, or changed since it was written.
+    Raises UserError for a manifest that can't be read, has another schema, or was edited by hand.
     """
     if not path.is_file():
         return None
-    advice = "Make it anew with prepare_dataset.py, or remove it."
+    advice = "Create it again with prepare_dataset.py, or remove it."
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        schema, held, computed = manifest["schema"], manifest["hash"], content_hash(manifest)
+        schema, stored, computed = manifest["schema"], manifest["hash"], content_hash(manifest)
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise UserError(
             f"{path} can't be read as a manifest ({type(error).__name__}: {error}). {advice}"
         ) from None
     if schema != SCHEMA:
         raise UserError(f"{path} has schema {schema}; this toolkit reads {SCHEMA}. {advice}")
-    if held != computed:
-        raise UserError(f"{path} was changed by hand: its hash no longer fits it. {advice}")
+    if stored != computed:
+        raise UserError(
+            f"{path} was changed by hand: its hash no longer matches its content. {advice}"
+        )
     return dict(manifest)

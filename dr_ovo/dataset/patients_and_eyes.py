@@ -1,6 +1,6 @@
-"""What is known of each photograph beside its grade: patient, eye, group, quality, weight.
+"""Patient, eye, group, quality and weight of each photograph, from manifest or file name.
 
-From the manifest where there is one, else from the file's name.
+File names such as `10_left` (EyePACS) give patient and eye where there is no manifest.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ from dr_ovo.dataset.manifest import MANIFEST
 from dr_ovo.dataset.words import EYES, is_split_or_grade, is_unknown
 from dr_ovo.errors import UserError
 
-# EyePACS names its files so; both eyes of a patient must count as one patient.
+# EyePACS names files like this; both eyes of a patient must count as one patient.
 _EYE_NAME = re.compile(r"(?P<patient>.+)_(?P<eye>left|right)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Of N photographs: the patient, else the group, else the sample; "left", "right" or ""; the
-    visit or site or ""; quality (N,) or NaN; sampling weights (N,) or None."""
+    """What is known of N photographs besides their grades.
+
+    `patients`: the patient, else the group, else the sample. `eyes`: "left", "right" or "".
+    `groups`: the visit or site, or "". `quality` (N,): NaN where unknown. `weights` (N,): sampling
+    weights, or None.
+    """
 
     patients: tuple[str, ...]
     eyes: tuple[str, ...]
@@ -35,10 +39,11 @@ class Facts:
 
 
 def patient_and_eye(stem: str, sample_id: str, folder: str = "") -> tuple[str, str]:
-    """Patient and eye ("left", "right") from a file's name; else the sample itself and "".
+    """Patient and eye ("left", "right") from a file's name; else `sample_id` and "".
 
-    A copy such as `10_left_aug3` is of its picture's patient. `folder` is the one that the file
-    lies in: the patient of a file that is called by its eye alone, unless it is a split or grade.
+    A copy such as `10_left_aug3` belongs to the patient of its original. `folder` is the name of
+    the file's folder: it is the patient of a file named after the eye alone, unless it is the name
+    of a split or grade.
     """
     name = original_of(stem) or stem
     match = _EYE_NAME.match(name)
@@ -56,36 +61,36 @@ def known_facts(
     grades: Sequence[int],
     entries: Mapping[str, dict[str, Any]] | None,
 ) -> Facts:
-    """The facts of the photographs `samples` (paths inside `split`) with their grades.
+    """What is known of the photographs `samples` (paths inside `split`) with their `grades`.
 
-    `entries` are the manifest's by id, None without a manifest. Raises UserError where they are
-    not those of the split's photographs and grades.
+    `entries` are the manifest's entries by id, None without a manifest. Raises UserError where they
+    do not match the photographs and grades of the split.
     """
     if entries is None:
-        people = [_of_sample(PurePosixPath(sample)) for sample in samples]
+        owners_and_eyes = [_of_sample(PurePosixPath(sample)) for sample in samples]
         return Facts(
-            patients=tuple(patient for patient, _ in people),
-            eyes=tuple(eye for _, eye in people),
+            patients=tuple(patient for patient, _ in owners_and_eyes),
+            eyes=tuple(eye for _, eye in owners_and_eyes),
             groups=("",) * len(samples),
             quality=np.full(len(samples), np.nan),
             weights=None,
         )
     _require_listed(split, samples, grades, entries)
-    told = [entries[f"{split}/{sample}"] for sample in samples]
-    owners = [entry["patient"] or entry["group"] for entry in told]
-    weights = [entry["weight"] for entry in told if entry.get("weight") is not None]
-    quality = [np.nan if entry["quality"] is None else entry["quality"] for entry in told]
+    listed = [entries[f"{split}/{sample}"] for sample in samples]
+    owners = [entry["patient"] or entry["group"] for entry in listed]
+    weights = [entry["weight"] for entry in listed if entry.get("weight") is not None]
+    quality = [np.nan if entry["quality"] is None else entry["quality"] for entry in listed]
     return Facts(
         patients=tuple(owner or sample for owner, sample in zip(owners, samples, strict=True)),
-        eyes=tuple(entry["eye"] or "" for entry in told),
-        groups=tuple(entry["group"] or "" for entry in told),
+        eyes=tuple(entry["eye"] or "" for entry in listed),
+        groups=tuple(entry["group"] or "" for entry in listed),
         quality=np.array(quality, dtype=np.float64),
-        weights=np.array(weights) if weights and len(weights) == len(told) else None,
+        weights=np.array(weights) if weights and len(weights) == len(listed) else None,
     )
 
 
 def _of_sample(sample: PurePosixPath) -> tuple[str, str]:
-    """Patient and eye of `<grade>/<file>` or `<grade>/<patient>/.../<file>`."""
+    """Patient and eye of the sample `<grade>/<file>` or `<grade>/<patient>/.../<file>`."""
     folder = sample.parent.name if len(sample.parts) > 2 else ""
     return patient_and_eye(sample.stem, str(sample), folder)
 
@@ -93,19 +98,19 @@ def _of_sample(sample: PurePosixPath) -> tuple[str, str]:
 def _require_listed(
     split: str, samples: Sequence[str], grades: Sequence[int], entries: Mapping[str, dict[str, Any]]
 ) -> None:
-    there = {f"{split}/{sample}": grade for sample, grade in zip(samples, grades, strict=True)}
-    listed = {one: entry["grade"] for one, entry in entries.items() if entry["split"] == split}
-    wrong = sorted(one for one in there | listed if there.get(one) != listed.get(one))
+    present = {f"{split}/{sample}": grade for sample, grade in zip(samples, grades, strict=True)}
+    listed = {file: entry["grade"] for file, entry in entries.items() if entry["split"] == split}
+    wrong = sorted(file for file in present | listed if present.get(file) != listed.get(file))
     if not wrong:
         return
     first = wrong[0]
-    what = f"is listed with grade {listed.get(first)}"
+    problem = f"is listed with grade {listed.get(first)}"
     if first not in listed:
-        what = "is there and not listed"
-    elif first not in there:
-        what = "is listed and not there"
+        problem = "is in the folder but not listed"
+    elif first not in present:
+        problem = "is listed but missing"
     raise UserError(
-        f"{MANIFEST} does not fit its folder: {first} {what} (files like that: {len(wrong)}). "
-        f"Prepare the set anew with prepare_dataset.py, put the files back, or remove {MANIFEST} "
-        "to go on without knowing patients and visits."
+        f"{MANIFEST} does not match its folder: {first} {problem} (such files: {len(wrong)}). "
+        "Prepare the dataset again with prepare_dataset.py, restore the files, or remove "
+        f"{MANIFEST} to continue without known patients and visits."
     )

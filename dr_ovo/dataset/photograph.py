@@ -1,4 +1,4 @@
-"""What `prepare_dataset.py` knows of each photograph, and of each one that it leaves out."""
+"""The records of prepare_dataset.py: a graded photograph, a dropped one, reasons for dropping."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 
 from dr_ovo.dataset.words import SPLITS
 
-STRENGTH = {name: rank for rank, name in enumerate(SPLITS)}  # test keeps what val and train lose
+# A photograph shared by two splits stays in the one of higher rank: test, then val, then train.
+SPLIT_RANK = {name: rank for rank, name in enumerate(SPLITS)}
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A graded photograph before it has a split of ours.
+    """A graded photograph of the source, before it is assigned to a split.
 
-    `name` is its path inside the source with forward slashes, the same wherever the source lies.
+    `name` is its path inside the source with forward slashes, independent of the source's location.
     `patient`, `eye` ("left", "right"), `group` (visit or site) and `split` (the official one) are
     "" where unknown; `source` says where it came from.
     """
@@ -34,22 +35,22 @@ class Photograph:
         return self.patient or self.name
 
 
-# Kind of a drop -> what it means, in the report's words.
-DROPS = {
+# Kind of drop -> its description in the closing report.
+DROP_KINDS = {
     "unreadable": "can't be read as photographs",
     "ungraded": "have no grade",
-    "shares_with_test": "share a picture, patient or group with the official test",
-    "shares_with_val": "share a picture, patient or group with the official val",
-    "copy": "are copies, with the same grade, of another that is kept",
+    "shares_with_test": "share a picture, patient or group with the official test split",
+    "shares_with_val": "share a picture, patient or group with the official val split",
+    "copy": "are copies of another photograph that is kept, with the same grade",
 }
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """A photograph that is left out: `kind` is a key of DROPS, `reason` says it in full.
+    """A photograph that is left out: `kind` is a key of DROP_KINDS, `reason` the full text.
 
-    `split` is the official one ("" without), `other` the name of the photograph that it copies or
-    that stands in the other split ("" without).
+    `split` is the official one ("" without), `other` the name of the photograph that it is a copy
+    of, or that it is linked to in the other split ("" without).
     """
 
     file: str

@@ -1,4 +1,4 @@
-"""The file that says of a folder that its pictures are drawn."""
+"""The marker file synthetic.json: whether the pictures of a folder are drawn."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ SYNTHETIC_MARK = "synthetic.json"
 
 
 def is_synthetic(folder: Path) -> bool:
-    """Whether `folder`, one of the two above it, or one below it says that its pictures are drawn.
+    """Whether the marker is in `folder`, in one of the two folders above it, or anywhere below it.
 
-    Two above: a grade's folder inside a split's.
+    Two above, because `folder` may be a grade folder inside a split folder.
     """
     above = (folder, *folder.resolve().parents[:2])
-    marked = any((place / SYNTHETIC_MARK).is_file() for place in above)
+    marked = any((parent / SYNTHETIC_MARK).is_file() for parent in above)
     return marked or any(path.name == SYNTHETIC_MARK for path in files_below(folder))

@@ -1,15 +1,15 @@
-"""What data sets call their splits, grades and eyes, and what they write for an unknown patient."""
+"""Words for splits, grades and eyes in folder names and labels, and for unknown patients."""
 
 from __future__ import annotations
 
 NUM_GRADES = 5
-# In lower case.
+# Compared in lower case.
 SPLIT_WORDS = {
     "train": "train", "training": "train", "trn": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test", "tst": "test",
 }  # fmt: skip
-# Without spaces, hyphens and underscores.
+# Compared in lower case, without spaces, hyphens and underscores.
 GRADE_WORDS = {
     "nodr": 0, "normal": 0, "none": 0,
     "mild": 1, "milddr": 1, "mildnpdr": 1,
@@ -28,22 +28,22 @@ _UNKNOWN = {
 
 
 def split_of(word: str) -> str:
-    """train, val or test from what a folder or cell calls it; "" for another word."""
+    """train, val or test for the name of a folder or the text of a cell; "" for any other word."""
     return SPLIT_WORDS.get(word.strip().lower(), "")
 
 
 def grade_of(word: str) -> int | None:
-    """The grade that a folder or cell names; None for another word."""
+    """The grade for the name of a folder or the text of a cell; None for any other word."""
     return GRADE_WORDS.get(word.lower().translate(str.maketrans("", "", " _-")))
 
 
 def is_unknown(patient: str) -> bool:
-    """Whether a patient's name says that the patient is not known."""
+    """Whether a patient's name is a placeholder for an unknown patient."""
     return patient.strip().lower() in _UNKNOWN
 
 
 def is_split_or_grade(word: str) -> bool:
-    """Whether a folder's name is that of a split or a grade."""
+    """Whether a folder's name is the name of a split or a grade."""
     return bool(split_of(word)) or grade_of(word) is not None
 
 

@@ -1,1 +1,1 @@
-"""Logits to grades and class probabilities: one-vs-one decoders, softmax, ordinal."""
+"""Logits to grades and class probabilities: one-vs-one decoders, softmax and ordinal heads."""

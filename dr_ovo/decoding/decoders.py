@@ -1,4 +1,4 @@
-"""From a network's logits to grades and class probabilities, for every head and decoder."""
+"""Decoders of one-vs-one logits, and heads: from logits to grades and probabilities."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def decode(
     """Predicted classes (N,), int64, and class probabilities (N, C), float64.
 
     `head` is `ovo` with `logits` (N, P), `softmax` with (N, C) or `ordinal` with (N, C-1), where
-    logit k > 0 means a class above k. For `ovo` the decoder chooses the class and the
-    probabilities are always the coupled ones; for the other heads the class is the most probable
-    one and the decoder is not asked. `pair_accuracy` (P,), fractions, is needed by `weighted`.
+    logit k > 0 means a class above k. For `ovo` the decoder chooses the class, and the
+    probabilities always come from `coupling`; for the other heads the class is the most probable
+    one and `decoder` is ignored. `weighted` needs `pair_accuracy` (P,), as fractions.
 
-    Raises UserError for an unknown head or decoder, logits of another width, or an accuracy that
-    `weighted` lacks.
+    Raises UserError for an unknown head or decoder, for logits of the wrong width, and for
+    `weighted` without accuracies.
     """
     logits = np.asarray(logits, dtype=np.float64)
     _check(head, logits, num_classes, decoder)
@@ -62,8 +62,8 @@ def _check(head: str, logits: np.ndarray, num_classes: int, decoder: str) -> Non
     width = logit_width(head, num_classes)
     if logits.ndim != 2 or logits.shape[1] != width:
         raise UserError(
-            f"The head '{head}' with {num_classes} classes gives {width} logits a sample; these "
-            f"have the shape {logits.shape}. Check the number of classes and the head."
+            f"The head '{head}' with {num_classes} classes gives {width} logits per sample; "
+            f"these have shape {logits.shape}. Check the number of classes and the head."
         )
     if head == "ovo" and decoder not in DECODERS:
         raise UserError(f"Unknown decoder '{decoder}'. Use one of: {', '.join(DECODERS)}.")

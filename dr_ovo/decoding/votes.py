@@ -1,4 +1,4 @@
-"""Votes of the pairs, plain or weighted, and the choice among classes with equal scores."""
+"""Decoders `vote` and `weighted`: votes of the pairs, their weights, and how ties are broken."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy as np
 from dr_ovo.errors import UserError
 from dr_ovo.pairs import class_pairs, pair_signs
 
-# Scores nearer than this are a tie: sums of the same weights in another order differ by rounding.
+# Scores closer than this are tied: sums of the same weights differ by rounding with their order.
 TIE = 1e-9
 
 
 def vote_scores(
     logits: np.ndarray, num_classes: int, pair_accuracy: np.ndarray | None = None
 ) -> np.ndarray:
-    """Votes (N, C): one for the class each pair prefers, half for both where its logit is 0."""
+    """Votes (N, C): one for the class that each pair prefers, half to each where its logit is 0."""
     return _weighted_votes(logits, num_classes, np.ones(logits.shape[1]))
 
 
@@ -23,13 +23,13 @@ def weighted_scores(
 ) -> np.ndarray:
     """Votes (N, C), each weighted by its pair's validation accuracy (P,), fractions.
 
-    Raises UserError where an accuracy is missing or not a fraction.
+    Raises UserError where an accuracy is missing or outside [0, 1].
     """
     count = len(class_pairs(num_classes))
     if pair_accuracy is None:
         raise UserError(
-            "The decoder 'weighted' needs the validation accuracy of each pair, and none is "
-            "known here. Evaluate on val first, or use 'coupling' or 'vote'."
+            "The decoder 'weighted' needs the validation accuracy of each pair, which is "
+            "not known here. Evaluate on val first, or use 'coupling' or 'vote'."
         )
     weights = np.asarray(pair_accuracy, dtype=np.float64)
     if weights.shape != (count,) or not np.all((weights >= 0) & (weights <= 1)):
@@ -43,18 +43,18 @@ def weighted_scores(
 
 def _weighted_votes(logits: np.ndarray, num_classes: int, weights: np.ndarray) -> np.ndarray:
     signs = pair_signs(class_pairs(num_classes), num_classes)  # (C, P)
-    # A pair's vote for its b is (1 + sign) / 2, for its a (1 - sign) / 2.
+    # A pair (a, b) gives b (1 + sign) / 2 of a vote, and a (1 - sign) / 2.
     return ((np.sign(logits) * weights) @ signs.T + weights @ np.abs(signs).T) / 2
 
 
 def preferred_class(scores: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    """The class (N,) with the highest score; among equals, with the highest signed confidence.
+    """The class (N,) with the highest score; ties are broken by the highest signed confidence.
 
-    `scores` and `confidence` are (N, C). Where the confidence is equal too, the logits say
-    nothing at all between the classes, and the highest of them is taken: an image that may show
-    disease is looked at again.
+    `scores` and `confidence` are (N, C). Where the confidence is tied as well, the logits do not
+    distinguish the classes at all, and the highest class wins: an image that may show disease
+    should be seen by a person.
     """
     tied = scores >= scores.max(axis=1, keepdims=True) - TIE
-    among = np.where(tied, confidence, -np.inf)
-    tied &= among >= among.max(axis=1, keepdims=True) - TIE
+    tied_confidence = np.where(tied, confidence, -np.inf)
+    tied &= tied_confidence >= tied_confidence.max(axis=1, keepdims=True) - TIE
     return scores.shape[1] - 1 - tied[:, ::-1].argmax(axis=1)

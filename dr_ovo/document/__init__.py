@@ -1,1 +1,1 @@
-"""A report as sections, tables and figures: on the screen, in files, as an HTML page."""
+"""A report as sections, tables and figures: printed, in files, as an HTML page."""

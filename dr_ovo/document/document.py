@@ -1,7 +1,7 @@
-"""What a report consists of, apart from how it is shown: sections of paragraphs, tables, figures.
+"""Building blocks of a report: Section, Table, Column, Figure.
 
-A table holds values, not text: numbers, names, and metrics as {"value", "low", "high"} or
-{"value": None, "reason"}. The screen, the CSV and the page are made from the same table.
+A table contains values, not text: numbers, names, and metrics as {"value", "low", "high"} or
+{"value": None, "reason"}. Printed text, CSV and page are all made from the same table.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def minutes(seconds: float | None) -> str:
     return f"{hours} h {rest} min" if hours else f"{rest} min" if rest else f"{seconds:.0f} s"
 
 
-# How a column's numbers are written. Everything in it is a fraction, count or plain number.
+# Format of a column -> how its cells are written; percentages are stored as fractions.
 FORMATS: dict[str, Callable[[Any], str]] = {
     "text": lambda value: "-" if value is None else str(value),
     "yes": lambda value: "-" if value is None else "yes" if value else "no",
@@ -59,14 +59,14 @@ FORMATS: dict[str, Callable[[Any], str]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its key in CSV and JSON, the title that is read, and the format of its cells."""
+    """A column: its key in CSV and JSON, its title for people, and the format of its cells."""
 
     key: str
     title: str
     format: str = "text"
 
     def text(self, cell: Cell) -> str:
-        """The cell as it is read; an interval stands in brackets behind its value."""
+        """The cell as shown to people; an interval follows its value in brackets."""
         write = FORMATS[self.format]
         if not isinstance(cell, Mapping):
             return write(cell)
@@ -78,9 +78,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under columns. `name` is its file's, `title` says what it shows.
+    """Rows of cells under columns. `name` names its CSV file, `title` says what it shows.
 
-    `shown` rows are enough to read (None: all of them); the CSV holds them all.
+    Only the first `shown` rows are printed (None: all); the CSV contains all of them.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture as PNG, with the text that stands for it where it can't be seen."""
+    """A figure as PNG, with its alternative text."""
 
     name: str
     png: bytes
@@ -102,7 +102,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report: what it says in words, its tables and its pictures."""
+    """A part of a report: paragraphs, tables and figures."""
 
     title: str
     paragraphs: Sequence[str] = ()

@@ -1,4 +1,7 @@
-"""What all figures share: matplotlib's Agg (no display needed) and colours safe for all eyes."""
+"""Style shared by all figures: colours, markers, colour maps, resolution, title.
+
+Figures are drawn by matplotlib's Agg, which needs no display.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,24 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-# Okabe and Ito's eight, told apart with every kind of colour vision; the last is for context.
+# Okabe and Ito's eight, distinguishable with any colour vision; the last is for context.
 COLOURS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C7A00", "#555555",
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-HEAT, DIVERGING = "cividis", "RdBu_r"  # even in lightness; balanced around a middle
+HEAT, DIVERGING = "cividis", "RdBu_r"  # perceptually uniform; symmetric around a midpoint
 DPI = 110
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty figure of that many inches, whose parts keep out of each other's way."""
+    """An empty figure of this size in inches, with a layout that avoids overlaps."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def headline(figure: Any, title: str, marks: Sequence[str]) -> None:
-    """Writes a title over the whole figure, with SYNTHETIC, SIMULATED or LEAKY where it is so."""
+    """Writes a title over the whole figure, preceded by its marks (SYNTHETIC, ...)."""
     marked = f"{', '.join(marks)}: {title}" if marks else title
     figure.suptitle(marked, fontsize=12, fontweight="bold" if marks else "normal")
 

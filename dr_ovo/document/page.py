@@ -1,4 +1,4 @@
-"""Reports on one page that needs nothing beside itself: no server, no network, no other file."""
+"""The self-contained HTML page of report.py: template, content security policy, output file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from dr_ovo.tables import RESEARCH_USE
 def page(title: str, summary: str, reports: Sequence[Report]) -> str:
     """The reports as one HTML page.
 
-    Everything that is not the page's own is escaped, and its policy forbids every request, so
-    that neither a file's name nor a class's can run anything or call anywhere.
+    All text from outside is escaped, and the content security policy forbids every request, so
+    that no name of a file or class can run a script or contact a server.
     """
     marks = [mark for mark in MARKS if any(mark in report.marks for report in reports)]
-    style, script = _own("page.css"), _own("page.js")
-    return Template(_own("page.html")).substitute(
+    style, script = _resource("page.css"), _resource("page.js")
+    return Template(_resource("page.html")).substitute(
         title=escaped(title),
         summary=escaped(summary),
         notice=escaped(RESEARCH_USE),
@@ -39,7 +39,7 @@ def page(title: str, summary: str, reports: Sequence[Report]) -> str:
 
 
 def policy(style: str, script: str) -> str:
-    """The page's content security policy: its own style, its own script, pictures in the page."""
+    """The content security policy: only the page's own style and script, and embedded images."""
     return (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
         f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
@@ -57,12 +57,12 @@ def check_page(output: Path) -> None:
 
 
 def write_page(text: str, output: Path) -> None:
-    """Writes the page, whole or not at all; its folder is made where it is missing."""
+    """Writes the page, whole or not at all; a missing folder is created."""
     output.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_text(output, text)
 
 
-def _own(name: str) -> str:
+def _resource(name: str) -> str:
     return resources.files("dr_ovo.document").joinpath("html", name).read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""A report's sections as HTML: paragraphs, tables that sort, pictures inside the page."""
+"""HTML of a report: contents, sections, sortable tables (row limit), embedded figures."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from dr_ovo.document.document import Cell, Column, Figure, Report, Section, Tabl
 from dr_ovo.document.screen_and_files import reasons
 
 NOT_NUMBERS = ("text", "yes")
-LONG = 14  # letters from which a row's name may be folded
-MAX_ROWS = 500  # rows of a table that is folded away
+LONG = 14  # characters above which a row's name may wrap
+MAX_ROWS = 500  # most rows of a collapsed table
 
 
 def escaped(text: object) -> str:
-    """The text with everything that HTML would take for markup written out.
+    """The text escaped for HTML.
 
-    Halves of characters, as names of files in another encoding hold them, become `?`.
+    Lone surrogates, as in file names of another encoding, become `?`.
     """
     return html.escape(str(text).encode("utf-8", "replace").decode())
 
 
 def article(report: Report) -> str:
-    """A report under a heading of its own."""
+    """A report under its own heading."""
     parts = [section_html(section, anchor) for section, anchor in _anchored(report)]
     return (
         f'<article id="{escaped(report.name)}" aria-labelledby="{escaped(report.name)}-title">\n'
@@ -50,48 +50,48 @@ def _contents_of(report: Report) -> str:
 
 
 def _anchored(report: Report) -> list[tuple[Section, str]]:
-    """The sections, each with what it is called in links."""
+    """The sections, each with its anchor."""
     name = escaped(report.name)
     return [(section, f"{name}-{number}") for number, section in enumerate(report.sections, 1)]
 
 
 def section_html(section: Section, anchor: str) -> str:
-    """A section: what it says, its tables, its pictures."""
+    """A section: its paragraphs, tables and figures."""
     parts = [f'<section id="{anchor}">', f"<h3>{escaped(section.title)}</h3>"]
     parts += [f"<p>{escaped(paragraph)}</p>" for paragraph in section.paragraphs]
-    parts += [_folded(held) for held in section.tables]
+    parts += [_collapsible(table) for table in section.tables]
     parts += [figure_html(figure) for figure in section.figures]
     return "\n".join([*parts, "</section>"])
 
 
-def _folded(held: Table) -> str:
-    """The table; where only part of it is meant to be read, folded away, opened by a click."""
-    rows = len(held.rows)
-    if held.shown is None or rows <= held.shown:
-        return table_html(held)
-    summary = escaped(f"{held.title}: {rows:,} rows")
-    cut = replace(held, rows=held.rows[:MAX_ROWS])
+def _collapsible(table: Table) -> str:
+    """The table; collapsed until clicked where only some of its rows are meant to be shown."""
+    rows = len(table.rows)
+    if table.shown is None or rows <= table.shown:
+        return table_html(table)
+    summary = escaped(f"{table.title}: {rows:,} rows")
+    cut = replace(table, rows=table.rows[:MAX_ROWS])
     if rows > MAX_ROWS:
-        more = (
-            f"The first {MAX_ROWS} of {rows:,} rows; {held.name}.csv of the report's own command "
-        )
-        cut = replace(cut, note=f"{more}holds them all. {held.note}".strip())
+        note = f"The first {MAX_ROWS} of {rows:,} rows; the report's own command writes all to "
+        cut = replace(cut, note=f"{note}{table.name}.csv. {table.note}".strip())
     return f"<details>\n<summary>{summary}</summary>\n{table_html(cut)}\n</details>"
 
 
-def table_html(held: Table) -> str:
-    """A table whose headers are buttons that sort it; below, its note and why values are missing.
+def table_html(table: Table) -> str:
+    """A table with sortable columns; below it its note and the reasons for missing values.
 
-    Each cell carries its raw value, by which it is sorted.
+    Each cell carries its raw value for sorting.
     """
-    header = "".join(_header(column) for column in held.columns)
-    rows = "\n".join(f"<tr>{_row(held.columns, row)}</tr>" for row in held.rows)
-    notes = [f'<p class="note">{escaped(line)}</p>' for line in (held.note, *reasons(held)) if line]
+    header = "".join(_header(column) for column in table.columns)
+    rows = "\n".join(f"<tr>{_row(table.columns, row)}</tr>" for row in table.rows)
+    notes = [
+        f'<p class="note">{escaped(line)}</p>' for line in (table.note, *reasons(table)) if line
+    ]
     return "\n".join(
         [
             '<div class="table">',
-            f'<div class="scroll" role="group" aria-label="{escaped(held.title)}">',
-            f"<table>\n<caption><span>{escaped(held.title)}</span></caption>",
+            f'<div class="scroll" role="group" aria-label="{escaped(table.title)}">',
+            f"<table>\n<caption><span>{escaped(table.title)}</span></caption>",
             f"<thead><tr>{header}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n</div>",
             *notes,
             "</div>",
@@ -124,7 +124,7 @@ def _row(columns: Sequence[Column], row: Sequence[Cell]) -> str:
 
 
 def _raw(column: Column, cell: Cell) -> str:
-    """What a cell is sorted by; empty where there is no value."""
+    """The value that a cell is sorted by; empty where there is none."""
     value = cell["value"] if isinstance(cell, Mapping) else cell
     if value is None:
         return ""
@@ -132,11 +132,11 @@ def _raw(column: Column, cell: Cell) -> str:
 
 
 def figure_html(figure: Figure) -> str:
-    """A picture as data inside the page, with the text that stands for it."""
+    """A figure as embedded data, with its alternative text."""
     width, height = struct.unpack(">II", figure.png[16:24])  # from the PNG's IHDR
     data = base64.b64encode(figure.png).decode("ascii")
     return (
-        f'<figure>\n<div class="scroll" role="group" aria-label="Picture: {escaped(figure.name)}">'
+        f'<figure>\n<div class="scroll" role="group" aria-label="Figure: {escaped(figure.name)}">'
         f'<img src="data:image/png;base64,{data}" width="{width}" height="{height}" '
         f'alt="{escaped(figure.alt)}"></div>\n</figure>'
     )

@@ -1,4 +1,4 @@
-"""A report on the screen, and in files: JSON, a CSV for each table, a PNG for each figure."""
+"""A report as printed text, JSON, CSV and PNG; wording of the SYNTHETIC and LEAKY warnings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 from dr_ovo.document.document import Report, Section, Table
 from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_write_bytes, atomic_write_text, write_json
-from dr_ovo.tables import RESEARCH_USE, table, wrapped
+from dr_ovo.tables import RESEARCH_USE, wrapped
+from dr_ovo.tables import table as aligned_table
 
 MARKS = {
-    "SYNTHETIC": "SYNTHETIC: drawn pictures; these figures say nothing about patients.",
-    "SIMULATED": "SIMULATED: drawn numbers, no pictures; these figures say nothing about patients.",
-    "LEAKY": "LEAKY: the dataset's splits share pictures or patients; these figures are too good.",
+    "SYNTHETIC": "SYNTHETIC: drawn images; these figures say nothing about patients.",
+    "SIMULATED": "SIMULATED: random numbers, no images; these figures say nothing about patients.",
+    "LEAKY": "LEAKY: the dataset's splits share images or patients; these figures are too good.",
 }
 
 
@@ -30,80 +31,84 @@ def report_text(report: Report) -> str:
 def _section_lines(section: Section) -> Iterator[str]:
     yield f"== {section.title}"
     yield from (wrapped(paragraph) for paragraph in section.paragraphs)
-    for held in section.tables:
-        yield table_text(held)
+    for table in section.tables:
+        yield table_text(table)
 
 
-def table_text(held: Table) -> str:
-    """A table in columns, its title above and, below, its note and why values are missing."""
-    if held.shown == 0:
-        return wrapped(f"{held.title}: {len(held.rows)} rows in {held.name}.csv")
+def table_text(table: Table) -> str:
+    """A table in columns: title above, note and reasons for missing values below."""
+    if table.shown == 0:
+        return wrapped(f"{table.title}: {len(table.rows)} rows in {table.name}.csv")
     rows = [
-        [column.text(cell) for column, cell in zip(held.columns, row, strict=True)]
-        for row in held.rows[: held.shown]
+        [column.text(cell) for column, cell in zip(table.columns, row, strict=True)]
+        for row in table.rows[: table.shown]
     ]
-    numeric = [column.format not in ("text", "yes") for column in held.columns]
+    numeric = [column.format not in ("text", "yes") for column in table.columns]
     left = numeric.index(True) if True in numeric else len(numeric)
-    lines = [held.title, table([column.title for column in held.columns], rows, left)]
-    if len(rows) < len(held.rows):
-        lines.append(f"{len(held.rows) - len(rows)} more rows in {held.name}.csv")
-    return "\n".join([*lines, *(wrapped(line) for line in (held.note, *reasons(held)) if line)])
+    lines = [table.title, aligned_table([column.title for column in table.columns], rows, left)]
+    if len(rows) < len(table.rows):
+        lines.append(f"{len(table.rows) - len(rows)} more rows in {table.name}.csv")
+    return "\n".join([*lines, *(wrapped(line) for line in (table.note, *reasons(table)) if line)])
 
 
-def reasons(held: Table) -> list[str]:
+def reasons(table: Table) -> list[str]:
     """Why cells of a table have no value or no interval: `model, metric: reason`."""
     found = []
-    for row in held.rows:
-        for column, cell in zip(held.columns, row, strict=True):
+    for row in table.rows:
+        for column, cell in zip(table.columns, row, strict=True):
             if isinstance(cell, Mapping) and cell.get("reason"):
                 found.append(f"{row[0]}, {column.title}: {cell['reason']}")
     return list(dict.fromkeys(found))
 
 
-def table_csv(held: Table, marks: Sequence[str] = ()) -> str:
-    """A table as CSV, unrounded; a column that holds intervals becomes three. The marks of its
-    report, where there are any, stand in a last column."""
+def table_csv(table: Table, marks: Sequence[str] = ()) -> str:
+    """A table as CSV, unrounded; a column with intervals becomes three.
+
+    The report's marks, where there are any, are the last column.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    spread = [any(isinstance(row[i], Mapping) for row in held.rows) for i in _places(held)]
+    has_interval = [
+        any(isinstance(row[i], Mapping) for row in table.rows) for i in _column_range(table)
+    ]
     header: list[str] = []
-    for column, wide in zip(held.columns, spread, strict=True):
+    for column, wide in zip(table.columns, has_interval, strict=True):
         header += [column.key, f"{column.key}_low", f"{column.key}_high"] if wide else [column.key]
     marked = ["marks"] if marks else []
     writer.writerow(header + marked)
-    for row in held.rows:
+    for row in table.rows:
         cells: list[object] = []
-        for cell, wide in zip(row, spread, strict=True):
-            held_cell = cell if isinstance(cell, Mapping) else {"value": cell}
-            cells += [held_cell.get(key) for key in ("value", "low", "high")[: 3 if wide else 1]]
+        for cell, wide in zip(row, has_interval, strict=True):
+            metric = cell if isinstance(cell, Mapping) else {"value": cell}
+            cells += [metric.get(key) for key in ("value", "low", "high")[: 3 if wide else 1]]
         cells += [" ".join(marks)] if marks else []
         writer.writerow(["" if cell is None else cell for cell in cells])
     return text.getvalue()
 
 
-def _places(held: Table) -> range:
-    return range(len(held.columns))
+def _column_range(table: Table) -> range:
+    return range(len(table.columns))
 
 
 def check_output(output: Path) -> None:
     """Raises UserError, before anything is computed, where `output` can't be a folder."""
-    place = output
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        raise UserError(f"--output {output}: {place} is a file; give the name of a folder.")
+    existing = output
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"--output {output}: {existing} is a file; give the name of a folder.")
 
 
 def write_report(report: Report, output: Path) -> list[Path]:
-    """Writes the report into the folder `output`, made where it is missing; the files written."""
+    """Writes the report into the folder `output`, created where missing; returns the files."""
     output.mkdir(parents=True, exist_ok=True)
     written = [output / f"{report.name}.json"]
     marked = {"marks": list(report.marks), "notice": RESEARCH_USE, **report.data}
     write_json(written[0], marked)
     for section in report.sections:
-        for held in section.tables:
-            written.append(output / f"{held.name}.csv")
-            atomic_write_text(written[-1], table_csv(held, report.marks))
+        for table in section.tables:
+            written.append(output / f"{table.name}.csv")
+            atomic_write_text(written[-1], table_csv(table, report.marks))
         for figure in section.figures:
             written.append(output / f"{figure.name}.png")
             atomic_write_bytes(written[-1], figure.png)
@@ -111,6 +116,6 @@ def write_report(report: Report, output: Path) -> list[Path]:
 
 
 def written_line(written: Sequence[Path]) -> str:
-    """One line that names what was written."""
+    """A line that lists the files written."""
     names = ", ".join(path.name for path in written)
     return wrapped(f"Written to {written[0].parent}: {names}")

@@ -1,4 +1,4 @@
-"""Several models as one: the mean of their probabilities, weighted or not, or their votes."""
+"""Ensemble methods (mean, weighted, greedy, vote): how members' predictions are combined."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ METHODS = ("mean", "weighted", "greedy", "vote")
 def combine(
     method: str, grades: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Grades (N,) and probabilities (N, C) of the members together.
+    """Grades (N,) and probabilities (N, C) of the ensemble.
 
     `grades` (M, N) and `probabilities` (M, N, C) are the members', `weights` (M,) sum to 1. The
-    probabilities are the weighted mean for every method. So is the grade, the most probable one;
-    but `vote` takes the grade with the most members behind it and, among equals, the one with the
-    largest summed probability. Shares of votes would be no probabilities: seven members can say
-    only eight different numbers.
+    probabilities are the weighted mean for every method. The grade is the most probable one;
+    `vote` instead takes the grade that most members predict and, among tied grades, the one with
+    the largest summed probability. Shares of votes would make poor probabilities: with seven
+    members they take only eight different values.
     """
     mean = np.tensordot(weights, probabilities, axes=1)
     scores = mean
@@ -37,7 +37,7 @@ def ensemble_predictions(
 ) -> Predictions:
     """The members as one model, by `combine`.
 
-    The members saw the same samples in the same order; raises UserError otherwise.
+    The members must have the same samples in the same order; raises UserError otherwise.
     """
     _check_alike(members)
     predicted, probabilities = combine(
@@ -46,14 +46,14 @@ def ensemble_predictions(
         np.stack([member.probabilities for member in members]),
         weights,
     )
-    together = replaced(members[0], method, predicted, probabilities)
-    return replace(together, marks=np.array(marks_of([], members), np.str_))
+    combined = replaced(members[0], method, predicted, probabilities)
+    return replace(combined, marks=np.array(marks_of([], members), np.str_))
 
 
 def mean_predictions(members: Sequence[Predictions]) -> Predictions:
-    """The mean of the members' probabilities, the most probable class predicted.
+    """The ensemble by the mean of the members' probabilities.
 
-    The members saw the same samples in the same order; raises UserError otherwise.
+    The members must have the same samples in the same order; raises UserError otherwise.
     """
     _check_alike(members)
     return ensemble_predictions(members, "mean", np.full(len(members), 1 / len(members)))
@@ -62,7 +62,7 @@ def mean_predictions(members: Sequence[Predictions]) -> Predictions:
 def replaced(
     template: Predictions, method: str, predicted: np.ndarray, probabilities: np.ndarray
 ) -> Predictions:
-    """Predictions of an ensemble on the samples of `template`."""
+    """An ensemble's predictions on the samples of `template`."""
     return replace(
         template,
         head="ensemble",

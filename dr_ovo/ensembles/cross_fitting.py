@@ -1,4 +1,4 @@
-"""An ensemble whose figures on val don't flatter: each sample is combined by others' weights."""
+"""Ensembles fitted on val with cross-fitted weights: number of folds, fewest patients."""
 
 from __future__ import annotations
 
@@ -14,42 +14,43 @@ from dr_ovo.predictions.calibration import Calibration, fit_calibration
 from dr_ovo.predictions.predictions_file import Predictions
 
 FOLDS = 5
-MIN_PATIENTS = 25  # five a fold
+MIN_PATIENTS = 25  # five per fold
 
 
 @dataclass(frozen=True, eq=False)
 class FittedEnsemble:
-    """Members combined, with everything that val decided about them."""
+    """An ensemble with everything that was decided on val."""
 
     method: str
-    weights: np.ndarray  # (M,) from all of val's selection share; sum 1
+    weights: np.ndarray  # (M,), fitted on val's whole selection share; sum 1
     fold_weights: np.ndarray  # (5, M), or (0, M) where nothing was cross-fitted
-    val: Predictions  # cross-fitted on the selection share
+    val: Predictions  # on the selection share by cross-fitted weights
     calibration: Calibration
-    note: str  # what to know about the figures on val
+    note: str  # how to read the metrics on val
 
     def on(self, members: Sequence[Predictions]) -> Predictions:
-        """The ensemble's answers where the members answered, such as on test."""
+        """The ensemble's predictions on the members' samples, such as test."""
         return ensemble_predictions(members, self.method, self.weights)
 
 
 def fit_ensemble(
     val: Sequence[Predictions], method: str, weight_by: str = "accuracy"
 ) -> FittedEnsemble:
-    """The ensemble of models that answered on val: weights from its selection share alone.
+    """The ensemble of models, from their predictions on val.
 
-    Temperature and operating points come from the calibration share, where the weights are those
-    of the whole selection share; val that was not divided serves both.
+    Weights are fitted on the selection share only. Temperature and operating points are fitted on
+    the calibration share, combined by the weights from the whole selection share; a val that was
+    not split is used for both.
     """
     answers, selected = MemberPredictions.of(val), ~val[0].calibration
     selection = answers.samples(selected)
     weights = weigher(method, weight_by)(selection)
     grades, probabilities = answers.combined(method, weights)
-    own_grades, own_probabilities, fold_weights = cross_fitted(selection, method, weight_by)
-    grades[selected], probabilities[selected] = own_grades, own_probabilities
-    together = replaced(val[0], method, grades, probabilities)
+    fold_grades, fold_probabilities, fold_weights = cross_fitted(selection, method, weight_by)
+    grades[selected], probabilities[selected] = fold_grades, fold_probabilities
+    combined = replaced(val[0], method, grades, probabilities)
     note = _note(selection, method)
-    return FittedEnsemble(method, weights, fold_weights, together, fit_calibration(together), note)
+    return FittedEnsemble(method, weights, fold_weights, combined, fit_calibration(combined), note)
 
 
 def cross_fitted(
@@ -57,12 +58,12 @@ def cross_fitted(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grades (N,), probabilities (N, C), and the weights (5, M) of the five patient folds.
 
-    Each fold is combined by weights that were fitted on the others. Without folds, (0, M), where
-    the method fits nothing, or where there are fewer than 25 patients: then the weights have seen
-    the samples that they are used on.
+    Each fold is combined by weights fitted on the other folds. There are no folds, (0, M), where
+    the method fits no weights or there are fewer than 25 patients; in the latter case the weights
+    were fitted on the samples that they combine.
     """
     weigh = weigher(method, weight_by)
-    if not is_fitted(method) or _few(selection):
+    if not is_fitted(method) or _too_few_patients(selection):
         grades, probabilities = selection.combined(method, weigh(selection))
         return grades, probabilities, np.zeros((0, len(selection.grades)))
     folds = patient_folds(selection.patients, selection.targets)
@@ -70,43 +71,43 @@ def cross_fitted(
     probabilities = np.empty(selection.probabilities.shape[1:])
     fold_weights = []
     for fold in range(FOLDS):
-        own = folds == fold
-        fold_weights.append(weigh(selection.samples(~own)))
-        found = selection.samples(own).combined(method, fold_weights[-1])
-        grades[own], probabilities[own] = found
+        in_fold = folds == fold
+        fold_weights.append(weigh(selection.samples(~in_fold)))
+        combined = selection.samples(in_fold).combined(method, fold_weights[-1])
+        grades[in_fold], probabilities[in_fold] = combined
     return grades, probabilities, np.array(fold_weights)
 
 
 def patient_folds(patients: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(N,) fold 0 to 4 of each sample; no patient is in two, each has its part of every grade.
+    """(N,) fold 0 to 4 of each sample; no patient is in two folds, grades are spread evenly.
 
-    Patients are dealt out in the order of their worst grade and, within it, of their sha256.
+    Patients are dealt out in the order of their worst grade and, within a grade, of their sha256.
     """
     distinct, of_sample = np.unique(patients, return_inverse=True)
-    worst = np.full(len(distinct), -1)
-    np.maximum.at(worst, of_sample, targets)
+    worst_grades = np.full(len(distinct), -1)
+    np.maximum.at(worst_grades, of_sample, targets)
     hashes = np.array([hashlib.sha256(patient.encode()).hexdigest() for patient in distinct])
     folds = np.empty(len(distinct), dtype=np.int64)
-    folds[np.lexsort((hashes, worst))] = np.arange(len(distinct)) % FOLDS
+    folds[np.lexsort((hashes, worst_grades))] = np.arange(len(distinct)) % FOLDS
     return folds[of_sample]
 
 
-def _few(selection: MemberPredictions) -> bool:
+def _too_few_patients(selection: MemberPredictions) -> bool:
     return len(np.unique(selection.patients)) < MIN_PATIENTS
 
 
 def _note(selection: MemberPredictions, method: str) -> str:
     if not is_fitted(method):
-        return "Nothing is fitted to val but temperature and thresholds: no weights to cross-fit."
+        return "Only temperature and thresholds are fitted on val: no weights to cross-fit."
     patients, images = len(np.unique(selection.patients)), len(selection.targets)
-    if _few(selection):
+    if _too_few_patients(selection):
         return (
             f"Val has {patients} patients to fit weights on, fewer than the {MIN_PATIENTS} that "
             f"{FOLDS} folds need: its figures come from the images that the weights were fitted "
-            "on, and flatter."
+            "on, and are too good."
         )
     note = (
-        f"Weights come from {images} images of {patients} patients of val; its figures are "
+        f"Weights were fitted on {images} images of {patients} patients of val, whose figures are "
         f"cross-fitted in {FOLDS} patient folds."
     )
     counts = {
@@ -115,5 +116,5 @@ def _note(selection: MemberPredictions, method: str) -> str:
     }
     rare = [f"grade {grade} ({count})" for grade, count in counts.items() if count < FOLDS]
     if rare:
-        note += f" Too few patients for a part in every fold: {', '.join(rare)}."
+        note += f" Too few patients for every fold to have one: {', '.join(rare)}."
     return note

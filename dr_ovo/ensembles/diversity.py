@@ -1,7 +1,8 @@
-"""How differently models err: Kuncheva & Whitaker, Machine Learning 51 (2003) 181-207.
+"""Formulas of the diversity measures: Q, correlation, disagreement, double fault, entropy.
 
-All but kappa look at right and wrong alone. For two models, a of the images are found by both, b by
-the first alone, c by the second alone, d by neither.
+Kuncheva & Whitaker, Machine Learning 51 (2003) 181-207. All measures but kappa only consider
+whether a grade is correct. For two models, a counts the images that both grade correctly, b those
+of only the first, c those of only the second, d those of neither.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def q_of(counts: np.ndarray) -> np.ndarray:
 
 
 def correlation_of(counts: np.ndarray) -> np.ndarray:
-    """The correlation of right and wrong (...), -1 to 1, of a, b, c, d (4, ...)."""
+    """The correlation of correctness (...), -1 to 1, of a, b, c, d (4, ...)."""
     a, b, c, d = counts
     with np.errstate(invalid="ignore"):
         return (a * d - b * c) / np.sqrt((a + b) * (c + d) * (a + c) * (b + d))
@@ -40,66 +41,66 @@ def agreement_of(confusions: np.ndarray) -> np.ndarray:
 
 
 def pair_diversity(first: Predictions, second: Predictions) -> dict[str, Statistic]:
-    """Q, correlation, disagreement, double fault and kappa of two models' answers."""
-    one, other = (p.predicted == p.targets for p in (first, second))
-    everywhere = np.ones(len(one), dtype=bool)
-    reason = _one_sided(one, other)
-    same = "both call every image the same grade"
+    """Q, correlation, disagreement, double fault and kappa of two models' predictions."""
+    first_correct, second_correct = (p.predicted == p.targets for p in (first, second))
+    everywhere = np.ones(len(first_correct), dtype=bool)
+    reason = _one_sided(first_correct, second_correct)
+    same = "both models give all images one and the same grade"
     return {
-        "q": _of_counts(q_of, one, other, reason),
-        "correlation": _of_counts(correlation_of, one, other, reason),
-        "disagreement": Proportion("no images", one != other, everywhere),
-        "double_fault": Proportion("no images", ~(one | other), everywhere),
-        "kappa": Resampled(same, lambda weights: agreement_of(_called(first, second, weights))),
+        "q": _of_counts(q_of, first_correct, second_correct, reason),
+        "correlation": _of_counts(correlation_of, first_correct, second_correct, reason),
+        "disagreement": Proportion("no images", first_correct != second_correct, everywhere),
+        "double_fault": Proportion("no images", ~(first_correct | second_correct), everywhere),
+        "kappa": Resampled(same, lambda weights: agreement_of(_confusions(first, second, weights))),
     }
 
 
 def _of_counts(
-    function: Callable[[np.ndarray], np.ndarray], one: np.ndarray, other: np.ndarray, reason: str
+    function: Callable[[np.ndarray], np.ndarray], first: np.ndarray, second: np.ndarray, reason: str
 ) -> Resampled:
-    cells = np.stack([one & other, one & ~other, ~one & other, ~(one | other)])
-    held = cells.astype(np.float32)  # as the weights of resamples are: no copy for each
-    return Resampled(reason, lambda weights: function((held @ weights).astype(np.float64)))
+    cells = np.stack([first & second, first & ~second, ~first & second, ~(first | second)])
+    cells = cells.astype(np.float32)  # the type of resampling weights: no copy in each product
+    return Resampled(reason, lambda weights: function((cells @ weights).astype(np.float64)))
 
 
-def _one_sided(one: np.ndarray, other: np.ndarray) -> str:
-    """Why Q and correlation are undefined: only where a model is always right or always wrong."""
-    side = "right" if one.all() or other.all() else "wrong"
+def _one_sided(first_correct: np.ndarray, second_correct: np.ndarray) -> str:
+    """Why Q and correlation are undefined: only where a model is always correct or always wrong."""
+    side = "right" if first_correct.all() or second_correct.all() else "wrong"
     return f"one of the two is {side} on every image"
 
 
-def _called(first: Predictions, second: Predictions, weights: np.ndarray) -> np.ndarray:
-    held = weighted_confusions(first.predicted, second.predicted, first.num_classes, weights)
-    return held.astype(np.float64)
+def _confusions(first: Predictions, second: Predictions, weights: np.ndarray) -> np.ndarray:
+    confusions = weighted_confusions(first.predicted, second.predicted, first.num_classes, weights)
+    return confusions.astype(np.float64)
 
 
 def set_diversity(members: Sequence[Predictions]) -> dict[str, Statistic]:
-    """Over L models: entropy, Kohavi-Wolpert variance, and the share that any or all found.
+    """Over L models: entropy, Kohavi-Wolpert variance, shares that all or any grade correctly.
 
-    With l models right on an image: the entropy is the mean of min(l, L - l) / floor(L / 2), 0
+    With l models correct on an image: the entropy is the mean of min(l, L - l) / floor(L / 2), 0
     to 1; the variance is the mean of l (L - l) / L^2, which is (L - 1) / 2L times the mean
     disagreement.
     """
-    models, right = len(members), _right_counts(members)
-    split = np.minimum(right, models - right) / (models // 2)
-    variance = right * (models - right) / models**2
-    everywhere = np.ones(len(right), dtype=bool)
+    models, correct = len(members), _correct_counts(members)
+    split = np.minimum(correct, models - correct) / (models // 2)
+    variance = correct * (models - correct) / models**2
+    everywhere = np.ones(len(correct), dtype=bool)
     return {
         "entropy": _mean(split),
         "kohavi_wolpert": _mean(variance),
-        "all_right": Proportion("no images", right == models, everywhere),
-        "any_right": Proportion("no images", right > 0, everywhere),
+        "all_right": Proportion("no images", correct == models, everywhere),
+        "any_right": Proportion("no images", correct > 0, everywhere),
     }
 
 
 def _mean(values: np.ndarray) -> Resampled:
-    """The mean of a value (N,) an image."""
-    held = values.astype(np.float64)
-    return Resampled("no images", lambda weights: held @ weights / weights.sum(axis=0))
+    """The mean of one value per image, (N,)."""
+    summands = values.astype(np.float64)
+    return Resampled("no images", lambda weights: summands @ weights / weights.sum(axis=0))
 
 
-def _right_counts(members: Sequence[Predictions]) -> np.ndarray:
-    """(N,): how many members found each image's grade."""
+def _correct_counts(members: Sequence[Predictions]) -> np.ndarray:
+    """(N,): how many members grade each image correctly."""
     counts: np.ndarray = np.sum([p.predicted == p.targets for p in members], axis=0)
     return counts
 
@@ -112,25 +113,25 @@ def mean_over(parts: Sequence[Statistic], undefined: str) -> Resampled:
 
 
 def overlap_statistics(members: Sequence[Predictions], grade: int) -> dict[str, Statistic]:
-    """Of a grade's images: the shares that all models found, some missed, all missed."""
-    own, right = members[0].targets == grade, _right_counts(members)
+    """Of a grade's images: the shares that all models grade correctly, some miss, all miss."""
+    own, correct = members[0].targets == grade, _correct_counts(members)
     absent, models = f"no image of grade {grade}", len(members)
     return {
-        "all_right": Proportion(absent, right == models, own),
-        "some_wrong": Proportion(absent, (right > 0) & (right < models), own),
-        "all_wrong": Proportion(absent, right == 0, own),
+        "all_right": Proportion(absent, correct == models, own),
+        "some_wrong": Proportion(absent, (correct > 0) & (correct < models), own),
+        "all_wrong": Proportion(absent, correct == 0, own),
     }
 
 
 def wrong_counts(members: Sequence[Predictions], grade: int) -> list[int]:
-    """How many of a grade's images 0, 1, ... L models missed, (L + 1) numbers."""
+    """How many of a grade's images are missed by 0, 1, ... L models: L + 1 numbers."""
     own = members[0].targets == grade
-    wrong = len(members) - _right_counts(members)[own]
+    wrong = len(members) - _correct_counts(members)[own]
     return [int(count) for count in np.bincount(wrong, minlength=len(members) + 1)]
 
 
 def all_wrong_by_chance(members: Sequence[Predictions], grade: int) -> float | None:
-    """The share of a grade that all would miss if their errors had nothing in common."""
+    """The share of a grade that all models would miss if their errors were independent."""
     own = members[0].targets == grade
     if not own.any():
         return None
@@ -138,7 +139,7 @@ def all_wrong_by_chance(members: Sequence[Predictions], grade: int) -> float | N
 
 
 def without_each(members: Sequence[Predictions]) -> list[Predictions]:
-    """The mean-probability ensembles of all members but one, for each."""
+    """For each member, the mean ensemble of all the others."""
     return [
         mean_predictions([p for other, p in enumerate(members) if other != left_out])
         for left_out in range(len(members))

@@ -1,4 +1,4 @@
-"""An ensemble as a file: its members' folders and checkpoints, and how they are combined."""
+"""The ensemble manifest (--export, --ensemble): its fields, written and read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ POINTS = ("high_sensitivity", "high_specificity")
 
 @dataclass(frozen=True)
 class Member:
-    """A model of an ensemble; `checkpoints` are its files in `folder` with their sha256."""
+    """A member of an ensemble; `checkpoints` maps its files in `folder` to their sha256."""
 
     name: str
     folder: Path
@@ -37,7 +37,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is needed to combine the members' answers on a photograph."""
+    """What is needed to combine the members' predictions on a photograph."""
 
     method: str
     class_names: tuple[str, ...]
@@ -52,9 +52,9 @@ class Manifest:
 def write_manifest(
     path: Path, manifest: Manifest, calibration: Calibration, marks: Sequence[str]
 ) -> None:
-    """Writes the manifest with temperature and thresholds; folders stand relative to it.
+    """Writes the manifest with temperature and thresholds; folders are relative to the file.
 
-    Raises MachineError where the disk refuses.
+    Raises MachineError where that fails.
     """
     base = path.resolve().parent
     write_json(
@@ -80,7 +80,7 @@ def write_manifest(
 def _member_json(member: Member, base: Path) -> dict[str, Any]:
     try:
         folder = os.path.relpath(member.folder.resolve(), base)
-    except ValueError:  # another drive: no relative path leads there
+    except ValueError:  # another drive has no relative path
         folder = str(member.folder.resolve())
     return {
         "name": member.name,
@@ -96,35 +96,35 @@ def _member_json(member: Member, base: Path) -> dict[str, Any]:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest in a file. Raises UserError where it is missing, damaged or something else."""
+    """The manifest in a file. Raises UserError where it is missing, damaged or no manifest."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--ensemble {path}: can't be read ({error.strerror}). {HINT}") from None
     except ValueError as error:
         raise UserError(f"--ensemble {path}: not valid JSON ({error}). {HINT}") from None
-    if not isinstance(held, dict) or held.get("kind") != KIND:
-        raise UserError(f"--ensemble {path}: not a manifest of an ensemble. {HINT}")
-    if held.get("schema") != SCHEMA:
+    if not isinstance(data, dict) or data.get("kind") != KIND:
+        raise UserError(f"--ensemble {path}: not an ensemble manifest. {HINT}")
+    if data.get("schema") != SCHEMA:
         raise UserError(
-            f"--ensemble {path} has the schema {held.get('schema')}; this version reads "
+            f"--ensemble {path} has schema {data.get('schema')}; this version reads "
             f"{SCHEMA}. {HINT}"
         )
     try:
         manifest = Manifest(
-            held["method"],
-            tuple(map(str, held["class_names"])),
-            tuple(_member(row, path.resolve().parent) for row in held["members"]),
+            data["method"],
+            tuple(map(str, data["class_names"])),
+            tuple(_member(row, path.resolve().parent) for row in data["members"]),
         )
         sums_to_one = abs(float(manifest.weights.sum()) - 1) < 1e-6
-        sound = sums_to_one and bool(np.all(manifest.weights >= 0))
+        weights_valid = sums_to_one and bool(np.all(manifest.weights >= 0))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"--ensemble {path}: damaged ({error!r}). {HINT}") from None
-    if manifest.method not in METHODS or not sound:
+    if manifest.method not in METHODS or not weights_valid:
         raise UserError(
             f"--ensemble {path}: method '{manifest.method}', weights "
-            f"{manifest.weights.tolist()}; expected one of {', '.join(METHODS)}, and weights from "
-            f"0 that sum to 1. {HINT}"
+            f"{manifest.weights.tolist()}; expected one of {', '.join(METHODS)}, and weights that "
+            f"are not negative and sum to 1. {HINT}"
         )
     return manifest
 

@@ -1,4 +1,4 @@
-"""How much each member of an ensemble counts, fitted on samples of val."""
+"""Weights of an ensemble's members, fitted on val: equal, by accuracy or kappa, greedy."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dr_ovo.predictions.metrics import accuracy, quadratic_kappa
 from dr_ovo.predictions.predictions_file import SMALLEST_PROBABILITY, Predictions
 from dr_ovo.statistics.intervals import SEED
 
-BAGS, ADDITIONS = 10, 20  # resamples of the patients; members added in each
+BAGS, ADDITIONS = 10, 20  # bootstraps of the patients; members added in each
 
 
 @dataclass(frozen=True, eq=False)
 class MemberPredictions:
-    """What M members said of the same N samples."""
+    """The predictions of M members on the same N samples."""
 
     targets: np.ndarray  # (N,)
     patients: np.ndarray  # (N,)
@@ -26,7 +26,7 @@ class MemberPredictions:
 
     @classmethod
     def of(cls, members: Sequence[Predictions]) -> MemberPredictions:
-        """The answers of models that saw the same samples in the same order."""
+        """The predictions of models on the same samples in the same order."""
         return cls(
             members[0].targets,
             members[0].patient_ids,
@@ -35,7 +35,7 @@ class MemberPredictions:
         )
 
     def samples(self, chosen: np.ndarray) -> MemberPredictions:
-        """Those on the samples where (N,) bool is true."""
+        """The predictions on the samples where (N,) bool is true."""
         return MemberPredictions(
             self.targets[chosen],
             self.patients[chosen],
@@ -44,14 +44,14 @@ class MemberPredictions:
         )
 
     def members(self, chosen: Sequence[int]) -> MemberPredictions:
-        """Those of some members."""
+        """The predictions of some of the members."""
         rows = list(chosen)
         return MemberPredictions(
             self.targets, self.patients, self.grades[rows], self.probabilities[rows]
         )
 
     def combined(self, method: str, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Grades (N,) and probabilities (N, C) of all members together."""
+        """Grades (N,) and probabilities (N, C) of the ensemble of all members."""
         return combine(method, self.grades, self.probabilities, weights)
 
 
@@ -59,24 +59,24 @@ Weigh = Callable[[MemberPredictions], np.ndarray]
 
 
 def weigher(method: str, weight_by: str) -> Weigh:
-    """The function that gives a method its weights (M,), which sum to 1."""
+    """The function that computes a method's weights (M,), which sum to 1."""
     return by_score(weight_by) if method == "weighted" else greedy if method == "greedy" else equal
 
 
 def is_fitted(method: str) -> bool:
-    """Whether the method's weights depend on the samples that it is shown."""
+    """Whether the method's weights depend on the samples."""
     return method in ("weighted", "greedy")
 
 
 def equal(answers: MemberPredictions) -> np.ndarray:
-    """The same for each: a plain mean, and plain votes."""
+    """Equal weights: a plain mean, and plain votes."""
     return np.full(len(answers.grades), 1 / len(answers.grades))
 
 
 def by_score(name: str) -> Weigh:
     """Weights in proportion to the members' `accuracy` or quadratic weighted `kappa`.
 
-    A kappa below 0, or one that is undefined, counts as 0; where all are 0, all count the same.
+    A negative or undefined kappa counts as 0; where all scores are 0, all weights are equal.
     """
 
     def weigh(answers: MemberPredictions) -> np.ndarray:
@@ -87,8 +87,8 @@ def by_score(name: str) -> Weigh:
             else quadratic_kappa(answers.targets, grades, classes)
             for grades in answers.grades
         ]
-        known = np.nan_to_num(np.array(scores)).clip(min=0)
-        return known / known.sum() if known.sum() > 0 else equal(answers)
+        clipped = np.nan_to_num(np.array(scores)).clip(min=0)
+        return clipped / clipped.sum() if clipped.sum() > 0 else equal(answers)
 
     return weigh
 
@@ -96,32 +96,36 @@ def by_score(name: str) -> Weigh:
 def greedy(answers: MemberPredictions) -> np.ndarray:
     """Weights by greedy selection with replacement (Caruana et al., ICML 2004).
 
-    A bag of members begins with the best one; the member that lowers the log loss of the bag's
-    mean most is added, 20 times; the bag is the best it was on the way. Log loss, for kappa and
-    accuracy change in leaps on a small val and overfit it. For the same reason ten bags are
-    filled, each on another bootstrap of the patients, and the weights are the bags' mean.
+    A bag starts with the best member; 20 times the member is added that lowers the log loss of
+    the bag's mean most, and the best bag on the way is kept. Log loss is used because kappa and
+    accuracy change in steps on a small val and overfit it. For the same reason ten bags are
+    filled, each on its own bootstrap of the patients, and the weights are the mean of the bags.
     """
-    own = np.broadcast_to(answers.targets[None, :, None], (*answers.grades.shape, 1))
-    true = np.take_along_axis(answers.probabilities, own, axis=2)[:, :, 0]  # (M, N)
-    true = true.clip(min=SMALLEST_PROBABILITY).astype(np.float32)
+    columns = np.broadcast_to(answers.targets[None, :, None], (*answers.grades.shape, 1))
+    true_class = np.take_along_axis(answers.probabilities, columns, axis=2)[:, :, 0]  # (M, N)
+    true_class = true_class.clip(min=SMALLEST_PROBABILITY).astype(np.float32)
     patients, of_sample = np.unique(answers.patients, return_inverse=True)
-    random, total = np.random.default_rng(SEED), np.zeros(len(true))
+    rng, total = np.random.default_rng(SEED), np.zeros(len(true_class))
     for _ in range(BAGS):
-        draws = random.integers(len(patients), size=len(patients))
+        draws = rng.integers(len(patients), size=len(patients))
         times = np.bincount(draws, minlength=len(patients))[of_sample].astype(np.float32)
-        total += _fill_bag(true, times)
+        total += _fill_bag(true_class, times)
     return total / total.sum()
 
 
-def _fill_bag(true: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """(M,) shares of the members in the best bag; `true` (M, N), `times` (N,)."""
-    counts, summed = np.zeros(len(true)), np.zeros_like(true[0])
+def _fill_bag(true_class: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """(M,) shares of the members in the best bag.
+
+    `true_class` (M, N) are the members' probabilities of the true class, `times` (N,) says how
+    often each sample was drawn.
+    """
+    counts, summed = np.zeros(len(true_class)), np.zeros_like(true_class[0])
     best, best_loss = counts, np.inf
     for size in range(1, ADDITIONS + 1):
-        losses = -(np.log((summed + true) / size) @ times)
+        losses = -(np.log((summed + true_class) / size) @ times)
         added = int(losses.argmin())
         counts[added] += 1
-        summed += true[added]
+        summed += true_class[added]
         if losses[added] < best_loss:
             best, best_loss = counts / size, float(losses[added])
     return best

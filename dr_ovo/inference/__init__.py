@@ -1,1 +1,1 @@
-"""Trained networks put to photographs: evaluation, grading, ensembles."""
+"""Applying trained networks: evaluation, grading of new photographs, ensembles."""

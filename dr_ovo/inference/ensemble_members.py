@@ -1,4 +1,4 @@
-"""The networks of an ensemble's manifest, opened and checked against it."""
+"""`--ensemble`: opening the networks of an ensemble and checking them against its manifest."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def open_members(
 ) -> list[TrainedModel]:
     """The members' networks, in the manifest's order.
 
-    Raises UserError, before any is opened, where a folder or checkpoint is missing or is not the
-    one that the manifest was made of; and where a network is another than it says.
+    Raises UserError, before any is opened, if a folder or checkpoint is missing or differs from the
+    one that the manifest was made from; and if a network is not the one that it describes.
     """
     paths = [_checkpoints(member) for member in manifest.members]
     models = []
@@ -39,7 +39,7 @@ def _checkpoints(member: Member) -> list[Path]:
     if not member.folder.is_dir():
         raise UserError(
             f"The ensemble's member {member.name} is not in {member.folder}: there is no such "
-            "folder. Put it back (the manifest holds its place relative to itself), or export the "
+            "folder. Put it back (the manifest stores its path relative to itself), or export the "
             "ensemble again."
         )
     if not member.checkpoints:
@@ -56,23 +56,23 @@ def _checkpoints(member: Member) -> list[Path]:
             )
         if file_sha256(path) != sha256:
             raise UserError(
-                f"{path} is not the checkpoint that the ensemble was made of (another sha256): it "
-                "was trained again, or damaged. Restore it; or evaluate the model and export the "
+                f"{path} is not the checkpoint that the ensemble was made from (another sha256): "
+                "it was retrained or damaged. Restore it; or evaluate the model and export the "
                 "ensemble again."
             )
     return [member.folder / name for name in member.checkpoints]
 
 
 def _require_same(member: Member, class_names: tuple[str, ...], meta: Mapping[str, Any]) -> None:
-    wanted = {
+    compared = {
         "architecture": (member.architecture, meta["architecture"]),
         "head": (member.head, meta["head"]),
         "classes": (" ".join(class_names), " ".join(meta["class_names"])),
     }
     wrong = [
-        f"{name} {there}, and the manifest says {said}"
-        for name, (said, there) in wanted.items()
-        if said != there
+        f"{name} {actual}, and the manifest says {expected}"
+        for name, (expected, actual) in compared.items()
+        if expected != actual
     ]
     if wrong:
         raise UserError(

@@ -36,7 +36,7 @@ SPLITS = ("val", "test")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model's test report, and its plain figures under each decoder."""
+    """One model's report on test, and its point metrics under each decoder."""
 
     title: str
     folder: Path
@@ -45,10 +45,10 @@ class Evaluation:
 
 
 def evaluate(settings: Settings) -> list[Evaluation]:
-    """Evaluates every model, and the mean of several; writes the files of DESIGN's results folder.
+    """Evaluates every model, and the mean of several; writes to their results folders.
 
-    Nothing is chosen on test: temperature and operating points come from val. Raises UserError
-    before anything is written where models or data can't be used.
+    Nothing is selected on test: temperature and operating points come from val. Raises UserError
+    before anything is written if models or data can't be used.
     """
     config = settings.config
     precision = choose_precision(config)
@@ -63,7 +63,7 @@ def evaluate(settings: Settings) -> list[Evaluation]:
     if settings.config.debug_mode:
         log.warning("--debug_mode is for training: evaluation reads every image.")
     index, skipped = open_dataset(config, SPLITS)
-    found, members = [], []
+    evaluations, members = [], []
     extra: dict[str, Any] = {"skipped_images": [str(damage.path) for damage in skipped]}
     for model in models:
         marks = marks_of([model.meta, {"synthetic": index.synthetic}], [])
@@ -79,24 +79,26 @@ def evaluate(settings: Settings) -> list[Evaluation]:
         audited = was_audited(model.folder, Path(config.dataset_path), config.grades)
         if audited is False:
             log.warning(
-                "%s: these are not the files that its training audited. Whether test shares "
-                "pictures or patients with train: python -m dr_ovo audit %s",
+                "%s: these are not the files that its training audited. To check whether test "
+                "shares images or patients with train: python -m dr_ovo audit %s",
                 model.folder.root,
                 config.dataset_path,
             )
         extra["audited"] = audited
         report = _write(model.folder, predictions, extra, patient_level=config.patient_level)
         decoders = _compare_decoders(predictions["test"], pair_accuracy)
-        found.append(Evaluation(title, model.folder.root, report, decoders))
+        evaluations.append(Evaluation(title, model.folder.root, report, decoders))
     if len(models) > 1:
         folder = ResultsFolder(joint_folder(config) / "ensemble")
-        means = {name: mean_predictions([m[name] for m in members]) for name in SPLITS}
+        means = {
+            name: mean_predictions([by_split[name] for by_split in members]) for name in SPLITS
+        }
         title = f"mean of {len(models)} models"
-        audits = {one.report["audited"] for one in found}
+        audits = {evaluation.report["audited"] for evaluation in evaluations}
         extra["audited"] = False if False in audits else None if None in audits else True
         report = _write(folder, means, extra, patient_level=config.patient_level)
-        found.append(Evaluation(title, folder.root, report, {}))
-    return found
+        evaluations.append(Evaluation(title, folder.root, report, {}))
+    return evaluations
 
 
 def _predict_split(
@@ -107,17 +109,17 @@ def _predict_split(
     num_workers: int,
     marks: list[str],
 ) -> Predictions:
-    answers = predict(model, split.paths, precision, num_workers, with_quality=True)
-    if answers.damaged:
-        lost = [Damage(split.paths[i], reason) for i, reason in answers.damaged.items()]
+    outputs = predict(model, split.paths, precision, num_workers, with_quality=True)
+    if outputs.damaged:
+        damaged = [Damage(split.paths[i], reason) for i, reason in outputs.damaged.items()]
         raise MachineError(
-            f"{len(lost)} files in {split.name} can't be read:\n{describe(lost)}\nRepair them, or "
-            "evaluate without them with --skip_damaged."
+            f"{len(damaged)} files in {split.name} can't be read:\n{describe(damaged)}\nRepair "
+            "them, or evaluate without them with --skip_damaged."
         )
     meta, head = model.meta, model.meta["head"]
-    paired = head == "ovo"
+    has_pairs = head == "ovo"
     predicted, probabilities = decode(
-        head, answers.logits, meta["num_classes"], decoder, _pair_accuracy(model)
+        head, outputs.logits, meta["num_classes"], decoder, _pair_accuracy(model)
     )
     sample_ids, patient_ids = np.array(split.sample_ids), np.array(split.patient_ids)
     share = np.zeros(len(split), dtype=bool)
@@ -125,17 +127,17 @@ def _predict_split(
         share = calibration_share(sample_ids, patient_ids, split.targets)
     return Predictions(
         head=head,
-        decoder=decoder if paired else "argmax",
+        decoder=decoder if has_pairs else "argmax",
         class_names=np.array(meta["class_names"]),
         sample_ids=sample_ids,
         patient_ids=patient_ids,
         eyes=np.array(split.eyes),
-        quality=answers.quality,
+        quality=outputs.quality,
         calibration=share,
         targets=split.targets,
         predicted=predicted,
-        pairs=np.array(class_pairs(meta["num_classes"]) if paired else [], dtype=np.int64),
-        logits=answers.logits,
+        pairs=np.array(class_pairs(meta["num_classes"]) if has_pairs else [], dtype=np.int64),
+        logits=outputs.logits,
         probabilities=probabilities,
         marks=np.array(marks, np.str_),
     )
@@ -155,18 +157,18 @@ def _write(
     *,
     patient_level: bool,
 ) -> dict[str, Any]:
-    """Writes predictions, calibration and evaluations, these with `extra` and what must be said of
-    them; returns the report on test."""
+    """Writes predictions, calibration and evaluations (with `extra` and the LEAKY and SYNTHETIC
+    marks); returns the report on test."""
     folder.root.mkdir(parents=True, exist_ok=True)
     calibration = fit_calibration(predictions["val"])
     marks = marks_of([], predictions.values())
     save_calibration(folder.calibration, calibration, marks)
     reports = {}
-    for name, held in predictions.items():
-        save_predictions(folder.predictions(name), held)
-        reports[name] = evaluation_report(held, calibration, name)
+    for name, on_split in predictions.items():
+        save_predictions(folder.predictions(name), on_split)
+        reports[name] = evaluation_report(on_split, calibration, name)
         if patient_level:
-            reports[name]["patient_level"] = patient_report(held, calibration)
+            reports[name]["patient_level"] = patient_report(on_split, calibration)
         reports[name] |= {mark.lower(): mark in marks for mark in ("LEAKY", "SYNTHETIC")} | extra
         write_json(folder.evaluation(name), reports[name])
     return reports["test"]
@@ -175,7 +177,7 @@ def _write(
 def _compare_decoders(
     test: Predictions, pair_accuracy: np.ndarray | None
 ) -> dict[str, dict[str, Any]]:
-    """Accuracy, balanced accuracy and kappa on test under each decoder, None where undefined.
+    """Accuracy, balanced accuracy and kappa on test under each decoder; None if undefined.
 
     Empty for heads without pairs.
     """
@@ -189,5 +191,5 @@ def _compare_decoders(
             "balanced_accuracy": balanced_accuracy(test.targets, predicted, classes),
             "quadratic_kappa": quadratic_kappa(test.targets, predicted, classes),
         }
-        rows[name] = {key: None if np.isnan(v) else v for key, v in values.items()}
+        rows[name] = {key: None if np.isnan(value) else value for key, value in values.items()}
     return rows

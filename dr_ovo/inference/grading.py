@@ -1,4 +1,4 @@
-"""`--mode inference`: a CSV of grades and probabilities for photographs without labels."""
+"""`--mode inference`: grades photographs without labels, with one model or an ensemble."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dr_ovo.training.setup import choose_precision, joint_folder
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Networks that grade together, each with its decoder; `folder` takes the CSV by default."""
+    """Networks that grade together, each with its decoder; `folder` is the default for the CSV."""
 
     models: Sequence[TrainedModel]
     decoders: Sequence[str]
@@ -36,10 +36,10 @@ class Ensemble:
 
 
 def inference(settings: Settings) -> int:
-    """Grades every photograph of `--input` that can be read; several models: their mean, or what
+    """Grades every readable photograph of `--input`; several models are averaged, or combined as
     the manifest of `--ensemble` says.
 
-    Damaged files are listed and passed over. Raises UserError where nothing can be read.
+    Damaged files are listed and skipped. Raises UserError if nothing can be read.
     """
     config = settings.config
     if Path(config.output or "-").is_dir():
@@ -55,17 +55,17 @@ def inference(settings: Settings) -> int:
     output = Path(config.output) if config.output else ensemble.folder / "inference.csv"
     names = ensemble.models[0].meta["class_names"]
     marks = sorted({mark for model in ensemble.models for mark in marks_of([model.meta], [])})
-    files, said = [paths[i] for i in positions], [names[g] for g in grades]
-    write_csv(output, files, said, probabilities, names, marks)
+    files, grade_names = [paths[i] for i in positions], [names[g] for g in grades]
+    write_csv(output, files, grade_names, probabilities, names, marks)
     log.info("%d photographs graded: %s", len(positions), output)
     if "LEAKY" in marks:
-        log.warning("LEAKY: trained on a dataset with leaks; expect worse than its figures.")
+        log.warning("LEAKY: trained on a dataset with leaks; expect worse results than reported.")
     log.info("Research use only; not a medical device.")
     return DONE
 
 
 def _find_images(inputs: Sequence[str]) -> list[Path]:
-    """The files named, and the images in the folders named; raises UserError where none are."""
+    """The given files, and the images in the given folders; raises UserError if there are none."""
     if not inputs:
         raise UserError("--mode inference needs --input: images, or folders of images.")
     paths: list[Path] = []
@@ -98,7 +98,7 @@ def _open_ensemble(settings: Settings, precision: Precision) -> Ensemble:
 
 
 def _require_agreement(settings: Settings, manifest: Manifest) -> None:
-    """Raises UserError where models or a decoder are given that are not the manifest's."""
+    """Raises UserError if given models or a given decoder are not the manifest's."""
     config, members = settings.config, manifest.members
     own_models = {member.architecture for member in members}
     if config.base_models and {*map(resolve_architecture, config.base_models)} != own_models:
@@ -117,27 +117,27 @@ def _require_agreement(settings: Settings, manifest: Manifest) -> None:
 def _grade(
     ensemble: Ensemble, paths: Sequence[Path], precision: Precision, num_workers: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Damage]]:
-    """Positions (n,), grades (n,) and probabilities (n, C) of the readable paths; the others."""
+    """Positions (n,), grades (n,) and probabilities (n, C) of readable paths; the damaged ones."""
     predicted, probabilities = [], []
     for model, decoder in zip(ensemble.models, ensemble.decoders, strict=True):
-        answers = predict(model, paths, precision, num_workers)
-        damaged = [Damage(paths[i], reason) for i, reason in sorted(answers.damaged.items())]
-        if not len(answers.positions):
+        outputs = predict(model, paths, precision, num_workers)
+        damaged = [Damage(paths[i], reason) for i, reason in sorted(outputs.damaged.items())]
+        if not len(outputs.positions):
             raise UserError(
                 f"None of the --input files can be read as a photograph:\n{describe(damaged)}"
             )
         accuracy = model.meta["pair_accuracy"] if model.meta["head"] == "ovo" else None
-        grades, shares = decode(
+        member_grades, member_probabilities = decode(
             model.meta["head"],
-            answers.logits,
+            outputs.logits,
             model.meta["num_classes"],
             decoder,
             None if accuracy is None else np.array(accuracy, dtype=np.float64),
         )
-        predicted.append(grades)
-        probabilities.append(shares)
-    grades, shares = combine(
+        predicted.append(member_grades)
+        probabilities.append(member_probabilities)
+    combined_grades, combined_probabilities = combine(
         ensemble.method, np.stack(predicted), np.stack(probabilities), ensemble.weights
     )
-    chosen = predicted[0] if len(ensemble.models) == 1 else grades
-    return answers.positions, chosen, shares, damaged
+    grades = predicted[0] if len(ensemble.models) == 1 else combined_grades
+    return outputs.positions, grades, combined_probabilities, damaged

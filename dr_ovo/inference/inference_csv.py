@@ -1,4 +1,4 @@
-"""The CSV of `--mode inference`: its columns, one row per photograph."""
+"""The columns of the CSV that `--mode inference` writes, one row per photograph."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def write_csv(
     class_names: Sequence[str],
     marks: Sequence[str],
 ) -> None:
-    """A row a photograph: file, grade, the probability of each grade; last the models' marks,
-    where they bear any."""
+    """One row per photograph: file, grade, a probability per grade, and the models' marks (such as
+    LEAKY), if they have any."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    marked = [" ".join(marks)] if marks else []
+    marks_cell = [" ".join(marks)] if marks else []
     header = ["file", "grade", *(f"probability_{name}" for name in class_names)]
     writer.writerow([*header, *(["marks"] if marks else [])])
     for path, grade, row in zip(paths, grades, probabilities, strict=True):
-        writer.writerow([path, grade, *(f"{value:.6f}" for value in row), *marked])
+        writer.writerow([path, grade, *(f"{value:.6f}" for value in row), *marks_cell])
     output.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_text(output, text.getvalue())

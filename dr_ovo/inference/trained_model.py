@@ -1,4 +1,4 @@
-"""A trained network put to photographs: everything about its input comes from its checkpoint."""
+"""Opening trained networks and running them on photographs, as their checkpoints specify."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dr_ovo.training.setup import model_folder
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network with its checkpoints' meta data and its results folder."""
+    """A network with its checkpoints' metadata and its results folder."""
 
     network: OvoNetwork
     meta: dict[str, Any]
@@ -33,9 +33,9 @@ class TrainedModel:
 
 
 def open_models(settings: Settings, precision: Precision) -> list[TrainedModel]:
-    """The trained networks that `--base_models` and `--output_dir` name, built with no network.
+    """The trained networks that `--base_models` and `--output_dir` name, built without internet.
 
-    Raises UserError where one is missing or incomplete, or a flag contradicts a checkpoint.
+    Raises UserError if one is missing or incomplete, or if a flag contradicts a checkpoint.
     """
     config = settings.config
     names: list[str | None] = [*dict.fromkeys(map(resolve_architecture, config.base_models))]
@@ -43,7 +43,7 @@ def open_models(settings: Settings, precision: Precision) -> list[TrainedModel]:
     for name in names or [None]:
         if name is None:
             if not config.output_dir:
-                raise UserError("Name a model with --base_models, or its folder by --output_dir.")
+                raise UserError("Name a model with --base_models, or its folder with --output_dir.")
             folder = ResultsFolder(Path(config.output_dir))
         else:
             folder = ResultsFolder(model_folder(config, name, single=len(names) == 1))
@@ -51,16 +51,16 @@ def open_models(settings: Settings, precision: Precision) -> list[TrainedModel]:
         require_agreement(settings, meta, folder)
         if folder.progress.is_file() and not folder.is_finished():
             done = folder.finished_epochs()
-            log.warning("%s is not finished: its best of %d epochs so far.", folder.root, done)
+            log.warning("%s is unfinished: using the best of %d epochs so far.", folder.root, done)
         models.append(TrainedModel(network.to(precision.device), meta, folder))
     _require_same_classes(models)
     return models
 
 
 def require_agreement(settings: Settings, meta: dict[str, Any], folder: ResultsFolder) -> None:
-    """Raises UserError where a value that somebody gave is not the checkpoint's."""
+    """Raises UserError if an explicitly given value differs from the checkpoint's."""
     _, preprocessing = input_of(meta)
-    held = {
+    stored = {
         "img_size": meta["input"]["size"],
         "preprocessing": preprocessing.steps or (NO_STEPS,),
         "enable_clahe": preprocessing.clahe,
@@ -73,20 +73,20 @@ def require_agreement(settings: Settings, meta: dict[str, Any], folder: ResultsF
         "ovo_mode": meta["ovo_mode"],
     }
     given = settings.given()
-    if given.get("img_size") == 0:  # "the architecture's own" asks for nothing
-        del held["img_size"]
+    if given.get("img_size") == 0:  # "the architecture's own" requests nothing
+        del stored["img_size"]
     if given.get("preprocessing") == ():  # as --enable_clahe says
-        del held["preprocessing"]
+        del stored["preprocessing"]
     wrong = [
         f"--{name} {_shown(given[name])}: the checkpoint has {_shown(value)}"
-        for name, value in held.items()
+        for name, value in stored.items()
         if name in given and value is not None and given[name] != value
     ]
     if wrong:
         raise UserError(
             f"These flags contradict the checkpoints in {folder.models}:\n  "
             + "\n  ".join(wrong)
-            + "\nLeave them out: input and preprocessing come from the checkpoint."
+            + "\nOmit them: input and preprocessing come from the checkpoint."
         )
 
 
@@ -99,15 +99,15 @@ def _require_same_classes(models: Sequence[TrainedModel]) -> None:
     for other in models[1:]:
         if other.meta["class_names"] != first.meta["class_names"]:
             raise UserError(
-                f"{first.folder.root} and {other.folder.root} tell different classes apart: "
+                f"{first.folder.root} and {other.folder.root} have different classes: "
                 f"{first.meta['class_names']} and {other.meta['class_names']}. Evaluate them apart."
             )
 
 
 @dataclass(frozen=True)
 class PhotographLogits:
-    """The network's logits (n, K) on the photographs at `positions` (n,), the quality (n,) of each,
-    NaN where unknown; `damaged` by position."""
+    """Logits (n, K) and quality (n,) (NaN: unknown) of the photographs at `positions` (n,); the
+    damage of the others by position."""
 
     positions: np.ndarray
     logits: np.ndarray
@@ -123,9 +123,9 @@ def predict(
     *,
     with_quality: bool = False,
 ) -> PhotographLogits:
-    """The logits of all branches side by side, for every path that can be read.
+    """The logits of all branches side by side, for every readable path.
 
-    The quality of the photographs is measured where asked for, else it is unknown.
+    The quality of the photographs is measured only `with_quality`.
     """
     spec, preprocessing = input_of(model.meta)
     names = list(model.network.branches)

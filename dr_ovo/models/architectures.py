@@ -1,4 +1,4 @@
-"""The architectures known by a short name. Any other timm model trains under its own name."""
+"""Architectures with a short name (alias), and their families; any other timm model works too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dr_ovo.errors import UserError
 
 @dataclass(frozen=True)
 class Architecture:
-    """A short name for a timm model, and what reports say of it."""
+    """A short name for a timm model, and how reports describe it."""
 
     alias: str
     timm_name: str
@@ -37,10 +37,10 @@ _BY_TIMM_NAME = {row.timm_name: row for row in ARCHITECTURES.values()}
 
 
 def resolve_architecture(name: str) -> str:
-    """The timm name for an alias or a timm name. Raises UserError with the nearest names."""
+    """The timm name for an alias or a timm name. Raises UserError for others."""
     if name in ARCHITECTURES:
         return ARCHITECTURES[name].timm_name
-    import timm  # brings torch, which no report needs
+    import timm  # imports torch, which no report needs
 
     if timm.is_model(name):
         return name
@@ -54,11 +54,11 @@ def resolve_architecture(name: str) -> str:
 
 
 def architecture_of(name: str) -> Architecture | None:
-    """The row of an alias or a timm name; None where it has none."""
+    """The architecture of an alias or a timm name; None if it is not listed."""
     return ARCHITECTURES.get(name) or _BY_TIMM_NAME.get(name)
 
 
 def alias_of(timm_name: str) -> str:
-    """The short name of a timm model, or its timm name where it has none."""
+    """The short name of a timm model, or its timm name if it has none."""
     row = _BY_TIMM_NAME.get(timm_name)
     return row.alias if row else timm_name

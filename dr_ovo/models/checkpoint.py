@@ -1,7 +1,8 @@
-"""Checkpoint files: plain numbers, strings and tensors, complete each by itself.
+"""Checkpoint files: writing, finding and checking them, and assembling the network they form.
 
-They load with `torch.load(path, weights_only=True)` where this package is not installed. A JSON
-file beside each repeats what can be read, with the file's sha256.
+Each holds plain numbers, strings and tensors and is complete by itself: it loads with
+`torch.load(path, weights_only=True)` without this package. A JSON file beside each repeats
+everything but the tensors, with the checkpoint's sha256.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.preprocessing import Preprocessing
 
 SCHEMA = 1
-LATER = {"tta_views": 1}  # what came after the first files, with what these did without it
+ADDED_LATER = {"tta_views": 1}  # keys that older files lack -> how those networks behave
 TOOLKIT = "dr_ovo"
-# What every file of one network must have in common.
+# Keys on which all files of one network must agree.
 COMMON = (
     "architecture", "head", "ovo_mode", "class_names", "input", "preprocessing", "tta_views",
     "freeze_stages",
@@ -44,7 +45,7 @@ class Checkpoint:
 
 
 def checkpoint_path(models: Path, architecture: str, branch: str) -> Path:
-    """Where the best weights of a branch stand."""
+    """The path of a branch's best weights."""
     return models / f"best_{architecture}_{branch}.pth"
 
 
@@ -57,7 +58,7 @@ def save_checkpoint(
     """Writes the file and the JSON beside it, each whole or not at all.
 
     `meta` holds plain Python values only; `tensors` are further entries (feature statistics).
-    Raises MachineError where the disk does not take it.
+    Raises MachineError if the disk refuses.
     """
     head = {"schema": SCHEMA, "toolkit": TOOLKIT, **meta}
     weights = {name: tensor.detach().cpu() for name, tensor in state.items()}
@@ -67,28 +68,28 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint at `path`. Raises UserError for a file that is not one of this toolkit's."""
+    """The checkpoint at `path`. Raises UserError for a file that this toolkit did not write."""
     content = load_torch(
         path,
-        "It may be truncated, or made by another toolkit; model_analyzer.py shows what it holds.",
+        "It may be truncated, or from another toolkit; model_analyzer.py shows what it contains.",
     )
     if not isinstance(content, dict) or content.get("toolkit") != TOOLKIT:
         raise UserError(
             f"{path} was not made by this toolkit and can't be evaluated here. "
-            "model_analyzer.py shows what it holds."
+            "model_analyzer.py shows what it contains."
         )
     if content["schema"] != SCHEMA:
         raise UserError(
             f"{path} has checkpoint schema {content['schema']}; this version reads {SCHEMA}. "
             "Use the version of dr_ovo that wrote it."
         )
-    return Checkpoint(path, LATER | content, content.pop("state_dict"))
+    return Checkpoint(path, ADDED_LATER | content, content.pop("state_dict"))
 
 
 def find_checkpoints(models: Path, architecture: str | None) -> list[Path]:
     """The best checkpoints of one network in a models folder.
 
-    Raises UserError where there are none, or where they belong to several networks.
+    Raises UserError if there are none, or if they belong to several networks.
     """
     found = sorted(models.glob("best_*.pth"))
     pattern = re.compile(r"best_(?P<name>.+)_(?P<branch>ovo|softmax|ordinal|\d+_\d+)\.pth")
@@ -100,24 +101,24 @@ def find_checkpoints(models: Path, architecture: str | None) -> list[Path]:
     chosen = {key: files for key, files in networks.items() if architecture in (None, key[0])}
     if len(chosen) == 1:
         return next(iter(chosen.values()))
-    there = ", ".join(path.name for path in found) or "no best_*.pth files"
+    present = ", ".join(path.name for path in found) or "no best_*.pth files"
     wanted = f" for {architecture}" if architecture else ""
     if not chosen:
         raise UserError(
-            f"No checkpoints{wanted} in {models} (it has {there}). Give --output_dir the results "
+            f"No checkpoints{wanted} in {models} (it has {present}). Give --output_dir the results "
             "folder of a training, and --base_models its architecture."
         )
     raise UserError(
-        f"{models} holds several networks{wanted}: {there}. Name one with --base_models, or keep "
-        "one network a folder."
+        f"{models} has several networks{wanted}: {present}. Name one with --base_models, or keep "
+        "one network per folder."
     )
 
 
 def load_network(paths: list[Path]) -> tuple[OvoNetwork, dict[str, Any]]:
-    """The network that the checkpoints make up, in eval mode, and their common meta data.
+    """The network that the checkpoints form, in eval mode, and their common metadata.
 
     `meta["pair_accuracy"]` is the val accuracy of each pair, in the order of `class_pairs`.
-    Raises UserError where pairs are missing or the files do not belong together.
+    Raises UserError if pairs are missing or the files do not belong together.
     """
     checkpoints = [load_checkpoint(path) for path in paths]
     _require_same_network(checkpoints)
@@ -132,13 +133,13 @@ def load_network(paths: list[Path]) -> tuple[OvoNetwork, dict[str, Any]]:
 
 
 def load_single(path: Path) -> tuple[OvoNetwork, dict[str, Any]]:
-    """The network of one checkpoint alone, in eval mode, and its meta data."""
+    """The network of one checkpoint alone, in eval mode, and its metadata."""
     checkpoint = load_checkpoint(path)
     return _assemble([checkpoint]), checkpoint.meta
 
 
 def _assemble(checkpoints: list[Checkpoint]) -> OvoNetwork:
-    """The network whose branches are the checkpoints, in their order, in eval mode."""
+    """The network with one branch per checkpoint, in the same order, in eval mode."""
     first = checkpoints[0]
     frozen = first.meta["freeze_stages"] if len(checkpoints) > 1 else 0
     size, architecture = first.meta["input"]["size"], first.meta["architecture"]
@@ -162,9 +163,9 @@ def backbone_state(checkpoint: Checkpoint) -> StateDict:
 
 
 def input_of(meta: dict[str, Any]) -> tuple[InputSpec, Preprocessing]:
-    """What a checkpoint's network takes, and how photographs become that."""
-    given = meta["input"]
-    spec = InputSpec(given["size"], tuple(given["mean"]), tuple(given["std"]))
+    """The input of a checkpoint's network, and the preprocessing that produces it."""
+    stored = meta["input"]
+    spec = InputSpec(stored["size"], tuple(stored["mean"]), tuple(stored["std"]))
     return spec, Preprocessing.from_dict(meta["preprocessing"])
 
 
@@ -186,9 +187,9 @@ def _require_same_network(checkpoints: list[Checkpoint]) -> None:
 
 def _in_pair_order(checkpoints: list[Checkpoint]) -> list[Checkpoint]:
     num_classes = checkpoints[0].meta["num_classes"]
-    held = {tuple(pair): c for c in checkpoints for pair in c.meta["pairs"]}
+    by_pair = {tuple(pair): c for c in checkpoints for pair in c.meta["pairs"]}
     wanted = class_pairs(num_classes)
-    missing = [f"{a}-{b}" for a, b in wanted if (a, b) not in held]
+    missing = [f"{a}-{b}" for a, b in wanted if (a, b) not in by_pair]
     if missing:
         folder = str(checkpoints[0].path.parent.parent)
         command = ["python", "ensemble_5class_trainer.py", "--mode", "train", "--config"]
@@ -197,13 +198,13 @@ def _in_pair_order(checkpoints: list[Checkpoint]) -> list[Checkpoint]:
             f"The network in {folder} is incomplete: no classifier for the pairs "
             f"{' '.join(missing)}. Train them with the settings of the others:\n"
             f"  {shlex.join(command)} {' '.join(missing)}\n"
-            "with --dataset_path where it is not the default."
+            "adding --dataset_path if it is not the default."
         )
-    return [held[wanted[0]]] if len(checkpoints) == 1 else [held[pair] for pair in wanted]
+    return [by_pair[wanted[0]]] if len(checkpoints) == 1 else [by_pair[pair] for pair in wanted]
 
 
 def _fill(network: OvoNetwork, checkpoint: Checkpoint, *, with_stem: bool) -> None:
-    """Puts a checkpoint's weights into its branch; its stem must be that of the others."""
+    """Loads a checkpoint's weights into its branch; its stem must equal the network's."""
     branch = network.branch(checkpoint.meta["branch"])
     backbone = backbone_state(checkpoint)
     try:
@@ -220,13 +221,13 @@ def _fill(network: OvoNetwork, checkpoint: Checkpoint, *, with_stem: bool) -> No
     except (RuntimeError, KeyError) as error:
         raise UserError(
             f"The weights in {checkpoint.path} do not fit {checkpoint.meta['architecture']} as "
-            f"this timm builds it: {str(error)[:400]}. Its config.json names the version that did."
+            f"this timm builds it: {str(error)[:400]}. Its config.json names the version that fits."
         ) from None
 
 
 def _require_same_stem(stem: nn.Module, other: StateDict, path: Path) -> None:
-    held = stem.state_dict()
-    if any(not torch.equal(tensor, held[name]) for name, tensor in other.items()):
+    expected = stem.state_dict()
+    if any(not torch.equal(tensor, expected[name]) for name, tensor in other.items()):
         raise UserError(
             f"{path} has another frozen stem than the files beside it: they are not one network."
         )

@@ -1,12 +1,14 @@
-"""Losses, as sums over cells with constants only, so that micro-batches add up to a large batch.
+"""Losses for every head: focal loss, cross-entropy, label smoothing, weights per class.
+
+A loss is a sum over cells with constant factors, so that micro-batches add up to a large batch.
 
 A cell is (sample, pair that contains its grade) for one-vs-one, (sample, threshold) for ordinal,
 and the sample for softmax. Focal loss: Lin et al. 2017, arXiv 1708.02002, with the modulator
-|t - p|^gamma from the smoothed target t: from the hard target it would have its minimum at p = 1
-and cancel the smoothing. At zero smoothing it is the usual (1 - p_t)^gamma.
+|t - p|^gamma of the smoothed target t: with the hard target the minimum would be at p = 1, which
+would cancel the smoothing. Without smoothing it is the usual (1 - p_t)^gamma.
 
-A constant alpha scales all gradients alike; under AdamW with clipping off that is nearly without
-effect. Alpha per class shifts the balance between classes.
+A constant alpha scales all gradients equally, which has almost no effect under AdamW without
+clipping. An alpha per class shifts the balance between classes.
 """
 
 from __future__ import annotations
@@ -19,15 +21,15 @@ from torch import nn
 
 from dr_ovo.pairs import Pair, pair_signs
 
-SMALLEST = 1e-8  # keeps the focal factor's gradient finite where p is t
+MIN_DISTANCE = 1e-8  # of p from t; keeps the gradient of the focal factor finite where p = t
 
 
 @dataclass(frozen=True)
 class LossSettings:
-    """What shapes a loss. `gamma` 0 with `alpha` of ones is cross-entropy.
+    """The parameters of a loss. `gamma` 0 with all `alpha` 1 is cross-entropy.
 
-    `alpha` (C,) and `weights` (C,) factors per class; `weights` None: from `counts` (C,), or one
-    where `counts` is None too.
+    `alpha` (C,) and `weights` (C,) are factors per class; `weights` None: computed from `counts`
+    (C,), or 1 if `counts` is None too.
     """
 
     gamma: float
@@ -40,7 +42,7 @@ class LossSettings:
 class CellLoss(nn.Module):
     """Maps (logits (B, K), targets (B,)) to the sum of each sample's cells (B,).
 
-    `cells`: how many cells a sample fills.
+    `cells`: the number of cells per sample.
     """
 
     cells: int
@@ -58,7 +60,7 @@ def _focal_cells(logits: torch.Tensor, target: torch.Tensor, gamma: float) -> to
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     if gamma == 0:
         return cross_entropy
-    return (target - torch.sigmoid(logits)).abs().clamp_min(SMALLEST) ** gamma * cross_entropy
+    return (target - torch.sigmoid(logits)).abs().clamp_min(MIN_DISTANCE) ** gamma * cross_entropy
 
 
 def _smooth(target: torch.Tensor, smoothing: float) -> torch.Tensor:
@@ -76,10 +78,10 @@ class OvoLoss(CellLoss):
         classes = len(settings.alpha)
         signs = torch.from_numpy(pair_signs(pairs, classes)).float()  # (C, P)
         alpha = torch.tensor(settings.alpha).view(-1, 1)
-        # A sample of a single-pair branch fills one cell; of a shared one, C - 1.
+        # A sample has one cell in a single-pair branch, C - 1 in a shared one.
         self.cells = 1 if len(pairs) == 1 else classes - 1
         self.gamma = settings.gamma
-        # 0 where the pair lacks the grade
+        # 0 where the grade is not in the pair
         self.register_buffer("factor", signs.abs() * alpha * _pair_weights(settings, pairs))
         self.register_buffer("target", _smooth((signs > 0).float(), settings.smoothing))
 
@@ -97,9 +99,9 @@ def _pair_weights(settings: LossSettings, pairs: list[Pair]) -> torch.Tensor:
     weights = torch.ones(classes, len(pairs))
     if settings.counts is not None:
         for column, (a, b) in enumerate(pairs):
-            both = settings.counts[a] + settings.counts[b]
-            weights[a, column] = both / (2 * settings.counts[a])
-            weights[b, column] = both / (2 * settings.counts[b])
+            total = settings.counts[a] + settings.counts[b]
+            weights[a, column] = total / (2 * settings.counts[a])
+            weights[b, column] = total / (2 * settings.counts[b])
     return weights
 
 
@@ -118,8 +120,8 @@ class SoftmaxLoss(CellLoss):
         logits = logits.float()
         cells = F.cross_entropy(logits, targets, reduction="none", label_smoothing=self.smoothing)
         if self.gamma:
-            right = logits.softmax(1).gather(1, targets.view(-1, 1)).squeeze(1)
-            cells = (1 - right).clamp_min(SMALLEST) ** self.gamma * cells
+            true_probability = logits.softmax(1).gather(1, targets.view(-1, 1)).squeeze(1)
+            cells = (1 - true_probability).clamp_min(MIN_DISTANCE) ** self.gamma * cells
         return self.factor[targets] * cells
 
 

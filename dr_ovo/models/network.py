@@ -1,7 +1,7 @@
-"""The one-vs-one network: a frozen stem, and branches that each answer a set of pairs.
+"""The network: frozen stem, branches with their heads, BatchNorm, checkpointing, weight decay.
 
-A shared network has one branch for all pairs, an independent one a branch for each pair; softmax
-and ordinal networks are one branch with another head.
+A shared network has one branch for all pairs, an independent one has a branch per pair; softmax
+and ordinal networks have one branch with another head.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from dr_ovo.pairs import Pair, pair_name
 
 @dataclass(frozen=True)
 class BranchSpec:
-    """A branch's name (as in its file), the pairs it answers, and its number of logits.
+    """A branch's name (as in its file name), the pairs it classifies, and its number of logits.
 
-    `independent`: it sees the samples of its one pair alone.
+    `independent`: it is trained only on samples of its one pair.
     """
 
     name: str
@@ -47,7 +47,7 @@ def branch_specs(head: str, ovo_mode: str, num_classes: int, pairs: list[Pair]) 
 
 
 class Branch(nn.Module):
-    """The trained rest of a backbone, pooled by timm, with a small head."""
+    """The trained rest of a backbone, pooled by timm, with dropout and a linear head."""
 
     def __init__(self, rest: nn.Module, features: int, outputs: int, dropout: float) -> None:
         super().__init__()
@@ -61,28 +61,28 @@ class Branch(nn.Module):
         return self.rest(x)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Stem features (images where nothing is frozen) -> logits (B, outputs)."""
+        """Stem features (images if nothing is frozen) -> logits (B, outputs)."""
         return self.head(self.dropout(self.features(x)))
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """For an optimizer: no decay of biases, norms, and what timm's authors exclude."""
+        """For an optimizer: no weight decay on biases, norms and what timm's authors exclude."""
         excluded: set[str] = getattr(self.rest, "no_weight_decay", set)()
         names = [f"rest.{name}" for name in excluded]
         return param_groups_weight_decay(self, weight_decay, no_weight_decay_list=names)
 
     def set_checkpointing(self, wanted: bool) -> bool:
-        """Recomputes activations in the backward pass if `wanted`; whether it now does."""
+        """Switches gradient checkpointing on or off; returns whether it is on."""
         try:
             cast(Any, self.rest).set_grad_checkpointing(wanted)
-        except (AssertionError, AttributeError):  # how timm says that a model has none
+        except (AssertionError, AttributeError):  # from timm, for models without support
             return False
         return wanted
 
     def train(self, mode: bool = True) -> Branch:
         """Training mode; BatchNorm keeps its pretrained statistics unless `live_batchnorm`.
 
-        Micro-batches of two have no statistics worth using, and fixed ones make N micro-batches
-        equal to one large batch.
+        The statistics of micro-batches of two are useless, and with fixed ones N micro-batches
+        equal one large batch.
         """
         super().train(mode)
         if not self.live_batchnorm:
@@ -93,7 +93,7 @@ class Branch(nn.Module):
 
 
 class OvoNetwork(nn.Module):
-    """`stem` (None where nothing is frozen) and `branches` by name."""
+    """`stem` (None if nothing is frozen) and `branches` by name."""
 
     def __init__(
         self, stem: nn.Module | None, branches: dict[str, Branch], frozen_stages: int
@@ -117,7 +117,7 @@ class OvoNetwork(nn.Module):
         return self
 
     def stem_features(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B, 3, S, S) -> what the branches take; no gradients."""
+        """Images (B, 3, S, S) -> the input of the branches; without gradients."""
         if self.stem is None:
             return images
         with torch.no_grad():
@@ -131,7 +131,7 @@ class OvoNetwork(nn.Module):
         return torch.cat([branch(features) for branch in self.branches.values()], dim=1)
 
     def backbone_state(self, name: str) -> StateDict:
-        """The weights under timm's own names: the stem's and those of branch `name`."""
+        """The weights of the stem and of branch `name`, under timm's own names."""
         stem = self.stem.state_dict() if self.stem is not None else {}
         return {**stem, **self.branch(name).rest.state_dict()}
 
@@ -145,9 +145,9 @@ def build_network(
     dropout: float,
     seed: int,
 ) -> OvoNetwork:
-    """The network on a backbone (B, 3, S, S) -> (B, F); its heads drawn from (seed, branch).
+    """The network on a backbone (B, 3, S, S) -> (B, F); heads are initialised from (seed, branch).
 
-    `frozen_stages` of the result is 0 where the architecture has no stages to cut at.
+    `frozen_stages` of the result is 0 if the architecture has no stages to cut at.
     """
     stem, rest = None, backbone
     if frozen_stages == WHOLE:
@@ -168,8 +168,8 @@ def build_network(
 
 
 def feature_width(backbone: nn.Module, img_size: int) -> int:
-    """F, the number of pooled features; asked of the model, since timm's `num_features` is at
-    times the width before a last layer of the head."""
+    """F, the number of pooled features, from a forward pass: timm's `num_features` is sometimes
+    the width before a final layer of the head."""
     with torch.no_grad():
         return int(backbone.eval()(torch.zeros(1, 3, img_size, img_size)).shape[1])
 

@@ -1,8 +1,8 @@
-"""Cutting a backbone in two: a frozen stem and the rest, which the branches train.
+"""Where and how a backbone is cut in two: a frozen stem, and the rest that the branches train.
 
 Each half is the timm model itself with the other half's modules replaced by empty ones, so that
-timm's own forward (checkpointing, norms, pooling, NHWC layouts) runs in both. The two halves'
-state dicts have disjoint keys, which together are timm's own.
+timm's own forward (checkpointing, norms, pooling, NHWC layouts) runs in both. The state dicts of
+the halves have disjoint keys, which together are timm's own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WHOLE = len(REDUCTIONS)
 
 
 def find_cut(backbone: nn.Module, stages: int) -> str | None:
-    """The module after which a stem of `stages` stages ends; None where timm names none."""
+    """The module with which a stem of `stages` stages ends; None if timm names none."""
     reduction = REDUCTIONS[stages - 1]
     names = [f["module"] for f in cast(Any, backbone).feature_info if f["reduction"] == reduction]
     # A plain vision transformer has one reduction for all its blocks: it has no stages.
@@ -30,7 +30,7 @@ def split_backbone(
 ) -> tuple[nn.Module, nn.Module] | None:
     """(stem, rest) with rest(stem.forward_features(x)) equal to backbone(x).
 
-    None where the architecture has no such cut. `stages` is 1 to 3; `backbone` maps
+    None if the architecture has no such cut. `stages` is 1 to 3; `backbone` maps
     (B, 3, S, S) to pooled features (B, F).
     """
     cut = find_cut(backbone, stages)
@@ -39,35 +39,35 @@ def split_backbone(
     backbone = backbone.eval()
     probe = torch.rand(2, 3, img_size, img_size, generator=torch.Generator().manual_seed(0))
     order = _execution_order(backbone, probe)
-    if any(cut[:end] not in order for end in _ends(cut)):
+    if any(cut[:end] not in order for end in _prefix_ends(cut)):
         return None
     stem_names, rest_names = _sides(backbone, cut, order)
     stem, rest = _without(backbone, rest_names), _without(backbone, stem_names)
     try:
         with torch.no_grad():
-            whole, parts = backbone(probe), rest(cast(Any, stem).forward_features(probe))
+            uncut, joined = backbone(probe), rest(cast(Any, stem).forward_features(probe))
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):
         return None
-    # Not bit by bit, though it is on every machine tried: a kernel chosen otherwise for the
+    # Not bit for bit, though it was on every machine tried: a different kernel choice in the
     # second pass must not decide what is frozen.
-    same = parts.shape == whole.shape and torch.allclose(parts, whole, rtol=1e-4, atol=1e-5)
+    same = joined.shape == uncut.shape and torch.allclose(joined, uncut, rtol=1e-4, atol=1e-5)
     return (stem, rest) if same else None
 
 
-def _ends(name: str) -> list[int]:
-    """Where the dotted prefixes of a module's name end, the whole name included."""
-    return [i for i, letter in enumerate(name) if letter == "."] + [len(name)]
+def _prefix_ends(name: str) -> list[int]:
+    """Where the dotted prefixes of a module's name end, including the whole name."""
+    return [i for i, character in enumerate(name) if character == "."] + [len(name)]
 
 
 def _execution_order(backbone: nn.Module, probe: torch.Tensor) -> dict[str, int]:
-    """When each submodule first began to run in a forward pass."""
+    """The rank in which each submodule first runs in a forward pass."""
     order: dict[str, int] = {}
 
-    def note(name: str) -> None:
+    def record(name: str) -> None:
         order.setdefault(name, len(order))
 
     hooks = [
-        module.register_forward_pre_hook(lambda *_, name=name: note(name))
+        module.register_forward_pre_hook(lambda *_, name=name: record(name))
         for name, module in backbone.named_modules()
         if name
     ]
@@ -81,18 +81,18 @@ def _execution_order(backbone: nn.Module, probe: torch.Tensor) -> dict[str, int]
 
 
 def _sides(backbone: nn.Module, cut: str, order: dict[str, int]) -> tuple[list[str], list[str]]:
-    """The modules that run up to and including `cut`, and those that run after it."""
+    """(the modules that run up to and including `cut`, those that run after it)."""
     before, after = [], []
     parts = cut.split(".")
     for depth in range(len(parts)):
         parent = ".".join(parts[:depth])
-        here = ".".join(parts[: depth + 1])
+        prefix = ".".join(parts[: depth + 1])
         for child, _ in backbone.get_submodule(parent).named_children():
             name = f"{parent}.{child}" if parent else child
-            if name == here:
+            if name == prefix:
                 if depth == len(parts) - 1:
                     before.append(name)
-            elif order.get(name, len(order)) < order[here]:
+            elif order.get(name, len(order)) < order[prefix]:
                 before.append(name)
             else:
                 after.append(name)
@@ -100,7 +100,7 @@ def _sides(backbone: nn.Module, cut: str, order: dict[str, int]) -> tuple[list[s
 
 
 def _without(backbone: nn.Module, names: list[str]) -> nn.Module:
-    """A copy of the backbone in which the modules `names` pass their input on."""
+    """A copy of the backbone in which the modules `names` pass their input through."""
     half = copy.deepcopy(backbone)
     for name in names:
         parent, _, child = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""torch files that appear whole or not at all, and load without running code."""
+"""Saving torch files atomically, whole or not at all, and loading them without running code."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dr_ovo.files import atomic_path
 
 
 def save_torch(path: Path, content: dict[str, Any]) -> None:
-    """Writes `content`, plain values and tensors. Raises MachineError where the disk refuses."""
+    """Writes `content`, plain values and tensors. Raises MachineError if the disk refuses."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with atomic_path(path) as part, part.open("wb") as file:
             torch.save(content, file)
-    except RuntimeError as error:  # torch's writer hides the disk's own error, and a signal's
+    except RuntimeError as error:  # torch's writer hides the disk's own error, and a signal
         if isinstance(error.__context__, KeyboardInterrupt | Terminated):
             raise error.__context__ from None
         raise MachineError(
-            f"{path} could not be written ({error}): is the disk full? The file that stood there "
-            "is kept. Make room and go on with --resume."
+            f"{path} could not be written ({error}): is the disk full? The previous file, if "
+            "any, is kept. Free some space and continue with --resume."
         ) from error
 
 
@@ -30,5 +30,5 @@ def load_torch(path: Path, hint: str) -> Any:
     """The content of a torch file, on the CPU. Raises UserError, ending in `hint`, if damaged."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises by where it breaks
+    except Exception as error:  # the exception of a damaged file depends on where it breaks
         raise UserError(f"{path} can't be loaded safely ({type(error).__name__}). {hint}") from None

@@ -1,1 +1,1 @@
-"""A photograph file to pixels: decoding, the fundus disc, preprocessing, quality."""
+"""From photograph file to pixels: decoding, the fundus disc, preprocessing, image quality."""

@@ -1,4 +1,4 @@
-"""A file that can't be used, and why."""
+"""Damaged files: the record of one (path and reason), and how messages list them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LISTED = 40
+MAX_LISTED = 40
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Damage:
 
 
 def describe(damaged: Sequence[Damage]) -> str:
-    """A line a file, the first of them, and how many more there are."""
-    lines = [f"  {damage.path}: {damage.reason}" for damage in damaged[:LISTED]]
-    if len(damaged) > LISTED:
-        lines.append(f"  ... and {len(damaged) - LISTED} more")
+    """One line per file for the first MAX_LISTED, then how many more there are."""
+    lines = [f"  {damage.path}: {damage.reason}" for damage in damaged[:MAX_LISTED]]
+    if len(damaged) > MAX_LISTED:
+        lines.append(f"  ... and {len(damaged) - MAX_LISTED} more")
     return "\n".join(lines)

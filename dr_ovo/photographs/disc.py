@@ -1,4 +1,4 @@
-"""Where the fundus disc stands in a photograph."""
+"""Finds the fundus disc in a photograph: its threshold, mask, bounding box, outline and crop."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-SEARCHED_SIDE = 256  # pixels of the longer side in which the disc is looked for
+SEARCHED_SIDE = 256  # pixels; the longer side of the picture in which the disc is searched
 MIN_CONTRAST = 20  # grey levels between the corners and the bright part of a picture
-MAX_OBLONG = 1.7  # a disc that the camera cut off at top and bottom
+MAX_ASPECT = 1.7  # allows for a disc that the camera cuts off at top and bottom
 
 
 class DiscMask(NamedTuple):
-    """What of a picture is disc: (h, w) bool at 1 / `scale` of the picture's own size."""
+    """Which pixels are disc: (h, w) bool at 1 / `scale` of the picture's size."""
 
     inside: np.ndarray
     scale: float
 
 
 def disc_mask(image: np.ndarray) -> DiscMask | None:
-    """The pixels of (H, W, 3) uint8 that are disc; None where it can't be told from its surround.
+    """The disc's pixels in (H, W, 3) uint8; None where the disc can't be told from its surround.
 
-    The disc is what stands out from the level of the picture's corners, since a fixed threshold
-    fails on dark photographs and after a change of contrast.
+    The threshold is relative to the level of the picture's corners: a fixed one fails on dark
+    photographs and after a change of contrast.
     """
     height, width = image.shape[:2]
     scale = max(1.0, max(height, width) / SEARCHED_SIDE)
@@ -41,21 +41,22 @@ def disc_mask(image: np.ndarray) -> DiscMask | None:
     )
     floor = float(np.median(corners))
     bright = float(np.percentile(light, 95))
-    # The corners are retina, or too little stands out from them to be told from noise.
+    # The corners are retina, or nothing stands out from them beyond noise.
     if floor > 0.4 * bright or bright - floor < MIN_CONTRAST:
         return None
     return DiscMask(light > floor + max(3.0, 0.15 * (bright - floor)), scale)
 
 
 def crop_to_disc(image: np.ndarray) -> np.ndarray:
-    """The part of (H, W, 3) uint8 that holds the fundus disc; all of it where none is found."""
+    """(H, W, 3) uint8 cropped to the fundus disc; unchanged where no disc is found."""
     top, bottom, left, right = disc_box(image)
     return image[top:bottom, left:right]
 
 
 def disc_box(image: np.ndarray) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right of the fundus disc in (H, W, 3) uint8, in pixels, ends excluded;
-    the whole picture where no disc is found. Never less than 40 % of a side.
+    """Top, bottom, left and right of the fundus disc in (H, W, 3) uint8, in pixels, ends excluded.
+
+    The whole picture where no disc is found. Never less than 40 % of a side.
     """
     height, width = image.shape[:2]
     whole = 0, height, 0, width
@@ -68,7 +69,7 @@ def disc_box(image: np.ndarray) -> tuple[int, int, int, int]:
     top, bottom = int(rows[0] * found.scale), min(height, round(rows[1] * found.scale))
     left, right = int(columns[0] * found.scale), min(width, round(columns[1] * found.scale))
     tall, wide = bottom - top, right - left
-    if tall < 0.4 * height or wide < 0.4 * width or max(tall, wide) > MAX_OBLONG * min(tall, wide):
+    if tall < 0.4 * height or wide < 0.4 * width or max(tall, wide) > MAX_ASPECT * min(tall, wide):
         return whole
     return top, bottom, left, right
 
@@ -84,9 +85,9 @@ class DiscRegion(NamedTuple):
 def disc_region(image: np.ndarray) -> DiscRegion:
     """The disc of (H, W, 3) uint8 without holes, as far as the frame shows it.
 
-    The smallest circle around it is the disc's own, whether the frame or something dark hides a
-    part: two opposite points of the rim are enough. Where no disc is found: the whole picture, and
-    the largest circle that fits into it.
+    Its circle is the smallest one around the visible part. That is the disc's circle even where
+    the frame or a shadow hides a part, as long as two opposite points of the rim are visible.
+    Where no disc is found: the whole picture, and the largest circle that fits into it.
     """
     height, width = image.shape[:2]
     found = disc_mask(image)
@@ -103,21 +104,21 @@ def disc_region(image: np.ndarray) -> DiscRegion:
 
 
 def largest_outline(inside: np.ndarray) -> np.ndarray | None:
-    """The convex outline (K, 1, 2) of the largest lit part of (h, w) bool; None where none is."""
-    # Specks, such as the camera's date in a corner, are no part of it.
+    """The convex outline (K, 1, 2) of the largest lit part of (h, w) bool; None if all is dark."""
+    # Removes specks, such as the camera's date stamp in a corner.
     opened = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     outlines, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return cv2.convexHull(max(outlines, key=cv2.contourArea)) if outlines else None
 
 
 def brightest_channel(image: np.ndarray) -> np.ndarray:
-    """The largest of the three channels (H, W) of (H, W, 3)."""
-    red, green, blue = cv2.split(image)  # ten times faster than the maximum along the last axis
+    """The maximum over the three channels of (H, W, 3), per pixel: (H, W)."""
+    red, green, blue = cv2.split(image)  # ten times faster than a maximum along the last axis
     return np.asarray(cv2.max(cv2.max(red, green), blue))
 
 
 def _extent(share: np.ndarray) -> tuple[int, int] | None:
-    """First and last + 1 position where more than 4 % of a line is disc."""
+    """First position, and last + 1, where more than 4 % of a row or column is disc."""
     inside = np.flatnonzero(share > 0.04)
     return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else None
 

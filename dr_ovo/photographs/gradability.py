@@ -1,12 +1,12 @@
-"""From which quality on a photograph counts as gradable; reports and measurement share it."""
+"""The quality threshold below which a photograph is ungradable; audits and reports share it."""
 
 from __future__ import annotations
 
 import numpy as np
 
-MIN_GRADABLE = 0.25  # of a quality from 0 to 1; dr_ovo/photographs/quality.py says where it lies
+MIN_GRADABLE = 0.25  # on a scale from 0 to 1; dr_ovo/photographs/quality.py says how it was set
 
 
 def ungradable(quality: np.ndarray) -> np.ndarray:
-    """(N,) bool: whether a quality (N,) is known, and too low to grade by."""
+    """(N,) bool: whether a quality (N,) is known and too low for grading."""
     return np.nan_to_num(quality, nan=1.0) < MIN_GRADABLE

@@ -1,4 +1,4 @@
-"""Photograph file -> uint8 RGB; what is damaged is refused with its reason."""
+"""Decodes a photograph file to uint8 RGB: formats, bit depths, JPEG scaling, damage checks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-MIN_SIDE = 16  # pixels; below this no picture shows a fundus
+MIN_SIDE = 16  # pixels; a smaller picture shows no fundus
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 JPEG_SCAN = 0xDA
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
-LONGEST_TAIL = 65536  # bytes that some cameras write after the end of the picture
-LARGE_PIXELS = 16_000_000  # decoded; 10 bytes each at 16 bits, 6 at 8
+LONGEST_TAIL = 65536  # bytes that may follow the end of the picture; some cameras append data
+LARGE_PIXELS = 16_000_000  # once decoded; takes 10 bytes per pixel at 16 bits, 6 at 8
 LARGE_AT_ONCE = 2
 REDUCTIONS = {
     1: cv2.IMREAD_COLOR,
@@ -25,23 +25,23 @@ REDUCTIONS = {
 }
 
 
-_large = threading.BoundedSemaphore(LARGE_AT_ONCE)
+_large_pictures = threading.BoundedSemaphore(LARGE_AT_ONCE)
 
 
 class DamagedImage(ValueError):
-    """A file that can't be read as a photograph; the text says why."""
+    """A file that can't be read as a photograph; the message says why."""
 
 
 def decode_image(path: Path, size: int) -> np.ndarray:
     """The file as (H, W, 3) uint8 RGB; a JPEG much larger than `size` is decoded at reduced scale.
 
-    8- and 16-bit, grey, colour and RGBA files are taken. Raises DamagedImage.
+    Accepts 8- and 16-bit files in grey, colour and RGBA. Raises DamagedImage.
     """
     return decode_bytes(read_bytes(path), size)
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file. Raises DamagedImage where the system refuses it."""
+    """The content of a file. Raises DamagedImage where it can't be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -49,7 +49,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_bytes(data: bytes, size: int) -> np.ndarray:
-    """What `decode_image` gives for a file with this content. Raises DamagedImage."""
+    """As `decode_image`, from the content of a file. Raises DamagedImage."""
     check_complete(data)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     if data.startswith(JPEG_START):
@@ -62,19 +62,20 @@ def decode_bytes(data: bytes, size: int) -> np.ndarray:
         raise DamagedImage("can't be decoded as an image")
     if min(image.shape[:2]) < MIN_SIDE:
         height, width = image.shape[:2]
-        raise DamagedImage(f"only {width}x{height} pixels (at least {MIN_SIDE} a side)")
+        raise DamagedImage(f"only {width}x{height} pixels (at least {MIN_SIDE} per side)")
     if image.dtype == np.uint16:
-        # The nearest of 256 levels, as dividing and rounding give it, without numbers of 64 bits.
+        # The nearest of 256 levels, as by dividing and rounding, but without 64-bit intermediates.
         image = cv2.convertScaleAbs(image, alpha=1 / 257)
     elif image.dtype != np.uint8:
-        raise DamagedImage(f"holds {image.dtype} pixels; 8 or 16 bits are expected")
+        raise DamagedImage(f"has {image.dtype} pixels; expected 8 or 16 bits")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def reduction(data: bytes, size: int) -> int:
-    """By how much a file with this content is shrunk as it is decoded: 8, 4, 2 or 1.
+    """The factor by which a file with this content is shrunk during decoding: 8, 4, 2 or 1.
 
-    A JPEG by as much as leaves 1.5 times `size`, so that cropping still shrinks; others not.
+    A JPEG keeps at least 1.5 times `size`, so that resizing after the crop still shrinks. Other
+    formats are not shrunk.
     """
     side = min(_jpeg_sides(data)) if data.startswith(JPEG_START) else 0
     fitting = [factor for factor in REDUCTIONS if side // factor >= 1.5 * max(size, MIN_SIDE)]
@@ -83,17 +84,20 @@ def reduction(data: bytes, size: int) -> int:
 
 @contextmanager
 def room_for(data: bytes, size: int) -> Iterator[None]:
-    """Within it, a file with this content may be decoded at `size`: of those that make a large
-    picture, threads hold LARGE_AT_ONCE at a time, so that many cores don't fill the memory."""
-    with _large if decoded_pixels(data, size) > LARGE_PIXELS else nullcontext():
+    """Decode a file with this content at `size` inside this context.
+
+    No more than LARGE_AT_ONCE threads are inside with a large picture at a time, so that decoding
+    on many cores does not exhaust the memory.
+    """
+    with _large_pictures if decoded_pixels(data, size) > LARGE_PIXELS else nullcontext():
         yield
 
 
 def decoded_pixels(data: bytes, size: int) -> int:
-    """Pixels of the picture that decoding a file with this content gives.
+    """The number of pixels that decoding a file with this content gives.
 
-    Of a JPEG or PNG by its header; of others, which are seldom compressed much, as if each pixel
-    took three bytes.
+    Read from the header of a JPEG or PNG. Other formats are seldom compressed much: three bytes
+    per pixel are assumed.
     """
     if data.startswith(JPEG_START):
         height, width = _jpeg_sides(data)
@@ -112,7 +116,7 @@ def check_complete(data: bytes) -> None:
         raise DamagedImage("is empty (zero bytes)")
     tail = max(0, len(data) - LONGEST_TAIL)
     if data.startswith(JPEG_START):
-        # After the headers: the thumbnail in them has an end of its own.
+        # Search after the headers: their thumbnail has its own end marker.
         scan = next((at for marker, at in jpeg_segments(data) if marker == JPEG_SCAN), 0)
         if JPEG_END not in data[max(scan, tail) :]:
             raise DamagedImage("is truncated: the end of the JPEG is missing")
@@ -121,7 +125,7 @@ def check_complete(data: bytes) -> None:
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """(marker, where its content begins) of a JPEG's segments up to the first scan."""
+    """(marker, offset of its content) of each segment of a JPEG up to the first scan."""
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
@@ -135,12 +139,12 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def full_sides(data: bytes, image: np.ndarray) -> tuple[int, int]:
-    """Height and width in pixels of the whole picture that `image` was decoded from."""
+    """Full height and width in pixels of the picture that `image` was decoded from."""
     height, width = image.shape[:2]
     sides = _jpeg_sides(data) if data.startswith(JPEG_START) else (0, 0)
     if not all(sides):
         return height, width
-    # The header's sides are those before the turn that an EXIF orientation asks for.
+    # The header has the sides before the EXIF orientation is applied.
     return sides if (sides[0] > sides[1]) == (height > width) else (sides[1], sides[0])
 
 

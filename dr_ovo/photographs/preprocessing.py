@@ -1,7 +1,8 @@
-"""Photograph file -> square uint8 RGB. One code path for training, evaluation and inference.
+"""Preprocessing settings, their version and hash, and the pipeline from file to network input.
 
-Decode, the steps before resizing (the crop to the disc), pad to a square, resize, the steps after
-it. dr_ovo/photographs/preprocessing_steps.py has them; none sees a grade or a split.
+One code path for training, evaluation and inference: decode, the steps before resizing (the crop to
+the disc), pad to a square, resize, the steps after resizing. The steps are in
+dr_ovo/photographs/preprocessing_steps.py; none sees a grade or a split.
 """
 
 from __future__ import annotations
@@ -17,9 +18,7 @@ import numpy as np
 
 from dr_ovo.errors import UserError
 from dr_ovo.photographs.disc import pad_to_square
-from dr_ovo.photographs.image_decoding import (
-    decode_image,
-)
+from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.photographs.preprocessing_steps import (
     AFTER_RESIZING,
     BEFORE_RESIZING,
@@ -28,8 +27,8 @@ from dr_ovo.photographs.preprocessing_steps import (
     Step,
 )
 
-# Raised when the same settings would give other pixels. The first knew no other steps than the
-# disc crop and CLAHE; what it says is still said in its words, so that hashes stay what they were.
+# Increase VERSION when the same settings would give other pixels. The first version had only the
+# disc crop and CLAHE; settings that it could express keep its form, so that their hashes stay.
 VERSION, FIRST_VERSION = 2, 1
 
 
@@ -37,7 +36,7 @@ VERSION, FIRST_VERSION = 2, 1
 class Preprocessing:
     """How a photograph becomes network input, stored with every checkpoint.
 
-    Each step of STEPS is the field of that name.
+    Each step in STEPS is switched by the field of the same name.
     """
 
     size: int
@@ -54,11 +53,11 @@ class Preprocessing:
 
     @property
     def version(self) -> int:
-        """Which version of the toolkit's preprocessing the settings ask for."""
+        """The earliest version of the toolkit's preprocessing that can express the settings."""
         return FIRST_VERSION if self.disc_crop and not self.ben_graham else VERSION
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for checkpoints and reports; CLAHE's own are left out where it is off."""
+        """Plain values for checkpoints and reports; the parameters of CLAHE only where it is on."""
         values: dict[str, Any] = {"size": self.size, "clahe": self.clahe, "version": self.version}
         if self.clahe:
             values["clahe_clip_limit"] = self.clahe_clip_limit
@@ -69,7 +68,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
-        """The settings that `to_dict` gave. Raises UserError for those of another version."""
+        """The inverse of `to_dict`. Raises UserError for settings of another version."""
         if values.get("version") not in (FIRST_VERSION, VERSION):
             raise UserError(
                 f"The checkpoint was made with preprocessing version {values.get('version')}, "

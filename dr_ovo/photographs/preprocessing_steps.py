@@ -1,7 +1,8 @@
-"""The preprocessing steps by name. Each makes a picture of a picture; none sees a grade or a split.
+"""The preprocessing steps by name: disc crop, Ben Graham's normalisation, CLAHE. Add a step here.
 
-They run in the order of STEPS, the first before the picture is resized and the others after: at
-1024 px CLAHE costs 20 times more than at 224.
+Each step maps a picture to a picture; none sees a grade or a split. They run in the order of STEPS,
+the first before the picture is resized and the others after it: CLAHE costs 20 times more at
+1024 px than at 224.
 """
 
 from __future__ import annotations
@@ -15,17 +16,16 @@ import numpy as np
 
 from dr_ovo.photographs.disc import crop_to_disc, disc_region
 
-# Graham's constants: contrast against the local mean, the width of "local" in radii of the disc,
-# the share of the radius that is kept (its edge would stand out), and the grey of all else.
+# Graham's constants: gain on the difference to the local mean, width of the Gaussian in radii of
+# the disc, share of the radius that is kept (the edge would stand out), and the grey elsewhere.
 CONTRAST, LOCAL, KEPT, NEUTRAL = 4.0, 1 / 30, 0.9, 128
-SEAM = (
-    0.025  # of the radius: where the frame cuts the disc off, its edge is mixed with the surround
-)
+# Share of the radius. Where the frame cuts off the disc, its edge is blended with the surround.
+SEAM = 0.025
 
 
 @dataclass(frozen=True)
 class Clahe:
-    """The settings of CLAHE."""
+    """The parameters of CLAHE."""
 
     clip_limit: float
     tile_grid_size: int
@@ -35,13 +35,13 @@ Step = Callable[[np.ndarray, Clahe], np.ndarray]
 
 
 def ben_graham(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 with the local mean taken off and 0.9 of the disc's radius kept.
+    """(H, W, 3) uint8 with the local mean subtracted and 0.9 of the disc's radius kept.
 
     Benjamin Graham's winning entry (Kaggle Diabetic Retinopathy Detection, report of 2015):
     4 x (picture - Gaussian mean) + 128, the Gaussian's width being a thirtieth of the radius.
-    `disc_crop` and resizing bring the disc to one radius beforehand. His mean takes in the black
-    surround; this one is of the disc's own pixels, so that a disc that the frame cuts off has no
-    bright seam there. The two agree away from the edges.
+    `disc_crop` and resizing bring all discs to the same radius beforehand. His mean includes the
+    black surround; this one is taken over the disc's pixels only, so that a disc cut off by the
+    frame has no bright seam there. The two agree away from the edges.
     """
     whole, centre, radius = disc_region(image)
     seam = np.ones((2 * math.ceil(SEAM * radius) + 1,) * 2, np.uint8)
@@ -58,7 +58,7 @@ def ben_graham(image: np.ndarray) -> np.ndarray:
 
 
 def equalise(image: np.ndarray, settings: Clahe) -> np.ndarray:
-    """(H, W, 3) uint8 RGB with CLAHE on L of LAB."""
+    """(H, W, 3) uint8 RGB with CLAHE applied to the L channel of LAB."""
     tiles = (settings.tile_grid_size, settings.tile_grid_size)
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     clahe = cv2.createCLAHE(clipLimit=settings.clip_limit, tileGridSize=tiles)

@@ -1,12 +1,12 @@
-"""How well a photograph can be graded: focus, field and exposure, from its pixels alone.
+"""Measures the image quality of a photograph: focus, field, exposure, and their thresholds.
 
-No grade, split or file name is looked at. Each part is 0 to 1 and the score is the least of them,
-as one spoilt part spoils the photograph. All is measured at one size of the disc, so that the
-number of pixels doesn't matter, down to a disc of SMALLEST_DISC pixels: smaller ones have lost
-the detail by which focus is judged, and their quality is unknown rather than bad.
+Uses no grade, split or file name. Each part is between 0 and 1; the score is the lowest of them,
+because one bad part makes the photograph ungradable. Everything is measured at one size of the
+disc, so that the number of pixels doesn't matter. Discs below SMALLEST_DISC pixels have lost the
+detail that shows focus: their quality is unknown, not bad.
 
 The limits were set without grades, on the 516 photographs of IDRiD and on damage planted in them:
-where a part is MIN_GRADABLE, it stands beyond nearly all of the former and short of the latter.
+MIN_GRADABLE separates nearly all of the originals from the damaged versions, in every part.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes, reductio
 from dr_ovo.photographs.preprocessing import Preprocessing
 
 DISC_SIDE = 192  # pixels of the disc's diameter at which everything is measured
-SMALLEST_DISC = 160  # pixels; below this the quality is unknown
-RIM = 8  # pixels inside the disc's edge that are left out: the edge is no detail
-SMALLEST_INSIDE = 500  # pixels of the disc inside its rim; of fewer nothing is measured
-# The scales of detail, as standard deviations in pixels: finest (vessel walls, small lesions),
-# fine and medium (vessels).
+SMALLEST_DISC = 160  # pixels of diameter; below this the quality is unknown
+RIM = 8  # pixels inside the disc's edge that are excluded: the edge is not detail
+SMALLEST_INSIDE = 500  # pixels of the disc inside its rim; with fewer, nothing is measured
+# Standard deviations in pixels that separate the scales of detail: finest (vessel walls, small
+# lesions), fine, and medium (vessels).
 FINE, MEDIUM, COARSE = 1.0, 2.0, 4.0
-MIN_DETAIL = 0.2  # grey levels: less is rounding
-CLIPPED = 250  # grey level from which a channel is taken for saturated
-NEIGHBOURHOOD = 25  # pixels a side over which illumination is averaged
+MIN_DETAIL = 0.2  # grey levels; anything less is rounding noise
+CLIPPED = 250  # grey level from which a channel counts as saturated
+NEIGHBOURHOOD = 25  # pixels; side of the square over which illumination is averaged
 
-# (value at which a part is 0, value at which it is 1); linear between, level beyond.
-FINEST_DETAIL = (0.25, 1.05)  # finest over medium detail; defocus takes it away
-FINE_DETAIL = (0.42, 0.98)  # fine over medium detail; as above, less moved by noise
-NOISE = (4.0, 2.0)  # finest over medium detail; sensor noise adds to it
-VISIBLE = (0.68, 0.96)  # share of the disc, as far as the frame shows it, that is lit
-FRAMED = (0.50, 0.58)  # share of the disc that the frame shows
+# (value at which a part is 0, value at which it is 1); linear in between, constant outside.
+FINEST_DETAIL = (0.25, 1.05)  # finest over medium detail; defocus lowers it
+FINE_DETAIL = (0.42, 0.98)  # fine over medium detail; as above, but less affected by noise
+NOISE = (4.0, 2.0)  # finest over medium detail; sensor noise raises it
+VISIBLE = (0.68, 0.96)  # lit share of the disc's part that is inside the frame
+FRAMED = (0.50, 0.58)  # share of the disc that is inside the frame
 BRIGHTNESS = (40.0, 112.0)  # mean of the brightest channel
 SATURATED = (0.7, 0.3)  # share of pixels with a clipped channel
-UNEVENNESS = (0.6, 0.3)  # spread of the local brightness over its mean
+UNEVENNESS = (0.6, 0.3)  # standard deviation of the local brightness over its mean
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Each 0 to 1, NaN where the photograph is too small to tell; `gradable` is None then."""
+    """Each 0 to 1; NaN where the photograph is too small to tell, and `gradable` is None then."""
 
     score: float
     focus: float
@@ -66,7 +66,7 @@ UNKNOWN = Quality(math.nan, math.nan, math.nan, math.nan)
 def quality_of(image: np.ndarray) -> Quality:
     """The quality of a photograph (H, W, 3) uint8 RGB; unknown where its disc has too few pixels.
 
-    A picture without a dark surround is taken for retina up to its edges.
+    A picture without a dark surround counts as retina up to its edges.
     """
     found = disc_mask(image)
     inside = np.ones(image.shape[:2], dtype=bool) if found is None else found.inside
@@ -79,7 +79,7 @@ def quality_of(image: np.ndarray) -> Quality:
     sides = round(image.shape[1] * factor), round(image.shape[0] * factor)
     picture = cv2.resize(image, sides, interpolation=_interpolation(factor))
     measured = cv2.resize(inside.astype(np.uint8), sides, interpolation=cv2.INTER_NEAREST)
-    # What lies beyond the picture counts as dark: its edge is a rim as well.
+    # Pixels beyond the picture count as dark, so that its edge is eroded like the rim.
     edge = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
     measured = cv2.erode(measured, edge, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     field = _field(inside, (x, y), radius)
@@ -90,10 +90,10 @@ def quality_of(image: np.ndarray) -> Quality:
 
 
 def load_with_quality(path: Path, preprocessing: Preprocessing) -> tuple[np.ndarray, Quality]:
-    """A photograph as the network takes it, and its quality, of one reading of the file.
+    """The network input of a photograph, and its quality; the file is read once.
 
-    The quality is measured at one scale whatever the network's size, so that several networks'
-    predictions hold the same. Raises DamagedImage.
+    The quality is measured at the same scale whatever the network's input size, so that all
+    networks record the same value. Raises DamagedImage.
     """
     data = read_bytes(path)
     image = decode_bytes(data, preprocessing.size)
@@ -108,16 +108,16 @@ def _interpolation(factor: float) -> int:
 
 
 def _ramp(value: float, ends: tuple[float, float]) -> float:
-    """0 at the first of `ends` and beyond, 1 at the second and beyond, linear between."""
-    none, full = ends
-    return min(1.0, max(0.0, (value - none) / (full - none)))
+    """0 at the first of `ends` and beyond, 1 at the second and beyond, linear in between."""
+    zero_at, one_at = ends
+    return min(1.0, max(0.0, (value - zero_at) / (one_at - zero_at)))
 
 
 def _enclosing_circle(inside: np.ndarray) -> tuple[tuple[float, float], float]:
     """Centre (x, y) and radius of the disc in pixels of (h, w) bool.
 
-    The smallest circle around the lit part is the disc's own, whether the frame or something dark
-    hides a part of it: two opposite points of the rim are enough.
+    It is the smallest circle around the lit part. That is the disc's circle even where the frame
+    or a shadow hides a part, as long as two opposite points of the rim are visible.
     """
     outline = largest_outline(inside)
     if outline is None:
@@ -128,7 +128,7 @@ def _enclosing_circle(inside: np.ndarray) -> tuple[tuple[float, float], float]:
 
 
 def _field(inside: np.ndarray, centre: tuple[float, float], radius: float) -> float:
-    """How much of the disc is in the frame, and lit."""
+    """How much of the disc is inside the frame and lit, as a score from 0 to 1."""
     rows, columns = np.ogrid[: inside.shape[0], : inside.shape[1]]
     disc = (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 <= radius**2
     in_frame = np.count_nonzero(disc)
@@ -137,9 +137,10 @@ def _field(inside: np.ndarray, centre: tuple[float, float], radius: float) -> fl
 
 
 def _focus(picture: np.ndarray, measured: np.ndarray) -> float:
-    """Detail of the green channel, where vessels and lesions show best, by its scale.
+    """Sharpness of the green channel, where vessels and lesions show best, from 0 to 1.
 
-    Defocus takes the finest first, so the finest over the medium tells it whatever the contrast.
+    Defocus removes the finest detail first, so the ratio of finest to medium detail shows it at
+    any contrast.
     """
     green = picture[..., 1].astype(np.float32)
     smooth = [cv2.GaussianBlur(green, (0, 0), sigma) for sigma in (FINE, MEDIUM, COARSE)]
@@ -154,7 +155,7 @@ def _focus(picture: np.ndarray, measured: np.ndarray) -> float:
 
 
 def _exposure(picture: np.ndarray, measured: np.ndarray) -> float:
-    """Neither dark nor saturated, and evenly lit, by the brightest channel of each pixel."""
+    """Whether the disc is neither dark nor saturated, and evenly lit, from 0 to 1."""
     light = brightest_channel(picture)
     values = light[measured]
     mean = float(values.mean())

@@ -1,1 +1,1 @@
-"""A model's predictions on a split: the file, metrics, calibration, operating points."""
+"""A model's predictions on a split: the .npz file, metrics, calibration, operating points."""

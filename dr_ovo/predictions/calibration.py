@@ -1,4 +1,4 @@
-"""The calibration share of val, and what it fixes: the temperature and the operating points."""
+"""Fits the temperature on val's calibration share; reads and writes calibration.json."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
 
 SCHEMA = 1
 SHARE = 0.3
-MIN_IMAGES = 200  # a smaller val is not divided
-MIN_PATIENTS = 10  # a grade with fewer stays in selection
-TEMPERATURES = (0.05, 20.0)  # the range searched
+MIN_IMAGES = 200  # a smaller val is not split
+MIN_PATIENTS = 10  # a grade with fewer patients stays in the selection share
+TEMPERATURES = (0.05, 20.0)  # search range
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was fitted on `n` images of val, which was `divided` or served selection as well."""
+    """What was fitted on `n` images of val.
+
+    `divided`: val was split, and these images took no part in model selection.
+    """
 
     temperature: float
     referable: OperatingPoints
@@ -41,27 +44,26 @@ class Calibration:
     divided: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as calibration.json holds them."""
+        """The content of calibration.json."""
         return {"schema": SCHEMA, **asdict(self)}
 
     @classmethod
-    def from_json(cls, held: dict[str, Any]) -> Calibration:
-        """The calibration in `to_json`'s values; raises UserError for another schema."""
-        if held.get("schema") != SCHEMA:
+    def from_json(cls, data: dict[str, Any]) -> Calibration:
+        """The calibration in calibration.json's content; raises UserError for another schema."""
+        if data.get("schema") != SCHEMA:
             raise UserError(
-                f"This calibration has the schema {held.get('schema')}; this version reads "
+                f"This calibration has schema {data.get('schema')}; this version reads "
                 f"schema {SCHEMA}. Evaluate the model again."
             )
         points = {
-            name: OperatingPoints(**{key: OperatingPoint(**p) for key, p in held[name].items()})
+            name: OperatingPoints(**{key: OperatingPoint(**p) for key, p in data[name].items()})
             for name in CONDITIONS
         }
-        return cls(held["temperature"], **points, n=held["n"], divided=held["divided"])
+        return cls(data["temperature"], **points, n=data["n"], divided=data["divided"])
 
 
 def save_calibration(path: Path | str, calibration: Calibration, marks: Sequence[str] = ()) -> None:
-    """Write calibration.json, with what must be said of it; raises MachineError where the disk
-    refuses."""
+    """Write calibration.json with its `marks` (LEAKY, ...); raises MachineError if that fails."""
     write_json(path, calibration.to_json() | {mark.lower(): True for mark in marks})
 
 
@@ -78,23 +80,22 @@ def load_calibration(path: Path | str) -> Calibration:
 def calibration_share(
     sample_ids: np.ndarray, patient_ids: np.ndarray, targets: np.ndarray
 ) -> np.ndarray:
-    """(N,) bool: the samples of val left out of selection; no patient is on both sides.
+    """(N,) bool: val's samples kept out of model selection; no patient is on both sides.
 
-    0.3 of the patients of each grade (a patient's grade is the worst of their images), the first
-    in the order of the sha256 of the patient, or of the sample where the patient is unknown
-    (empty). Nothing of a grade with fewer than 10 patients, nothing of a val of fewer than 200
-    images.
+    Of each grade 0.3 of the patients, first in the order of the sha256 of the patient id (of the
+    sample id where the patient is unknown, ""). The worst of a patient's images gives the grade.
+    Grades with fewer than 10 patients give none, and a val of fewer than 200 images is not split.
     """
     if len(targets) < MIN_IMAGES:
         return np.zeros(len(targets), dtype=bool)
     owners = np.where(np.asarray(patient_ids) == "", sample_ids, patient_ids)
     patients, of_sample = np.unique(owners, return_inverse=True)
-    worst = np.full(len(patients), -1)
-    np.maximum.at(worst, of_sample, targets)
+    patient_grades = np.full(len(patients), -1)
+    np.maximum.at(patient_grades, of_sample, targets)
     hashes = np.array([hashlib.sha256(patient.encode()).hexdigest() for patient in patients])
     chosen = np.zeros(len(patients), dtype=bool)
-    for grade in np.unique(worst):
-        members = np.flatnonzero(worst == grade)
+    for grade in np.unique(patient_grades):
+        members = np.flatnonzero(patient_grades == grade)
         if len(members) >= MIN_PATIENTS:
             ordered = members[np.argsort(hashes[members])]
             chosen[ordered[: round(SHARE * len(members))]] = True
@@ -102,7 +103,7 @@ def calibration_share(
 
 
 def fit_calibration(val: Predictions) -> Calibration:
-    """Temperature and thresholds from val's calibration share, or all of val where it has none."""
+    """Temperature and thresholds from val's calibration share, or from all of val without one."""
     divided = bool(val.calibration.any())
     used = val.calibration if divided else np.ones(len(val.targets), dtype=bool)
     targets, probabilities = val.targets[used], val.probabilities[used]
@@ -112,18 +113,18 @@ def fit_calibration(val: Predictions) -> Calibration:
 
 
 def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> float:
-    """The temperature, 0.05 to 20, with the least log loss on classes (N,) and (N, C).
+    """The temperature, 0.05 to 20, that minimises the log loss of (N, C) on classes (N,).
 
-    One number on the log of the probabilities (Guo et al. 2017), the same for every head.
+    It divides the log probabilities (Guo et al. 2017), in the same way for every head.
     """
     logs, rows = log_probabilities(probabilities), np.arange(len(targets))
 
     def log_loss(log_temperature: float) -> float:
         return -float(log_softmax(logs / np.exp(log_temperature), axis=1)[rows, targets].mean())
 
-    # Convex in 1 / temperature, so a bounded search finds the only minimum.
-    found = minimize_scalar(log_loss, bounds=np.log(TEMPERATURES), method="bounded")
-    return float(np.exp(found.x))
+    # Convex in 1 / temperature, so a bounded search finds the global minimum.
+    result = minimize_scalar(log_loss, bounds=np.log(TEMPERATURES), method="bounded")
+    return float(np.exp(result.x))
 
 
 def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:

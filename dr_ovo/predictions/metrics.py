@@ -1,7 +1,7 @@
-"""Point metrics of a classification, as plain floats.
+"""Formulas of the point metrics: accuracy, kappa, F1, macro AUC, log loss, ECE (bins), Brier.
 
-A metric that cannot be computed (a class is absent, all samples are of one side) is NaN, never an
-error and never a stand-in. Whoever writes it to a file turns NaN into null with the reason.
+A metric that cannot be computed (a class is absent, all samples are on one side) is NaN, never an
+error and never a substitute value. Files contain null and the reason instead of NaN.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ECE_BINS = 15
 
 
 def confusion_matrix(targets: ArrayLike, predicted: ArrayLike, num_classes: int) -> np.ndarray:
-    """Counts (C, C), int64: a row for each true class, a column for each predicted one."""
+    """Counts (C, C), int64: one row per true class, one column per predicted class."""
     weights = np.ones((np.size(targets), 1))
     return weighted_confusions(targets, predicted, num_classes, weights)[0].astype(np.int64)
 
@@ -23,14 +23,14 @@ def confusion_matrix(targets: ArrayLike, predicted: ArrayLike, num_classes: int)
 def weighted_confusions(
     targets: ArrayLike, predicted: ArrayLike, num_classes: int, weights: np.ndarray
 ) -> np.ndarray:
-    """Sums of weights (R, C, C), one confusion matrix for each weighting in (N, R)."""
+    """Sums of weights (R, C, C), one confusion matrix per weighting in (N, R)."""
     cells = np.asarray(targets) * num_classes + np.asarray(predicted)
     one_hot = (cells == np.arange(num_classes**2)[:, None]).astype(weights.dtype)  # (C*C, N)
     return (one_hot @ weights).T.reshape(-1, num_classes, num_classes)
 
 
 def accuracy(targets: ArrayLike, predicted: ArrayLike) -> float:
-    """Share of samples whose class was found, 0 to 1; NaN without samples."""
+    """Share of samples that are predicted correctly, 0 to 1; NaN without samples."""
     hits = np.equal(targets, predicted)
     return float(hits.mean()) if hits.size else float("nan")
 
@@ -38,7 +38,7 @@ def accuracy(targets: ArrayLike, predicted: ArrayLike) -> float:
 def balanced_accuracy(targets: ArrayLike, predicted: ArrayLike, num_classes: int) -> float:
     """Mean recall of the classes, 0 to 1; NaN where one of them has no sample.
 
-    scikit-learn leaves absent classes out of the mean instead.
+    scikit-learn would leave absent classes out of the mean.
     """
     return float(_recalls(confusion_matrix(targets, predicted, num_classes)).mean())
 
@@ -46,7 +46,7 @@ def balanced_accuracy(targets: ArrayLike, predicted: ArrayLike, num_classes: int
 def quadratic_kappa(targets: ArrayLike, predicted: ArrayLike, num_classes: int) -> float:
     """Cohen's kappa with quadratic weights, -1 to 1 (Cohen 1968).
 
-    NaN where targets and predictions all lie in one and the same class.
+    NaN where all targets and all predictions are the same class.
     """
     return float(kappa_of(confusion_matrix(targets, predicted, num_classes)))
 
@@ -55,9 +55,9 @@ def kappa_of(confusions: np.ndarray) -> np.ndarray:
     """Quadratic weighted kappa (...) of confusion matrices (..., C, C)."""
     classes = np.arange(confusions.shape[-1])
     penalty = (classes[:, None] - classes[None, :]) ** 2
-    true_counts, called_counts = confusions.sum(axis=-1), confusions.sum(axis=-2)
+    true_counts, predicted_counts = confusions.sum(axis=-1), confusions.sum(axis=-2)
     observed = (penalty * confusions).sum(axis=(-2, -1)) * confusions.sum(axis=(-2, -1))
-    expected = np.einsum("...i,ij,...j->...", true_counts, penalty, called_counts)
+    expected = np.einsum("...i,ij,...j->...", true_counts, penalty, predicted_counts)
     with np.errstate(invalid="ignore"):
         return 1 - observed / expected
 
@@ -65,9 +65,9 @@ def kappa_of(confusions: np.ndarray) -> np.ndarray:
 def f1_of(confusions: np.ndarray, grade: int) -> np.ndarray:
     """F1 (...) of one class in confusion matrices (..., C, C); NaN where the class is absent."""
     present = confusions[..., grade, :].sum(axis=-1)
-    called = confusions[..., :, grade].sum(axis=-1)
+    predicted = confusions[..., :, grade].sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        f1 = 2 * confusions[..., grade, grade] / (present + called)
+        f1 = 2 * confusions[..., grade, grade] / (present + predicted)
     return np.where(present > 0, f1, np.nan)
 
 
@@ -90,9 +90,9 @@ def log_loss_binary(targets: ArrayLike, logits: ArrayLike) -> float:
 
 
 def sensitivity_specificity(positive: ArrayLike, called: ArrayLike) -> tuple[float, float]:
-    """Shares of the positive samples that were called, and of the negative that were not.
+    """Sensitivity and specificity of calling samples positive.
 
-    Both arguments are (N,) bool. A side without samples gives NaN.
+    Both arguments are (N,) bool. Without positives or negatives the respective rate is NaN.
     """
     positive, called = np.asarray(positive, dtype=bool), np.asarray(called, dtype=bool)
     specificity, sensitivity = _recalls(confusion_matrix(positive, called, 2))
@@ -100,7 +100,7 @@ def sensitivity_specificity(positive: ArrayLike, called: ArrayLike) -> tuple[flo
 
 
 def calibration_gaps(targets: ArrayLike, probabilities: np.ndarray) -> np.ndarray:
-    """(15, N): hit (0 or 1) minus confidence of each sample, in the row of its confidence bin.
+    """(15, N): correctness (0 or 1) minus confidence, in the row of each sample's confidence bin.
 
     The confidence is the probability of the most probable class; bins are (k/15, (k+1)/15].
     """
@@ -113,17 +113,17 @@ def calibration_gaps(targets: ArrayLike, probabilities: np.ndarray) -> np.ndarra
 
 
 def expected_calibration_error(targets: ArrayLike, probabilities: np.ndarray) -> float:
-    """Mean distance of confidence and accuracy over 15 equal bins, 0 to 1 (Guo et al. 2017)."""
+    """Mean gap between confidence and accuracy over 15 equal bins, 0 to 1 (Guo et al. 2017)."""
     gaps = calibration_gaps(targets, probabilities)
     return float(np.abs(gaps.sum(axis=1)).sum() / gaps.shape[1])
 
 
 def brier_scores(targets: ArrayLike, probabilities: np.ndarray) -> np.ndarray:
-    """(N,): squared distance of the probabilities (N, C) from the truth, summed over classes."""
+    """(N,): squared error of the probabilities (N, C), summed over classes."""
     truth = np.asarray(targets)[:, None] == np.arange(probabilities.shape[1])
     return ((probabilities - truth) ** 2).sum(axis=1)
 
 
 def brier(targets: ArrayLike, probabilities: np.ndarray) -> float:
-    """Mean Brier score, summed over classes as Brier (1950) had it, 0 to 2."""
+    """Mean Brier score, summed over classes as in Brier (1950), 0 to 2."""
     return float(brier_scores(targets, probabilities).mean())

@@ -1,4 +1,4 @@
-"""Referable and vision-threatening disease, and the thresholds at which images are called so."""
+"""Referable and vision-threatening disease: first grade, target rates, decision thresholds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import numpy as np
 
 TARGET_SENSITIVITY, TARGET_SPECIFICITY = 0.90, 0.95
 GRADED_CLASSES = 5
-# The lowest of the five ICDR grades that counts as positive.
+# Condition -> the lowest of the five ICDR grades that counts as positive.
 CONDITIONS = {"referable": 2, "vision_threatening": 3}
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """An image is called where its summed probability is at least `threshold`; else why none."""
+    """An image is positive where its summed probability is at least `threshold`.
+
+    `reason` says why there is no threshold.
+    """
 
     threshold: float | None
     reason: str | None = None
@@ -29,19 +32,19 @@ class OperatingPoints:
 
 
 def summed_probability(probabilities: np.ndarray, condition: str) -> np.ndarray:
-    """(N,): the probability of all grades that count for `condition`, of (N, 5), not tempered."""
+    """(N,): summed probability of the grades that count as `condition`; (N, 5), not tempered."""
     return probabilities[:, CONDITIONS[condition] :].sum(axis=1)
 
 
 def ungraded(classes: int) -> str:
-    """Why referable and vision-threatening disease are unknown for other than 5 classes."""
-    return f"defined on the {GRADED_CLASSES} ICDR grades, and these are {classes} classes"
+    """Why referable and vision-threatening disease are undefined for other than 5 classes."""
+    return f"defined only for the {GRADED_CLASSES} ICDR grades, not for {classes} classes"
 
 
 def fit_operating_points(
     condition: str, targets: np.ndarray, probabilities: np.ndarray
 ) -> OperatingPoints:
-    """The operating points of a condition on grades (N,) and probabilities (N, C).
+    """The operating points of a condition, fitted on grades (N,) and probabilities (N, C).
 
     high_sensitivity is the largest threshold with a sensitivity of at least 0.90,
     high_specificity the smallest with a specificity of at least 0.95. Without positives or
@@ -69,7 +72,7 @@ def _high_sensitivity(positives: np.ndarray, reason: str) -> OperatingPoint:
 
 
 def _high_specificity(negatives: np.ndarray, reason: str) -> OperatingPoint:
-    """`negatives` are scores in ascending order; the last one to stay uncalled bounds it below."""
+    """`negatives` are scores in ascending order; the threshold lies just above one of them."""
     if not len(negatives):
         return OperatingPoint(None, reason)
     reached = np.arange(1, len(negatives) + 1) / len(negatives) >= TARGET_SPECIFICITY

@@ -1,4 +1,4 @@
-"""What training looks at after each epoch: the pairs' point metrics, without intervals."""
+"""Validation metrics of each pair after an epoch: accuracy, AUC, sensitivity, specificity."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dr_ovo.predictions.metrics import accuracy, sensitivity_specificity
 def pair_metrics(
     targets: np.ndarray, logits: np.ndarray, pairs: list[Pair]
 ) -> list[dict[str, Any]]:
-    """One dict for each pair: `pair`, `n`, `accuracy`, `auc`, `sensitivity`, `specificity`.
+    """One dict per pair: `pair`, `n`, `accuracy`, `auc`, `sensitivity`, `specificity`.
 
-    `targets` is (N,) with the classes, `logits` (N, P) with a column for each of `pairs`. Each
-    pair (a, b) sees the samples of its two classes; positive is b, the higher one. Fractions, or
-    None where undefined because a class has no sample.
+    `targets` (N,) are classes, `logits` (N, P) have one column per pair. Each pair (a, b) is
+    measured on the samples of its two classes; b, the higher one, is positive. Fractions, or None
+    where a class has no sample.
     """
     return [_one_pair(targets, column, pair) for column, pair in zip(logits.T, pairs, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Figures per patient, by the worse eye: what a referral decides on."""
+"""Patient-level predictions: the worse eye of each patient counts."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy as np
 
 from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
 
-SINGLE = "no patient has two images: the figures per patient would be those per image"
+SINGLE = "no patient has two images, so figures per patient would equal those per image"
 
 
 def per_patient(p: Predictions) -> Predictions:
-    """A sample for each patient, in the order of their names: the worse eye's grade.
+    """One sample per patient, in the order of patient ids: the worse eye's grade.
 
-    Target and prediction are the highest grade among the patient's images. The probability of at
-    least grade k is the largest among the images: it is then at or above a threshold exactly where
-    one of the images is, and however the eyes depend on each other the patient's worst grade is at
-    least that probable (equality: the eyes go together; the product of the other sides, which
-    takes them for independent, would overrate disease the more images a patient has).
+    Target and prediction are the highest grade among the patient's images. P(grade >= k) is the
+    largest among the images: it reaches a threshold exactly where one of the images does, and it
+    is a lower bound of the probability for the patient's worst grade, however the eyes depend on
+    each other (reached where they agree). Treating the images as independent, 1 - prod(1 - P),
+    would overestimate disease more, the more images a patient has.
     The quality is that of the patient's worst photograph, NaN where one is unknown.
     """
     patients, of_image = np.unique(p.patient_ids, return_inverse=True)
     count = len(patients)
 
     def worst(values: np.ndarray) -> np.ndarray:
-        found = np.full((count, *values.shape[1:]), -np.inf)
+        maxima = np.full((count, *values.shape[1:]), -np.inf)
         with np.errstate(invalid="ignore"):  # an unknown quality stays unknown
-            np.maximum.at(found, of_image, values)
-        return found
+            np.maximum.at(maxima, of_image, values)
+        return maxima
 
     at_least = worst(np.cumsum(p.probabilities[:, ::-1], axis=1)[:, ::-1])
     at_least[:, 0] = 1.0
@@ -54,8 +54,8 @@ def per_patient(p: Predictions) -> Predictions:
 
 
 def patient_counts(patients: np.ndarray) -> dict[str, Any]:
-    """How many patients (N,) names, and how many of them have a single image, which counts alone;
-    {"value": None, "reason"} where all have."""
+    """The number of distinct patients in (N,), and of those with a single image, which is then the
+    worse eye; {"value": None, "reason"} where every patient has a single image."""
     _, images = np.unique(patients, return_counts=True)
     if (images < 2).all():
         return {"value": None, "reason": SINGLE}

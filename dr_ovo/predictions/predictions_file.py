@@ -1,4 +1,4 @@
-"""A model's answers on one split: the .npz file from which every report is made."""
+"""predictions_<split>.npz: its fields and checks, reading and writing, SYNTHETIC/LEAKY marks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from dr_ovo.files import atomic_path
 from dr_ovo.pairs import class_pairs
 
 SCHEMA = 1
-SMALLEST_PROBABILITY = 1e-12  # below it a logarithm tells rounding, not evidence
+SMALLEST_PROBABILITY = 1e-12  # below it a logarithm reflects rounding, not evidence
 
-# What numpy and zipfile raise for a file that is cut off, altered or something else.
+# What numpy and zipfile raise for a file that is truncated, damaged or of another format.
 _DAMAGE = (
     OSError,
     ValueError,
@@ -32,12 +32,12 @@ _DAMAGE = (
     zlib.error,
 )
 
-MARKS = ("SYNTHETIC", "SIMULATED", "LEAKY")  # what must be said of figures made from predictions
+MARKS = ("SYNTHETIC", "SIMULATED", "LEAKY")  # warnings shown with all figures
 PER_SAMPLE = (
     "sample_ids", "patient_ids", "eyes", "quality", "calibration", "targets", "predicted",
     "logits", "probabilities",
 )  # fmt: skip
-# What each array holds, as the .npz stores it.
+# Field -> element type in the .npz.
 _KINDS: dict[str, type] = {
     "class_names": np.str_,
     "sample_ids": np.str_,
@@ -56,10 +56,10 @@ _KINDS: dict[str, type] = {
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """The answers of one model, or of several together, on the N samples of a split.
+    """The predictions of one model or ensemble on the N samples of a split.
 
-    Everything array-like is turned into an array. `head` is `ovo`, `softmax`, `ordinal` or
-    `ensemble`. Probabilities are never tempered. Raises UserError where the parts don't fit.
+    Everything array-like is converted to an array. `head` is `ovo`, `softmax`, `ordinal` or
+    `ensemble`. Probabilities are never tempered. Raises UserError for inconsistent fields.
     """
 
     head: str
@@ -69,9 +69,9 @@ class Predictions:
     patient_ids: np.ndarray  # (N,) str: patient, else the manifest's group, else the sample
     eyes: np.ndarray  # (N,) str, empty where unknown
     quality: np.ndarray  # (N,) float, NaN where unknown
-    calibration: np.ndarray  # (N,) bool: left out of selection, serves calibration
+    calibration: np.ndarray  # (N,) bool: not for model selection but for calibration
     targets: np.ndarray  # (N,) int64
-    predicted: np.ndarray  # (N,) int64, as the decoder chose
+    predicted: np.ndarray  # (N,) int64, chosen by the decoder
     pairs: np.ndarray  # (P, 2) int64; (0, 2) for heads without pairs
     logits: np.ndarray  # (N, P | C | C-1); log probabilities (N, C) for an ensemble
     probabilities: np.ndarray  # (N, C)
@@ -100,13 +100,13 @@ class Predictions:
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise UserError(
-                    f"These predictions don't fit together: '{name}' has the shape "
+                    f"These predictions are inconsistent: '{name}' has shape "
                     f"{getattr(self, name).shape}, but {samples} samples, {classes} classes and "
                     f"the head '{self.head}' need {shape}. Evaluate again."
                 )
         if self.pairs.tolist() != [list(pair) for pair in paired]:
             raise UserError(
-                f"These predictions hold the pairs {self.pairs.tolist()}, but the head "
+                f"These predictions have the pairs {self.pairs.tolist()}, but the head "
                 f"'{self.head}' with {classes} classes needs {paired}. Evaluate again."
             )
 
@@ -114,23 +114,23 @@ class Predictions:
         classes = self.num_classes
         sums_to_one = np.abs(self.probabilities.sum(axis=1) - 1) < 1e-3
         grades = np.concatenate([self.targets, self.predicted])
-        rules = {
+        checks = {
             "no samples": len(self.targets) > 0,
-            "a sample twice": len(np.unique(self.sample_ids)) == len(self.sample_ids),
+            "a duplicate sample": len(np.unique(self.sample_ids)) == len(self.sample_ids),
             f"a class outside 0..{classes - 1}": np.all((grades >= 0) & (grades < classes)),
-            "a logit that is no number": np.isfinite(self.logits).all(),
+            "a logit that is not finite": np.isfinite(self.logits).all(),
             "a negative probability": np.all(self.probabilities >= 0),
             "probabilities that don't sum to 1": sums_to_one.all(),
         }
-        broken = [rule for rule, kept in rules.items() if not kept]
-        if broken:
-            raise UserError(f"These predictions hold {', '.join(broken)}. Evaluate again.")
+        failed = [check for check, passed in checks.items() if not passed]
+        if failed:
+            raise UserError(f"These predictions contain {', '.join(failed)}. Evaluate again.")
 
 
 def save_predictions(path: Path | str, predictions: Predictions) -> None:
-    """Write the .npz whole or not at all; raises MachineError where the disk refuses.
+    """Write the .npz, whole or not at all; raises MachineError where that fails.
 
-    `marks` stands in it where there are any.
+    `marks` is written only where there are any.
     """
     arrays = {one.name: getattr(predictions, one.name) for one in fields(predictions)}
     if not len(predictions.marks):
@@ -140,7 +140,7 @@ def save_predictions(path: Path | str, predictions: Predictions) -> None:
 
 
 def load_predictions(path: Path | str) -> Predictions:
-    """The predictions in a .npz file; nothing in it is ever run.
+    """The predictions in a .npz file; no code in it is ever run.
 
     Raises UserError where the file is missing, damaged or of another schema.
     """
@@ -155,40 +155,40 @@ def load_predictions(path: Path | str) -> Predictions:
         ) from error
 
 
-def _from_arrays(held: dict[str, np.ndarray], path: Path | str) -> Predictions:
-    held = {"marks": np.zeros(0, np.str_), **held}
-    missing = [one.name for one in fields(Predictions) if one.name not in held]
-    schema = held["schema"].tolist() if "schema" in held else None
+def _from_arrays(arrays: dict[str, np.ndarray], path: Path | str) -> Predictions:
+    arrays = {"marks": np.zeros(0, np.str_), **arrays}
+    missing = [one.name for one in fields(Predictions) if one.name not in arrays]
+    schema = arrays["schema"].tolist() if "schema" in arrays else None
     if missing or schema != SCHEMA:
         lack = f", without {', '.join(missing)}" if missing else ""
         raise UserError(
-            f"{path} has the schema {schema}{lack}; this version reads schema {SCHEMA}. "
+            f"{path} has schema {schema}{lack}; this version reads schema {SCHEMA}. "
             "Evaluate the model again."
         )
-    head, decoder = str(held["head"]), str(held["decoder"])
-    return Predictions(head, decoder, **{name: held[name] for name in _KINDS}, schema=schema)
+    head, decoder = str(arrays["head"]), str(arrays["decoder"])
+    return Predictions(head, decoder, **{name: arrays[name] for name in _KINDS}, schema=schema)
 
 
 def take(predictions: Predictions, positions: np.ndarray) -> Predictions:
-    """The samples at `positions` (K,), in that order; or those where (N,) bool is true."""
-    kept = {name: getattr(predictions, name)[positions] for name in PER_SAMPLE}
-    return replace(predictions, **kept)
+    """The samples at `positions`: indices (K,), in that order, or a mask (N,) bool."""
+    taken = {name: getattr(predictions, name)[positions] for name in PER_SAMPLE}
+    return replace(predictions, **taken)
 
 
 def marks_of(sources: Iterable[Mapping[str, Any]], predictions: Iterable[Predictions]) -> list[str]:
-    """The MARKS that any of the JSON `sources` (`"leaky": true`) or of the predictions bears."""
-    borne = {str(mark) for held in predictions for mark in held.marks}
-    borne |= {mark for mark in MARKS for source in sources if source.get(mark.lower()) is True}
-    return [mark for mark in MARKS if mark in borne]
+    """The MARKS of any of the JSON `sources` (`"leaky": true`) or of the predictions."""
+    found = {str(mark) for p in predictions for mark in p.marks}
+    found |= {mark for mark in MARKS for source in sources if source.get(mark.lower()) is True}
+    return [mark for mark in MARKS if mark in found]
 
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Natural logarithms (N, C) of probabilities, those below 1e-12 taken as 1e-12."""
+    """Natural logarithms (N, C) of probabilities, clipped at 1e-12."""
     return np.log(probabilities.clip(min=SMALLEST_PROBABILITY))
 
 
 def pair_logits(predictions: Predictions) -> np.ndarray:
-    """Logits (N, P) of all pairs for any head, so that pair metrics exist for each.
+    """Logits (N, P) of all pairs for any head, so that every head has pair metrics.
 
     Heads without pairs give log p_b - log p_a.
     """

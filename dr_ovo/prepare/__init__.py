@@ -1,1 +1,1 @@
-"""`prepare_dataset.py`: photographs and grades to a dataset folder with a manifest."""
+"""prepare_dataset.py: from photographs and grades to a dataset folder with a manifest."""

@@ -1,4 +1,4 @@
-"""What `prepare_dataset.py` says at its end."""
+"""The text that prepare_dataset.py prints at its end: counts, drops, cases to review, next step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.dataset.manifest import MANIFEST
-from dr_ovo.dataset.photograph import DROPS
+from dr_ovo.dataset.photograph import DROP_KINDS
 from dr_ovo.dataset.words import SPLITS
 from dr_ovo.tables import table, wrapped
 
@@ -19,7 +19,7 @@ SHOWN = 10  # of each kind; the manifest lists all
 def report(
     manifest: Mapping[str, Any], output: Path, remarks: Sequence[str], *, dry_run: bool
 ) -> str:
-    """Splits by grade, what was dropped and why, what to judge, and the next command."""
+    """Splits by grade, what was dropped and why, cases for manual review, and the next command."""
     parts = [
         splits_table(manifest),
         wrapped(_how_split(manifest)),
@@ -34,7 +34,7 @@ def report(
 
 
 def splits_table(manifest: Mapping[str, Any]) -> str:
-    """Photographs by split and grade, and how many patients and groups they are of."""
+    """Photographs by split and grade, and the number of patients and groups in each split."""
     counts = manifest["counts"]
     grades = list(counts[SPLITS[0]])
     kinds = [kind for kind in ("patient", "group") if any(e[kind] for e in manifest["files"])]
@@ -63,11 +63,11 @@ def _dropped(dropped: Sequence[Mapping[str, Any]], *, dry_run: bool) -> str:
     if not dropped:
         return "Dropped: none."
     lines = [f"Dropped: {len(dropped)}" + ("" if dry_run else f" (all in {MANIFEST})")]
-    kinds = Counter(one["kind"] for one in dropped)
+    kinds = Counter(entry["kind"] for entry in dropped)
     for kind, count in kinds.most_common():
-        lines.append(f"  {count} {DROPS[kind]}")
-        same = [one for one in dropped if one["kind"] == kind]
-        lines += [f"    {one['file']} {one['reason']}" for one in same[:SHOWN]]
+        lines.append(f"  {count} {DROP_KINDS[kind]}")
+        same = [entry for entry in dropped if entry["kind"] == kind]
+        lines += [f"    {entry['file']} {entry['reason']}" for entry in same[:SHOWN]]
         if count > SHOWN:
             lines.append(f"    ... and {count - SHOWN} more")
     return "\n".join(lines)
@@ -77,13 +77,13 @@ def _to_judge(cases: Sequence[Mapping[str, Any]]) -> str:
     if not cases:
         return ""
     lines = [
-        f"For a person to judge: {len(cases)} times one picture has different grades. Those kept "
-        "are in one split."
+        f"For manual review: {len(cases)} picture{'s' * (len(cases) != 1)} with conflicting "
+        "grades. The files that are kept are in one split."
     ]
     for case in cases[:SHOWN]:
         files = ", ".join(
-            f"{one['file']} grade {one['grade']}{' (dropped)' if one['dropped'] else ''}"
-            for one in case["files"][:SHOWN]
+            f"{entry['file']} grade {entry['grade']}{' (dropped)' if entry['dropped'] else ''}"
+            for entry in case["files"][:SHOWN]
         )
         lines.append(f"    {files}: {case['how']}")
     if len(cases) > SHOWN:
@@ -103,20 +103,24 @@ def _missing_grades(manifest: Mapping[str, Any]) -> list[str]:
         return []
     return [
         f"No photographs in {', '.join(missing)}: training needs every grade in train and val. "
-        "Give more photographs of it, or another --val_fraction"
-        + (", or split anew with --split_column none." if manifest["official_splits"] else ".")
+        "Add photographs of that grade, or change --val_fraction"
+        + (", or split again with --split_column none." if manifest["official_splits"] else ".")
     ]
 
 
 def _small(manifest: Mapping[str, Any]) -> list[str]:
     count = manifest["compared_for_identity_only"]
-    words = "photographs are too small to be told apart: among them only identical files are found"
-    return [f"{count} {words}."] if count else []
+    if not count:
+        return []
+    return [
+        f"{count} photographs are too small to be compared with others: only identical files were "
+        "searched among them."
+    ]
 
 
 def _next(manifest: Mapping[str, Any], output: Path, *, dry_run: bool) -> str:
     if dry_run:
-        return "Nothing was written: the same command without --dry_run writes it."
+        return "Nothing was written. To write it, run the same command without --dry_run."
     balanced = any("weight" in entry for entry in manifest["files"])
     sampler = " --sampler balanced" if balanced else ""
     return f"Next: ./train_coatnet.sh --dataset_path {shlex.quote(str(output))}{sampler} --dry_run"

@@ -1,4 +1,4 @@
-"""The names that photographs get in a dataset folder: `<split>/<grade>/<file name>`."""
+"""The file names of photographs in a dataset folder: `<split>/<grade>/<file name>`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ SHRUNKEN_SUFFIX = ".jpg"
 
 
 def placed_names(photographs: Sequence[Photograph], *, shrunken: bool) -> list[str]:
-    """(N,) file names: their own, with their folders in front where names repeat."""
+    """(N,) file names: their own, prefixed with their folders where a name repeats."""
 
     def suffixed(name: str) -> str:
         return str(Path(name).with_suffix(SHRUNKEN_SUFFIX)) if shrunken else name
 
     names = [suffixed(photograph.path.name) for photograph in photographs]
-    # Some disks hold no two names that differ in case alone. Counted over all photographs: what
-    # one is called must not depend on which others are dropped.
-    often = Counter(name.lower() for name in names)
+    # Lower case, because some file systems ignore case. Counted over all photographs, because a
+    # name must not depend on which others are dropped.
+    counts = Counter(name.lower() for name in names)
     return [
-        suffixed(photograph.name).replace("/", "_") if often[name.lower()] > 1 else name
+        suffixed(photograph.name).replace("/", "_") if counts[name.lower()] > 1 else name
         for photograph, name in zip(photographs, names, strict=True)
     ]
 
@@ -31,18 +31,19 @@ def placed_names(photographs: Sequence[Photograph], *, shrunken: bool) -> list[s
 def placed_ids(
     photographs: Sequence[Photograph], split: Mapping[int, str], *, shrunken: bool
 ) -> dict[int, str]:
-    """Position -> `<split>/<grade>/<file name>`, see `placed_names`.
+    """Position -> `<split>/<grade>/<file name>`, with the names of `placed_names`.
 
-    Raises UserError for names that can't be told apart.
+    Raises UserError where two photographs would get the same name.
     """
     names = placed_names(photographs, shrunken=shrunken)
     ids: dict[int, str] = {}
     taken: dict[str, int] = {}
-    for one, place in split.items():
-        ids[one] = f"{place}/{photographs[one].grade}/{names[one]}"
-        if taken.setdefault(ids[one].lower(), one) != one:
-            other = photographs[taken[ids[one].lower()]].name
+    for position, place in split.items():
+        ids[position] = f"{place}/{photographs[position].grade}/{names[position]}"
+        if taken.setdefault(ids[position].lower(), position) != position:
+            other = photographs[taken[ids[position].lower()]].name
             raise UserError(
-                f"{photographs[one].name} and {other} would both become {ids[one]}: rename one."
+                f"{photographs[position].name} and {other} would both become {ids[position]}: "
+                "rename one."
             )
     return ids

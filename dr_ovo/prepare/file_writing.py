@@ -1,4 +1,4 @@
-"""Putting photographs into a dataset folder: hard links, copies, or shrunken pictures."""
+"""Puts photographs into a dataset folder: hard links, copies, or shrunken JPEGs (quality)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ JPEG_QUALITY = 95
 def place_files(
     jobs: Iterable[tuple[Path, Path]], preprocessing: Preprocessing | None
 ) -> list[Damage]:
-    """Links (or copies, across file systems) each (source, target), or shrinks it to the target.
+    """Links (or copies, across file systems) each (source, target), or writes a shrunken target.
 
-    Targets that stand are left alone. Returns the sources that can't be read as photographs.
+    Existing targets are left as they are. Returns the sources that can't be read as photographs.
     """
     todo = [(path, target) for path, target in jobs if not target.exists()]
     for folder in {target.parent for _, target in todo}:

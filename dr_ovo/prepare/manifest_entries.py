@@ -1,4 +1,4 @@
-"""The content of manifest.json, from photographs and their plan."""
+"""Builds the content of manifest.json: entries, counts, sampling weights, drops, review cases."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def build_manifest(
     *,
     balance: bool,
 ) -> dict[str, Any]:
-    """The manifest less schema and hash: `given` (seed, synthetic, source, preprocessing), then
-    rule, splits, counts, what was dropped, what a person must judge, and the files by id.
+    """The manifest without schema and hash: `given` (seed, synthetic, source, preprocessing), then
+    rule, splits, counts, dropped photographs, cases for manual review, and the files by id.
 
-    `ids` are positions -> id, `looks` path -> (sha256, descriptor), `quality` path -> score where
-    it was measured, `lost` what never had a plan.
+    `ids` maps positions to ids, `looks` paths to (sha256, descriptor), `quality` paths to scores
+    where measured; `lost` are photographs dropped before the plan was made.
     """
     files = sorted(
         (
-            _entry(photographs[one], ids[one], place, *looks[photographs[one].path])
-            | {"quality": quality.get(photographs[one].path)}
-            for one, place in plan.split.items()
+            _entry(photographs[position], ids[position], place, *looks[photographs[position].path])
+            | {"quality": quality.get(photographs[position].path)}
+            for position, place in plan.split.items()
         ),
         key=lambda entry: str(entry["id"]),
     )
@@ -54,27 +54,27 @@ def build_manifest(
         "rule": RULE,
         "official_splits": list(official_splits(photographs)),
         "counts": count(files),
-        "dropped": [asdict(one) for one in sorted(dropped, key=lambda one: one.file)],
+        "dropped": [asdict(drop) for drop in sorted(dropped, key=lambda drop: drop.file)],
         "to_judge": _to_judge(photographs, plan, relations, ids),
         "files": files,
     }
 
 
 def digest(descriptor: np.ndarray) -> str:
-    """A short name of a descriptor (D,) of norm 1; the numbers are in the cache of descriptors."""
+    """A short hash of a descriptor (D,) of norm 1; its values are in the descriptor cache."""
     rounded = np.round(descriptor.astype(np.float32) * 127).astype(np.int8)
     return hashlib.sha256(rounded.tobytes()).hexdigest()[:DIGEST]
 
 
 def count(files: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
-    """Files per split and grade, every grade that occurs in each split."""
+    """Files per split and grade; each split lists all grades that occur in any of them."""
     found = Counter((entry["split"], entry["grade"]) for entry in files)
     grades = sorted({grade for _, grade in found})
     return {name: {str(grade): found[name, grade] for grade in grades} for name in SPLITS}
 
 
 def add_weights(files: Sequence[dict[str, Any]]) -> None:
-    """Gives each file of train the weight that makes all grades equally likely; the mean is 1."""
+    """Adds to each train file the weight that makes all grades equally likely; the mean is 1."""
     train = [entry for entry in files if entry["split"] == "train"]
     grades = Counter(entry["grade"] for entry in train)
     for entry in train:
@@ -107,13 +107,13 @@ def _to_judge(
             "how": how,
             "files": [
                 {
-                    "file": photographs[one].name,
-                    "grade": photographs[one].grade,
-                    "id": ids.get(one),
-                    "official_split": photographs[one].split or None,
-                    "dropped": one in plan.dropped,
+                    "file": photographs[position].name,
+                    "grade": photographs[position].grade,
+                    "id": ids.get(position),
+                    "official_split": photographs[position].split or None,
+                    "dropped": position in plan.dropped,
                 }
-                for one in members
+                for position in members
             ],
         }
         for members, how in differing_grades(photographs, relations)

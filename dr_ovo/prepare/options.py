@@ -1,4 +1,4 @@
-"""The options of `prepare_dataset.py`: one frozen dataclass; its command line follows from it."""
+"""The command-line options of prepare_dataset.py, their help texts, defaults and checks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 
 from dr_ovo.errors import UserError
 
-SMALLEST, LARGEST = 64, 4096  # pixels a side of a shrunken photograph
+SMALLEST, LARGEST = 64, 4096  # pixels per side of a shrunken photograph
 ABOUT = (
-    "Makes a dataset folder, train/ val/ test/ with a folder per grade and manifest.json, from "
-    "photographs and their grades: no patient, group or look-alike in two splits. With --from_tree "
-    "and --preprocess it shrinks a dataset folder, changes nothing else and looks for no leaks."
+    "Creates a dataset folder (train/ val/ test/ with a folder per grade, and manifest.json) from "
+    "photographs and their grades; no patient, group or look-alike is in two splits. With "
+    "--from_tree and --preprocess it only shrinks the pictures of a dataset folder and does not "
+    "check for leaks."
 )
 
 
@@ -29,43 +30,49 @@ def _column(what: str) -> Any:
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What to prepare from what. Raises UserError for options that don't go together."""
+    """The options; the command line is built from the fields. Raises UserError for conflicts."""
 
     images: Path | None = field(
         default=None,
         metadata=_about(Path, "folder of photographs (with --labels), or a MedMNIST .npz", "DIR"),
     )
     labels: Path | None = field(
-        default=None, metadata=_about(Path, "CSV with a row for each photograph", "CSV")
+        default=None, metadata=_about(Path, "CSV with one row per photograph", "CSV")
     )
     from_tree: Path | None = field(
         default=None,
         metadata=_about(
-            Path, "folder of grades, with or without train/ val/ test/, which are kept", "DIR"
+            Path,
+            "folders of grades, with or without train/ val/ test/, which are kept",
+            "DIR",
         ),
     )
     output: Path | None = field(
         default=None, metadata=_about(Path, "the new dataset folder", "DIR")
     )
-    image_column: str = _column("file names [by its usual names]")
-    grade_column: str = _column("grades 0 to 4 [by its usual names]")
-    patient_column: str = _column("patients [by its usual names, else from names as 10_left]; none")
-    eye_column: str = _column("eyes [by its usual names, else from names as 10_left]; none")
+    image_column: str = _column("file names [found by usual names]")
+    grade_column: str = _column("grades 0 to 4 [found by usual names]")
+    patient_column: str = _column(
+        "patients [found by usual names, else from file names such as 10_left]; none: ignore it"
+    )
+    eye_column: str = _column(
+        "eyes [found by usual names, else from file names such as 10_left]; none: ignore it"
+    )
     group_column: str = _column("visits or sites: a group stays in one split")
-    split_column: str = _column("official splits, kept [by its usual names]; none: split anew")
+    split_column: str = _column("official splits, kept [found by usual names]; none: split again")
     val_fraction: float = field(
         default=0.1, metadata=_about(float, "share of photographs for val [0.1]")
     )
     test_fraction: float = field(
         default=0.2, metadata=_about(float, "share of photographs for test [0.2]")
     )
-    seed: int = field(default=42, metadata=_about(int, "another seed, another split [42]"))
+    seed: int = field(default=42, metadata=_about(int, "seed of the split [42]"))
     preprocess: int | None = field(
         default=None, metadata=_about(int, "crop to the disc and resize to SIZE px", "SIZE")
     )
     balance: bool = field(
         default=False,
-        metadata=_about(bool, "sampling weights for --sampler balanced; copies nothing"),
+        metadata=_about(bool, "write weights for --sampler balanced; no picture is copied"),
     )
     dry_run: bool = field(
         default=False, metadata=_about(bool, "show splits and what would be dropped; write nothing")
@@ -91,22 +98,22 @@ class PrepareOptions:
 
     def _check_source(self) -> None:
         if self.images is not None and not self.is_medmnist and self.labels is None:
-            raise UserError(f"--images {self.images} needs --labels CSV, a row for each picture.")
+            raise UserError(f"--images {self.images} needs --labels CSV, one row per photograph.")
         if self.images is not None and not self.is_medmnist:
             return
         source = "--from_tree" if self.from_tree else "--images FILE.npz"
         if self.labels:
-            raise UserError(f"{source} has its grades already: leave --labels out.")
+            raise UserError(f"{source} already has grades: leave --labels out.")
         given = [role for role, name in self.columns.items() if name]
         if given and not (given == ["split"] and self.from_tree and self.split_column == "none"):
             raise UserError(
                 f"{source} has no columns: leave --{given[0]}_column out"
-                + (" (but --split_column none splits a tree anew)." if self.from_tree else ".")
+                + (" (only --split_column none is allowed)." if self.from_tree else ".")
             )
         if self.shrinks and self._changed():
             raise UserError(
                 f"--from_tree with --preprocess only shrinks: leave {self._changed()[0]} out, or "
-                "prepare without --preprocess first (links cost no room), then shrink the result."
+                "prepare without --preprocess first (links take no space), then shrink the result."
             )
 
     def _check_output(self) -> None:
@@ -118,8 +125,8 @@ class PrepareOptions:
 
     def _changed(self) -> list[str]:
         names = ("split_column", "val_fraction", "test_fraction", "seed", "balance")
-        usual = {option.name: option.default for option in dataclasses.fields(self)}
-        return [f"--{name}" for name in names if getattr(self, name) != usual[name]]
+        defaults = {option.name: option.default for option in dataclasses.fields(self)}
+        return [f"--{name}" for name in names if getattr(self, name) != defaults[name]]
 
     @property
     def folder(self) -> Path:
@@ -129,37 +136,37 @@ class PrepareOptions:
 
     @property
     def is_medmnist(self) -> bool:
-        """Whether the source is one file of small pictures."""
+        """Whether the source is a MedMNIST file."""
         return self.images is not None and self.images.suffix.lower() == ".npz"
 
     @property
     def shrinks(self) -> bool:
-        """Whether a dataset folder is only to be shrunk."""
+        """Whether the pictures of a dataset folder are only to be shrunk."""
         return self.from_tree is not None and self.preprocess is not None
 
     @property
     def columns(self) -> dict[str, str]:
-        """Role -> the column that a flag names, "" where none does."""
+        """Role -> the column that its flag names, "" without."""
         roles = ("image", "grade", "patient", "eye", "group", "split")
         return {role: getattr(self, f"{role}_column") for role in roles}
 
 
 def parse_options(argv: Sequence[str], prog: str = "prepare_dataset.py") -> PrepareOptions:
-    """The options on a command line. Raises UserError; a flag that is unknown ends it (exit 2)."""
+    """The options of a command line. Raises UserError; an unknown flag exits with code 2."""
     parser = argparse.ArgumentParser(prog=prog, description=ABOUT)
     for option in dataclasses.fields(PrepareOptions):
-        about, name = option.metadata, f"--{option.name}"
+        about, flag = option.metadata, f"--{option.name}"
         if about["parse"] is bool:
-            parser.add_argument(name, action="store_true", help=about["help"])
+            parser.add_argument(flag, action="store_true", help=about["help"])
         else:
-            words = {"help": about["help"], "metavar": about["metavar"]}
-            parser.add_argument(name, type=about["parse"], default=option.default, **words)
+            texts = {"help": about["help"], "metavar": about["metavar"]}
+            parser.add_argument(flag, type=about["parse"], default=option.default, **texts)
     return PrepareOptions(**vars(parser.parse_args(argv)))
 
 
 @dataclass(frozen=True)
 class Fractions:
-    """The shares of photographs that go to val and test. Raises UserError for impossible ones."""
+    """The shares of photographs for val and test. Raises UserError for impossible ones."""
 
     val: float
     test: float
@@ -167,6 +174,6 @@ class Fractions:
     def __post_init__(self) -> None:
         if not (self.val > 0 and self.test > 0 and self.val + self.test < 1):
             raise UserError(
-                f"--val_fraction {self.val} and --test_fraction {self.test}: both above 0, and "
-                "below 1 together."
+                f"--val_fraction {self.val} and --test_fraction {self.test}: expected both above "
+                "0 and their sum below 1."
             )

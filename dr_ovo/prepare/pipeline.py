@@ -1,7 +1,7 @@
-"""`prepare_dataset.py`: photographs and grades -> train/ val/ test/ and manifest.json.
+"""Runs prepare_dataset.py: photographs and grades -> train/ val/ test/ and manifest.json.
 
-The same command goes on where it was stopped: what was read is in the cache of descriptors, what
-was placed stands, and only a folder begun with the same settings is continued.
+A stopped run is resumed by the same command: the descriptor cache has what was read, files already
+placed are kept, and a folder is only resumed with the settings it was started with.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dr_ovo.copies.descriptor_cache import describe_files
 from dr_ovo.dataset.manifest import DESCRIPTORS, MANIFEST, read_manifest, write_manifest
 from dr_ovo.errors import DONE
 from dr_ovo.photographs.preprocessing import Preprocessing
-from dr_ovo.photographs.quality_of_files import qualities
+from dr_ovo.photographs.quality_scores import qualities
 from dr_ovo.prepare.closing_report import report
 from dr_ovo.prepare.file_names import placed_ids
 from dr_ovo.prepare.file_writing import place_files
@@ -31,13 +31,13 @@ from dr_ovo.prepare.sources import Source, read_source
 
 
 def prepare(options: PrepareOptions) -> int:
-    """Does what the options ask for, says what was done, and returns the exit code.
+    """Runs the command with these options, prints the report, and returns the exit code.
 
-    Raises UserError before anything is placed for what can't be prepared; MachineError where the
-    disk refuses.
+    Raises UserError, before any file is placed, for input that can't be prepared; MachineError
+    where writing fails.
     """
-    # Photographs are read side by side. OpenCV's own threads would multiply with that, and a
-    # process that is forked while they live never ends.
+    # Photographs are read in parallel. OpenCV's own threads would multiply with that, and a process
+    # forked while they exist never ends.
     cv2.setNumThreads(1)
     if options.shrinks:
         print(shrink(options))
@@ -48,7 +48,7 @@ def prepare(options: PrepareOptions) -> int:
         source = read_source(options, pictures)
         settings = _settings(options, source)
         if is_finished(output, settings):
-            print(f"{output} stands already: nothing was changed.")
+            print(f"{output} is already complete: nothing was changed.")
             manifest = read_manifest(output / MANIFEST)
         elif options.dry_run:
             manifest = _manifest(options, source, plan_dataset(options, source, cache=None))
@@ -60,17 +60,17 @@ def prepare(options: PrepareOptions) -> int:
 
 
 def _make(options: PrepareOptions, source: Source, settings: dict[str, Any]) -> dict[str, Any]:
-    """Fills the output folder; its manifest."""
+    """Fills the output folder and returns its manifest."""
     output = options.folder
     begin(output, settings, placing=False)
     prepared = plan_dataset(options, source, output / DESCRIPTORS)
     ids = placed_ids(prepared.photographs, prepared.plan.split, shrunken=bool(options.preprocess))
     begin(output, settings, placing=True)
-    jobs = {prepared.photographs[one].path: output / ids[one] for one in ids}
+    jobs = {prepared.photographs[position].path: output / ids[position] for position in ids}
     damaged = place_files(list(jobs.items()), _shrinking(options))
     lost = {damage.path for damage in damaged}
     prepared = without(prepared, damaged)
-    # Links too, so that the cache knows them by their new names and training need not read them.
+    # Links too: they are then in the cache under their new names, and training need not read them.
     written = describe_files(
         [target for path, target in jobs.items() if path not in lost], output / DESCRIPTORS
     )
@@ -90,7 +90,7 @@ def _shrinking(options: PrepareOptions) -> Preprocessing | None:
 
 
 def _settings(options: PrepareOptions, source: Source) -> dict[str, Any]:
-    """What the folder's content follows from; another value would make another folder."""
+    """Everything that determines the content of the folder."""
     return {
         "version": __version__,
         "source_fingerprint": source.fingerprint,
@@ -110,7 +110,10 @@ def _manifest(options: PrepareOptions, source: Source, prepared: Prepared) -> di
         prepared.plan,
         prepared.relations,
         ids,
-        {path: (one.sha256, one.descriptor) for path, one in prepared.described.items()},
+        {
+            path: (description.sha256, description.descriptor)
+            for path, description in prepared.described.items()
+        },
         prepared.quality,
         (*source.ungraded, *prepared.unreadable),
         {

@@ -1,4 +1,4 @@
-"""A dataset folder in the making: who may go on with it, and what stands there meanwhile."""
+"""Marks an unfinished dataset folder, and checks whether a run may resume it or is done."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
 
 MARK = ".unfinished.json"
-RECORD = ".made_with.json"  # in a finished folder without a manifest
+RECORD = ".made_with.json"  # the settings, in a finished folder without a manifest
 PICTURES = ".unfinished_pictures"
 MADE_WITH = "made_with"  # the manifest's key for the settings
 
 
 def is_finished(output: Path, settings: dict[str, Any]) -> bool:
-    """Whether `output` holds the finished work of the same settings, whole; writes nothing.
+    """Whether `output` is the complete result of the same settings; writes nothing.
 
-    Where files that its manifest lists are gone it is not: the work puts them back. Raises
-    UserError where it holds anything but that, or the same work half done.
+    False if files of its manifest are missing: the run restores them. Raises UserError unless
+    `output` is empty, or the complete or unfinished result of the same settings. Settings may
+    still change while an unfinished folder has no pictures.
     """
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return False
     mark = _read_mark(output)
     if mark is not None:
-        # Before pictures are placed nothing stands there that other settings would not take too.
+        # Until pictures are placed, the folder has nothing that other settings can't use as well.
         if mark["placing"]:
-            _require_same(output, settings, mark[MADE_WITH], "was begun")
+            _require_same(output, settings, mark[MADE_WITH], "was started")
         return False
     manifest = read_manifest(output / MANIFEST) if output.is_dir() else None
     made_with = _read(output / RECORD, MADE_WITH) if manifest is None else manifest.get(MADE_WITH)
@@ -41,7 +42,7 @@ def is_finished(output: Path, settings: dict[str, Any]) -> bool:
 
 
 def file_stamp(path: Path) -> str:
-    """Size and time of a file; what is gone, such as a link's target, is found unreadable later."""
+    """Size and time of a file; a missing one (broken link) is reported later, when it is read."""
     try:
         stat = path.stat()
     except OSError:
@@ -50,7 +51,7 @@ def file_stamp(path: Path) -> str:
 
 
 def begin(output: Path, settings: dict[str, Any], *, placing: bool) -> None:
-    """Marks `output` as in the making; `placing` once photographs are about to stand there."""
+    """Marks `output` as unfinished; `placing`: photographs are about to be placed in it."""
     mark = _read_mark(output)
     if mark is not None and mark[MADE_WITH] != settings:
         shutil.rmtree(output / PICTURES, ignore_errors=True)
@@ -59,13 +60,13 @@ def begin(output: Path, settings: dict[str, Any], *, placing: bool) -> None:
 
 
 def end(output: Path) -> None:
-    """Takes the marks of work in the making away."""
+    """Removes the marks of unfinished work."""
     shutil.rmtree(output / PICTURES, ignore_errors=True)
     (output / MARK).unlink(missing_ok=True)
 
 
 def record(output: Path, settings: dict[str, Any]) -> None:
-    """Writes down what a finished folder without a manifest was made with."""
+    """Records the settings of a finished folder without a manifest."""
     write_json(output / RECORD, {MADE_WITH: settings})
 
 
@@ -78,23 +79,23 @@ def _read_mark(output: Path) -> dict[str, Any] | None:
 def _read(file: Path, key: str) -> Any:
     """The value under `key` in a JSON file, None where there is none."""
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return held.get(key) if isinstance(held, dict) else None
+    return data.get(key) if isinstance(data, dict) else None
 
 
 def _require_same(
-    output: Path, settings: dict[str, Any], standing: dict[str, Any], what: str
+    output: Path, settings: dict[str, Any], earlier: dict[str, Any], verb: str
 ) -> None:
-    different = [key for key in settings if settings[key] != standing.get(key)]
+    different = [key for key in settings if settings[key] != earlier.get(key)]
     if different:
         words = ", ".join(
-            "another state of the source"
+            "a different state of the source"
             if key == "source_fingerprint"
-            else f"{key} {standing.get(key)} (now {settings[key]})"
+            else f"{key} {earlier.get(key)} (now {settings[key]})"
             for key in different
         )
         raise UserError(
-            f"--output {output} {what} with {words}: choose a new folder, or remove this one."
+            f"--output {output} {verb} with {words}: choose a new folder, or remove this one."
         )

@@ -1,7 +1,7 @@
-"""Shrinking a dataset folder: the same places, smaller pictures, the manifest carried over.
+"""Shrinks the pictures of a dataset folder (`--from_tree DIR --preprocess SIZE`), splits kept.
 
-Each photograph is cropped to the disc, padded to a square and resized once, by the code that
-training uses, so that every epoch decodes small pictures.
+Each photograph is cropped to the disc, padded to a square and resized once, by the same code as in
+training, so that every epoch decodes small pictures. The manifest is carried over.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dr_ovo.prepare.resuming import MADE_WITH, begin, end, file_stamp, is_finish
 
 
 def shrink(options: PrepareOptions) -> str:
-    """Does what `--from_tree DIR --preprocess SIZE` asks for; what was done, in words."""
+    """Runs `--from_tree DIR --preprocess SIZE`; returns the text that says what was done."""
     assert options.from_tree is not None
     assert options.preprocess is not None
     source, output = options.from_tree, options.folder
@@ -37,30 +37,31 @@ def shrink(options: PrepareOptions) -> str:
         jobs = _jobs(source, output)
         is_finished(output, _settings(source, jobs, options.preprocess))
         todo = sum(not target.exists() for _, target in jobs)
-        return f"{todo} would be written to {output}. Nothing was."
-    written, standing, damaged = shrink_tree(source, output, options.preprocess)
-    lines = [f"{written} written, {standing} stood already: {output}"]
+        return f"{todo} photographs would be written to {output}. Nothing was written."
+    written, existing, damaged = shrink_tree(source, output, options.preprocess)
+    lines = [f"{written} photographs written, {existing} already present: {output}"]
     if damaged:
-        lines.append(f"{len(damaged)} can't be read and are left out:\n{describe(damaged)}")
+        lines.append(f"Unreadable and left out: {len(damaged)}\n{describe(damaged)}")
     audit = shlex.join(["python", "-m", "dr_ovo", "audit", str(output)])
-    lines.append(f"Leaks were not looked for. To look: {audit}")
+    lines.append(f"Leaks were not checked. To check: {audit}")
     return "\n".join(lines)
 
 
 def shrink_tree(source: Path, output: Path, size: int) -> tuple[int, int, list[Damage]]:
     """Writes every image below `source` to the same place below `output`, `size` px square.
 
-    Returns how many were written, how many already stood, and the damaged ones, which are left
+    Returns the number written, the number already present, and the damaged files, which are left
     out. CLAHE is not applied: training does that, at its own size. A manifest.json is carried over
-    with the new files' names and contents. Raises UserError for a source without images and for an
-    output that holds anything but the same work, done or begun.
+    with the names and hashes of the new files. Raises UserError for a source without images, and
+    for an `output` that is not empty unless it is the result, complete or unfinished, of the same
+    settings.
     """
     jobs = _jobs(source, output)
     manifest = read_manifest(source / MANIFEST)
     settings = _settings(source, jobs, size)
     is_finished(output, settings)
     begin(output, settings, placing=True)
-    standing = sum(target.exists() for _, target in jobs)
+    existing = sum(target.exists() for _, target in jobs)
     preprocessing = Preprocessing(size, clahe=False)
     damaged = place_files(jobs, preprocessing)
     if (source / SYNTHETIC_MARK).is_file():
@@ -72,15 +73,15 @@ def shrink_tree(source: Path, output: Path, size: int) -> tuple[int, int, list[D
         carried["preprocessing"] = preprocessing.to_dict() | {"hash": preprocessing.hash}
         write_manifest(output / MANIFEST, carried | {MADE_WITH: settings})
     end(output)
-    return len(jobs) - standing - len(damaged), standing, damaged
+    return len(jobs) - existing - len(damaged), existing, damaged
 
 
 def _settings(source: Path, jobs: Iterable[tuple[Path, Path]], size: int) -> dict[str, Any]:
-    """What the output's content follows from; another value would make another folder."""
-    words = [f"{path.relative_to(source).as_posix()} {file_stamp(path)}" for path, _ in jobs]
+    """Everything that determines the content of the output."""
+    stamps = [f"{path.relative_to(source).as_posix()} {file_stamp(path)}" for path, _ in jobs]
     manifest = source / MANIFEST
-    words.append(file_stamp(manifest) if manifest.is_file() else "no manifest")
-    fingerprint = hashlib.sha256("\n".join(words).encode()).hexdigest()
+    stamps.append(file_stamp(manifest) if manifest.is_file() else "no manifest")
+    fingerprint = hashlib.sha256("\n".join(stamps).encode()).hexdigest()
     return {"version": __version__, "source_fingerprint": fingerprint, "shrunk_to": size}
 
 
@@ -102,7 +103,7 @@ def _jobs(source: Path, output: Path) -> list[tuple[Path, Path]]:
 def _carry(
     manifest: dict[str, Any], source: Path, output: Path, damaged: Iterable[Damage]
 ) -> dict[str, Any]:
-    """The manifest of the shrunken pictures: who they are of, and where they go, stays."""
+    """The manifest of the shrunken pictures; patients, grades and splits stay the same."""
     lost = {damage.path.relative_to(source).as_posix(): damage.reason for damage in damaged}
     kept = [entry for entry in manifest["files"] if entry["id"] not in lost]
     targets = {e["id"]: (output / e["id"]).with_suffix(SHRUNKEN_SUFFIX) for e in kept}
@@ -110,13 +111,15 @@ def _carry(
     files = []
     for entry in kept:
         target = targets[entry["id"]]
-        look = described[target]
-        if not isinstance(look, Described):
-            raise UserError(f"{target} can't be read: {look.reason}. Remove it and run again.")
+        description = described[target]
+        if not isinstance(description, Described):
+            raise UserError(
+                f"{target} can't be read: {description.reason}. Remove it and run again."
+            )
         new = {
             "id": target.relative_to(output).as_posix(),
-            "sha256": look.sha256,
-            "descriptor": digest(look.descriptor),
+            "sha256": description.sha256,
+            "descriptor": digest(description.descriptor),
         }
         files.append(entry | new)
     if any("weight" in entry for entry in files):

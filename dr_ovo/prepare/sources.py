@@ -1,4 +1,4 @@
-"""Where the photographs of a new dataset folder come from: folder and CSV, MedMNIST, or a tree."""
+"""Reads the source of a new dataset folder: folder and CSV, MedMNIST file, or folder tree."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from dr_ovo.prepare.readers.folder_tree import read_tree
 from dr_ovo.prepare.readers.medmnist import read_medmnist, write_pictures
 from dr_ovo.prepare.resuming import file_stamp
 
-LARGE_SHARE = 0.05  # of all photographs: more of one patient is likely a placeholder for many
-LARGE_NUMBER = 4  # photographs of one patient that are no wonder in any set
+LARGE_SHARE = 0.05  # of all photographs; a patient with more is probably a placeholder for many
+LARGE_NUMBER = 4  # photographs of one patient that are normal in any dataset
 
 
 @dataclass(frozen=True)
 class Source:
-    """The photographs of a source, ordered by name, those it does not grade, and remarks.
+    """The photographs of a source, ordered by name, those without a grade, and remarks.
 
-    `fingerprint` changes with every file (its size or time) and with all that is said of it.
-    `unpack` must run before the photographs are read: they may still be inside one file.
+    `fingerprint` changes with every file (its size or time) and with its labels. `unpack` must run
+    before the photographs are read, because they may still be inside an archive.
     """
 
     title: str
@@ -42,31 +42,31 @@ class Source:
 
 
 def read_source(options: PrepareOptions, pictures: Path) -> Source:
-    """What the options name as source; pictures inside a file will stand in the folder `pictures`.
+    """The source that the options name; pictures in an archive are unpacked to `pictures`.
 
-    Raises UserError for a source that can't be understood.
+    Raises UserError for a source that can't be interpreted.
     """
-    place = options.images or options.from_tree
-    assert place is not None
+    root = options.images or options.from_tree
+    assert root is not None
     unpack: Callable[[], None] = _nothing
     ungraded: list[Dropped] = []
     remarks: list[str] = []
     archives: tuple[Path, ...] = ()
     if options.from_tree:
-        found, remarks = read_tree(place, keep_splits=options.split_column != "none")
+        found, remarks = read_tree(root, keep_splits=options.split_column != "none")
     elif options.is_medmnist:
-        found = read_medmnist(place, pictures)
-        unpack, archives = partial(write_pictures, place, pictures), (place,)
+        found = read_medmnist(root, pictures)
+        unpack, archives = partial(write_pictures, root, pictures), (root,)
     else:
         assert options.labels is not None
-        found, ungraded, remarks = read_labels(place, options.labels, options.columns)
+        found, ungraded, remarks = read_labels(root, options.labels, options.columns)
     if not found:
-        raise UserError(f"{place}: none of its photographs has a grade; nothing can be prepared.")
+        raise UserError(f"{root}: none of its photographs has a grade; nothing can be prepared.")
     found.sort(key=lambda photograph: photograph.name)
     found = with_patients(found, placed_names(found, shrunken=bool(options.preprocess)))
-    folder = place.parent if options.is_medmnist else place
+    folder = root.parent if options.is_medmnist else root
     return Source(
-        title=str(place),
+        title=str(root),
         photographs=tuple(found),
         ungraded=tuple(ungraded),
         remarks=(*remarks, *_large_patients(found)),
@@ -77,39 +77,49 @@ def read_source(options: PrepareOptions, pictures: Path) -> Source:
 
 
 def with_patients(photographs: list[Photograph], names: Sequence[str]) -> list[Photograph]:
-    """The same, with the patients and eyes that the `names` (N,) tell which they will get.
+    """The same, with patients and eyes from the `names` (N,) that they get in the new folder.
 
-    `P000/left.jpg` may become `P000_left.jpg`, and who reads that knows the patient.
+    `P000/left.jpg` may become `P000_left.jpg`, which reveals the patient to later readers.
     """
     found = []
-    for one, name in zip(photographs, names, strict=True):
+    for photograph, name in zip(photographs, names, strict=True):
         patient, eye = patient_and_eye(PurePosixPath(name).stem, "")
-        found.append(replace(one, patient=one.patient or patient, eye=one.eye or eye))
+        found.append(
+            replace(photograph, patient=photograph.patient or patient, eye=photograph.eye or eye)
+        )
     return found
 
 
 def _large_patients(photographs: Sequence[Photograph]) -> list[str]:
     """A remark on each patient with more than LARGE_SHARE of the photographs."""
-    counts = Counter(one.patient for one in photographs if one.patient)
-    most = max(LARGE_NUMBER, LARGE_SHARE * len(photographs))
+    counts = Counter(photograph.patient for photograph in photographs if photograph.patient)
+    limit = max(LARGE_NUMBER, LARGE_SHARE * len(photographs))
     return [
         f"Patient {patient} has {count} of the {len(photographs)} photographs, all in one split: "
         "is that one person? Leave the cell empty where the patient is unknown."
         for patient, count in counts.most_common()
-        if count > most
+        if count > limit
     ]
 
 
 def _nothing() -> None:
-    """The photographs are files already."""
+    """Nothing to unpack: the photographs are files already."""
 
 
 def _fingerprint(photographs: list[Photograph], archives: tuple[Path, ...]) -> str:
-    """Of the photographs' words, and the sizes and times of the files that hold the pictures."""
+    """A hash over the photographs' labels and the sizes and times of their files."""
     digest = hashlib.sha256()
-    for one in photographs:
-        words = (one.name, one.grade, one.patient, one.eye, one.group, one.split, one.source)
-        digest.update(repr(words).encode())
-    for path in archives or [one.path for one in photographs]:
+    for photograph in photographs:
+        labels = (
+            photograph.name,
+            photograph.grade,
+            photograph.patient,
+            photograph.eye,
+            photograph.group,
+            photograph.split,
+            photograph.source,
+        )
+        digest.update(repr(labels).encode())
+    for path in archives or [photograph.path for photograph in photographs]:
         digest.update(f"{file_stamp(path)}\n".encode())
     return digest.hexdigest()

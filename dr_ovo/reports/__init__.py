@@ -1,1 +1,1 @@
-"""What the reports compute and say, one package per report."""
+"""What the reports compute and say: one package per report, named in its first line."""

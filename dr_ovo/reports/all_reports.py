@@ -1,4 +1,4 @@
-"""All reports on one set of results, for the page."""
+"""Which reports report.html contains, and in which order; they are computed in parallel."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from dr_ovo.results.result_sets import ResultSet
 def all_reports(
     results: ResultSet, checklist: Checklist, external: Path | None = None
 ) -> list[Report]:
-    """Every report that so many models allow, in the order in which they are read.
+    """Every report that this number of models allows, in reading order.
 
-    `checklist` holds the criteria, `external` is a folder of results on an independent hold-out.
-    Raises UserError where that can't be read. The reports are made side by side, in processes.
+    `checklist` contains the criteria, `external` is a results folder on an independent hold-out.
+    Raises UserError where that can't be read. The reports are made in parallel processes.
     """
-    judged = validate(results, checklist, external)
-    pair = (diversity, mean_ensemble) if len(results.models) > 1 else ()
-    makers = (compare, analyze_strengths, *pair)
-    # Spawned, not forked: a fork of a process with threads (a BLAS has some) can hang.
+    validation = validate(results, checklist, external)
+    needing_two_models = (diversity, mean_ensemble) if len(results.models) > 1 else ()
+    makers = (compare, analyze_strengths, *needing_two_models)
+    # Spawned, not forked: forking a process with threads (BLAS has some) can hang.
     with ProcessPoolExecutor(min(len(makers), os.cpu_count() or 1), get_context("spawn")) as pool:
         try:
-            with _ctrl_c_ignored():  # by the workers, which take it over; this process stops them
-                waiting = [pool.submit(maker, results) for maker in makers]
-            return [*(report.result() for report in waiting), validation_report(judged)]
+            with _ctrl_c_ignored():  # inherited by the workers, which this process terminates
+                futures = [pool.submit(maker, results) for maker in makers]
+            return [*(future.result() for future in futures), validation_report(validation)]
         except BaseException:
             for worker in active_children():
                 worker.terminate()
@@ -62,12 +62,12 @@ def mean_ensemble(results: ResultSet) -> Report:
 
 
 def summary(results: ResultSet) -> str:
-    """A sentence on what the reports are made of."""
+    """The models, images and patients that the reports are based on, as a sentence."""
     first, names = results.models[0], results.names
     images, patients = len(first.test.targets), len(np.unique(first.test.patient_ids))
     models = f"{len(names)} models ({', '.join(names)})" if len(names) > 1 else names[0]
     alone = "" if len(names) > 1 else " With one model there is no diversity and no ensemble."
     return (
-        f"{models}; {images:,} test images of {patients:,} patients. Choices are made on "
+        f"{models}; {images:,} test images of {patients:,} patients. All choices are made on "
         f"{len(first.val.targets):,} val images, never on test.{alone}"
     )

@@ -1,4 +1,4 @@
-"""The readable form of evaluation.json."""
+"""The printed evaluation: evaluation.json as text tables (columns, number formats)."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ OVERALL = {
 }
 PER_CLASS = ("recall", "precision", "specificity", "f1", "auc")
 UNDIVIDED = (
-    "Validation was too small to be divided: it served the choice of the epoch as well as the "
-    "temperature and the thresholds."
+    "Val was too small to be divided: it served to choose the epoch and to fit the temperature and "
+    "the thresholds."
 )
 POINTS = ("argmax", "high_sensitivity", "high_specificity")
-# Correlations and areas are read as decimals in the field; every other metric is a percentage.
+# The field reports these as decimals; all other metrics are percentages.
 DECIMALS = {"quadratic_kappa", "macro_auc", "auc", "f1", "brier"}
 
 
 def evaluation_table(report: Mapping[str, Any], decoders: Mapping[str, Mapping[str, float]]) -> str:
     """The readable form of one evaluation.json, at most 100 columns wide.
 
-    `decoders` holds accuracy, balanced_accuracy and quadratic_kappa of each decoder, on the same
-    images; the one whose grades the report judges (report["decoder"]) is marked. A metric without
-    a value, or without an interval, prints as "-" and its reason stands below.
+    `decoders` contains accuracy, balanced_accuracy and quadratic_kappa of each decoder on the same
+    images; the decoder that the report is about (report["decoder"]) is marked. A metric without a
+    value or an interval is printed as "-", with its reason below.
     """
     sections = [_heading(report), _overall(report), _decoders(report, decoders)]
     sections += [_per_class(report), _pairs(report)]
@@ -48,11 +48,11 @@ def _heading(report: Mapping[str, Any]) -> str:
         lines[0] += f" ({report['n_patients']} patients; {report['intervals']})"
     if report.get("leaky"):
         lines.append(
-            "LEAKY: trained on a dataset whose splits share pictures or patients; these figures "
+            "LEAKY: trained on a dataset whose splits share images or patients; these figures "
             "are too good."
         )
     if report.get("synthetic"):
-        lines.append("SYNTHETIC: drawn pictures; these figures say nothing about patients.")
+        lines.append("SYNTHETIC: drawn images; these figures say nothing about patients.")
     return "\n".join(lines)
 
 
@@ -70,7 +70,7 @@ def _both(name: str, metric: Mapping[str, Any]) -> list[str]:
 
 
 def _patient_level(report: Mapping[str, Any]) -> str:
-    """The figures per patient, where they were asked for."""
+    """The figures per patient, where they were requested."""
     block = report.get("patient_level")
     if block is None:
         return ""
@@ -121,7 +121,7 @@ def _decoders(report: Mapping[str, Any], decoders: Mapping[str, Mapping[str, flo
 
 
 def _per_class(report: Mapping[str, Any]) -> str:
-    """Two lines a grade: values, then intervals (side by side they would pass 100 columns)."""
+    """Two lines per grade: values, then intervals (side by side they would exceed 100 columns)."""
     rows: list[list[str]] = []
     for line in report["per_class"]:
         values = [_value(name, line[name]["value"]) for name in PER_CLASS]
@@ -175,7 +175,7 @@ def _calibration(report: Mapping[str, Any]) -> str:
 
 
 def _metrics(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every metric of a report with the words that lead to it, such as `grade 3 recall`."""
+    """Every metric of a report with its path in words, such as `grade 3 recall`."""
     if isinstance(node, Mapping):
         if "value" in node:
             yield " ".join(path).replace("_", " "), node

@@ -1,4 +1,4 @@
-"""Every model against the one that is best on val: differences, p values and plain words."""
+"""Verdicts better and worse: models against the best on val, p values, significance level."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from dr_ovo.statistics.model_statistics import (
     kappa_statistic,
     macro_auc_statistic,
 )
-from dr_ovo.statistics.weighted_statistics import Remembered, Statistic
+from dr_ovo.statistics.weighted_statistics import CachedStatistic, Statistic
 
 ALPHA = 0.05
-AUC_PERMUTATIONS = 1000  # five AUCs each: half as many keep 10,000 images x 7 models quick
+AUC_PERMUTATIONS = 1000  # five AUCs each: half as many keep 10,000 images x 7 models fast
 BETTER, WORSE, NONE_SHOWN, UNKNOWN = "better", "worse", "no difference shown", "unknown"
-# What is compared: its name in words, and the statistic.
+# Metric compared -> its name in sentences, and its statistic.
 COMPARED: dict[str, tuple[str, Callable[[Predictions], Statistic]]] = {
     "accuracy": ("accuracy", accuracy_statistic),
     "quadratic_kappa": ("kappa", kappa_statistic),
@@ -33,14 +33,14 @@ COMPARED: dict[str, tuple[str, Callable[[Predictions], Statistic]]] = {
 
 
 def selection_share(val: Predictions) -> Predictions:
-    """The images of val that may decide between models: those not left for calibration."""
+    """The images of val that models may be chosen on: those not reserved for calibration."""
     return take(val, ~val.calibration) if not val.calibration.all() else val
 
 
 def by_val_kappa(models: Sequence[ModelResults]) -> list[tuple[ModelResults, float | None]]:
     """The models with their kappa on val's selection share, the best first.
 
-    Accuracy decides between equal kappas; a kappa that is undefined (None) comes last.
+    Ties are broken by accuracy; an undefined kappa (None) comes last.
     """
     scored = []
     for model in models:
@@ -51,10 +51,10 @@ def by_val_kappa(models: Sequence[ModelResults]) -> list[tuple[ModelResults, flo
     return [(model, kappa) for _, model, kappa in sorted(scored, key=lambda s: s[0], reverse=True)]
 
 
-def compared_statistics(model: ModelResults) -> dict[str, Remembered]:
-    """Each of COMPARED on test."""
+def compared_statistics(model: ModelResults) -> dict[str, CachedStatistic]:
+    """Each metric of COMPARED on test."""
     return {
-        key: Remembered((held := metric(model.test)).undefined, held)
+        key: CachedStatistic((statistic := metric(model.test)).undefined, statistic)
         for key, (_, metric) in COMPARED.items()
     }
 
@@ -62,63 +62,63 @@ def compared_statistics(model: ModelResults) -> dict[str, Remembered]:
 def difference_statistics(
     model: Mapping[str, Statistic], reference: Mapping[str, Statistic]
 ) -> dict[str, Statistic]:
-    """Model minus reference for each of COMPARED, of the `compared_statistics` of both."""
+    """Model minus reference for each of COMPARED, from the `compared_statistics` of both."""
     return {key: Difference(model[key].undefined, model[key], reference[key]) for key in COMPARED}
 
 
 def p_values(models: Sequence[ModelResults], reference: ModelResults) -> list[dict[str, float]]:
-    """Of each model against the reference, for each of COMPARED; NaN where undefined."""
-    asked = [(model.test, key) for model in models for key in COMPARED]
+    """p values of each model against the reference for each of COMPARED; NaN where undefined."""
+    jobs = [(model.test, key) for model in models for key in COMPARED]
 
-    def one(job: tuple[Predictions, str]) -> float:
+    def p_value(job: tuple[Predictions, str]) -> float:
         test, key = job
         if key == "accuracy":
             return accuracy_p_value(test, reference.test)
-        times = AUC_PERMUTATIONS if key == "macro_auc" else RESAMPLES
-        return permutation_test(COMPARED[key][1], test, reference.test, times)
+        permutations = AUC_PERMUTATIONS if key == "macro_auc" else RESAMPLES
+        return permutation_test(COMPARED[key][1], test, reference.test, permutations)
 
-    found = np.reshape(in_threads(one, asked), (-1, len(COMPARED)))
-    return [dict(zip(COMPARED, map(float, row), strict=True)) for row in found]
+    values = np.reshape(in_threads(p_value, jobs), (-1, len(COMPARED)))
+    return [dict(zip(COMPARED, map(float, row), strict=True)) for row in values]
 
 
 def judged(
     differences: Sequence[dict[str, Any]], p: Sequence[dict[str, float]]
 ) -> list[dict[str, dict[str, Any]]]:
-    """Each difference (with its interval) with `p`, `p_corrected` and `verdict`.
+    """The differences with `p`, `p_corrected` and `verdict` added.
 
-    Holm's correction is over all of them together: the chance that any of the words better and
-    worse is wrong is 5 % at most.
+    Holm's correction covers all of them together: the probability that any verdict better or
+    worse is wrong is at most 5 %.
     """
     corrected = iter(holm([row[key] for row in p for key in row]))
     return [
-        {key: with_verdict(held, row[key], next(corrected)) for key, held in differing.items()}
-        for differing, row in zip(differences, p, strict=True)
+        {key: with_verdict(metric, row[key], next(corrected)) for key, metric in by_metric.items()}
+        for by_metric, row in zip(differences, p, strict=True)
     ]
 
 
-def with_verdict(held: dict[str, Any], p: float, corrected: float) -> dict[str, Any]:
-    """A difference with its p values (None where undefined) and what follows in a word."""
-    if held["value"] is None or math.isnan(corrected):
-        return {**held, "p": None, "p_corrected": None, "verdict": UNKNOWN}
+def with_verdict(difference: dict[str, Any], p: float, corrected: float) -> dict[str, Any]:
+    """A difference with its p values (None where undefined) and its verdict."""
+    if difference["value"] is None or math.isnan(corrected):
+        return {**difference, "p": None, "p_corrected": None, "verdict": UNKNOWN}
     verdict = NONE_SHOWN
     if corrected < ALPHA:
-        verdict = BETTER if held["value"] > 0 else WORSE
-    return {**held, "p": p, "p_corrected": corrected, "verdict": verdict}
+        verdict = BETTER if difference["value"] > 0 else WORSE
+    return {**difference, "p": p, "p_corrected": corrected, "verdict": verdict}
 
 
-def overall_verdict(differing: dict[str, dict[str, Any]]) -> str:
-    """One word for a model: better or worse where nothing speaks against it, else `mixed`."""
-    words = {held["verdict"] for held in differing.values()}
-    if {BETTER, WORSE} <= words:
+def overall_verdict(differences: dict[str, dict[str, Any]]) -> str:
+    """One verdict for a model: better or worse unless metrics contradict each other (`mixed`)."""
+    verdicts = {difference["verdict"] for difference in differences.values()}
+    if {BETTER, WORSE} <= verdicts:
         return "mixed"
-    return next((word for word in (BETTER, WORSE, NONE_SHOWN) if word in words), UNKNOWN)
+    return next((one for one in (BETTER, WORSE, NONE_SHOWN) if one in verdicts), UNKNOWN)
 
 
-def in_words(name: str, reference: str, differing: dict[str, dict[str, Any]]) -> str:
+def in_words(name: str, reference: str, differences: dict[str, dict[str, Any]]) -> str:
     """A sentence such as `resnet50: worse than coatnet in accuracy and kappa; ...`."""
     parts = []
     for verdict in (BETTER, WORSE, NONE_SHOWN, UNKNOWN):
-        names = [COMPARED[key][0] for key, held in differing.items() if held["verdict"] == verdict]
+        names = [COMPARED[key][0] for key, d in differences.items() if d["verdict"] == verdict]
         if names:
             than = f" than {reference}" if verdict in (BETTER, WORSE) else ""
             parts.append(f"{verdict}{than} in {listed(names)}")
@@ -126,5 +126,5 @@ def in_words(name: str, reference: str, differing: dict[str, dict[str, Any]]) ->
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names as in a sentence: `a, b and c`."""
+    """Names joined for a sentence: `a, b and c`."""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

@@ -1,4 +1,4 @@
-"""Figures beyond the best known results: more often a leak than a discovery."""
+"""The warning of an accuracy or kappa that is too good to be true: its limits and wording."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 HIGHEST_ACCURACY, HIGHEST_KAPPA = 0.92, 0.95
 KNOWN = (
     "the best known quadratic weighted kappas on public sets are .863 (EyePACS) and .936 (APTOS), "
-    "and graders among themselves reach .58 to .84"
+    "and graders agree with each other at .58 to .84"
 )
 CHECKS = (
-    "Before it is believed, rule out leakage: python prepare_dataset.py --from_tree DIR --output "
-    "CLEAN --dry_run lists pictures and patients that stand in two splits; nothing in how a "
-    "picture was processed may depend on its grade; and a hold-out from elsewhere must agree"
+    "Before believing it, rule out leakage: python prepare_dataset.py --from_tree DIR --output "
+    "CLEAN --dry_run lists images and patients that are in two splits; how an image was processed "
+    "must not depend on its grade; and a hold-out set from elsewhere must agree"
 )
 
 
 def implausible(accuracy: Mapping[str, Any], kappa: Mapping[str, Any]) -> str | None:
-    """The warning that an accuracy or a quadratic weighted kappa is too good, naming the checks.
+    """The warning that an accuracy or a quadratic weighted kappa is too good, with checks to make.
 
-    Both are metrics, {"value", ...}, fractions. None where neither is above its limit (92 %, .95)
-    or known. The value counts, not its interval: a warning costs a look, a leak costs patients.
+    Both are metrics, {"value", ...}, as fractions. None where neither is known and above its limit
+    (92 %, .95). The value counts, not its interval: checking costs little, a leak costs patients.
     """
-    found = []
+    exceeded = []
     if accuracy["value"] is not None and accuracy["value"] > HIGHEST_ACCURACY:
-        found.append(f"an accuracy of {100 * accuracy['value']:.1f} %")
+        exceeded.append(f"an accuracy of {100 * accuracy['value']:.1f} %")
     if kappa["value"] is not None and kappa["value"] > HIGHEST_KAPPA:
-        found.append(f"a kappa of {kappa['value']:.3f}")
-    if not found:
+        exceeded.append(f"a kappa of {kappa['value']:.3f}")
+    if not exceeded:
         return None
-    verb = "are" if len(found) > 1 else "is"
-    return f"{' and '.join(found)} {verb} beyond the best known results: {KNOWN}. {CHECKS}."
+    verb = "are" if len(exceeded) > 1 else "is"
+    return f"{' and '.join(exceeded)} {verb} beyond the best known results: {KNOWN}. {CHECKS}."

@@ -1,1 +1,1 @@
-"""A results folder: its files, found, read, and brought to the same samples."""
+"""A results folder: its files, how it is found and read, and models on the same samples."""

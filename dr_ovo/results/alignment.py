@@ -1,4 +1,4 @@
-"""Several models' predictions brought to the same samples in the same order."""
+"""Brings several models' predictions to the same samples, or reports what differs (--intersect)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dr_ovo.errors import UserError
 from dr_ovo.predictions.predictions_file import Predictions, take
 from dr_ovo.results.model_results import ModelResults
 
-SHOWN = 5  # samples named in a message
+SHOWN = 5  # samples listed in a message
 
 
 def align(models: Sequence[ModelResults], *, intersect: bool) -> list[ModelResults]:
     """The models on the same samples, ordered by id.
 
-    Raises UserError, listing what differs, for other samples (unless `intersect` says to go on
-    with the common ones), other grades of a sample, other classes, and one model twice.
+    Raises UserError, listing what differs, for different samples (unless `intersect` keeps the
+    common ones), different grades of a sample, different classes, and the same model twice.
     """
     val = _align_split("val", models, [model.val for model in models], intersect)
     test = _align_split("test", models, [model.test for model in models], intersect)
@@ -28,64 +28,64 @@ def align(models: Sequence[ModelResults], *, intersect: bool) -> list[ModelResul
 
 
 def _align_split(
-    split: str, models: Sequence[ModelResults], held: list[Predictions], intersect: bool
+    split: str, models: Sequence[ModelResults], predictions: list[Predictions], intersect: bool
 ) -> list[Predictions]:
-    first = held[0]
-    for model, other in zip(models[1:], held[1:], strict=True):
+    first = predictions[0]
+    for model, other in zip(models[1:], predictions[1:], strict=True):
         if not np.array_equal(first.class_names, other.class_names):
             raise UserError(
                 f"{models[0].folder} has the classes {', '.join(first.class_names)}, and "
-                f"{model.folder} {', '.join(other.class_names)}. Models of one set grade alike."
+                f"{model.folder} {', '.join(other.class_names)}. Models need the same classes."
             )
     common = first.sample_ids
-    for other in held[1:]:
+    for other in predictions[1:]:
         common = np.intersect1d(common, other.sample_ids)
-    if any(len(common) != len(one.sample_ids) for one in held):
-        _refuse_other_samples(split, models, held, common, intersect)
+    if any(len(common) != len(split_predictions.sample_ids) for split_predictions in predictions):
+        _refuse_different_samples(split, models, predictions, common, intersect)
     common = np.sort(common)
-    aligned = [_ordered(one, common) for one in held]
+    aligned = [_ordered(split_predictions, common) for split_predictions in predictions]
     for model, other in zip(models[1:], aligned[1:], strict=True):
         differing = common[aligned[0].targets != other.targets]
         if len(differing):
             raise UserError(
-                f"{models[0].folder} and {model.folder} have other grades for the same {split} "
-                f"images: {_some(differing)}. Evaluate both on the same dataset."
+                f"{models[0].folder} and {model.folder} have different grades for the same {split} "
+                f"images: {_shortened(differing)}. Evaluate both on the same dataset."
             )
     return aligned
 
 
-def _ordered(held: Predictions, ids: np.ndarray) -> Predictions:
-    order = np.argsort(held.sample_ids)
-    return take(held, order[np.searchsorted(held.sample_ids[order], ids)])
+def _ordered(predictions: Predictions, ids: np.ndarray) -> Predictions:
+    order = np.argsort(predictions.sample_ids)
+    return take(predictions, order[np.searchsorted(predictions.sample_ids[order], ids)])
 
 
-def _refuse_other_samples(
+def _refuse_different_samples(
     split: str,
     models: Sequence[ModelResults],
-    held: list[Predictions],
+    predictions: list[Predictions],
     common: np.ndarray,
     intersect: bool,
 ) -> None:
     if intersect and len(common):
         return
     lines = []
-    for model, one in zip(models, held, strict=True):
-        own = np.setdiff1d(one.sample_ids, common)
+    for model, model_predictions in zip(models, predictions, strict=True):
+        own = np.setdiff1d(model_predictions.sample_ids, common)
         if len(own):
-            lines.append(f"- {model.folder}: {len(own)} not in all others: {_some(own)}")
+            lines.append(f"- {model.folder}: {len(own)} not in all others: {_shortened(own)}")
     advice = (
-        "Evaluate all models on the same dataset, or add --intersect to go on with the common ones."
+        "Evaluate all models on the same dataset, or add --intersect to use the common ones."
         if len(common)
         else "Evaluate all models on the same dataset."
     )
     raise UserError(
-        f"The models have other {split} images ({len(common)} in common):\n"
+        f"The models have different {split} images ({len(common)} in common):\n"
         + "\n".join(lines)
         + f"\n{advice}"
     )
 
 
-def _some(ids: np.ndarray) -> str:
+def _shortened(ids: np.ndarray) -> str:
     return ", ".join(ids[:SHOWN].tolist()) + (", ..." if len(ids) > SHOWN else "")
 
 
@@ -94,6 +94,6 @@ def _refuse_same_answers(models: Sequence[ModelResults]) -> None:
         for other in models[:number]:
             if np.array_equal(model.test.probabilities, other.test.probabilities):
                 raise UserError(
-                    f"{other.folder} and {model.folder} hold the same predictions: one model "
+                    f"{other.folder} and {model.folder} have the same predictions: one model "
                     "twice. Leave one out."
                 )

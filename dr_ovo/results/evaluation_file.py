@@ -1,4 +1,4 @@
-"""evaluation.json: everything said about one model on one split."""
+"""Content of evaluation.json: every metric of one model on one split, block by block."""
 
 from __future__ import annotations
 
@@ -41,35 +41,35 @@ def evaluation_report(
 
     Every metric is {"value", "low", "high"}, a fraction with its 95 % interval, or
     {"value": None, "reason"}. Grades are the decoder's; AUCs and operating points use the
-    probabilities as they are, not tempered, as the thresholds were fitted on such.
+    untempered probabilities, because the thresholds were fitted on those.
     """
     tree = evaluation_statistics(predictions, calibration, split)
     return dict(with_intervals(tree, predictions.patient_ids))
 
 
 def patient_report(predictions: Predictions, calibration: Calibration) -> dict[str, Any]:
-    """The `patient_level` block of evaluation.json: figures of each patient's worse eye.
+    """The `patient_level` block of evaluation.json: metrics of each patient's worse eye.
 
-    The operating points are those fitted per image: a patient is called where an image of hers is.
+    The thresholds are those fitted per image: a patient is positive where one of the images is.
     {"value": None, "reason"} where no patient has two images.
     """
     counts = patient_counts(predictions.patient_ids)
     if "reason" in counts:
         return counts
-    worst = per_patient(predictions)
+    patients = per_patient(predictions)
     tree = {
         **counts,
-        **_overall(worst),
-        "referable": _condition(worst, calibration, "referable"),
-        "vision_threatening": _condition(worst, calibration, "vision_threatening"),
+        **_overall(patients),
+        "referable": _condition(patients, calibration, "referable"),
+        "vision_threatening": _condition(patients, calibration, "vision_threatening"),
     }
-    return dict(with_intervals(tree, worst.patient_ids))
+    return dict(with_intervals(tree, patients.patient_ids))
 
 
 def evaluation_statistics(
     predictions: Predictions, calibration: Calibration, split: str
 ) -> dict[str, Any]:
-    """The tree of `evaluation_report` with statistics in the metrics' places."""
+    """The tree of `evaluation_report` with statistics in place of metrics."""
     p = predictions
     repeat = patients_repeat(p.patient_ids)
     matrix = confusion_matrix(p.targets, p.predicted, p.num_classes)

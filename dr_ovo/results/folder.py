@@ -1,4 +1,4 @@
-"""A results folder: its paths, what it holds, and whether a training may go into it."""
+"""File names in a results folder, columns of history.csv, defaults for settings added later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HISTORY_FIELDS = (
 )  # fmt: skip
 
 
-# Settings that came after the first results folders, with what those did without them.
+# Settings added after the first results folders were written, with the values those ran with.
 LATER_SETTINGS: dict[str, Any] = {
     "preprocessing": [],
     "tta_views": 1,
@@ -29,7 +29,7 @@ LATER_SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ResultsFolder:
-    """Where everything of one architecture stands."""
+    """The files of one trained architecture."""
 
     root: Path
 
@@ -40,17 +40,17 @@ class ResultsFolder:
 
     @property
     def config(self) -> Path:
-        """Every setting and where it came from."""
+        """config.json: every setting and where it came from."""
         return self.root / "config.json"
 
     @property
     def history(self) -> Path:
-        """A row per epoch and branch."""
+        """history.csv: one row per epoch and branch."""
         return self.root / "history.csv"
 
     @property
     def resume(self) -> Path:
-        """Everything needed to go on exactly."""
+        """Everything needed to resume training exactly."""
         return self.root / "resume"
 
     @property
@@ -59,11 +59,11 @@ class ResultsFolder:
         return self.resume / "progress.json"
 
     def predictions(self, split: str) -> Path:
-        """Logits, probabilities and grades of a split."""
+        """The predictions on a split: logits, probabilities and grades."""
         return self.root / f"predictions_{split}.npz"
 
     def evaluation(self, split: str) -> Path:
-        """The metrics of a split; test has the plain name."""
+        """The metrics on a split; those on test are in evaluation.json."""
         return self.root / ("evaluation.json" if split == "test" else f"evaluation_{split}.json")
 
     @property
@@ -72,11 +72,11 @@ class ResultsFolder:
         return self.root / "calibration.json"
 
     def finished_epochs(self) -> int:
-        """How many epochs of training it holds; 0 for a missing or an empty folder."""
+        """The number of finished epochs; 0 for a missing or an empty folder."""
         return int(self.read_progress()["epoch"]) if self.progress.is_file() else 0
 
     def is_finished(self) -> bool:
-        """Whether its training came to its own end."""
+        """Whether training ran to its end."""
         return self.progress.is_file() and bool(self.read_progress()["finished"])
 
     def read_progress(self) -> dict[str, Any]:
@@ -85,8 +85,8 @@ class ResultsFolder:
 
     def read_config(self) -> dict[str, Any]:
         """The content of config.json. Raises UserError where it is missing or damaged."""
-        held = read_json(self.config)
-        return {**held, "settings": LATER_SETTINGS | held["settings"]}
+        config = read_json(self.config)
+        return {**config, "settings": LATER_SETTINGS | config["settings"]}
 
     def read_history(self, up_to: int) -> list[dict[str, Any]]:
         """The rows of epochs 1 to `up_to`, as text."""

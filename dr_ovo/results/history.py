@@ -1,4 +1,4 @@
-"""history.csv of a results folder -> curves, one set a branch."""
+"""Reads the learning curves of each branch from history.csv."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import math
 from pathlib import Path
 
-# branch -> column -> one value an epoch; NaN where the file leaves it empty.
+# Branch -> column -> one value per epoch; NaN where the field is empty.
 History = dict[str, dict[str, list[float]]]
 COLUMNS = (
     "epoch",
@@ -22,8 +22,8 @@ COLUMNS = (
 def read_history(path: Path) -> History:
     """The curves of every branch in `path`, in epoch order.
 
-    A branch that was trained again counts its epochs anew; its last training is the one kept.
-    Raises ValueError with the reason where there is nothing to draw.
+    The epochs of a branch that was trained again restart at 1; only its last training is kept.
+    Raises ValueError with the reason where there are no curves.
     """
     if not path.is_file():
         raise ValueError(f"there is no {path.name} in {path.parent}")
@@ -36,12 +36,12 @@ def read_history(path: Path) -> History:
     for row in rows:
         _append(curves, row.get("branch"), {name: _number(row.get(name)) for name in COLUMNS})
     if not curves:
-        raise ValueError(f"{path} holds no finished epoch")
+        raise ValueError(f"{path} has no finished epoch")
     return dict(sorted(curves.items()))
 
 
 def _append(curves: History, branch: str | None, values: dict[str, float]) -> None:
-    # The last line of a run that was killed may be half written.
+    # The last line of a killed run may be incomplete.
     if not branch or math.isnan(values["epoch"]):
         return
     columns = curves.get(branch)

@@ -1,6 +1,6 @@
-"""Results folders read for the reports: predictions, calibration, and what is known of the model.
+"""Reads a results folder for the reports: predictions, calibration, facts about the model.
 
-No picture, no checkpoint and no torch is needed.
+Neither images nor checkpoints nor torch are needed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SPLITS = ("val", "test")
 
 @dataclass(frozen=True)
 class Facts:
-    """What a results folder says of its model beside the predictions; None is unknown."""
+    """What a results folder records about its model besides predictions; None is unknown."""
 
     architecture: str | None  # timm's name
     family: str | None  # CNN, modern CNN, hybrid, transformer
@@ -36,7 +36,7 @@ class Facts:
 
 @dataclass(frozen=True, eq=False)
 class ModelResults:
-    """One model: its name in the reports, its folder, and its answers on val and test."""
+    """One model: its name in the reports, its folder, and its predictions on val and test."""
 
     name: str
     folder: Path
@@ -49,18 +49,18 @@ class ModelResults:
 def read_results(folder: Path, name: str) -> ModelResults:
     """The results in a folder. Raises UserError where something is missing or damaged."""
     check_evaluated(folder)
-    held = {split: load_predictions(folder / f"predictions_{split}.npz") for split in SPLITS}
+    predictions = {split: load_predictions(folder / f"predictions_{split}.npz") for split in SPLITS}
     calibration = load_calibration(folder / "calibration.json")
-    facts = read_facts(folder, held["test"].head, list(held.values()))
-    return ModelResults(name, folder, held["val"], held["test"], calibration, facts)
+    facts = read_facts(folder, predictions["test"].head, list(predictions.values()))
+    return ModelResults(name, folder, predictions["val"], predictions["test"], calibration, facts)
 
 
 def check_evaluated(folder: Path) -> None:
-    """Raises UserError for what is no results folder, and for one that was not evaluated."""
+    """Raises UserError for a path that is no results folder, and for one without evaluation."""
     if not folder.is_dir():
         kind = "a file" if folder.exists() else "not there"
         raise UserError(
-            f"{folder} is {kind}; expected a results folder, as training and evaluation make "
+            f"{folder} is {kind}; expected a results folder, as training and evaluation write "
             "it (<model>_5class_results)."
         )
     needed = [*(f"predictions_{split}.npz" for split in SPLITS), "calibration.json"]
@@ -69,11 +69,11 @@ def check_evaluated(folder: Path) -> None:
         return
     if not (folder / "config.json").is_file() and len(missing) == len(needed):
         raise UserError(
-            f"{folder} is no results folder: it holds neither config.json nor predictions. Give "
+            f"{folder} is no results folder: it has neither config.json nor predictions. Give "
             "the folder that training wrote, such as ./coatnet_5class_results."
         )
     raise UserError(
-        f"{folder} has no {', '.join(missing)}. Make them with: python "
+        f"{folder} has no {', '.join(missing)}. Create them with: python "
         f"ensemble_5class_trainer.py --mode evaluate --output_dir {folder} "
         f"--dataset_path {_dataset(folder)}"
     )
@@ -81,29 +81,31 @@ def check_evaluated(folder: Path) -> None:
 
 def _dataset(folder: Path) -> str:
     try:
-        held = _read_json(folder / "config.json")
+        config = _read_json(folder / "config.json")
     except UserError:
         return "DATASET"
-    return str(held.get("settings", {}).get("dataset_path", "DATASET"))
+    return str(config.get("settings", {}).get("dataset_path", "DATASET"))
 
 
 def read_facts(folder: Path, head: str, predictions: Sequence[Predictions] = ()) -> Facts:
-    """What config.json, history.csv and the files beside the checkpoints tell of a model; its marks
-    also from its predictions, which may have been moved without the rest."""
+    """What config.json, history.csv and the checkpoints' JSON files say about a model.
+
+    Marks also come from `predictions`, which may have been moved without the other files.
+    """
     config = _read_json(folder / "config.json")
     settings = config.get("settings", {})
     checkpoints = [_read_json(path) for path in sorted((folder / "models").glob("*.json"))]
-    models = settings.get("base_models") or [held.get("architecture") for held in checkpoints]
+    models = settings.get("base_models") or [meta.get("architecture") for meta in checkpoints]
     architecture = models[0] if models and models[0] else None
-    known = architecture_of(architecture) if architecture else None
+    known_architecture = architecture_of(architecture) if architecture else None
     sources = [config, *checkpoints, _read_json(folder / "evaluation.json")]
     return Facts(
-        architecture=known.timm_name if known else architecture,
-        family=known.family if known else None,
-        paradigm=known.paradigm if known else None,
+        architecture=known_architecture.timm_name if known_architecture else architecture,
+        family=known_architecture.family if known_architecture else None,
+        paradigm=known_architecture.paradigm if known_architecture else None,
         head=head,
         parameters=_parameters(checkpoints),
-        bytes=sum(held.get("bytes", 0) for held in checkpoints) or None,
+        bytes=sum(meta.get("bytes", 0) for meta in checkpoints) or None,
         training_seconds=_training_seconds(folder / "history.csv"),
         marks=tuple(marks_of(sources, predictions)),
     )
@@ -114,19 +116,19 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} can't be read ({error}). Restore it, or evaluate again.") from None
-    if not isinstance(held, dict):
-        raise UserError(f"{path} holds no JSON object. Restore it, or evaluate again.")
-    return held
+    if not isinstance(data, dict):
+        raise UserError(f"{path} is not a JSON object. Restore it, or evaluate again.")
+    return data
 
 
 def _parameters(checkpoints: list[Mapping[str, Any]]) -> int | None:
-    """Of the whole network: branches that share a stem count it once."""
-    whole = [held.get("parameters") for held in checkpoints]
-    trained = [held.get("trained_parameters") for held in checkpoints]
-    counts = [count for count in (*whole, *trained) if isinstance(count, int)]
+    """Parameters of the whole network; a stem shared by several branches counts once."""
+    total = [meta.get("parameters") for meta in checkpoints]
+    trained = [meta.get("trained_parameters") for meta in checkpoints]
+    counts = [count for count in (*total, *trained) if isinstance(count, int)]
     if not counts or len(counts) < 2 * len(checkpoints):
         return None
     branches = len(checkpoints)
@@ -134,7 +136,7 @@ def _parameters(checkpoints: list[Mapping[str, Any]]) -> int | None:
 
 
 def _training_seconds(path: Path) -> float | None:
-    """The sum over epochs of the time of the slowest row: branches train side by side."""
+    """The sum over epochs of the slowest branch's seconds: branches train in parallel."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""Several models' results, found by name or folder and brought to the same samples."""
+"""Finds the models of a report by name or folder: search places, folder suffix, closest names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dr_ovo.results.alignment import align
 from dr_ovo.results.model_results import ModelResults, read_results
 
 SUFFIX = "_5class_results"
-PLACES = (".", "./v2.5-model-dr")  # where a model that is only named is looked for
+PLACES = (".", "./v2.5-model-dr")  # searched for a model given by name only
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +30,11 @@ class ResultSet:
 
     @property
     def marks(self) -> list[str]:
-        """What must be said of figures made from them: SYNTHETIC, SIMULATED, LEAKY."""
+        """Warnings that apply to all figures: SYNTHETIC, SIMULATED, LEAKY."""
         return [mark for mark in MARKS if any(mark in one.facts.marks for one in self.models)]
 
     def named(self, name: str) -> ModelResults:
-        """The model of that name, alias or timm name. Raises UserError with the nearest names."""
+        """The model of that name, alias or timm name. Raises UserError with the closest names."""
         for model in self.models:
             if name in _names_of(model):
                 return model
@@ -42,13 +42,13 @@ class ResultSet:
 
 
 def open_results(
-    results_dirs: Sequence[Path], models: Sequence[str], *, intersect: bool, fewest: int = 1
+    results_dirs: Sequence[Path], models: Sequence[str], *, intersect: bool, min_models: int = 1
 ) -> ResultSet:
-    """The models in the folders, or those of them (and beside them) that are named.
+    """The models in the folders or, where `models` are named, only those, from there or PLACES.
 
-    Raises UserError for what can't be found or read, for a model given twice, for fewer models
-    than `fewest`, and for models with other samples or grades, unless `intersect` says to go on
-    with the samples that all have.
+    Raises UserError for models that can't be found or read, for one given twice, for fewer than
+    `min_models`, and for models with different grades or, unless `intersect` keeps the common
+    ones, different samples.
     """
     folders = _named_folders(results_dirs, models) if models else list(results_dirs)
     if not folders:
@@ -58,9 +58,9 @@ def open_results(
         )
     _refuse_twice(folders)
     found = [read_results(folder, name) for folder, name in _with_names(folders)]
-    if len(found) < fewest:
+    if len(found) < min_models:
         raise UserError(
-            f"{found[0].folder} alone: this needs at least {fewest} models. Give more with "
+            f"{found[0].folder} alone: this needs at least {min_models} models. Give more with "
             "--results_dirs or --models."
         )
     return ResultSet(tuple(align(found, intersect=intersect)))
@@ -75,10 +75,10 @@ def _refuse_twice(folders: Sequence[Path]) -> None:
 
 
 def _with_names(folders: Sequence[Path]) -> list[tuple[Path, str]]:
-    """Each folder with its name: `coatnet` of `coatnet_5class_results`, longer where it repeats."""
+    """Each folder with its model's name: `coatnet`, or `seed1/coatnet` where names repeat."""
     names = {folder: folder.resolve().name.removesuffix(SUFFIX) for folder in folders}
     parents = {folder: folder.resolve().parent for folder in folders}
-    # Folders differ, so that their names do too once enough parents stand before them.
+    # Folders differ, so their names do too once enough parents are prepended.
     while repeated := [f for f in folders if list(names.values()).count(names[f]) > 1]:
         for folder in repeated:
             names[folder] = f"{parents[folder].name}/{names[folder]}"
@@ -87,7 +87,7 @@ def _with_names(folders: Sequence[Path]) -> list[tuple[Path, str]]:
 
 
 def _named_folders(results_dirs: Sequence[Path], models: Sequence[str]) -> list[Path]:
-    """The folder of each model named: among those given, else in the usual places."""
+    """The folder of each named model: among those given, else in PLACES."""
     given = {folder.resolve().name.removesuffix(SUFFIX): folder for folder in results_dirs}
     return [_find(name, given) for name in models]
 

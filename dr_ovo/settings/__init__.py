@@ -1,1 +1,1 @@
-"""The settings of a run: options, limits, command line, file, flags of earlier toolkits."""
+"""The settings of a run: options and limits, command line, settings file, earlier flags."""

@@ -1,4 +1,4 @@
-"""Which settings exclude each other, and values that no single limit can tell."""
+"""Which settings exclude each other, and checks that a field's own limits can't express."""
 
 from __future__ import annotations
 
@@ -8,34 +8,33 @@ from dr_ovo.choices import NO_STEPS, PREPROCESSING_STEPS, VIEWS
 from dr_ovo.errors import UserError
 from dr_ovo.pairs import parse_pair
 
-SMALLEST_SIZE = 16  # pixels; below this no picture shows a fundus
+MIN_SIZE = 16  # pixels; below this no image shows a fundus
 
 
 def check_class_names(names: Sequence[str], num_classes: int) -> None:
-    """Raises UserError unless the names are none, or one folder name for each class."""
+    """Raises UserError unless `names` is empty or has one folder name per class."""
     if names and len(names) != num_classes:
         raise UserError(
             f"--class_names has {len(names)} names ({' '.join(names)}) and --num_classes is "
-            f"{num_classes}: expected one name a class."
+            f"{num_classes}: expected one name per class."
         )
     if len(set(names)) != len(names):
-        raise UserError(f"--class_names {' '.join(names)}: a name stands twice.")
+        raise UserError(f"--class_names {' '.join(names)}: a name is given twice.")
     for name in names:
         if name.startswith(".") or set(name) & set("/\\"):
             raise UserError(f"--class_names {name}: expected the name of a folder in train/.")
 
 
 def check_size(img_size: int) -> None:
-    """Raises UserError for a size at which no picture shows a fundus."""
-    if 0 < img_size < SMALLEST_SIZE:
+    """Raises UserError for a size at which no image shows a fundus."""
+    if 0 < img_size < MIN_SIZE:
         raise UserError(
-            f"--img_size {img_size}: expected at least {SMALLEST_SIZE}, or 0 for the "
-            "architecture's own."
+            f"--img_size {img_size}: expected at least {MIN_SIZE}, or 0 for the architecture's own."
         )
 
 
 def check_views(tta_views: int) -> None:
-    """Raises UserError for a number of views that flips don't give."""
+    """Raises UserError for a number of test-time views that flips can't produce."""
     if tta_views not in VIEWS:
         raise UserError(f"--tta_views {tta_views}: expected 1, 2 or 4.")
 
@@ -45,8 +44,8 @@ def check_preprocessing(steps: tuple[str, ...]) -> None:
     if steps not in ((NO_STEPS,), tuple(name for name in PREPROCESSING_STEPS if name in steps)):
         raise UserError(
             f"--preprocessing {' '.join(steps)}: expected some of "
-            f"{', '.join(PREPROCESSING_STEPS)}, each once and in this order, which is that of "
-            f"their running; or {NO_STEPS} alone."
+            f"{', '.join(PREPROCESSING_STEPS)}, each once and in this order, in which they "
+            f"run; or {NO_STEPS} alone."
         )
 
 
@@ -59,10 +58,10 @@ def check_balance(
     sampler: str,
     head: str,
 ) -> None:
-    """Raises UserError for numbers that are not one per class, or that balance twice."""
+    """Raises UserError for alphas or weights of the wrong number, or that balance twice."""
     if len(alpha) not in (1, num_classes):
         raise UserError(
-            f"--focal_loss_alpha has {len(alpha)} numbers: expected 1, or {num_classes} (one a "
+            f"--focal_loss_alpha has {len(alpha)} numbers: expected 1, or {num_classes} (one per "
             "class)."
         )
     if weights and len(weights) != num_classes:
@@ -71,14 +70,14 @@ def check_balance(
         raise UserError("--no-enable_class_weights and --class_weights exclude each other.")
     if weights and sampler == "balanced":
         raise UserError(
-            "--class_weights with --sampler balanced would balance twice: give one of them."
+            "--class_weights with --sampler balanced would balance twice: use only one of them."
         )
     if weights and head == "ordinal":
         raise UserError("--class_weights does not apply to --head ordinal: leave one of them out.")
 
 
 def check_network(head: str, ovo_mode: str, pairs: Sequence[str], num_classes: int) -> None:
-    """Raises UserError for pairs that the network doesn't train by themselves."""
+    """Raises UserError for heads or pairs that can't be trained as independent classifiers."""
     if head != "ovo" and ovo_mode == "independent":
         raise UserError(
             f"--head {head} has no pairs to train independently: "
@@ -86,26 +85,26 @@ def check_network(head: str, ovo_mode: str, pairs: Sequence[str], num_classes: i
         )
     if pairs and ovo_mode != "independent":
         raise UserError(
-            "--pairs trains single classifiers, which a shared network does not have: "
+            "--pairs trains individual classifiers, which a shared network does not have: "
             "add --ovo_mode independent, or leave --pairs out."
         )
     for pair in pairs:
         parse_pair(pair, num_classes)
 
 
-def check_start(pretrained_path: str, *, pretrained: bool) -> None:
-    """Raises UserError for a weights file that is not to be used."""
+def check_pretrained(pretrained_path: str, *, pretrained: bool) -> None:
+    """Raises UserError for a weights file together with --no-pretrained."""
     if pretrained_path and not pretrained:
         raise UserError("--no-pretrained and --pretrained_path exclude each other.")
 
 
-def check_rates(min_lr: float, learning_rate: float) -> None:
-    """Raises UserError for a schedule that would rise to its end."""
+def check_learning_rates(min_lr: float, learning_rate: float) -> None:
+    """Raises UserError for a schedule that would rise towards its end."""
     if min_lr > learning_rate:
         raise UserError(f"--min_lr {min_lr} is above --learning_rate {learning_rate}.")
 
 
 def check_ensemble(ensemble: str, mode: str) -> None:
-    """Raises UserError for a manifest that the mode doesn't read."""
+    """Raises UserError for an ensemble manifest outside --mode inference."""
     if ensemble and mode != "inference":
         raise UserError(f"--ensemble is for --mode inference, not --mode {mode}.")

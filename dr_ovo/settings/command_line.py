@@ -1,4 +1,4 @@
-"""Command line, settings file and `.env` -> TrainConfig, with the source of every value."""
+"""Command line, settings file, environment and `.env` -> TrainConfig and its sources; --help."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENVIRONMENT = {
     "DR_OVO_DEVICE": "device",
 }
 TRAINER = "ensemble_5class_trainer.py"
-EXTRA_FLAGS = ("config", "use_amp")  # those of the command line that are no fields
+EXTRA_FLAGS = ("config", "use_amp")  # command-line flags that are not fields of TrainConfig
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Settings:
     sources: dict[str, str]
 
     def given(self) -> dict[str, Any]:
-        """The values that somebody chose, by field name."""
+        """The values that are not defaults because a source set them, by field name."""
         return {
             name: getattr(self.config, name)
             for name, source in self.sources.items()
@@ -50,10 +50,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse_settings(argv: Sequence[str], prog: str = TRAINER) -> Settings:
-    """The settings that `argv`, `--config`, `.env` and the defaults give, in that order of rank.
+    """The settings from `argv`, `--config`, `.env` and the defaults, in this order of precedence.
 
-    A variable of the process's environment beats the same one in `.env`.
-    Raises UserError for unknown flags and values that can't be used.
+    A variable in the process's environment takes precedence over the same one in `.env`.
+    Raises UserError for unknown flags and invalid values.
     """
     arguments, legacy = _take_legacy(_normalise(argv))
     for flag in dict.fromkeys(legacy):
@@ -62,10 +62,10 @@ def parse_settings(argv: Sequence[str], prog: str = TRAINER) -> Settings:
     if unknown:
         raise UserError(unknown_flags(unknown, [*FIELDS, *EXTRA_FLAGS]))
     given = vars(known)
-    file_values = read_settings_file(given.pop("config", None))
+    file_name, file_values = read_settings_file(given.pop("config", None))
     layers = (
         ("command line", given),
-        (f"file {file_values[0]}", file_values[1]),
+        (f"file {file_name}", file_values),
         ("environment", _from_variables(os.environ)),
         (".env", _from_variables(_read_dotenv())),
     )
@@ -76,43 +76,43 @@ def parse_settings(argv: Sequence[str], prog: str = TRAINER) -> Settings:
             if name in layer:
                 values[name], sources[name] = layer[name], source
                 break
-    _settle_clahe(values, sources)
+    _reconcile_clahe(values, sources)
     return Settings(TrainConfig(**values), sources)
 
 
-def _settle_clahe(values: dict[str, Any], sources: dict[str, str]) -> None:
-    """Has --enable_clahe say what --preprocessing says; raises UserError where both were given and
+def _reconcile_clahe(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """Sets enable_clahe to what --preprocessing says; raises UserError if both are given and
     contradict each other."""
     steps = values.get("preprocessing")
     if not steps:
         return
-    wanted = "clahe" in steps
-    if values.get("enable_clahe", wanted) != wanted:
-        first, second = ("", "no-") if values["enable_clahe"] else ("no-", "")
+    has_clahe = "clahe" in steps
+    if values.get("enable_clahe", has_clahe) != has_clahe:
+        given, needed = ("", "no-") if values["enable_clahe"] else ("no-", "")
         raise UserError(
             f"--preprocessing {' '.join(steps)} ({sources['preprocessing']}) and "
-            f"--{first}enable_clahe ({sources['enable_clahe']}) contradict each other: leave one "
-            f"of them out, or give --{second}enable_clahe, which is what the steps say."
+            f"--{given}enable_clahe ({sources['enable_clahe']}) contradict each other: omit one of "
+            f"them, or give --{needed}enable_clahe to match the steps."
         )
-    values["enable_clahe"] = wanted
+    values["enable_clahe"] = has_clahe
     if sources["enable_clahe"] == "default":
         sources["enable_clahe"] = sources["preprocessing"]
 
 
 def _normalise(argv: Sequence[str]) -> list[str]:
-    """Flags with their dashes as underscores: --no-pretrained is --no_pretrained.
+    """Flags with dashes turned into underscores: --no-pretrained becomes --no_pretrained.
 
-    No argument goes without a flag, so a lone `--` separates nothing: it is left out.
+    There are no positional arguments, so a lone `--` separates nothing and is dropped.
     """
-    result = []
+    normalised = []
     for word in argv:
         if word == "--":
             continue
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
             word = "--" + name.replace("-", "_") + equals + value
-        result.append(word)
-    return result
+        normalised.append(word)
+    return normalised
 
 
 def _is_flag(word: str) -> bool:
@@ -120,17 +120,17 @@ def _is_flag(word: str) -> bool:
 
 
 def _take_legacy(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The arguments without the flags of earlier toolkits and their values; and those flags."""
-    kept, taken, skipping = [], [], False
+    """(the arguments without flags of earlier toolkits and their values, those flags)."""
+    kept, legacy, skipping = [], [], False
     for word in arguments:
         if _is_flag(word):
             name = word.partition("=")[0]
             skipping = name in LEGACY_FLAGS
             if skipping:
-                taken.append(name)
+                legacy.append(name)
         if not skipping:
             kept.append(word)
-    return kept, taken
+    return kept, legacy
 
 
 def _build_parser(prog: str) -> _Parser:
@@ -141,7 +141,7 @@ def _build_parser(prog: str) -> _Parser:
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    # argparse's own takes -1e-5 and -inf for flags.
+    # argparse's own pattern takes -1e-5 and -inf for flags.
     parser._negative_number_matcher = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
     parser.add_argument("--config", metavar="FILE", help="settings file, TOML or JSON")
     for field in FIELDS.values():
@@ -171,26 +171,26 @@ def _add_option(parser: _Parser, field: dataclasses.Field[Any]) -> None:
         )
     elif isinstance(field.default, tuple):
         parser.add_argument(
-            flag, nargs="+", action=_Many, type=typed(limits["parse"]), help=text, metavar="X"
+            flag, nargs="+", action=_StoreTuple, type=typed(limits["parse"]), help=text, metavar="X"
         )
     else:
         metavar = "|".join(limits["choices"]) or "X"
         parser.add_argument(flag, type=typed(limits["parse"]), help=text, metavar=metavar)
 
 
-class _Many(argparse.Action):
+class _StoreTuple(argparse.Action):
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         setattr(namespace, self.dest, tuple(values))
 
 
 def _from_variables(variables: Mapping[str, str | None]) -> dict[str, Any]:
-    """Dataset path, output root and device, where a variable sets them."""
+    """Dataset path, output root and device, if a variable sets them."""
     return {field: variables[name] for name, field in ENVIRONMENT.items() if variables.get(name)}
 
 
 def _read_dotenv() -> dict[str, str | None]:
-    """The variables of `./.env`; none where there is no such file."""
+    """The variables in `./.env`; none if there is no such file."""
     try:
         return dotenv_values(".env")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f".env can't be read: {error}. Mend it, or remove it.") from None
+        raise UserError(f".env can't be read: {error}. Fix or remove it.") from None

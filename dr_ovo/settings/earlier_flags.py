@@ -1,17 +1,17 @@
-"""Flags that scripts of earlier toolkits pass to the trainer, and what stands in their place.
+"""Flags of earlier toolkits that the trainer still accepts, and what to use instead.
 
-They are accepted so that those scripts run on; each prints its line once and changes nothing.
+They are accepted so that old scripts keep running; each prints its note once and has no effect.
 """
 
-_RATE = "--learning_rate sets the rate of the architecture that is trained."
+_RATE = "--learning_rate sets the rate of whichever architecture is trained."
 _SYNTHETIC_MINORITY = "use --sampler balanced; images are never synthesised to balance grades."
 _PREPROCESSING = "preprocessing is the disc crop and --enable_clahe."
 
 LEGACY_FLAGS = {
     "--early_stopping_patience": "--patience alone ends a branch.",
     "--validation_frequency": "val is measured every epoch.",
-    "--checkpoint_frequency": "the state is kept every epoch; --resume goes on from it.",
-    "--target_accuracy": "training ends by --patience or --epochs, never at a wished-for score.",
+    "--checkpoint_frequency": "the state is saved every epoch; --resume continues from it.",
+    "--target_accuracy": "training ends by --patience or --epochs, never at a target score.",
     "--enable_medical_validation": "run medical_validation.py on the results folder.",
     "--medical_terms": "run medical_validation.py on the results folder.",
     "--no_wandb": "nothing is sent anywhere.",

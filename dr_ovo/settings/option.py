@@ -1,4 +1,4 @@
-"""What an option is: a dataclass field with its parser, its help text and its limits."""
+"""How an option is declared: a dataclass field with parser, help text, choices and limits."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def option(
 ) -> Any:
     """A field with its command-line parser, help text and limits.
 
-    `low`/`high` are inclusive, `above` is exclusive. `matters`: whether a folder that was trained
-    with another value refuses to be resumed.
+    `low`/`high` are inclusive, `above` is exclusive. `matters`: whether a training can't be resumed
+    with another value.
     """
     metadata = {
         "parse": parse,
@@ -51,7 +51,7 @@ def boolean(text: str) -> bool:
 
 
 def typed(parse: Any) -> Any:
-    """`parse` with an error that names the value and the expected kind."""
+    """`parse` with an error that names the value and the expected type."""
 
     def convert(text: str) -> Any:
         try:
@@ -63,12 +63,12 @@ def typed(parse: Any) -> Any:
 
 
 def kind_of(parse: Any) -> str:
-    """What a parser takes, in words."""
+    """What a parser accepts, in words."""
     return {int: "a whole number", float: "a number", boolean: "true or false"}.get(parse, "text")
 
 
 def check_limits(field: dataclasses.Field[Any], value: Any) -> None:
-    """Raises UserError for a value beyond the limits of its field, or empty text."""
+    """Raises UserError for a value outside the limits of its field, or for empty text."""
     limits = field.metadata
     for number in value if isinstance(value, tuple) else (value,):
         if limits["choices"] and number not in limits["choices"]:
@@ -81,7 +81,7 @@ def check_limits(field: dataclasses.Field[Any], value: Any) -> None:
             expected = f"above {limits['above']}"
         elif isinstance(number, float) and math.isinf(number):
             expected = "a finite number"
-        elif number == "" and field.default != "":  # such as an unset variable of the shell
+        elif number == "" and field.default != "":  # such as an unset shell variable
             number, expected = "''", "text that is not empty"
         else:
             continue

@@ -1,4 +1,4 @@
-"""`--config`: settings from a TOML or JSON file, that of a results folder included."""
+"""`--config`: reading settings from a TOML or JSON file, or a results folder's config.json."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
 
 def read_settings_file(path_text: str | None) -> tuple[str, dict[str, Any]]:
-    """The file's name and the values in it, by field name; nothing for None.
+    """The file's name and its values by field name; both empty for None.
 
-    Raises UserError where it can't be read or holds what is no setting.
+    Raises UserError if it can't be read or has an unknown or invalid setting.
     """
     if path_text is None:
         return "", {}
@@ -39,7 +39,7 @@ def read_settings_file(path_text: str | None) -> tuple[str, dict[str, Any]]:
         raise UserError(f"--config {path}: not valid TOML or JSON: {error}.") from None
     if not isinstance(data, dict):
         raise UserError(f"--config {path}: expected names with values, such as epochs = 50.")
-    if "schema" in data and isinstance(data.get("settings"), dict):  # that of a results folder
+    if "schema" in data and isinstance(data.get("settings"), dict):  # a config.json
         data = {
             name: value
             for name, value in data["settings"].items()
@@ -53,7 +53,7 @@ def read_settings_file(path_text: str | None) -> tuple[str, dict[str, Any]]:
 
 
 def _from_file(path: Path, name: str, value: Any) -> Any:
-    """The value of a settings file, parsed as one of the command line would be."""
+    """A value from a settings file, parsed like one from the command line."""
     field = FIELDS[name]
     parse, many = field.metadata["parse"], isinstance(field.default, tuple)
     items = value if isinstance(value, list) else [value]
@@ -67,15 +67,15 @@ def _from_file(path: Path, name: str, value: Any) -> Any:
 
 
 def _as_text(item: Any, parse: Any) -> str:
-    """A value of a settings file as it would stand on the command line."""
-    kinds: tuple[type, ...] = (str, int, float)
-    if not isinstance(item, kinds) or (isinstance(item, bool) and parse is not boolean):
+    """A value from a settings file as it would be written on the command line."""
+    types: tuple[type, ...] = (str, int, float)
+    if not isinstance(item, types) or (isinstance(item, bool) and parse is not boolean):
         raise argparse.ArgumentTypeError(f"{json.dumps(item, default=str)} is not {kind_of(parse)}")
     return str(item)
 
 
 def unknown_flags(words: list[str], names: list[str]) -> str:
-    """What to say of `words` that are no flags of `names`, with the nearest of these."""
+    """The message for `words` that are not among the flags `names`, with the nearest ones."""
     flags = [word.partition("=")[0] for word in words if word.startswith("--")]
     if not flags:
         return f"Not expected here: {' '.join(words)}. Values follow their flag; see --help."

@@ -1,4 +1,4 @@
-"""The settings of a run: one frozen dataclass; each option with its help and its limits beside it.
+"""Every setting of the trainer: name, default, help text and limits; new options are added here.
 
 The command line is generated from these fields (`dr_ovo/settings/command_line.py`); nothing else
 defines an option.
@@ -22,7 +22,7 @@ from dr_ovo.pairs import Pair, class_pairs, parse_pair
 from dr_ovo.settings import checks
 from dr_ovo.settings.option import boolean, check_limits, option
 
-LARGEST_SEED = 2**63 - 1  # what torch takes
+MAX_SEED = 2**63 - 1  # torch's limit
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class TrainConfig:
     )
     output_root: str = option(".", str, "where default results folders go", matters=False)
     experiment_name: str = option(
-        "", str, "a name for the run: its default folder, its log and its reports", matters=False
+        "", str, "name of the run: for its default folder, its log and its reports", matters=False
     )
     log_file: str = option(
-        "", str, "text log, appended to; empty: <output_dir>/train.log in training", matters=False
+        "", str, "text log to append to; empty: <output_dir>/train.log in training", matters=False
     )
     input: tuple[str, ...] = option(
         (), str, "inference: images or folders of images", matters=False
@@ -77,7 +77,7 @@ class TrainConfig:
         False, boolean, "evaluate: add figures per patient, by the worse eye", matters=False
     )
     skip_damaged: bool = option(
-        False, boolean, "decode every image first; go on without damaged ones and record them"
+        False, boolean, "decode every image first; continue without damaged ones and record them"
     )
 
     allow_leaks: bool = option(
@@ -98,13 +98,13 @@ class TrainConfig:
     preprocessing: tuple[str, ...] = option(
         (),
         str,
-        "steps of preprocessing, in this order: disc_crop ben_graham clahe; none: only resizing; "
+        "preprocessing steps, in this order: disc_crop ben_graham clahe; none: only resizing; "
         "default: disc_crop, and clahe as --enable_clahe says",
         choices=(*PREPROCESSING_STEPS, NO_STEPS),
     )
     enable_clahe: bool = option(True, boolean, "contrast-limited adaptive histogram equalisation")
     clahe_clip_limit: float = option(3.0, float, "CLAHE clip limit", above=0)
-    clahe_tile_grid_size: int = option(8, int, "CLAHE tiles a side", low=1, high=64)
+    clahe_tile_grid_size: int = option(8, int, "CLAHE tiles per side", low=1, high=64)
 
     tta_views: int = option(
         1,
@@ -119,14 +119,14 @@ class TrainConfig:
     ovo_mode: str = option(
         "shared",
         str,
-        "one branch for all pairs, or one for each, which trained several times as long and was no "
-        "better where measured",
+        "one branch for all pairs, or one per pair, which took several times as long to train and "
+        "was no better where measured",
         choices=OVO_MODES,
     )
     head: str = option(
         "ovo",
         str,
-        "what the network answers; softmax was as good as ovo where measured",
+        "what the network predicts; softmax was as good as ovo where measured",
         choices=HEADS,
     )
     freeze_weights: bool = option(True, boolean, "freeze the stem; false: train everything")
@@ -139,8 +139,8 @@ class TrainConfig:
 
     # Training
     epochs: int = option(100, int, "passes over train", low=1)
-    batch_size: int = option(2, int, "images a micro-batch", low=1)
-    gradient_accumulation_steps: int = option(4, int, "micro-batches an optimizer step", low=1)
+    batch_size: int = option(2, int, "images per micro-batch", low=1)
+    gradient_accumulation_steps: int = option(4, int, "micro-batches per optimizer step", low=1)
     learning_rate: float = option(5e-5, float, "peak learning rate of AdamW", above=0)
     min_lr: float = option(1e-7, float, "learning rate at the end of the schedule", low=0)
     weight_decay: float = option(2.5e-4, float, "weight decay of AdamW", low=0)
@@ -152,20 +152,20 @@ class TrainConfig:
         choices=("cosine", "linear", "plateau", "none"),
     )
     warmup_epochs: int = option(10, int, "epochs of linear warm-up", low=0)
-    patience: int = option(28, int, "epochs without progress on val before a branch ends", low=1)
-    min_delta: float = option(0.0, float, "progress is a score better by more than this", low=0)
+    patience: int = option(28, int, "epochs without improvement on val until a branch stops", low=1)
+    min_delta: float = option(0.0, float, "gain in score that an improvement must exceed", low=0)
     keep_epoch: str = option(
         "best",
         str,
-        "which epoch of a branch is kept: its best on val, or its last, which picks nothing, "
-        "where val is small and --ema_decay averages weights",
+        "which epoch of a branch is kept: its best on val, or its last, which selects nothing on "
+        "val; for a small val, with --ema_decay averaging the weights",
         choices=("best", "last"),
     )
     ema_decay: float = option(
         0.0,
         float,
-        "decay, by optimizer steps, of a running average of the weights, which is then what is "
-        "measured and kept, such as 0.99; 0: off",
+        "decay per optimizer step of a moving average of the weights, which is then what is "
+        "validated and saved, such as 0.99; 0: off",
         low=0,
         high=0.99999,
     )
@@ -181,7 +181,7 @@ class TrainConfig:
     sampler: str = option(
         "natural",
         str,
-        "train order: every image once, or grades equally often (class weights off)",
+        "images per epoch: each once, or grades equally often (class weights off)",
         choices=("natural", "balanced"),
     )
     label_smoothing: float = option(0.1, float, "label smoothing", low=0, high=0.5)
@@ -196,7 +196,7 @@ class TrainConfig:
     amp: str = option(
         "auto",
         str,
-        "mixed precision: fp16 below compute capability 8, bf16 from there on",
+        "mixed precision: fp16 below compute capability 8, else bf16",
         choices=("auto", "on", "off"),
     )
     grad_checkpointing: str = option(
@@ -208,13 +208,13 @@ class TrainConfig:
     )
     num_workers: int = option(4, int, "processes that decode images", low=0, matters=False)
     device: str = option("auto", str, "auto, cpu, cuda or cuda:N", matters=False)
-    seed: int = option(42, int, "seed of everything random", low=0, high=LARGEST_SEED)
+    seed: int = option(42, int, "seed of everything random", low=0, high=MAX_SEED)
 
     # Runs
     train_sample: int = option(
-        256, int, "train images measured each epoch without augmentation; 0: none", low=0
+        256, int, "train images evaluated each epoch without augmentation; 0: none", low=0
     )
-    resume: bool = option(False, boolean, "go on from the last finished epoch", matters=False)
+    resume: bool = option(False, boolean, "continue from the last finished epoch", matters=False)
     pairs: tuple[str, ...] = option((), str, "independent mode: train only these, such as 0-2 1-3")
     dry_run: bool = option(
         False,
@@ -223,7 +223,7 @@ class TrainConfig:
         matters=False,
     )
     debug_mode: bool = option(
-        False, boolean, "a quick look: 8 images a grade and split, at most 2 epochs"
+        False, boolean, "a quick check: 8 images per grade and split, at most 2 epochs"
     )
     tensorboard: bool = option(
         False, boolean, "write TensorBoard curves to <output_dir>/tensorboard", matters=False
@@ -245,9 +245,9 @@ class TrainConfig:
             sampler=self.sampler,
             head=self.head,
         )
-        checks.check_start(self.pretrained_path, pretrained=self.pretrained)
+        checks.check_pretrained(self.pretrained_path, pretrained=self.pretrained)
         checks.check_network(self.head, self.ovo_mode, self.pairs, self.num_classes)
-        checks.check_rates(self.min_lr, self.learning_rate)
+        checks.check_learning_rates(self.min_lr, self.learning_rate)
 
     @property
     def grades(self) -> tuple[str, ...]:
@@ -256,9 +256,9 @@ class TrainConfig:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """The names of the steps of preprocessing, whichever flag said so."""
-        usual = ("disc_crop", "clahe") if self.enable_clahe else ("disc_crop",)
-        return tuple(name for name in self.preprocessing or usual if name != NO_STEPS)
+        """The names of the preprocessing steps, whichever flag set them."""
+        default = ("disc_crop", "clahe") if self.enable_clahe else ("disc_crop",)
+        return tuple(name for name in self.preprocessing or default if name != NO_STEPS)
 
     @property
     def trained_pairs(self) -> list[Pair]:
@@ -269,5 +269,5 @@ class TrainConfig:
 
     @property
     def frozen_stages(self) -> int:
-        """How many stages are frozen, whichever flag said so."""
+        """How many stages are frozen, whichever flag set it."""
         return self.freeze_stages if self.freeze_weights else 0

@@ -1,1 +1,1 @@
-"""Confidence intervals, paired differences, and the statistics they are taken of."""
+"""Metrics of a model with 95 % confidence intervals, paired differences and p values."""

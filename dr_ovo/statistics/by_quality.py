@@ -1,4 +1,4 @@
-"""How figures go with the photographs' quality, and how many photographs can't be graded."""
+"""Metrics by third of image quality, and the share of ungradable photographs."""
 
 from __future__ import annotations
 
@@ -13,57 +13,57 @@ from dr_ovo.statistics.model_statistics import kappa_statistic
 from dr_ovo.statistics.weighted_statistics import Proportion, Resampled
 
 THIRDS = ("lowest", "middle", "highest")
-UNKNOWN = "the quality of no photograph is known (too few pixels, or evaluated without it)"
+UNKNOWN = "no photograph has a known quality (too few pixels, or evaluated without it)"
 
 
 def by_quality(p: Predictions) -> dict[str, Any]:
-    """The `by_quality` block of evaluation.json, with statistics in the metrics' places.
+    """The `by_quality` block of evaluation.json, with statistics in place of metrics.
 
-    Accuracy and quadratic weighted kappa of each third of the known qualities, and the share that
-    is ungradable among them. Equal qualities stay in one third. {"value": None, "reason"} where no
-    quality is known.
+    Accuracy and quadratic weighted kappa in each third of the known qualities, and the share of
+    ungradable photographs among them. Equal qualities stay in one third. {"value": None,
+    "reason"} where no quality is known.
     """
     known = ~np.isnan(p.quality)
     if not known.any():
         return {"value": None, "reason": UNKNOWN}
-    spoilt = ungradable(p.quality)
+    is_ungradable = ungradable(p.quality)
     return {
         "n_known": int(known.sum()),
         "n_unknown": int((~known).sum()),
         "least_gradable": MIN_GRADABLE,
-        "n_ungradable": int(spoilt.sum()),
-        "ungradable": Proportion("no photograph of known quality", spoilt, known),
+        "n_ungradable": int(is_ungradable.sum()),
+        "ungradable": Proportion("no photograph of known quality", is_ungradable, known),
         "thirds": [
-            _third(p, name, among)
-            for name, among in zip(THIRDS, _thirds(p.quality, known), strict=True)
+            _third(p, name, in_third)
+            for name, in_third in zip(THIRDS, _thirds(p.quality, known), strict=True)
         ],
     }
 
 
 def _thirds(quality: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
-    """(N,) bool of each third, the lowest first."""
+    """(N,) bool for each third, the lowest first."""
     first, second = np.quantile(quality[known], [1 / 3, 2 / 3])
-    low, high = quality <= first, quality > second  # False for NaN
+    low, high = quality <= first, quality > second  # NaN compares as False
     return [low, known & ~low & ~high, high]
 
 
-def _third(p: Predictions, name: str, among: np.ndarray) -> dict[str, Any]:
-    values = p.quality[among]
+def _third(p: Predictions, name: str, in_third: np.ndarray) -> dict[str, Any]:
+    values = p.quality[in_third]
     empty = "no photograph in this third of quality"
-    whole = kappa_statistic(p)
+    kappa = kappa_statistic(p)
     return {
         "third": name,
-        "n": int(among.sum()),
+        "n": int(in_third.sum()),
         "low": float(values.min()) if len(values) else None,
         "high": float(values.max()) if len(values) else None,
-        "accuracy": Proportion(empty, p.predicted == p.targets, among),
+        "accuracy": Proportion(empty, p.predicted == p.targets, in_third),
         "quadratic_kappa": replace(
-            whole,
-            undefined=whole.undefined if len(values) else empty,
-            function=_within(whole, among),
+            kappa,
+            undefined=kappa.undefined if len(values) else empty,
+            function=_restricted(kappa, in_third),
         ),
     }
 
 
-def _within(statistic: Resampled, among: np.ndarray) -> Any:
-    return lambda weights: statistic.compute(weights * among[:, None].astype(weights.dtype))
+def _restricted(statistic: Resampled, selected: np.ndarray) -> Any:
+    return lambda weights: statistic.compute(weights * selected[:, None].astype(weights.dtype))

@@ -1,4 +1,4 @@
-"""Is one model better than another on the same samples, or is it chance? Paired, always."""
+"""Paired tests of two models on the same samples: McNemar, permutation test, Holm's correction."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dr_ovo.statistics.intervals import RESAMPLES, SEED, patients_repeat
 from dr_ovo.statistics.model_statistics import accuracy_statistic
 from dr_ovo.statistics.weighted_statistics import Statistic
 
-CHUNK = 64  # permutations held at once
+CHUNK = 64  # permutations computed at once
 
 Metric = Callable[[Predictions], Statistic]
 
 
 @dataclass(frozen=True, eq=False)
 class Difference(Statistic):
-    """`first` minus `second`, two statistics of the same samples; its interval is resampled."""
+    """`first` minus `second`, two statistics of the same samples; its interval is bootstrapped."""
 
     first: Statistic
     second: Statistic
@@ -39,11 +39,11 @@ def difference(metric: Metric, first: Predictions, second: Predictions) -> Diffe
 def mcnemar(first: Predictions, second: Predictions) -> float:
     """Exact two-sided p value that two accuracies are equal, for independent samples.
 
-    McNemar, Psychometrika 12 (1947) 153-157, by the binomial distribution; 1 where the models are
-    right on the same samples.
+    McNemar, Psychometrika 12 (1947) 153-157, by the binomial distribution; 1 where both models
+    are correct on exactly the same samples.
     """
-    right, other = first.predicted == first.targets, second.predicted == second.targets
-    only_first, only_second = int((right & ~other).sum()), int((~right & other).sum())
+    correct, other = first.predicted == first.targets, second.predicted == second.targets
+    only_first, only_second = int((correct & ~other).sum()), int((~correct & other).sum())
     if only_first + only_second == 0:
         return 1.0
     return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
@@ -52,29 +52,29 @@ def mcnemar(first: Predictions, second: Predictions) -> float:
 def permutation_test(
     metric: Metric, first: Predictions, second: Predictions, permutations: int = RESAMPLES
 ) -> float:
-    """Two-sided p value that a metric of two models is equal, from exchanging their answers.
+    """Two-sided p value that a metric of two models is equal, from swapping their predictions.
 
-    A patient's answers of both models change sides together, so that two eyes count as one. The
+    All predictions for a patient are swapped together, so that two eyes count as one unit. The
     smallest value is 1 / (permutations + 1) (Phipson & Smyth 2010). NaN where undefined.
     """
     return exchange_test(pooled(metric, first, second), first.patient_ids, permutations)
 
 
 def pooled(metric: Metric, first: Predictions, second: Predictions) -> Statistic:
-    """A metric of the 2N answers of both models, for `exchange_test`."""
-    return metric(_one_after_the_other(first, second))
+    """A metric of the 2N predictions of both models, for `exchange_test`."""
+    return metric(_concatenated(first, second))
 
 
 def exchange_test(both: Statistic, patient_ids: np.ndarray, permutations: int = RESAMPLES) -> float:
-    """`permutation_test` of a `pooled` statistic, or of the mean of several (as of seeds)."""
+    """`permutation_test` of a `pooled` statistic, or of the mean of several (such as seeds)."""
     observed = _swapped(both, np.zeros((len(patient_ids), 1), dtype=np.float32))[0]
     if np.isnan(observed):
         return float("nan")
     patients, of_sample = np.unique(patient_ids, return_inverse=True)
-    random, extreme, drawn = np.random.default_rng(SEED), 0, 0
+    rng, extreme, drawn = np.random.default_rng(SEED), 0, 0
     for start in range(0, permutations, CHUNK):
         size = min(CHUNK, permutations - start)
-        swap = random.integers(0, 2, size=(len(patients), size)).astype(np.float32)[of_sample]
+        swap = rng.integers(0, 2, size=(len(patients), size)).astype(np.float32)[of_sample]
         differences = _swapped(both, swap)
         differences = differences[~np.isnan(differences)]
         extreme += int((np.abs(differences) >= abs(observed) - 1e-9).sum())
@@ -82,35 +82,35 @@ def exchange_test(both: Statistic, patient_ids: np.ndarray, permutations: int = 
     return (extreme + 1) / (drawn + 1)
 
 
-def _one_after_the_other(first: Predictions, second: Predictions) -> Predictions:
-    """The 2N answers of both models; ids are told apart, since no sample may stand twice."""
-    held: dict[str, Any] = {
+def _concatenated(first: Predictions, second: Predictions) -> Predictions:
+    """The 2N predictions of both models, with distinct sample ids: duplicates are refused."""
+    arrays: dict[str, Any] = {
         name: np.concatenate([getattr(first, name), getattr(second, name)])
         for name in PER_SAMPLE
-        if name != "logits"  # of other heads, of another width
+        if name != "logits"  # their width depends on the head
     }
-    marked = [np.char.add(f"{number}/", p.sample_ids) for number, p in enumerate((first, second))]
-    held["sample_ids"] = np.concatenate(marked)
-    held["logits"] = log_probabilities(held["probabilities"])
-    return replace(first, head="ensemble", pairs=np.zeros((0, 2), dtype=np.int64), **held)
+    ids = [np.char.add(f"{number}/", p.sample_ids) for number, p in enumerate((first, second))]
+    arrays["sample_ids"] = np.concatenate(ids)
+    arrays["logits"] = log_probabilities(arrays["probabilities"])
+    return replace(first, head="ensemble", pairs=np.zeros((0, 2), dtype=np.int64), **arrays)
 
 
 def _swapped(both: Statistic, swap: np.ndarray) -> np.ndarray:
-    """(R,) differences where `swap` (N, R), of 0 and 1, says whose answers change sides."""
+    """(R,) differences; `swap` (N, R), of 0 and 1, says which predictions are swapped."""
     return both.compute(np.concatenate([1 - swap, swap])) - both.compute(
         np.concatenate([swap, 1 - swap])
     )
 
 
 def accuracy_p_value(first: Predictions, second: Predictions) -> float:
-    """McNemar's exact test where patients don't repeat, else the permutation of patients."""
+    """McNemar's exact test where no patient repeats, else a permutation test by patient."""
     if patients_repeat(first.patient_ids):
         return permutation_test(accuracy_statistic, first, second)
     return mcnemar(first, second)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values corrected for their number (Holm 1979); NaN stays NaN and does not count."""
+    """p values corrected for multiple comparisons (Holm 1979); NaN stays NaN and is not counted."""
     values = np.asarray(p_values, dtype=np.float64)
     known = np.flatnonzero(~np.isnan(values))
     order = known[np.argsort(values[known], kind="stable")]

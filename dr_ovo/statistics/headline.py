@@ -1,4 +1,4 @@
-"""The eight figures by which whole models are compared, and sums and differences of them."""
+"""The eight headline metrics of models and ensembles, their means and their differences."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ HEADLINE = (
     "referable_specificity",
     "calibration_error",
 )
-Figures = dict[str, Any]  # a statistic each, or {"value": None, "reason"}
+Figures = dict[str, Any]  # metric -> a statistic, or {"value": None, "reason"}
 
 
 @dataclass(frozen=True, eq=False)
-class Remembered(Statistic):
-    """A statistic that works out each weighting once, though several others are made of it."""
+class CachedStatistic(Statistic):
+    """A statistic that others are derived from; it is computed once per weighting."""
 
     of: Statistic
     _last: list[np.ndarray] = field(default_factory=list)
@@ -59,10 +59,10 @@ class Remembered(Statistic):
 
 
 def headline(p: Predictions, calibration: Calibration) -> Figures:
-    """The figures of `HEADLINE` for one model, as statistics.
+    """The metrics of `HEADLINE` for one model, as statistics.
 
-    Sensitivity and specificity for referable disease are those at the frozen high-sensitivity
-    point; the calibration error is that of the tempered probabilities.
+    Sensitivity and specificity for referable disease are taken at the high-sensitivity operating
+    point frozen on val; the calibration error is that of the tempered probabilities.
     """
     tempered = temper(p.probabilities, calibration.temperature)
     statistics: Figures = {
@@ -75,7 +75,7 @@ def headline(p: Predictions, calibration: Calibration) -> Figures:
         "calibration_error": calibration_error_statistic(p.targets, tempered),
     }
     return {
-        name: Remembered(one.undefined, one) if isinstance(one, Statistic) else one
+        name: CachedStatistic(one.undefined, one) if isinstance(one, Statistic) else one
         for name, one in statistics.items()
     }
 
@@ -93,25 +93,25 @@ def _referable(p: Predictions, calibration: Calibration) -> Figures:
 
 
 def mean_of_figures(several: Sequence[Figures]) -> Figures:
-    """The plain mean of models' figures: what no model reaches, and no ensemble was asked for."""
+    """The plain mean of the models' metrics: no actual model or ensemble has these values."""
     return {name: _mean([figures[name] for figures in several]) for name in HEADLINE}
 
 
 def _mean(parts: Sequence[Any]) -> Any:
-    lacking = [part for part in parts if not isinstance(part, Statistic)]
-    if lacking:
-        return lacking[0]
+    undefined = [part for part in parts if not isinstance(part, Statistic)]
+    if undefined:
+        return undefined[0]
     return Resampled(
         parts[0].undefined, lambda weights: np.mean([one.compute(weights) for one in parts], axis=0)
     )
 
 
 def minus(first: Figures, second: Figures, names: Sequence[str]) -> Figures:
-    """The differences, first minus second, of the figures with these names."""
-    found: Figures = {}
+    """The differences, first minus second, of the metrics with these names."""
+    differences: Figures = {}
     for name in names:
-        one, other = first[name], second[name]
-        known = isinstance(one, Statistic) and isinstance(other, Statistic)
-        lacking: Mapping[str, Any] = other if isinstance(one, Statistic) else one
-        found[name] = Difference(one.undefined, one, other) if known else lacking
-    return found
+        a, b = first[name], second[name]
+        known = isinstance(a, Statistic) and isinstance(b, Statistic)
+        missing: Mapping[str, Any] = b if isinstance(a, Statistic) else a
+        differences[name] = Difference(a.undefined, a, b) if known else missing
+    return differences

@@ -1,4 +1,4 @@
-"""Values with 95 % intervals: by patients where they repeat, by images where they don't."""
+"""95 % confidence intervals: bootstrap of patients (number of draws, seed), formulas, reasons."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dr_ovo.statistics.weighted_statistics import LEVEL, Statistic
 
 RESAMPLES = 2000
 SEED = 42
-CHUNK = 64  # resamples held at once: few enough to stay in the processor's cache
+CHUNK = 64  # resamples computed at once: few enough to stay in the processor's cache
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval; None with the reason where there is no value or no interval."""
+    """A value with its interval; None and a reason where the value or the interval is missing."""
 
     value: float | None
     low: float | None = None
@@ -25,7 +25,8 @@ class Estimate:
     reason: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """`value`, `low`, `high`; or `value` None and `reason`; or all, `low` and `high` None."""
+        """`value`, `low`, `high`; `value` None and `reason` where there is no value; all four keys,
+        `low` and `high` None, where there is no interval."""
         if self.value is None:
             return {"value": None, "reason": self.reason}
         interval = {"value": self.value, "low": self.low, "high": self.high}
@@ -42,17 +43,17 @@ def estimates(
 ) -> list[Estimate]:
     """Each statistic of N samples with its 95 % interval.
 
-    Where a patient (N,) repeats, patients are resampled for everything. Where none does, formulas
-    serve that hold for independent samples (Wilson, DeLong), and images are resampled for what
-    has none. Resamples that leave a statistic undefined (a rare grade was not drawn) are left out.
-    Repeatable: the seed is fixed.
+    Where a patient (N,) repeats, patients are resampled for all statistics. Where none does, the
+    formulas for independent samples are used (Wilson, DeLong), and images are resampled for
+    statistics without a formula. Resamples in which a statistic is undefined (a rare grade was
+    not drawn) are left out. Reproducible: the seed is fixed.
     """
     ones = np.ones((len(patients), 1))
     values = [float(statistic.compute(ones)[0]) for statistic in statistics]
     found = [_settled(s, v, patients) for s, v in zip(statistics, values, strict=True)]
-    open_ones = [index for index, estimate in enumerate(found) if estimate is None]
-    drawn = replicates([statistics[index] for index in open_ones], patients, resamples)
-    for index, row in zip(open_ones, drawn, strict=True):
+    unsettled = [index for index, estimate in enumerate(found) if estimate is None]
+    rows = replicates([statistics[index] for index in unsettled], patients, resamples)
+    for index, row in zip(unsettled, rows, strict=True):
         found[index] = _from_replicates(statistics[index], values[index], row, patients)
     return [estimate for estimate in found if estimate is not None]
 
@@ -60,21 +61,21 @@ def estimates(
 def replicates(statistics: Sequence[Statistic], patients: np.ndarray, resamples: int) -> np.ndarray:
     """(K, R) values of K statistics over R resamples of the patients (N,) with replacement."""
     distinct, of_sample = np.unique(patients, return_inverse=True)
-    count, random = len(distinct), np.random.default_rng(SEED)
+    count, rng = len(distinct), np.random.default_rng(SEED)
     rows = np.empty((len(statistics), resamples))
     for start in range(0, resamples if statistics else 0, CHUNK):
         part = slice(start, min(start + CHUNK, resamples))
         size = part.stop - part.start
-        draws = random.integers(count, size=(size, count)) + np.arange(size)[:, None] * count
-        times = np.bincount(draws.ravel(), minlength=size * count).reshape(size, count)
-        # float32 holds every sum of counts below 16 million exactly.
-        weights = np.ascontiguousarray(times.T, dtype=np.float32)[of_sample]  # (N, size)
+        draws = rng.integers(count, size=(size, count)) + np.arange(size)[:, None] * count
+        counts = np.bincount(draws.ravel(), minlength=size * count).reshape(size, count)
+        # float32 represents every sum of counts below 16 million exactly.
+        weights = np.ascontiguousarray(counts.T, dtype=np.float32)[of_sample]  # (N, size)
         rows[:, part] = [statistic.compute(weights) for statistic in statistics]
     return rows
 
 
 def _settled(statistic: Statistic, value: float, patients: np.ndarray) -> Estimate | None:
-    """The estimate where no resampling is needed, else None."""
+    """The estimate where it needs no resampling, else None."""
     if np.isnan(value):
         return Estimate(None, reason=statistic.undefined)
     if reason := statistic.without_interval(value):
@@ -91,18 +92,18 @@ def _from_replicates(
         return Estimate(value, reason="undefined in more than half of the resamples")
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if low < high:
-        # Resampling noise adds to a calibration error, so its interval can lie above the value.
+        # Resampling noise inflates a calibration error, so its interval can lie above the value.
         return Estimate(value, min(float(low), value), max(float(high), value))
     interval = statistic.constant_interval(patients)
     if interval is None:
-        return Estimate(value, reason="all resamples agree, which shows no spread")
+        return Estimate(value, reason="all resamples agree: no spread to take an interval from")
     return Estimate(value, *interval)
 
 
 def with_intervals(tree: Any, patients: np.ndarray) -> Any:
-    """A tree of dicts and lists with each statistic in it replaced by its estimate's values."""
-    found = iter(estimates(list(_statistics(tree)), patients))
-    return _filled(tree, found)
+    """A tree of dicts and lists in which each statistic is replaced by its estimate, as JSON."""
+    results = iter(estimates(list(_statistics(tree)), patients))
+    return _filled(tree, results)
 
 
 def _statistics(node: Any) -> Iterator[Statistic]:
@@ -114,10 +115,10 @@ def _statistics(node: Any) -> Iterator[Statistic]:
             yield from _statistics(child)
 
 
-def _filled(node: Any, found: Iterator[Estimate]) -> Any:
+def _filled(node: Any, results: Iterator[Estimate]) -> Any:
     """The tree with each statistic replaced, in the order of `_statistics`."""
     if isinstance(node, Statistic):
-        return next(found).to_json()
+        return next(results).to_json()
     if isinstance(node, dict):
-        return {key: _filled(child, found) for key, child in node.items()}
-    return [_filled(child, found) for child in node] if isinstance(node, list) else node
+        return {key: _filled(child, results) for key, child in node.items()}
+    return [_filled(child, results) for child in node] if isinstance(node, list) else node

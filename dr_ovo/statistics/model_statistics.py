@@ -1,6 +1,6 @@
-"""The metrics of one model as statistics, so that any of them can be given an interval.
+"""Every metric of one model as a statistic that can be given an interval.
 
-Grades are the decoder's; AUCs, operating points and calibration errors use the probabilities.
+Grades come from the decoder; AUCs, operating points and calibration errors use probabilities.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dr_ovo.statistics.weighted_statistics import Auc, Proportion, Resampled, me
 
 
 def accuracy_statistic(p: Predictions) -> Proportion:
-    """The share of images whose grade was found."""
+    """The share of images with a correct grade."""
     return Proportion("no images", p.predicted == p.targets, np.ones(len(p.targets), dtype=bool))
 
 
@@ -33,7 +33,7 @@ def balanced_accuracy_statistic(p: Predictions) -> Resampled:
 def kappa_statistic(p: Predictions) -> Resampled:
     """Quadratic weighted kappa."""
     return Resampled(
-        "all images are of one grade and were called so",
+        "all images are of one grade and were predicted as such",
         lambda weights: kappa_of(_confusions(p, weights)),
     )
 
@@ -44,18 +44,18 @@ def macro_auc_statistic(p: Predictions) -> Resampled:
 
 
 def recall_statistic(p: Predictions, grade: int) -> Proportion:
-    """The share of a grade's images that were called so."""
+    """The share of a grade's images that were predicted as that grade."""
     return Proportion(f"no image of grade {grade}", p.predicted == grade, p.targets == grade)
 
 
 def precision_statistic(p: Predictions, grade: int) -> Proportion:
-    """The share of the images called a grade that are of it."""
-    called = p.predicted == grade
-    return Proportion(f"no image was called grade {grade}", p.targets == grade, called)
+    """The share of the images predicted as a grade that are of that grade."""
+    as_grade = p.predicted == grade
+    return Proportion(f"no image was predicted as grade {grade}", p.targets == grade, as_grade)
 
 
 def specificity_statistic(p: Predictions, grade: int) -> Proportion:
-    """The share of the images of other grades that were not called this one."""
+    """The share of the images of other grades that were not predicted as this one."""
     others = p.targets != grade
     return Proportion(f"all images are of grade {grade}", p.predicted != grade, others)
 
@@ -93,7 +93,10 @@ def condition_auc_statistic(p: Predictions, condition: str) -> Auc:
 def sensitivity_and_specificity(
     p: Predictions, condition: str, threshold: float | None = None
 ) -> tuple[Proportion, Proportion]:
-    """Of calling a condition at a threshold of the summed probability; None: of the grades."""
+    """Sensitivity and specificity for a condition.
+
+    `threshold` applies to the summed probability; without it the predicted grades decide.
+    """
     first = CONDITIONS[condition]
     positive = p.targets >= first
     called = p.predicted >= first

@@ -1,4 +1,4 @@
-"""Statistics as functions of the samples' weights: ones give the value, counts a resample."""
+"""Kinds of statistics and the formulas of their intervals: Wilson, DeLong; confidence level."""
 
 from __future__ import annotations
 
@@ -18,30 +18,33 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, eq=False)
 class Statistic(ABC):
-    """One figure of N samples, and what is known about its 95 % interval beside resampling."""
+    """A metric of N samples as a function of their weights, and its intervals beside resampling.
 
-    undefined: str  # the reason to give where the value cannot be computed
+    Weights of one give the value; how often each sample was drawn gives the value on a resample.
+    """
+
+    undefined: str  # the reason reported where the value cannot be computed
 
     @abstractmethod
     def compute(self, weights: np.ndarray) -> np.ndarray:
-        """The figure (R,) for R weightings (N, R) of the samples; NaN where undefined."""
+        """The metric (R,) for R weightings (N, R) of the samples; NaN where undefined."""
 
     def closed_interval(self) -> Interval | None:
         """The interval from a formula for independent samples; None where there is none."""
         return None
 
     def constant_interval(self, patients: np.ndarray) -> Interval | None:
-        """The interval where all resamples agree, `patients` (N,) being what was resampled."""
+        """The interval where all resamples of `patients` (N,) agree; None where there is none."""
         return None
 
     def without_interval(self, value: float) -> str | None:
-        """Why `value` can have no interval; None where it can."""
+        """Why `value` cannot have an interval; None where it can."""
         return None
 
 
 @dataclass(frozen=True, eq=False)
 class Resampled(Statistic):
-    """Any figure that only resampling gives an interval."""
+    """Any metric whose interval can only come from resampling."""
 
     function: Callable[[np.ndarray], np.ndarray]
 
@@ -87,25 +90,25 @@ class Auc(Statistic):
         return self._ranked.auc(weights)
 
     def closed_interval(self) -> Interval:
-        """DeLong's, cut to 0..1."""
+        """DeLong's interval, clipped to 0..1."""
         value = float(self.compute(np.ones((len(self.scores), 1)))[0])
         variance = delong_variance(self.scores[self.positive], self.scores[self.negative])
-        reach = float(norm.ppf((1 + LEVEL) / 2)) * variance**0.5
-        return max(value - reach, 0.0), min(value + reach, 1.0)
+        margin = float(norm.ppf((1 + LEVEL) / 2)) * variance**0.5
+        return max(value - margin, 0.0), min(value + margin, 1.0)
 
     def without_interval(self, value: float) -> str | None:
         if value in (0.0, 1.0):
-            return "an AUC of exactly 0 or 1 shows no spread to make an interval of"
+            return "an AUC of exactly 0 or 1 has no spread to take an interval from"
         if min(self.positive.sum(), self.negative.sum()) < 2:
-            return "one side has a single image"
+            return "one of the two sides has a single image"
         return None
 
 
 @dataclass(frozen=True, eq=False)
-class Remembered(Statistic):
-    """A statistic that stands by itself and in differences, computed once for all of them.
+class CachedStatistic(Statistic):
+    """A statistic reported by itself and in differences, computed once for all of them.
 
-    It keeps the figures of the last weights that it was given: an object serves one thread.
+    It caches the values for the last weights: do not share an object between threads.
     """
 
     inner: Statistic
@@ -127,7 +130,7 @@ class Remembered(Statistic):
 
 
 def mean_of(parts: list[Proportion] | list[Auc], undefined: str) -> Resampled:
-    """The plain mean of several figures; undefined where one of them is."""
+    """The plain mean of several statistics; undefined where one of them is."""
     return Resampled(
         undefined, lambda weights: np.mean([p.compute(weights) for p in parts], axis=0)
     )
@@ -135,5 +138,5 @@ def mean_of(parts: list[Proportion] | list[Auc], undefined: str) -> Resampled:
 
 def wilson(hits: int, trials: int) -> Interval:
     """Wilson's 95 % score interval of a proportion (Wilson 1927), as scipy computes it."""
-    found = binomtest(hits, trials).proportion_ci(LEVEL, method="wilson")
-    return float(found.low), float(found.high)
+    interval = binomtest(hits, trials).proportion_ci(LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)

@@ -1,1 +1,1 @@
-"""Drawn photographs and simulated models, to try the toolkit on."""
+"""Synthetic (drawn) photographs and simulated models, for trying out the toolkit."""

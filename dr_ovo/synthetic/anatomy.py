@@ -1,6 +1,6 @@
-"""The healthy parts of a synthetic eye: optic disc, fovea and the tree of vessels.
+"""Draws the anatomy of a synthetic eye: optic disc, fovea and vessel tree, with their sizes.
 
-Where they lie is the patient's (both eyes alike); the finer branches are the eye's own.
+Positions belong to the patient and are alike in both eyes; the finer branches differ between them.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from dr_ovo.synthetic.canvas import Paint, Shape, stroke, wander
 ARTERY = Paint(gain=(0.90, 0.62, 0.58))
 VEIN = Paint(gain=(0.76, 0.52, 0.56))
 
-# Heading on leaving the optic disc, turn along the way (degrees, upwards and towards the temple),
-# length and width: the arcades around the macula and the vessels of the nasal side.
+# Heading at the optic disc and turn along the way (degrees, upwards and temporally), length and
+# width: the arcades around the macula and the nasal vessels.
 ARCADES = ((105, 85, 1.65, 1.0), (45, -25, 0.8, 0.62), (72, -15, 0.8, 0.45))
-WIDTHS = {True: 0.038, False: 0.026}  # veins, arteries
-BRANCHES = (4, 1)  # of a main vessel, and of its branches
-FOVEAL_ZONE = 0.15  # no vessel enters it
+WIDTHS = {True: 0.038, False: 0.026}  # of veins, of arteries
+BRANCHES = (4, 1)  # number per main vessel, and per branch of it
+FOVEAL_ZONE = 0.15  # radius around the fovea without vessels
 
 
 @dataclass(frozen=True)
 class Vessel:
-    """A vessel's middle line `points` (N, 2) and full `widths` (N,), in retina units."""
+    """A vessel: its centre line `points` (N, 2) and full `widths` (N,), in retina units."""
 
     points: np.ndarray
     widths: np.ndarray
     vein: bool
 
     def shape(self) -> Shape:
-        """What is painted; fine vessels let the retina shine through."""
+        """The shape to paint; fine vessels are partly transparent."""
         return Shape(stroke(self.points, self.widths), min(1.0, 0.35 + 20 * self.widths[0]))
 
 
@@ -47,14 +47,14 @@ class Anatomy:
 
 
 def draw_anatomy(patient: np.random.Generator, own: np.random.Generator) -> Anatomy:
-    """An eye with the patient's landmarks and main vessels, and branches of its own."""
+    """An eye: landmarks and main vessels from the patient's generator, branches from its own."""
     cut = patient.choice([1.0, patient.uniform(0.8, 0.9)])
     disc = np.array([patient.uniform(0.52, 0.68), patient.uniform(-0.1, 0.08)])
     fovea = disc + np.array([-patient.uniform(0.6, 0.7), patient.uniform(0.03, 0.1)])
     optic_radius = patient.uniform(0.125, 0.155)
-    mains = _main_vessels(disc, fovea, patient)
-    branches = [b for main in mains for b in _branches(main, fovea, 0, own)]
-    return Anatomy(cut, disc, optic_radius, fovea, mains + branches)
+    trunks = _main_vessels(disc, fovea, patient)
+    branches = [b for trunk in trunks for b in _branches(trunk, fovea, 0, own)]
+    return Anatomy(cut, disc, optic_radius, fovea, trunks + branches)
 
 
 def _main_vessels(disc: np.ndarray, fovea: np.ndarray, rng: np.random.Generator) -> list[Vessel]:
@@ -73,7 +73,7 @@ def _main_vessels(disc: np.ndarray, fovea: np.ndarray, rng: np.random.Generator)
 def _branches(
     parent: Vessel, fovea: np.ndarray, depth: int, rng: np.random.Generator
 ) -> list[Vessel]:
-    """The branches of a vessel, theirs included, leaving it by turns to either side."""
+    """The branches of a vessel, recursively, alternating between its sides."""
     grown: list[Vessel] = []
     last = len(parent.points) - 2
     if depth == len(BRANCHES) or last < 6:

@@ -1,7 +1,7 @@
-"""Shapes of the synthetic photographs, and how they come onto the picture.
+"""Drawing primitives of the synthetic photographs: paints, shapes, strokes, blobs, blending.
 
-Everything is drawn as a right eye in retina units: (0, 0) is the middle of the picture's round
-field, 1 its radius, x to the right, y down.
+Everything is drawn as a right eye in retina units: (0, 0) is the centre of the circular field of
+view, 1 its radius, x points right, y down.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Paint:
-    """What a layer does to the picture under it: `picture * gain + light` where it is opaque."""
+    """The effect of a layer on the picture below: `picture * gain + light` where it is opaque."""
 
     gain: Colour
     light: Colour = (0.0, 0.0, 0.0)
-    soft: float = 0.0  # blur of the layer's edge, a standard deviation in retina units
+    soft: float = 0.0  # blur of the layer's edge: standard deviation in retina units
 
 
 @dataclass(frozen=True)
@@ -37,25 +37,25 @@ class Shape:
 
 @dataclass(frozen=True)
 class View:
-    """Where the retina lies in a square picture of `size` pixels."""
+    """The position of the retina in a square picture of `size` pixels."""
 
     size: int
     centre: tuple[float, float]
     radius: float
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
-        """(..., 2) pixel coordinates of (..., 2) points in retina units."""
+        """Pixel coordinates (..., 2) of points (..., 2) in retina units."""
         return points * self.radius + np.asarray(self.centre)
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """x (1, size) and y (size, 1) of the pixels' centres, in retina units, float32."""
+        """x (1, size) and y (size, 1) of the pixel centres, in retina units, float32."""
         steps = np.arange(self.size, dtype=np.float32)
         x, y = ((steps - np.float32(c)) / np.float32(self.radius) for c in self.centre)
         return x[None, :], y[:, None]
 
 
 def blend(picture: np.ndarray, alpha: np.ndarray, how: Paint) -> None:
-    """Paints (3, H, W) float32 where `alpha` (H, W) in 0..1 is above 0, in place."""
+    """Paints `picture` (3, H, W) float32 with opacity `alpha` (H, W) in 0..1, in place."""
     for plane, gain, light in zip(picture, how.gain, how.light, strict=True):
         change = plane * np.float32(gain - 1)
         change += np.float32(light)
@@ -64,7 +64,7 @@ def blend(picture: np.ndarray, alpha: np.ndarray, how: Paint) -> None:
 
 
 def paint(picture: np.ndarray, view: View, shapes: Iterable[Shape], how: Paint) -> None:
-    """Lays the shapes onto `picture` (3, size, size), float32 in 0..1, in place."""
+    """Paints the shapes onto `picture` (3, size, size), float32 in 0..1, in place."""
     fine = np.zeros((view.size * SUPERSAMPLING,) * 2, np.uint8)
     for shape in shapes:
         points = (view.pixels(shape.outline) + 0.5) * SUPERSAMPLING - 0.5
@@ -86,7 +86,7 @@ def wander(
     rng: np.random.Generator,
     wiggle: float = 0.15,
 ) -> np.ndarray:
-    """(24, 2) points of a path that leaves `start` by `heading` and turns by `turn` (radians)."""
+    """(24, 2) points of a path from `start` towards `heading` that turns by `turn` (radians)."""
     t = np.linspace(0, 1, 24)
     waves = np.sin(np.outer([9, 17], t) + rng.uniform(0, 2 * np.pi, (2, 1)))
     angle = heading + turn * t + wiggle * waves.sum(axis=0)

@@ -1,7 +1,7 @@
-"""A folder of synthetic fundus photographs, ready for training: `python -m dr_ovo synthetic`.
+"""Writes a dataset folder of synthetic fundus photographs (`python -m dr_ovo synthetic`).
 
-The photographs are drawn, not taken of patients: they show that the toolkit runs and learns, and
-say nothing of how well a model grades real eyes.
+The photographs are drawn: they show that the toolkit runs and learns, and say nothing about how
+well a model grades real eyes.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from dr_ovo.synthetic.fundus import EYES, check_size_and_seed, draw_fundus
 
 SCHEMA = 1
 NOTE = "SYNTHETIC: these fundus photographs are drawn, not photographs of patients."
-SPLITS = {"train": 10, "val": 3, "test": 4}  # and the shares in which patients are dealt to them
+SPLITS = {"train": 10, "val": 3, "test": 4}  # relative numbers of patients
 GRADE_SHARES = np.array([0.30, 0.15, 0.25, 0.15, 0.15])
-MIN_PATIENTS = len(GRADE_SHARES)  # of a split: each shows every grade
+MIN_PATIENTS = len(GRADE_SHARES)  # per split, so that each has every grade
 UNEQUAL_EYES = 0.15  # chance that a patient's eyes differ by one grade
 MAX_PATIENTS = 99_999
 JPEG_QUALITY = 92
@@ -28,13 +28,13 @@ SUMMARY, UNFINISHED = "synthetic.json", "synthetic.json.partial"
 
 
 def write_dataset(output: Path, patients: dict[str, int], size: int = 320, seed: int = 42) -> dict:
-    """Draws `patients` per split, two eyes each, and returns what `<output>/synthetic.json` says.
+    """Draws `patients` per split, two eyes each, and returns the content of synthetic.json.
 
-    Writes `<split>/<grade>/<patient>_<eye>.jpeg` of `size` x `size` pixels, at least two images of
+    Writes `<split>/<grade>/<patient>_<eye>.jpeg` of `size` x `size` pixels: at least two images of
     each of the five grades in every split, both eyes of a patient in the same split. The same
-    arguments give the same bytes; where they stand already, nothing is changed.
-    Raises UserError for arguments out of range and for a folder that holds something else,
-    MachineError where writing fails.
+    arguments give the same bytes; a finished folder is not changed.
+    Raises UserError for arguments out of range and for a folder with other content, MachineError
+    where writing fails.
     """
     settings = _settings(patients, size, seed)
     finished = _claim(output, settings)
@@ -56,17 +56,17 @@ def write_dataset(output: Path, patients: dict[str, int], size: int = 320, seed:
     except OSError as error:
         raise MachineError(
             f"{output}: could not write the photographs ({error.strerror}). Make room there or "
-            "choose another folder; the same command begins anew."
+            "choose another folder; the same command starts again."
         ) from error
     return summary
 
 
 def _settings(patients: dict[str, int], size: int, seed: int) -> dict:
-    """What the photographs follow from, as it stands in the summary."""
+    """The settings that determine the photographs, as written to the summary."""
     check_size_and_seed(size, seed)
     for split, count in patients.items():
         if split not in SPLITS:
-            raise UserError(f"split '{split}': expected some of {', '.join(SPLITS)}.")
+            raise UserError(f"split '{split}': expected one of {', '.join(SPLITS)}.")
         if count < MIN_PATIENTS:
             raise UserError(
                 f"{count} patients for {split}: expected at least {MIN_PATIENTS}, so that every "
@@ -75,7 +75,7 @@ def _settings(patients: dict[str, int], size: int, seed: int) -> dict:
     if not 0 < sum(patients.values()) <= MAX_PATIENTS:
         raise UserError(
             f"{sum(patients.values())} patients: expected at least {MIN_PATIENTS} for each of "
-            f"{', '.join(SPLITS)} and at most {MAX_PATIENTS} together."
+            f"{', '.join(SPLITS)} and at most {MAX_PATIENTS} in total."
         )
     return {
         "schema": SCHEMA,
@@ -88,26 +88,26 @@ def _settings(patients: dict[str, int], size: int, seed: int) -> dict:
 
 
 def _claim(output: Path, settings: dict) -> dict | None:
-    """The summary that stands in `output`, or None once the folder is ready to be filled."""
+    """The summary of a finished `output`; None if the folder is now ready to be filled."""
     for name in (SUMMARY, UNFINISHED):
         found = _read(output / name)
         if found is not None and all(found.get(key) == settings[key] for key in settings):
             return found if name == SUMMARY else None
     try:
         output.mkdir(parents=True, exist_ok=True)
-        taken = min(output.iterdir(), default=None)
-        if taken is None:
+        existing = min(output.iterdir(), default=None)
+        if existing is None:
             (output / UNFINISHED).write_text(json.dumps(settings) + "\n")
     except OSError as error:
         raise UserError(
             f"{output}: can't be used as a folder for the photographs ({error.strerror}). Choose "
             "another --output."
         ) from error
-    if taken is not None:
+    if existing is not None:
         raise UserError(
-            f"{output}: holds something else than the synthetic photographs of seed "
+            f"{output}: contains something other than the synthetic photographs of seed "
             f"{settings['seed']}, size {settings['size']}, patients {settings['patients']} "
-            f"(such as {taken.name}). Choose an empty or a new --output."
+            f"(such as {existing.name}). Choose an empty or a new --output."
         )
     return None
 
@@ -122,9 +122,9 @@ def _read(path: Path) -> dict | None:
 
 
 def _plan(patients: dict[str, int], seed: int) -> dict[str, dict]:
-    """Path below the output folder -> grade, eye and patient, for every photograph."""
+    """Path below the output folder -> grade, eye and patient of each photograph."""
     rng = np.random.default_rng(seed)
-    # Shuffled, so that neither split nor grade can be told from a patient's number.
+    # Shuffled, so that a patient's number reveals neither split nor grade.
     numbers = iter(rng.permutation(sum(patients.values())) + 1)
     images: dict[str, dict] = {}
     for split in (s for s in SPLITS if s in patients):
@@ -137,7 +137,7 @@ def _plan(patients: dict[str, int], seed: int) -> dict[str, dict]:
 
 
 def _eye_grades(count: int, rng: np.random.Generator) -> list[list[int]]:
-    """The grades of both eyes of `count` patients; a first patient of each grade has equal ones."""
+    """The grades of both eyes of `count` patients; equal for the first patient of each grade."""
     counts = np.ones(len(GRADE_SHARES), dtype=int)
     while counts.sum() < count:
         counts[np.argmax(GRADE_SHARES * count - counts)] += 1
@@ -159,15 +159,15 @@ def _write_jpeg(path: Path, picture: np.ndarray) -> None:
 
 
 def split_patients(total: int) -> dict[str, int]:
-    """`total` patients dealt to train, val and test, about 10 : 3 : 4, at least five to each."""
+    """`total` patients divided into train, val and test, about 10 : 3 : 4, at least five each."""
     if total < MIN_PATIENTS * len(SPLITS):
         raise UserError(
             f"{total} patients: expected at least {MIN_PATIENTS * len(SPLITS)}, so that every "
             "grade appears in each split."
         )
-    whole = sum(SPLITS.values())
-    dealt = {s: max(MIN_PATIENTS, round(total * SPLITS[s] / whole)) for s in ("val", "test")}
-    return {"train": total - sum(dealt.values()), **dealt}
+    parts = sum(SPLITS.values())
+    counts = {s: max(MIN_PATIENTS, round(total * SPLITS[s] / parts)) for s in ("val", "test")}
+    return {"train": total - sum(counts.values()), **counts}
 
 
 def format_counts(summary: dict) -> str:

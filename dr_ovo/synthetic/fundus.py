@@ -1,7 +1,7 @@
-"""One synthetic fundus photograph: retina, vessels, lesions, and the camera's share.
+"""Draws one synthetic fundus photograph: retina, vessels, lesions, and camera effects.
 
-Colour, light, blur and noise come from random streams that never see the grade: two pictures of
-the same seeds and different grades are equal away from their lesions.
+Colour, light, blur and noise come from random streams that do not depend on the grade: two pictures
+with the same seeds and different grades are equal away from their lesions.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from dr_ovo.synthetic.canvas import Paint, View, blend, paint
 from dr_ovo.synthetic.lesions import COUNTS, PAINTS, draw_lesions
 
 EYES = ("left", "right")
-SIZES = (64, 1024)  # fewest and most pixels a side
+SIZES = (64, 1024)  # minimum and maximum pixels per side
 
-# Retinas from pale to strongly pigmented; a patient's is a mixture of them.
+# Retinas from pale to strongly pigmented; a patient's retina is a mixture of them.
 TONES = ((0.80, 0.50, 0.14), (0.66, 0.31, 0.10), (0.66, 0.40, 0.30), (0.60, 0.22, 0.05))
 OPTIC_DISC = Paint(gain=(0, 0, 0), light=(1.0, 0.70, 0.32))
 CUP = Paint(gain=(0, 0, 0), light=(1.0, 0.88, 0.56))
 MACULAR = Paint(gain=(0.2, 0, 0.1))
 HAZE = Paint(gain=(1, 1, 1), light=(0.6, 0.9, 0.8))
-CLOUDS = ((4, 0.08), (12, 0.03), (60, 0.025))  # cells a side, depth
+CLOUDS = ((4, 0.08), (12, 0.03), (60, 0.025))  # cells per side, depth
 MACULA = ((0.09, (0.15, 0.35)), (0.006, (0.1, 0.3)))  # squared width, range of depth
-BLACK = 0.01  # what the sensor reads without light
+BLACK = 0.01  # sensor reading without light
 
 
 def draw_fundus(
@@ -33,11 +33,11 @@ def draw_fundus(
 ) -> tuple[np.ndarray, list[dict]]:
     """A drawn photograph (size, size, 3), uint8 RGB, and its lesions.
 
-    `grade` is the ICDR grade 0..4, `eye` "left" or "right" (the optic disc lies on that side),
-    `size` 64..1024 pixels. `patient_seed` decides what both eyes of a patient share, `seed` the
-    rest; a left eye is the mirror image of the right eye of the same seeds. A lesion is
-    `{"kind", "x", "y", "radius"}`: the circle around it in pixels, (0, 0) at the middle of the
-    top left pixel. Raises UserError for an argument out of range.
+    `grade` is the ICDR grade 0..4, `eye` "left" or "right" (the optic disc is on that side),
+    `size` 64..1024 pixels. `patient_seed` determines what both eyes of a patient share, `seed` the
+    rest; a left eye is the mirror image of the right eye with the same seeds. A lesion is
+    `{"kind", "x", "y", "radius"}`: the circle around it in pixels, (0, 0) at the centre of the top
+    left pixel. Raises UserError for an argument out of range.
     """
     _check(grade, eye, size, min(seed, patient_seed))
     patient, own, healing, camera = (
@@ -70,7 +70,7 @@ def _check(grade: int, eye: str, size: int, lowest_seed: int) -> None:
 
 
 def check_size_and_seed(size: int, seed: int) -> None:
-    """Raises UserError for a size or a seed that can't be drawn."""
+    """Raises UserError for a size or seed out of range."""
     if not SIZES[0] <= size <= SIZES[1]:
         raise UserError(f"size {size}: expected {SIZES[0]} to {SIZES[1]} pixels.")
     if seed < 0:
@@ -102,10 +102,8 @@ def _retina(
     hue = [1 + _cloud(view.size, 5, 0.03, own) for _ in tone]
     picture = np.stack([t * light * h for t, h in zip(tone, hue, strict=True)])
     across, down = x - eye.fovea[0], y - eye.fovea[1]
-    for spread, depths in MACULA:
-        dark = (
-            patient.uniform(*depths) * np.exp(-(across**2) / spread) * np.exp(-(down**2) / spread)
-        )
+    for width, depths in MACULA:
+        dark = patient.uniform(*depths) * np.exp(-(across**2) / width) * np.exp(-(down**2) / width)
         blend(picture, dark, MACULAR)
     rim = np.hypot(x, y) ** 6 * patient.uniform(0, 0.12)
     blend(picture, rim, HAZE)
@@ -114,13 +112,13 @@ def _retina(
 
 
 def _cloud(size: int, cells: int, depth: float, rng: np.random.Generator) -> np.ndarray:
-    """Slow variation (size, size), float32 of standard deviation `depth`."""
+    """Smooth random variation (size, size), float32, with standard deviation `depth`."""
     coarse = depth * rng.standard_normal((cells, cells), dtype=np.float32)
     return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
 def _optic_disc(picture: np.ndarray, view: View, eye: Anatomy, rng: np.random.Generator) -> None:
-    """The bright optic disc with its paler cup and the glow around it, in place."""
+    """Paints the bright optic disc with its paler cup and the glow around it, in place."""
     x, y = view.grid()
     across = (x - eye.optic_disc[0]) / (eye.optic_radius * rng.uniform(0.85, 0.97))
     reach = np.hypot(across, (y - eye.optic_disc[1]) / eye.optic_radius)
@@ -131,14 +129,14 @@ def _optic_disc(picture: np.ndarray, view: View, eye: Anatomy, rng: np.random.Ge
 
 
 def _step(inside: np.ndarray, edge: float) -> np.ndarray:
-    """1 where `inside` is above 0, 0 below, with a slope `edge` wide on either side."""
+    """1 where `inside` is positive, else 0, with a linear ramp of `edge` on either side of 0."""
     return np.clip(inside / (2 * edge) + 0.5, 0, 1)
 
 
 def _photographed(
     picture: np.ndarray, view: View, cut: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """(size, size, 3) uint8: exposure, white balance, blur, the round field, sensor noise."""
+    """(size, size, 3) uint8 with exposure, white balance, blur, circular field and sensor noise."""
     x, y = view.grid()
     edge = 1 / view.radius
     field = _step(1 - np.hypot(x, y), edge) * _step(cut - np.abs(y), edge)

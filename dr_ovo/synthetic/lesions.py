@@ -1,8 +1,8 @@
-"""Lesions of the synthetic photographs, by ICDR grade.
+"""Draws the lesions of the synthetic photographs; has their number and colour per ICDR grade.
 
-The tables below are the whole difference between grades: Wilkinson et al., Ophthalmology 2003,
-110(9):1677-1682 (severe: bleedings in four quadrants, venous beading, IRMA; proliferative: new
-vessels, preretinal bleeding).
+The tables below are the only difference between grades, after Wilkinson et al., Ophthalmology 2003,
+110(9):1677-1682 (severe: haemorrhages in four quadrants, venous beading, IRMA; proliferative: new
+vessels, preretinal haemorrhage).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Lesion:
     radius: float
 
 
-# Fewest and most of each kind, both included.
+# Minimum and maximum number of each kind, inclusive.
 COUNTS: dict[int, dict[str, tuple[int, int]]] = {
     0: {},
     1: {"microaneurysm": (4, 10)},
@@ -67,8 +67,8 @@ PAINTS = {
 def draw_lesions(grade: int, eye: Anatomy, rng: np.random.Generator) -> list[Lesion]:
     """The lesions of an eye of ICDR `grade` 0..4."""
     lesions = []
-    for kind, (fewest, most) in COUNTS[grade].items():
-        count = int(rng.integers(fewest, most + 1))
+    for kind, (minimum, maximum) in COUNTS[grade].items():
+        count = int(rng.integers(minimum, maximum + 1))
         lesions += [_circled(kind, shapes) for shapes in DRAWN[kind](count, eye, rng)]
     return lesions
 
@@ -89,7 +89,7 @@ def _free(centre: np.ndarray, radius: float, eye: Anatomy) -> bool:
 
 
 def _place(radius: float, quadrant: int, eye: Anatomy, rng: np.random.Generator) -> np.ndarray:
-    """A point in the quadrant where a lesion of that radius lies on the retina, off the disc."""
+    """A point in the quadrant where a lesion of that radius is on the retina, off the disc."""
     while True:
         angle = (quadrant + rng.uniform()) * np.pi / 2
         centre = np.sqrt(rng.uniform()) * np.array([np.cos(angle), np.sin(angle)])
@@ -100,7 +100,7 @@ def _place(radius: float, quadrant: int, eye: Anatomy, rng: np.random.Generator)
 def _spots(
     sizes: tuple[float, float], rough: float, opacity: tuple[float, float]
 ) -> Callable[[int, Anatomy, np.random.Generator], list[list[Shape]]]:
-    """Single spots, dealt to the four quadrants by turns."""
+    """Single spots, in each of the four quadrants in turn."""
 
     def draw(count: int, eye: Anatomy, rng: np.random.Generator) -> list[list[Shape]]:
         first, lesions = int(rng.integers(4)), []
@@ -127,12 +127,12 @@ def _exudates(count: int, eye: Anatomy, rng: np.random.Generator) -> list[list[S
 
 
 def _beading(count: int, eye: Anatomy, rng: np.random.Generator) -> list[list[Shape]]:
-    """Stretches of the two widest veins, swollen like beads on a string."""
+    """Segments of the two widest veins, swollen like beads on a string."""
     veins = sorted((v for v in eye.vessels if v.vein), key=lambda v: -v.widths[0])[:2]
-    stretches = [_beaded(vein, first) for vein in veins for first in (3, 9)]
-    circles = [_circled("venous_beading", [stretch]) for stretch in stretches]
-    seen = [c.shapes for c in circles if _visible(c.centre, c.radius, eye)]
-    return [seen[number] for number in rng.permutation(len(seen))[:count]]
+    segments = [_beaded(vein, first) for vein in veins for first in (3, 9)]
+    lesions = [_circled("venous_beading", [segment]) for segment in segments]
+    visible = [one.shapes for one in lesions if _visible(one.centre, one.radius, eye)]
+    return [visible[number] for number in rng.permutation(len(visible))[:count]]
 
 
 def _beaded(vein: Vessel, first: int) -> Shape:
@@ -162,7 +162,7 @@ def _irma(count: int, eye: Anatomy, rng: np.random.Generator) -> list[list[Shape
 
 
 def _new_vessels(count: int, eye: Anatomy, rng: np.random.Generator) -> list[list[Shape]]:
-    """Tangles of loops, the first of them at the optic disc in half of the eyes."""
+    """Tangles of loops; in half of the eyes the first is at the optic disc."""
     first, lesions = int(rng.integers(4)), []
     for number in range(count):
         radius = rng.uniform(0.11, 0.19)
@@ -175,7 +175,7 @@ def _new_vessels(count: int, eye: Anatomy, rng: np.random.Generator) -> list[lis
 
 
 def _preretinal(count: int, eye: Anatomy, rng: np.random.Generator) -> list[list[Shape]]:
-    """Boats: blood that settled under a level surface."""
+    """Boat-shaped: blood that has settled below a level surface."""
     first, lesions = int(rng.integers(4)), []
     for number in range(count):
         width = rng.uniform(0.1, 0.2)

@@ -1,9 +1,9 @@
-"""Predictions of simulated models whose accuracy and error correlation are known exactly.
+"""Predictions of simulated models, with exactly known accuracy and error correlation.
 
-A model is right on an image where a standard normal "difficulty" lies below its skill. A share of
-the difficulty's variance belongs to the patient, a share to the image, both common to all models;
-the rest is the model's own. So any two models' difficulties correlate by the sum of the shares,
-and the probability that both are wrong is that of a bivariate normal distribution.
+A model is right on an image if a standard-normal "difficulty" is below its skill. One share of the
+variance of the difficulty belongs to the patient and one to the image, both common to all models;
+the rest is specific to the model. Hence the difficulties of any two models correlate by the sum of
+the shares, and the probability that both are wrong follows from a bivariate normal distribution.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from scipy.stats import multivariate_normal, norm
 from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
 
 PREVALENCE = (0.60, 0.10, 0.18, 0.07, 0.05)
-# Some grades are harder for every model: what is taken from the skill, in standard deviations.
+# Some grades are harder for every model: subtracted from the skill, in standard deviations.
 HARDER = np.array([-0.3, 0.8, 0.1, 0.3, 0.0])
 EYES_ALIKE = 0.8  # correlation of the two eyes' severity
-NEIGHBOUR = 0.85  # of the wrong answers, those one grade off
+NEIGHBOUR = 0.85  # share of wrong answers that are one grade off
 ACCURACIES = {
     "coatnet": 0.84,
     "convnext": 0.83,
@@ -35,7 +35,7 @@ ACCURACIES = {
 
 @dataclass(frozen=True)
 class Simulation:
-    """Models with the given accuracies, and the shares of difficulty that they have in common."""
+    """Models with the given accuracies, and the shares of the difficulty common to all of them."""
 
     accuracies: tuple[float, ...]
     by_patient: float = 0.25
@@ -43,12 +43,12 @@ class Simulation:
 
     @property
     def correlation(self) -> float:
-        """Of any two models' difficulties on one image."""
+        """The correlation of any two models' difficulties on one image."""
         return self.by_patient + self.by_image
 
     @cached_property
     def skills(self) -> np.ndarray:
-        """(M,) such that each model's accuracy over all grades is the given one."""
+        """(M,) skills that give each model its accuracy over all grades."""
         return np.array([_skill(accuracy) for accuracy in self.accuracies])
 
     def recalls(self) -> np.ndarray:
@@ -67,7 +67,7 @@ class Simulation:
         )
 
     def draw(self, patients: int, eyes: int, seed: int) -> list[Predictions]:
-        """Each model's answers on `eyes` (1 or 2) images of each of the patients."""
+        """Each model's predictions on `eyes` (1 or 2) images per patient."""
         random = np.random.default_rng(seed)
         count = patients * eyes
         of_patient = np.repeat(np.arange(patients), eyes)
@@ -92,7 +92,7 @@ def _skill(accuracy: float) -> float:
 
 
 def _grades(random: np.random.Generator, of_patient: np.ndarray, patients: int) -> np.ndarray:
-    """(N,) grades with the given prevalence, alike in the eyes of a patient."""
+    """(N,) grades with the given prevalence, correlated between the eyes of a patient."""
     severity = EYES_ALIKE**0.5 * random.standard_normal(patients)[of_patient]
     severity += (1 - EYES_ALIKE) ** 0.5 * random.standard_normal(len(of_patient))
     return np.searchsorted(norm.ppf(np.cumsum(PREVALENCE)[:-1]), severity).astype(np.int64)
@@ -101,8 +101,8 @@ def _grades(random: np.random.Generator, of_patient: np.ndarray, patients: int) 
 def _answers(
     random: np.random.Generator, targets: np.ndarray, margin: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Grades (N,) and probabilities (N, 5): right where the margin (N,) is positive, and surer
-    the larger it is; the true grade is the runner-up of a wrong answer."""
+    """Grades (N,) and probabilities (N, 5): right where the margin (N,) is positive, and the more
+    confident the larger its size; the true grade is second after a wrong answer."""
     classes, count = len(PREVALENCE), len(targets)
     wrong_step = np.where(random.random(count) < 0.5, -1, 1)
     wrong_step = np.where((targets + wrong_step < 0) | (targets + wrong_step >= classes),
@@ -111,14 +111,14 @@ def _answers(
     near = random.random(count) < NEIGHBOUR
     wrong = np.where(near, targets + wrong_step, (targets + further) % classes)
     predicted = np.where(margin > 0, targets, wrong)
-    sureness = 0.40 + 0.59 * (2 * norm.cdf(np.abs(margin)) - 1)
+    confidence = 0.40 + 0.59 * (2 * norm.cdf(np.abs(margin)) - 1)
     weights = np.exp(-np.abs(np.arange(classes) - targets[:, None]) / 0.8)
     weights *= random.uniform(0.8, 1.2, size=weights.shape)
     rows = np.arange(count)
     weights[rows, predicted] = 0.0
-    weights *= ((1 - sureness) / weights.sum(axis=1))[:, None]
-    # The runner-up stays below the answer, so that an argmax of probabilities is the answer.
-    weights[rows, predicted] = np.maximum(sureness, 1.05 * weights.max(axis=1))
+    weights *= ((1 - confidence) / weights.sum(axis=1))[:, None]
+    # The second grade stays below the answer, so that the argmax is the answer.
+    weights[rows, predicted] = np.maximum(confidence, 1.05 * weights.max(axis=1))
     return predicted, weights / weights.sum(axis=1, keepdims=True)
 
 

@@ -1,4 +1,4 @@
-"""Results folders of simulated models, to try the reports on."""
+"""Writes results folders of simulated models, and their truth, for trying out the reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA = 1
 
 
 def simulate(output: Path, patients: int, seed: int) -> None:
-    """Results folders of the seven architectures' names under `output`, and the truth of them."""
+    """Writes results folders named after the seven architectures to `output`, and truth.json."""
     simulation = Simulation(tuple(ACCURACIES.values()))
     val = simulation.draw(max(10, patients // 2), 2, seed + 1)
     test = simulation.draw(patients, 2, seed)
@@ -50,8 +50,8 @@ def _write(folder: Path, name: str, val: Predictions, test: Predictions) -> None
     write_json(folder / "config.json", {"schema": SCHEMA, "simulated": True, "settings": settings})
     calibration = fit_calibration(val)
     save_calibration(folder / "calibration.json", calibration, ["SIMULATED"])
-    for split, held in (("val", val), ("test", test)):
-        marked = replace(held, marks=np.array(["SIMULATED"]))
+    for split, predictions in (("val", val), ("test", test)):
+        marked = replace(predictions, marks=np.array(["SIMULATED"]))
         save_predictions(folder / f"predictions_{split}.npz", marked)
     report = evaluation_report(test, calibration, "test")
     write_json(folder / "evaluation.json", {**report, "simulated": True})

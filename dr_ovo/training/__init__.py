@@ -1,1 +1,1 @@
-"""`--mode train`: from settings to a results folder for each architecture."""
+"""`--mode train`: from settings to one results folder per architecture."""

@@ -1,4 +1,4 @@
-"""The audit at the start of a training: a leaky dataset stops it, or marks all that comes of it."""
+"""The audit before training: leaks stop it; with --allow_leaks its results are marked LEAKY."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ import cv2
 from dr_ovo.audit.audit import audit
 from dr_ovo.audit.audited_photographs import photographs_of_index
 from dr_ovo.audit.findings import Photograph
-from dr_ovo.audit.measurement_cache import borrowed, cache_folder
+from dr_ovo.audit.measurement_cache import cache_folder, temporary_copy
 from dr_ovo.audit.text_report import leak_message
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.errors import LeakError, UserError
-from dr_ovo.models.pretrained_weights import bears_leaks
+from dr_ovo.models.pretrained_weights import are_marked_leaky
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
 
-LEAKY = "LEAKY data: its splits share pictures or patients, or filters tell the grade."
-LEAKY_WEIGHTS = "LEAKY weights: what --pretrained_path names was trained on a dataset with leaks."
-# The same limit as for decoding all files before training: seconds. `dr_ovo audit` judges any set.
+LEAKY = "LEAKY data: its splits share images or patients, or filters reveal the grade."
+LEAKY_WEIGHTS = "LEAKY weights: --pretrained_path was trained on a dataset with leaks."
+# Below this, judging the quality of all files takes seconds, as decoding them all does;
+# `dr_ovo audit` judges sets of any size.
 QUALITY_BELOW = 2000
 
 
 def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dict[str, Any]:
-    """What config.json keeps of the audit: counts by kind, and a hash of the files.
+    """The audit as config.json stores it: counts by kind, and a hash of the files.
 
-    `output` takes the cache where the dataset is read-only. A dry run leaves no cache behind.
+    The cache goes to `output` if the dataset is read-only. A dry run leaves no cache behind.
     Raises LeakError for leaks, unless `--allow_leaks`.
     """
     photographs = photographs_of_index(index)
-    with _cache(config, index.root, output) as cache, _no_threads_of_opencv():
+    with _cache(config, index.root, output) as cache, _single_threaded_opencv():
         report = audit(
             index.root,
             photographs,
@@ -47,38 +48,38 @@ def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dic
     return {
         "files": files_hash(photographs),
         "leaks": len(report.leaks),
-        "leaky_weights": bears_leaks(config.pretrained_path),
+        "leaky_weights": are_marked_leaky(config.pretrained_path),
         "findings": {f"{kind} ({severity})": n for severity, kind, n in report.counts()},
         "notes": list(report.notes),
     }
 
 
-def held_audit(folder: ResultsFolder, index: DatasetIndex) -> dict[str, Any] | None:
-    """What the folder's own training found in just these files; None where it must look anew."""
+def stored_audit(folder: ResultsFolder, index: DatasetIndex) -> dict[str, Any] | None:
+    """The audit in the folder's config.json; None if there is none or the files have changed."""
     if not folder.config.is_file():
         return None
-    held = folder.read_config().get("audit")
-    same = held is not None and held["files"] == files_hash(photographs_of_index(index))
-    return held if same else None
+    stored = folder.read_config().get("audit")
+    same = stored is not None and stored["files"] == files_hash(photographs_of_index(index))
+    return stored if same else None
 
 
 def was_audited(folder: ResultsFolder, root: Path, grades: tuple[str, ...]) -> bool | None:
-    """Whether the dataset at `root` is, file by file, what the folder's training audited.
+    """Whether the dataset at `root` is, file by file, the one that the folder's training audited.
 
-    None where the folder does not tell.
+    None if the folder has no audit.
     """
-    held = folder.read_config().get("audit") if folder.config.is_file() else None
-    if held is None:
+    stored = folder.read_config().get("audit") if folder.config.is_file() else None
+    if stored is None:
         return None
     try:
         index = scan_dataset(root, grades)
-    except UserError:  # such as one without train: no set that was trained on
+    except UserError:  # such as a set without train, which no training can have used
         return False
-    return bool(held["files"] == files_hash(photographs_of_index(index)))
+    return bool(stored["files"] == files_hash(photographs_of_index(index)))
 
 
 def files_hash(photographs: list[Photograph]) -> str:
-    """A hash over every file's place, size and time, those of test included."""
+    """A hash over the path, size and modification time of every file, including test."""
     digest = hashlib.sha256()
     for photograph in photographs:
         status = photograph.path.stat()
@@ -86,29 +87,29 @@ def files_hash(photographs: list[Photograph]) -> str:
     return digest.hexdigest()
 
 
-def audit_lines(held: dict[str, Any], root: Path) -> list[str]:
-    """What the log says of an audit."""
-    lines = [f"audit: {note}" for note in held["notes"]]
-    if held["findings"]:
-        found = ", ".join(f"{count} {kind}" for kind, count in held["findings"].items())
-        lines.append(f"audit: {found}; with pictures: python -m dr_ovo audit {root}")
-    marks = {LEAKY: held["leaks"], LEAKY_WEIGHTS: held.get("leaky_weights")}
-    return [*lines, *(said for said, so in marks.items() if so)]
+def audit_lines(audit: dict[str, Any], root: Path) -> list[str]:
+    """The lines of the log about an audit."""
+    lines = [f"audit: {note}" for note in audit["notes"]]
+    if audit["findings"]:
+        found = ", ".join(f"{count} {kind}" for kind, count in audit["findings"].items())
+        lines.append(f"audit: {found}; with images: python -m dr_ovo audit {root}")
+    marks = {LEAKY: audit["leaks"], LEAKY_WEIGHTS: audit.get("leaky_weights")}
+    return [*lines, *(text for text, applies in marks.items() if applies)]
 
 
 @contextlib.contextmanager
 def _cache(config: TrainConfig, root: Path, output: Path) -> Iterator[Path | None]:
-    place = cache_folder(root, output)
+    location = cache_folder(root, output)
     if config.dry_run:
-        with borrowed(place) as copy:
+        with temporary_copy(location) as copy:
             yield copy
     else:
-        yield place
+        yield location
 
 
 @contextlib.contextmanager
-def _no_threads_of_opencv() -> Iterator[None]:
-    """OpenCV's own threads would not survive in the processes that read images later."""
+def _single_threaded_opencv() -> Iterator[None]:
+    """OpenCV's thread pool would not survive the fork of the image-reading processes."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(0)
     try:

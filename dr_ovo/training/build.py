@@ -1,4 +1,4 @@
-"""A network ready to train: its backbone, its branches, a trainer for each."""
+"""Building a network ready to train from the settings: backbone, branches, losses, trainers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from dr_ovo.training.optimization.branch_trainer import BranchTrainer, Precision
 from dr_ovo.training.optimization.schedule import balanced_counts, create_schedule
 from dr_ovo.training.resume.state import BranchRun
 
-# Memory of the activations of one 224 px image in training, in GiB: the largest seen among the
-# seven architectures in float32, doubled. Scaled by area it decides when `auto` recomputes them.
+# Memory of the activations of one 224 px image in training, in GiB: the largest measured for the
+# seven architectures in float32, doubled. Scaled by area, it decides when `auto` recomputes them.
 ACTIVATIONS_GIB = 1.0
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network ready to train, its branches, and what goes in."""
+    """A network ready to train, its branches, its input and its preprocessing."""
 
     network: OvoNetwork
     runs: dict[str, BranchRun]
@@ -38,9 +38,9 @@ class Model:
 
 
 def load_backbone(config: TrainConfig) -> nn.Module:
-    """The backbone with the weights that the settings name; random ones are drawn from the seed.
+    """The backbone with the weights that the settings name; random ones follow the seed.
 
-    Raises UserError for a size or weights that don't fit, and weights that can't be had.
+    Raises UserError for a size or weights that don't fit, and for weights that can't be obtained.
     """
     (name,) = config.base_models
     check_size(name, config.img_size)
@@ -53,7 +53,7 @@ def load_backbone(config: TrainConfig) -> nn.Module:
 def build_model(
     config: TrainConfig, backbone: nn.Module, train: Split, precision: Precision
 ) -> Model:
-    """The network of `config` on a backbone, with a trainer for every branch."""
+    """The network of `config` on a backbone, with one trainer per branch."""
     (name,) = config.base_models
     specs = branch_specs(config.head, config.ovo_mode, config.num_classes, config.trained_pairs)
     network = build_network(
@@ -73,7 +73,9 @@ def build_model(
         branch.live_batchnorm = live
         checkpointing = branch.set_checkpointing(checkpointing)
     if config.grad_checkpointing == "on" and not checkpointing:
-        why = "would count live BatchNorm statistics twice" if live else f"is unknown to {name}"
+        why = (
+            "would update live BatchNorm statistics twice" if live else f"is unsupported by {name}"
+        )
         log.warning("--grad_checkpointing on %s: it stays off.", why)
     runs = {
         spec.name: BranchRun(spec.name, _trainer(config, spec, network, train, precision))
@@ -89,7 +91,7 @@ def build_model(
 
 
 def preprocessing_of(config: TrainConfig) -> Preprocessing:
-    """How photographs become the network's input."""
+    """The preprocessing that turns photographs into the network's input."""
     return Preprocessing(
         config.img_size,
         clahe_clip_limit=config.clahe_clip_limit,
@@ -101,7 +103,7 @@ def preprocessing_of(config: TrainConfig) -> Preprocessing:
 def _wants_checkpointing(
     config: TrainConfig, device: torch.device, *, live_batchnorm: bool
 ) -> bool:
-    # It runs the forward pass twice, which would update live BatchNorm statistics twice.
+    # Checkpointing repeats the forward pass, which would update live BatchNorm statistics twice.
     if config.grad_checkpointing == "off" or live_batchnorm:
         return False
     if config.grad_checkpointing == "on":
@@ -146,7 +148,7 @@ def _trainer(
 
 
 def loss_settings(config: TrainConfig, counts: np.ndarray) -> LossSettings:
-    """What shapes the loss; `counts` (C,) are train's."""
+    """The parameters of the loss; `counts` (C,) are train's."""
     weighted = config.enable_class_weights and config.sampler == "natural"
     alpha = config.focal_loss_alpha
     if len(alpha) == 1:

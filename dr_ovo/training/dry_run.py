@@ -1,4 +1,4 @@
-"""`--dry_run`: what a training will need, measured on its first steps; nothing is written."""
+"""`--dry_run`: memory, time and disk space of a training, measured on its first steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEPS = 2
 
 
 def dry_run(record: Record) -> None:
-    """Two optimizer steps and one batch of val at full size: memory, time and disk of the run."""
+    """Two optimizer steps and one val batch at full size: memory, time and disk; writes nothing."""
     for line in opening_lines(record):
         log.info("%s", line)
     config, data = record.config, training_data(record.config, record.index)
@@ -34,49 +34,53 @@ def dry_run(record: Record) -> None:
                 record.model.network, record.model.runs, data, loader, augmentation(config),
                 record.model.spec, record.precision, loop_settings(config),
             )  # fmt: skip
-            train_pace = _time_training(loop)
-            val_pace = _time_measuring(loop)
+            train_rate = _training_rate(loop)
+            val_rate = _validation_rate(loop)
     except torch.OutOfMemoryError:
         window = config.batch_size * config.gradient_accumulation_steps
         raise MachineError(
-            "The GPU's memory does not suffice for these settings. Use --batch_size 1 "
-            f"--gradient_accumulation_steps {window} (the same steps), or --grad_checkpointing on."
+            "The GPU has too little memory for these settings. Use --batch_size 1 "
+            f"--gradient_accumulation_steps {window} (the same optimizer steps), or "
+            "--grad_checkpointing on."
         ) from None
     measured = len(data.val) + len(data.sample)
-    epoch = len(data.train) / train_pace + measured / val_pace
+    epoch_seconds = len(data.train) / train_rate + measured / val_rate
     log.info("dry run: nothing was written")
     log.info("peak memory       %.0f MiB", peak_memory_mb(record.precision.device))
-    log.info("time an epoch     %s (%.1f images/s in training)", duration(epoch), train_pace)
     log.info(
-        "time of the run   at most %s for %d epochs", duration(epoch * config.epochs), config.epochs
+        "time per epoch    %s (%.1f images/s in training)", duration(epoch_seconds), train_rate
     )
+    log.info(
+        "time of the run   at most %s for %d epochs",
+        duration(epoch_seconds * config.epochs), config.epochs,
+    )  # fmt: skip
     _report_disk(record)
 
 
-def _time_training(loop: TrainingLoop) -> float:
-    """Images a second over STEPS windows after a first one, which warms caches and workers up."""
+def _training_rate(loop: TrainingLoop) -> float:
+    """Images per second over STEPS windows after a first one, which warms up caches and workers."""
     settings, train = loop.settings, loop.data.train
     trainers = [run.trainer for run in loop.runs.values() if run.trainer is not None]
     window = max(t.settings.window for t in trainers)
-    # A branch of one pair sees two grades in C: it fills a window from C/2 of them.
+    # An independent branch sees two of the C grades: it needs C/2 windows of images to fill one.
     wanted = (STEPS + 1) * window * max(1, settings.num_classes // 2)
     order = epoch_order(train.targets, settings.sampler, settings.seed, 1, train.weights)[:wanted]
     numbers = loop.augmentation.draw(settings.seed, 1, len(order))
-    done, start, counted = 0, time.monotonic(), 0
+    done, start, timed = 0, time.monotonic(), 0
     for number, (positions, images) in enumerate(loop.loader.batches(order, settings.stem_batch)):
         loop.train_batch(positions, images, numbers[done : done + len(positions)], trainers)
         done += len(positions)
         if number == 0:
             start = time.monotonic()
         else:
-            counted += len(positions)
-    if not counted:  # train is a single batch
+            timed += len(positions)
+    if not timed:  # train is a single batch
         return done / max(1e-6, time.monotonic() - start)
-    return counted / (time.monotonic() - start)
+    return timed / (time.monotonic() - start)
 
 
-def _time_measuring(loop: TrainingLoop) -> float:
-    """Images a second in measuring, from one batch of val."""
+def _validation_rate(loop: TrainingLoop) -> float:
+    """Images per second in validation, from one batch of val."""
     trainers = [run.trainer for run in loop.runs.values() if run.trainer is not None]
     first = len(loop.data.train)
     positions = np.arange(first, first + min(MEASURE_BATCH, len(loop.data.val)))
@@ -86,18 +90,18 @@ def _time_measuring(loop: TrainingLoop) -> float:
 
 
 def _report_disk(record: Record) -> None:
-    """Best checkpoints, and the resume state twice: the old one goes when the new one is whole."""
+    """Best checkpoints, and the resume state twice: the old one stays until the new is complete."""
     trained, total = count_parameters(record.model)
     branches = len(record.model.runs)
     stem = total - trained
     checkpoints = 4 * (trained + branches * stem)
-    copies = 4 if record.config.ema_decay else 3  # weights, two moments, their average
+    copies = 4 if record.config.ema_decay else 3  # weights, two moments, moving average
     resume = 2 * copies * 4 * trained + 4 * stem
     root = Path(record.config.output_dir).absolute()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     log.info(
-        "disk              %s while training, %s after it; %s free in %s",
+        "disk              %s while training, %s afterwards; %s free in %s",
         _size(checkpoints + resume), _size(checkpoints), _size(free), existing,
     )  # fmt: skip
     if free < checkpoints + resume:

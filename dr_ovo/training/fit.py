@@ -1,4 +1,4 @@
-"""Fitting a network, with an end that can be gone on from whatever stops it."""
+"""Running the training loop; what full GPU memory, Ctrl-C or SIGTERM leave behind and report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dr_ovo.training.writing.record import Record
 
 
 def fit(record: Record, done: int) -> None:
-    """Trains from epoch `done` + 1 to the end; whatever stops it, finished epochs are kept."""
+    """Trains from epoch `done` + 1 to the end; whatever stops it, finished epochs are saved."""
     config, data = record.config, training_data(record.config, record.index)
     paths = (*data.train.paths, *data.val.paths)
     try:
@@ -33,29 +33,29 @@ def fit(record: Record, done: int) -> None:
     except torch.OutOfMemoryError as error:
         raise MachineError(
             f"The GPU's memory is full ({str(error).splitlines()[0]}). The last finished epoch is "
-            "kept. Go on with smaller micro-batches, which step alike: the same command with "
-            "--batch_size 1 --gradient_accumulation_steps "
+            "saved. Continue with smaller micro-batches, which give the same steps: the same "
+            "command with --batch_size 1 --gradient_accumulation_steps "
             f"{config.batch_size * config.gradient_accumulation_steps} --resume (or with "
             "--grad_checkpointing on --resume)."
         ) from None
     except (KeyboardInterrupt, Terminated):
-        _say_stopped(record)
+        _log_stop(record)
         raise
     except (RuntimeError, MachineError) as error:
         if not _follows_termination(error):
             raise
-        _say_stopped(record)
+        _log_stop(record)
         raise Terminated from None
 
 
-def _say_stopped(record: Record) -> None:
-    kept = record.folder.finished_epochs()
-    log.warning("Stopped; %d finished epochs are kept. Go on with: %s", kept, resume_command())
+def _log_stop(record: Record) -> None:
+    saved = record.folder.finished_epochs()
+    log.warning("Stopped; %d finished epochs are saved. Resume with: %s", saved, resume_command())
 
 
 def _follows_termination(error: BaseException) -> bool:
-    """Whether SIGTERM was on its way out when `error` came: sent to the whole process group, it
-    ends the workers too, and torch raises that wherever this process then is."""
+    """Whether `error` came while Terminated was propagating: SIGTERM sent to the whole process
+    group also ends the workers, and torch raises an error for that."""
     context: BaseException | None = error
     while context is not None and not isinstance(context, Terminated):
         context = context.__context__

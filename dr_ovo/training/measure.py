@@ -1,4 +1,4 @@
-"""Measuring branches without training them: logits, losses, scores, feature statistics."""
+"""Metrics of a branch on val and train, and the score that selects its best epoch."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from dr_ovo.predictions.predictions_file import log_probabilities
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a branch answers on n samples: `positions` (n,), `logits` (n, K), and the mean and
-    spread (F,) of its pooled features."""
+    """The outputs of a branch on n samples: `positions` (n,), `logits` (n, K), and the mean and
+    standard deviation (F,) of its pooled features."""
 
     positions: np.ndarray
     logits: np.ndarray
@@ -34,7 +34,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Score:
-    """How good a branch is on val: a larger `value` is better, then a larger `tie_break`.
+    """How good a branch is on val: a larger `value` wins, then a larger `tie_break`.
 
     `value`: quadratic weighted kappa of the decoded grade (shared, softmax, ordinal), or the AUC
     of its pair (independent). `tie_break`: minus the val loss, or minus the pair's log loss.
@@ -44,7 +44,7 @@ class Score:
     tie_break: float
 
     def better_than(self, other: Score | None) -> bool:
-        """Whether this one is to be kept instead of `other`."""
+        """Whether this epoch replaces the one with score `other`."""
         if other is None or math.isnan(other.value):
             return True
         if self.value == other.value:
@@ -63,28 +63,28 @@ def branch_outputs(
 ) -> dict[str, Outputs]:
     """The outputs of the branches `wanted`, in eval mode, on the images of `batches`.
 
-    `wanted` maps a branch to the positions (M,) bool that it sees, or None for all of them.
+    `wanted` maps a branch to a mask (M,) bool of the positions that it sees, or None for all.
     Batches are (positions (B,), images (B, S, S, 3) uint8). Logits and features are means over
-    `views` flips of each image. Always in float32, whatever the training's precision: logits of
-    16 bits tie, and figures would depend on the machine.
+    `views` flips of each image. Always in float32, whatever the precision of training: 16-bit
+    logits have ties, and results would depend on the machine.
     """
     network.eval()
-    gathered = {name: _Gathered() for name in wanted}
+    gathered = {name: _OutputCollector() for name in wanted}
     for positions, images in batches:
         inputs = normalise(to_unit_range(images, device), spec.mean, spec.std)
         stems = [network.stem_features(view) for view in flipped_views(inputs, views)]
         for name, mask in wanted.items():
-            mine = np.arange(len(positions)) if mask is None else mask[positions].nonzero()[0]
-            if len(mine):
-                branch, chosen = network.branch(name), torch.from_numpy(mine).to(device)
+            rows = np.arange(len(positions)) if mask is None else mask[positions].nonzero()[0]
+            if len(rows):
+                branch, chosen = network.branch(name), torch.from_numpy(rows).to(device)
                 features = [branch.features(stem[chosen]) for stem in stems]
-                mean = torch.stack(features).mean(0)  # the head is linear: its logits' mean, too
-                gathered[name].add(positions[mine], branch.head(mean), mean)
+                mean = torch.stack(features).mean(0)  # the head is linear: averages the logits too
+                gathered[name].add(positions[rows], branch.head(mean), mean)
     return {name: parts.outputs() for name, parts in gathered.items() if parts.positions}
 
 
-class _Gathered:
-    """A branch's answers batch by batch; of its features only the sums are kept."""
+class _OutputCollector:
+    """Collects a branch's outputs batch by batch; of its features only the sums."""
 
     def __init__(self) -> None:
         self.positions: list[np.ndarray] = []
@@ -93,7 +93,7 @@ class _Gathered:
         self.squares: torch.Tensor | float = 0.0
 
     def add(self, positions: np.ndarray, logits: torch.Tensor, features: torch.Tensor) -> None:
-        """Takes in a batch: positions (B,), logits (B, K), features (B, F)."""
+        """Adds a batch: positions (B,), logits (B, K), features (B, F)."""
         self.positions.append(positions)
         self.logits.append(logits.cpu())
         features = features.double()
@@ -101,7 +101,7 @@ class _Gathered:
         self.squares = self.squares + features.square().sum(0)
 
     def outputs(self) -> Outputs:
-        """All that was taken in."""
+        """The outputs over all batches."""
         positions = np.concatenate(self.positions)
         mean = torch.as_tensor(self.total) / len(positions)
         variance = torch.as_tensor(self.squares) / len(positions) - mean.square()
@@ -128,16 +128,16 @@ def measure(
     targets: np.ndarray,
     num_classes: int,
 ) -> dict[str, Any]:
-    """`loss`, `accuracy`, `auc`, `kappa` of a branch on its samples, and `pairs`: those of each.
+    """`loss`, `accuracy`, `auc`, `kappa` of a branch on its samples, and `pairs`: metrics per pair.
 
-    `logits` (n, K), `targets` (n,) grades. For the branch of one pair accuracy, AUC and kappa are
-    those of the pair; for the others of the decoded grade (AUC: one-vs-rest, macro).
+    `logits` (n, K), `targets` (n,) grades. For an independent branch, accuracy, AUC and kappa are
+    those of its pair; for the others, of the decoded grade (AUC: one-vs-rest, macro).
     """
     if spec.independent:
         rows = pair_metrics(targets, logits, list(spec.pairs))
-        called = (logits[:, 0] > 0).astype(np.int64)
+        predicted_b = (logits[:, 0] > 0).astype(np.int64)
         values = {"accuracy": rows[0]["accuracy"], "auc": rows[0]["auc"]}
-        kappa = quadratic_kappa((targets == spec.pairs[0][1]).astype(np.int64), called, 2)
+        kappa = quadratic_kappa((targets == spec.pairs[0][1]).astype(np.int64), predicted_b, 2)
     else:
         predicted, probabilities = decode(head, logits, num_classes)
         values = {
@@ -147,13 +147,13 @@ def measure(
         kappa = quadratic_kappa(targets, predicted, num_classes)
         rows = _all_pairs(head, logits, probabilities, targets, num_classes)
     values |= {"kappa": kappa, "loss": mean_cell_loss(loss, logits, targets)}
-    return {**{name: _known(value) for name, value in values.items()}, "pairs": rows}
+    return {**{name: _none_if_nan(value) for name, value in values.items()}, "pairs": rows}
 
 
 def _all_pairs(
     head: str, logits: np.ndarray, probabilities: np.ndarray, targets: np.ndarray, classes: int
 ) -> list[dict[str, Any]]:
-    """Pair metrics of a head with all classes; conditional ones where it has no pairs."""
+    """Pair metrics of a head over all classes; from conditional odds if it has no pairs."""
     pairs = class_pairs(classes)
     if head != "ovo":
         logs = log_probabilities(probabilities)
@@ -161,19 +161,19 @@ def _all_pairs(
     return pair_metrics(targets, logits, pairs)
 
 
-def _known(value: float | None) -> float | None:
+def _none_if_nan(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
 def score(measures: dict[str, Any]) -> Score:
-    """What selects the best epoch of a branch with several pairs or none: kappa, then val loss."""
-    return Score(_or_nan(measures["kappa"]), -measures["loss"])
+    """The score of a shared, softmax or ordinal branch: kappa, then val loss."""
+    return Score(_nan_if_none(measures["kappa"]), -measures["loss"])
 
 
 def pair_score(pair: Pair, auc: float | None, logits: np.ndarray, targets: np.ndarray) -> Score:
-    """What selects the best epoch of an independent branch: the AUC of its pair, then log loss."""
-    return Score(_or_nan(auc), -float(log_loss_binary(targets == pair[1], logits[:, 0])))
+    """The score of an independent branch: the AUC of its pair, then log loss."""
+    return Score(_nan_if_none(auc), -float(log_loss_binary(targets == pair[1], logits[:, 0])))
 
 
-def _or_nan(value: float | None) -> float:
+def _nan_if_none(value: float | None) -> float:
     return math.nan if value is None else value

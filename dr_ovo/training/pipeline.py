@@ -1,4 +1,4 @@
-"""`--mode train`: from settings to a results folder for each architecture."""
+"""`--mode train`: the steps from settings to one results folder per architecture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dr_ovo.models.backbone import create_backbone
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.audit_gate import audit_dataset, held_audit
+from dr_ovo.training.audit_gate import audit_dataset, stored_audit
 from dr_ovo.training.build import build_model, load_backbone
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
@@ -29,7 +29,7 @@ from dr_ovo.training.writing.tensorboard import check_installed
 
 
 def train(settings: Settings) -> int:
-    """Trains every architecture of the settings; all checks come before the first of them."""
+    """Trains every architecture of the settings; all checks precede the first training."""
     if settings.config.tensorboard:
         check_installed()
     configs = resolve_models(settings.config)
@@ -37,13 +37,13 @@ def train(settings: Settings) -> int:
     index, damaged = open_dataset(settings.config)
     todo = [config for config in configs if not _is_done(config, index)]
     backbones = {config.base_models: _backbone(config) for config in todo}
-    part = damaged or settings.config.debug_mode  # which leave files out; the audit sees all
-    whole = scan_dataset(index.root, settings.config.grades) if todo and part else index
-    audits = {config.base_models: _audit(config, whole) for config in todo}
+    partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
+    complete = scan_dataset(index.root, settings.config.grades) if todo and partial else index
+    audits = {config.base_models: _audit(config, complete) for config in todo}
     for config in todo:
         backbone = backbones.pop(config.base_models)
-        held = audits[config.base_models]
-        record = _prepare(config, settings.sources, index, damaged, held, backbone, precision)
+        audit = audits[config.base_models]
+        record = _prepare(config, settings.sources, index, damaged, audit, backbone, precision)
         if config.dry_run:
             dry_run(record)
         else:
@@ -52,7 +52,7 @@ def train(settings: Settings) -> int:
 
 
 def _is_done(config: TrainConfig, index: DatasetIndex) -> bool:
-    """Whether the folder already holds this very training, finished. Raises UserError where the
+    """Whether the folder already has exactly this training, finished. Raises UserError if the
     folder can't take it."""
     folder = results_folder(config)
     if is_retraining(config, folder):
@@ -67,14 +67,14 @@ def _is_done(config: TrainConfig, index: DatasetIndex) -> bool:
 
 
 def _audit(config: TrainConfig, index: DatasetIndex) -> dict[str, Any]:
-    """The audit of the dataset; that of a run that goes on with the same files is its own."""
+    """The audit of the dataset; a resumed run with the same files reuses its stored audit."""
     folder = results_folder(config)
-    held = held_audit(folder, index) if config.resume else None
-    return audit_dataset(config, index, folder.root) if held is None else held
+    stored = stored_audit(folder, index) if config.resume else None
+    return audit_dataset(config, index, folder.root) if stored is None else stored
 
 
 def _backbone(config: TrainConfig) -> nn.Module:
-    """The backbone to start from; a run that goes on takes all its weights from its own state."""
+    """The backbone to start from; a resumed run loads all weights from its own state later."""
     folder = results_folder(config)
     if config.resume and folder.finished_epochs() and not is_retraining(config, folder):
         return create_backbone(config.base_models[0], config.img_size, weights=None)
@@ -95,13 +95,13 @@ def _prepare(
 
 
 def _train_logged(record: Record) -> None:
-    """Trains with the log in the results folder, unless `--log_file` named one for all."""
+    """Trains with a log in the results folder, unless `--log_file` names one for all."""
     if record.config.log_file:
         _train_one(record)
         return
     file = log_to_file(record.folder.root / "train.log")
     _train_one(record)
-    stop_file(file)  # not after an error: that must reach the log too
+    stop_file(file)  # only without an error, which must reach the log too
 
 
 def _train_one(record: Record) -> None:
@@ -115,7 +115,7 @@ def _train_one(record: Record) -> None:
     if done:
         load_stem_into(record)
         load_progress(folder, record.model.runs)
-        log.info("going on after epoch %d", done)
+        log.info("resuming after epoch %d", done)
     else:
         begin(folder)
         record.write_config()
@@ -124,7 +124,7 @@ def _train_one(record: Record) -> None:
     fit(record, done)
     for run in record.model.runs.values():
         log.info(
-            "branch %s: %s epoch %d, ended by %s",
+            "branch %s: %s epoch %d, stopped by %s",
             run.name,
             config.keep_epoch,
             run.best_epoch,
@@ -134,7 +134,7 @@ def _train_one(record: Record) -> None:
 
 
 def load_stem_into(record: Record) -> None:
-    """Puts the stem that the folder keeps into the network."""
+    """Loads the stem that the folder stores into the network."""
     stem = record.model.network.stem
     if stem is not None:
         stem.load_state_dict(load_stem(record.folder), strict=True)

@@ -1,4 +1,4 @@
-"""From settings to what a run works on, each checked before anything is written."""
+"""From settings to device, results folder, dataset, loop settings and augmentation of a run."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_models(config: TrainConfig) -> list[TrainConfig]:
-    """One configuration for each architecture: its timm name, its input size, its folder.
+    """One configuration per architecture: its timm name, its input size, its folder.
 
-    Raises UserError for unknown names, and sizes that an architecture can't take.
+    Raises UserError for missing or unknown names.
     """
     if not config.base_models:
         raise UserError(f"--base_models is missing. Short names: {', '.join(ARCHITECTURES)}.")
@@ -62,12 +62,12 @@ def model_folder(config: TrainConfig, timm_name: str, *, single: bool) -> Path:
 
 
 def joint_folder(config: TrainConfig) -> Path:
-    """The folder of several architectures: theirs stand in it, and what they give together."""
+    """The parent of several architectures' results folders; their joint results go there too."""
     return Path(config.output_dir or Path(config.output_root, config.experiment_name))
 
 
 def choose_precision(config: TrainConfig) -> Precision:
-    """The device and number format. Raises UserError for a device that can't be used."""
+    """The device and number format. Raises UserError for an unusable device."""
     device = select_device(config.device)
     check_gpu(device)
     wanted = config.amp == "on" or (config.amp == "auto" and device.type == "cuda")
@@ -79,23 +79,23 @@ def open_dataset(
 ) -> tuple[DatasetIndex, list[Damage]]:
     """The photographs of a run, and the damaged ones that `--skip_damaged` leaves out.
 
-    Raises UserError, listing them all, for damaged files without `--skip_damaged`.
+    Raises UserError, listing all damaged files, without `--skip_damaged`.
     """
     index = scan_dataset(Path(config.dataset_path), config.grades, splits)
     damaged = find_damage(index, decode=config.skip_damaged)
     if damaged and not config.skip_damaged:
         raise UserError(
             f"{len(damaged)} files in {config.dataset_path} can't be used:\n{describe(damaged)}\n"
-            "Repair or remove them, or go on without them with --skip_damaged."
+            "Repair or remove them, or continue without them with --skip_damaged."
         )
     if damaged:
         index = without(index, damaged)
-        log.warning("Going on without %d damaged files:\n%s", len(damaged), describe(damaged))
-    return (_few(index) if config.debug_mode else index), damaged
+        log.warning("Continuing without %d damaged files:\n%s", len(damaged), describe(damaged))
+    return (_debug_subset(index) if config.debug_mode else index), damaged
 
 
-def _few(index: DatasetIndex) -> DatasetIndex:
-    """At most DEBUG_IMAGES images a grade and split."""
+def _debug_subset(index: DatasetIndex) -> DatasetIndex:
+    """At most DEBUG_IMAGES images per grade and split."""
     splits = {}
     for name, split in index.splits.items():
         chosen = [
@@ -107,14 +107,14 @@ def _few(index: DatasetIndex) -> DatasetIndex:
 
 
 def training_data(config: TrainConfig, index: DatasetIndex) -> TrainingData:
-    """Train and val, the sample of train measured each epoch, and val's calibration share."""
+    """Train and val, the sample of train evaluated each epoch, and val's calibration share."""
     train, val = index.splits["train"], index.splits["val"]
     share = calibration_share(np.array(val.sample_ids), np.array(val.patient_ids), val.targets)
     return TrainingData(train, val, _sample(train.targets, config.train_sample, config.seed), share)
 
 
 def _sample(targets: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """`count` positions with train's own share of each grade, and at least one of each."""
+    """`count` positions, stratified by grade as in train, at least one per grade."""
     if count == 0:
         return np.zeros(0, dtype=np.int64)
     rng = np.random.default_rng([seed, count])
@@ -126,7 +126,7 @@ def _sample(targets: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def loop_settings(config: TrainConfig) -> LoopSettings:
-    """What the loop needs of the settings."""
+    """The settings that the training loop needs."""
     window = config.batch_size * config.gradient_accumulation_steps
     return LoopSettings(
         head=config.head,
@@ -154,5 +154,5 @@ def augmentation(config: TrainConfig) -> Augmentation:
 
 
 def results_folder(config: TrainConfig) -> ResultsFolder:
-    """Where the results of a resolved configuration stand."""
+    """The results folder of a resolved configuration."""
     return ResultsFolder(Path(config.output_dir))

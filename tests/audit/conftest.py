@@ -1,4 +1,4 @@
-"""Copies of real photographs, in which leaks are planted."""
+"""Copies of real photographs with planted leaks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def real_set(idrid_small: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that all tests share: what is measured of a file's content doesn't change."""
+    """A cache shared by all tests: it depends on the content of files only."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -67,7 +67,7 @@ FILTERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @pytest.fixture
 def altered() -> Callable[[Path, Path, str], Path]:
-    """Writes a filtered picture as JPEG of quality 90, that of idrid_small."""
+    """Writes a filtered picture as JPEG of quality 90, the same as in idrid_small."""
 
     def write(source: Path, target: Path, name: str) -> Path:
         image = FILTERS[name](cv2.imread(str(source)))

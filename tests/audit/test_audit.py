@@ -1,4 +1,4 @@
-"""Leaks planted in real photographs are found, and nothing in what is clean."""
+"""Leaks planted among real photographs are found; clean datasets have none."""
 
 from __future__ import annotations
 
@@ -198,9 +198,9 @@ def test_clahe_on_grade_1_of_idrid_alone(idrid_small, audited, altered, tmp_path
 
 @pytest.mark.slow
 def test_retinamnist_is_not_stopped(idrid_small, audited, tmp_path):
-    with np.load(idrid_small.parent / "retinamnist28" / "retinamnist.npz") as held:
+    with np.load(idrid_small.parent / "retinamnist28" / "retinamnist.npz") as arrays:
         for split in ("train", "val", "test"):
-            rows = zip(held[f"{split}_images"], held[f"{split}_labels"].ravel(), strict=True)
+            rows = zip(arrays[f"{split}_images"], arrays[f"{split}_labels"].ravel(), strict=True)
             for number, (image, grade) in enumerate(rows):
                 path = tmp_path / "set" / split / str(grade) / f"{split}{number:04d}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)

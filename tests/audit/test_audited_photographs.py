@@ -1,4 +1,4 @@
-"""Which pictures an audit looks at, and what it takes them for."""
+"""The pictures that an audit covers, with their splits, grades and patients."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_splits_grades_and_patients_by_the_words_of_prepare(tree, file, split, g
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        (("a/train/0/x.jpg", "b/train/0/y.jpg"), r"splits in .*set/a, .*set/b\. Name the one"),
+        (("a/train/0/x.jpg", "b/train/0/y.jpg"), r"splits in .*set/a, .*set/b\. Name one"),
         (("a/train/0/x.jpg", "raw/y.jpg"), r"set/a and pictures outside"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`python -m dr_ovo audit` as it is called: files, exit codes, messages."""
+"""`python -m dr_ovo audit` on the command line: files, exit codes, messages."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def test_a_leaky_set(real_set, call, tmp_path):
     code, said = call(real_set, "--output", tmp_path / "out")
     assert code == 3
     assert "prepare_dataset.py --from_tree" in said
-    held = json.loads((tmp_path / "out" / "audit.json").read_text())
-    assert (held["schema"], held["n"], held["leaks"]) == (1, 104, 1)
-    first = held["findings"][0]
+    report = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert (report["schema"], report["n"], report["leaks"]) == (1, 104, 1)
+    first = report["findings"][0]
     assert (first["kind"], first["severity"], first["score"]) == ("exact_copy", "leak", 1.0)
     assert first["splits"] == ["test", "train"]
     assert first["grades"] == [2]
-    assert {finding["kind"] for finding in held["findings"]} <= KINDS.keys()
+    assert {finding["kind"] for finding in report["findings"]} <= KINDS.keys()
     page = (tmp_path / "out" / "audit.html").read_text()
     tags: list[tuple[str, dict]] = []
 

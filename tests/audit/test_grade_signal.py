@@ -1,4 +1,4 @@
-"""The classifier on image statistics against scikit-learn, chance and planted signals."""
+"""The classifier on image statistics, compared with scikit-learn, chance and planted signals."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def test_areas_are_those_of_scikit_learn():
     normal, target = normal_scores(values), (grades == 3).astype(float)
     scores = np.zeros(len(grades))
     for fold in range(FOLDS):
-        held = folds == fold
-        model = Ridge(alpha=RIDGE).fit(normal[~held], target[~held])
-        scores[held] = model.predict(normal[held]) - target[~held].mean()
+        held_out = folds == fold
+        model = Ridge(alpha=RIDGE).fit(normal[~held_out], target[~held_out])
+        scores[held_out] = model.predict(normal[held_out]) - target[~held_out].mean()
     assert found.grade == 3
     assert found.scores == pytest.approx(scores)
     assert found.auc == pytest.approx(roc_auc_score(target, scores))
@@ -81,7 +81,7 @@ def test_what_is_not_judged_is_told_with_its_reason():
     ]
     assert not_judged(grades, np.arange(40) % 2, names) == [
         "whether processing reveals the grade was not judged: patients, groups and look-alikes "
-        "bind the pictures into 2, and at least 5 are needed"
+        "leave 2 independent groups of pictures, and at least 5 are needed"
     ]
 
 

@@ -1,4 +1,4 @@
-"""The statistics move with what they are named after, and are finite on any picture."""
+"""The statistics measure what their names say, and are finite for any picture."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_moves_with_what(photograph):
     assert blurred["sharpness"] < plain["sharpness"] - 0.5
     assert blurred["noise_mean"] < plain["noise_mean"] - 0.5
     assert brighter["red_mean"] > 1.1 * plain["red_mean"]
-    assert brighter["green_gaps"] > plain["green_gaps"]  # what a stretched histogram leaves out
+    assert brighter["green_gaps"] > plain["green_gaps"]  # empty levels in a stretched histogram
     assert plain["log_width"] == pytest.approx(np.log(photograph.shape[1]))
     assert plain["red_mean"] == pytest.approx(brighter["red_mean"] / 1.2, rel=0.1)
 

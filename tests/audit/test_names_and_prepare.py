@@ -1,4 +1,4 @@
-"""Whatever files are called: what prepare makes of them, the audit does not stop for names."""
+"""Whatever the file names: a prepared dataset has no leaks by name in the audit."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from dr_ovo.dataset.photograph import Photograph
 from dr_ovo.errors import UserError
 from dr_ovo.prepare.file_names import placed_ids, placed_names
 from dr_ovo.prepare.options import Fractions
+from dr_ovo.prepare.planning.copies_by_name import bind_copies_by_name
 from dr_ovo.prepare.planning.grouping import relate
-from dr_ovo.prepare.planning.grouping_by_name import bind_copies_by_name
 from dr_ovo.prepare.planning.splits import make_plan
 from dr_ovo.prepare.sources import with_patients
 

@@ -1,4 +1,4 @@
-"""From what an audit stops to a set that it passes, by the command that it prints."""
+"""The command that an audit prints turns a leaky dataset into a clean one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GRADES = ("0", "1", "2", "3", "4")
 
 
 def cleaned(folder, tmp_path, *words: str) -> list[str]:
-    """The files of the set prepared of a folder's tree."""
+    """The sources of the files in the dataset prepared from a folder tree."""
     output = tmp_path / "clean"
     assert (
         prepare(parse_options(["--from_tree", str(folder), "--output", str(output), *words])) == 0
@@ -41,7 +41,7 @@ def turned(source, target, degrees: float = 15) -> None:
 
 @pytest.mark.parametrize("words", [(), ("--split_column", "none")])
 def test_copies_by_name_alone(real_set, audited, tmp_path, words):
-    """Turned by 15 degrees they do not look alike: their names tell them."""
+    """Turned by 15 degrees they do not look alike; only their names show that they are copies."""
     for number, path in enumerate(sorted(real_set.glob("train/1/*.jpg"))[:4]):
         original = path.rename(path.with_name(f"{number}_left.jpg"))
         turned(original, real_set / "test" / "1" / f"{number}_left_aug0.jpg")
@@ -68,7 +68,7 @@ def test_numbers_in_names_drop_nothing(real_set, audited, tmp_path):
 
 
 def test_folders_of_patients(real_set, audited, tmp_path):
-    """`P0/left.jpg` is placed as `P0_left.jpg`, which an audit reads."""
+    """`P0/left.jpg` becomes `P0_left.jpg`, from which an audit reads the patient."""
     files = sorted(real_set.glob("*/*/*.jpg"))[:100]
     rows = ["image,level"]
     for number, path in enumerate(files):
@@ -110,9 +110,9 @@ def test_a_picture_changed_since_it_was_prepared(real_set, audited, tmp_path, mo
     monkeypatch.setattr(sys, "argv", ["dr_ovo", "audit", str(tmp_path / "clean")])
     assert main() == 2
     said = capsys.readouterr().err
-    assert "1 pictures are not those that manifest.json lists (their sha256 differs)" in said
+    assert "1 pictures are not those listed in manifest.json (their sha256 differs)" in said
     assert f"train/3/{changed.name}" in said
-    assert "Prepare the set anew" in said
+    assert "Prepare the dataset again" in said
     (tmp_path / "clean" / "manifest.json").unlink()
     assert [f.kind for f in audited(tmp_path / "clean").leaks] == ["exact_copy"]
 
@@ -136,7 +136,7 @@ def test_the_clean_folder_is_another_one(tmp_path, name, clean):
 
 
 def test_eyes_in_eyepacs_names(real_set, audited, tmp_path):
-    """Raw pictures and a CSV, as Kaggle's, with copies by name among them."""
+    """Raw pictures and a CSV, as on Kaggle, with copies by name among them."""
     raw, rows = tmp_path / "train", ["image,level"]
     raw.mkdir()
     for number, path in enumerate(sorted(real_set.glob("*/*/*.jpg"))[:80]):

@@ -21,7 +21,7 @@ ANGLE, ZOOM, FLIP_X, FLIP_Y, BRIGHTNESS, CONTRAST = range(6)
 
 
 def numbers(**values: float) -> torch.Tensor:
-    """(1, 6): neutral but for what is named."""
+    """(1, 6): neutral except for the values given."""
     row = torch.zeros(1, 6)
     for name, value in values.items():
         row[0, globals()[name]] = value
@@ -30,7 +30,7 @@ def numbers(**values: float) -> torch.Tensor:
 
 @pytest.fixture
 def picture() -> torch.Tensor:
-    """(1, 3, 9, 9), no two pixels alike."""
+    """(1, 3, 9, 9), with all pixels different."""
     return torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
 
 

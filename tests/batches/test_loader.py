@@ -23,7 +23,7 @@ def paths(tiny_dataset):
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
-    """Two workers also where the machine has one core."""
+    """Two workers even on a machine with one core."""
     monkeypatch.setattr("dr_ovo.batches.loader.available_cores", lambda: 2)
 
 
@@ -47,9 +47,12 @@ def test_pictures_come_in_the_order_asked_for_and_as_preprocessed(paths, workers
 
 def test_workers_change_nothing_over_several_passes(paths):
     orders = [np.arange(15), np.arange(15)[::-1], np.array([3, 3, 0])]
-    with ImageLoader(paths, SETTINGS, 0) as alone, ImageLoader(paths, SETTINGS, 2) as helped:
+    with (
+        ImageLoader(paths, SETTINGS, 0) as without,
+        ImageLoader(paths, SETTINGS, 2) as with_workers,
+    ):
         for order in orders:
-            (expected, pictures), (found, images) = read(alone, order), read(helped, order)
+            (expected, pictures), (found, images) = read(without, order), read(with_workers, order)
             assert found.tolist() == expected.tolist()
             assert torch.equal(images, pictures)
 
@@ -132,7 +135,7 @@ def test_damaged_files_are_left_out_and_noted(tmp_path, draw_dataset, workers):
 def test_a_worker_that_dies_is_a_failure_of_the_machine(paths, batches_before):
     before = set(multiprocessing.active_children())
 
-    def bereaved() -> None:
+    def lose_a_worker() -> None:
         with ImageLoader(paths * 40, SETTINGS, 2) as loader:
             for number, _ in enumerate(loader.batches(np.arange(600), 2)):
                 if number == batches_before:
@@ -140,19 +143,19 @@ def test_a_worker_that_dies_is_a_failure_of_the_machine(paths, batches_before):
                     os.kill(worker.pid, signal.SIGKILL)
 
     with pytest.raises(MachineError, match="--num_workers"):
-        bereaved()
+        lose_a_worker()
     assert set(multiprocessing.active_children()) == before
 
 
 def test_the_death_of_a_worker_disturbs_nothing_but_the_reading(paths):
-    # An error out of a signal handler could come while a queue is locked, which hung the run.
+    # An error raised by a signal handler while a queue was locked made the run hang.
     before = set(multiprocessing.active_children())
     with ImageLoader(paths * 40, SETTINGS, 2) as loader:
         batches = loader.batches(np.arange(600), 2)
         next(batches)
         workers = set(multiprocessing.active_children()) - before
         os.kill(next(iter(workers)).pid, signal.SIGKILL)
-        for worker in workers:  # one dead, all dead
+        for worker in workers:  # when one dies, all are killed
             worker.join(timeout=30)
         assert all(worker.exitcode == -signal.SIGKILL for worker in workers)
         with pytest.raises(RuntimeError, match="DataLoader worker"):

@@ -40,7 +40,7 @@ def test_what_is_not_alike_is_no_candidate():
 
 @pytest.mark.parametrize("number", [0, 1, 2, NEAREST, 3 * NEAREST])
 def test_any_number_of_pictures_of_one_kind(number):
-    """All alike: each has as many partners as it may have, and is in one group with all."""
+    """All are alike: each has as many partners as possible."""
     base = np.repeat(descriptors(1), number, axis=0)
     pairs = find_candidates(base)
     assert (pairs.first < pairs.second).all()
@@ -71,9 +71,9 @@ def test_the_nearest_are_those_of_a_plain_search(monkeypatch):
 def test_those_that_ask_find_the_same_as_when_all_ask(monkeypatch):
     monkeypatch.setattr(candidate_search, "BLOCK", 8)
     base = 0.75 * descriptors(1) + 0.66 * descriptors(60, seed=2)
-    asking = np.isin(np.arange(60), (17, 41))
-    whole, some = find_candidates(base), find_candidates(base, asking)
-    assert (whole.nearest[asking] == some.nearest[asking]).all()
+    wanted = np.isin(np.arange(60), (17, 41))
+    whole, some = find_candidates(base), find_candidates(base, wanted)
+    assert (whole.nearest[wanted] == some.nearest[wanted]).all()
     assert len(some) < len(whole)
     assert (whole.nearest >= 0).any()
 

@@ -1,4 +1,4 @@
-"""Sets full of copies: none is lost among others, and none is compared more often than it must."""
+"""Datasets full of copies: all clusters are found, with no more comparisons than needed."""
 
 import random
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def photographs(idrid_small) -> list[Path]:
 
 
 def series(folder: Path, source: Path, number: int, kind: str, alter: Alteration) -> list[Path]:
-    """`number` copies of a photograph altered one way, each a little darker than the last."""
+    """`number` copies of a photograph altered in one way, each slightly darker than the last."""
     image = alter(decode_image(source, 4096))
     made = []
     for darker in range(number):

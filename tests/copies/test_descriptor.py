@@ -25,7 +25,7 @@ def photographs(idrid_small) -> list[np.ndarray]:
 
 
 def square(side: int = 5) -> np.ndarray:
-    """No two of the orientations of this are alike."""
+    """A square whose eight orientations all differ."""
     return np.arange(side * side).reshape(side, side)
 
 

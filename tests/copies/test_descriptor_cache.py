@@ -13,7 +13,7 @@ import pytest
 
 from dr_ovo.copies import descriptor_cache, descriptor_store
 from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, describe_picture
-from dr_ovo.copies.descriptor_cache import Described, describe_files, keep_pairs, kept_pairs
+from dr_ovo.copies.descriptor_cache import Described, describe_files, load_pairs, save_pairs
 from dr_ovo.errors import MachineError, UserError
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.photographs.image_decoding import decode_image
@@ -21,7 +21,7 @@ from dr_ovo.photographs.image_decoding import decode_image
 
 @pytest.fixture
 def files(tmp_path, idrid_small) -> list[Path]:
-    """Twenty photographs in a folder of their own."""
+    """Copies of twenty photographs in a folder."""
     folder = tmp_path / "photographs"
     folder.mkdir()
     for path in sorted(idrid_small.glob("test/*/*.jpg"))[:20]:
@@ -36,7 +36,7 @@ def cache(tmp_path) -> Path:
 
 @pytest.fixture
 def reads(monkeypatch) -> list[Path]:
-    """The files that are read from now on, by this process."""
+    """The files that this process reads from now on."""
     seen: list[Path] = []
     real = descriptor_cache.read_bytes
 
@@ -119,7 +119,7 @@ def test_what_was_described_before_a_break_is_kept(files, cache, monkeypatch, re
             raise KeyboardInterrupt
         return real(data, size)
 
-    monkeypatch.setattr(descriptor_cache, "KEEP_EVERY", 5)
+    monkeypatch.setattr(descriptor_cache, "SAVE_EVERY", 5)
     monkeypatch.setattr(descriptor_cache, "decode_bytes", broken)
     with pytest.raises(KeyboardInterrupt):
         describe_files(files, cache, 1)
@@ -161,7 +161,7 @@ def test_damaged_pictures_come_back_as_damage(files, cache, workers):
     files[0].write_bytes(b"")
     files[1].write_bytes(files[1].read_bytes()[:2000])
     files[2].unlink()
-    for _ in range(2):  # the second time with a cache that knows the others
+    for _ in range(2):  # the second time the others are in the cache
         result = describe_files(files, cache, workers)
         damaged = {path: entry for path, entry in result.items() if isinstance(entry, Damage)}
         assert list(damaged) == files[:3]
@@ -200,7 +200,7 @@ def test_a_full_disk_is_said_in_one_message(files, cache, monkeypatch):
     def full(store: object, entries: object, names: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(descriptor_cache, "_keep", full)
+    monkeypatch.setattr(descriptor_cache, "_save", full)
     with pytest.raises(MachineError, match="disk is full"):
         describe_files(files, cache, 1)
 
@@ -251,15 +251,15 @@ def test_what_is_not_asked_for_is_not_loaded(files, cache, monkeypatch):
 
 @pytest.fixture
 def closed(cache) -> Iterator[Path]:
-    """The cache's folder, to which the test takes the rights; it gets them back in the end."""
+    """The cache's folder; a test may make it read-only, which is undone afterwards."""
     yield cache.parent
     cache.parent.chmod(0o755)
 
 
 def test_a_cache_that_may_not_be_written_is_read(files, cache, closed, reads, caplog):
     describe_files(files[:18], cache, 1)
-    keep_pairs(cache, "a", "[1]")
-    held = cache.read_bytes()
+    save_pairs(cache, "a", "[1]")
+    before = cache.read_bytes()
     closed.chmod(0o555)
     reads.clear()
     with caplog.at_level(logging.WARNING, "dr_ovo"):
@@ -267,25 +267,25 @@ def test_a_cache_that_may_not_be_written_is_read(files, cache, closed, reads, ca
     assert reads[:2] == files[18:]
     assert set(reads) == set(files[18:])
     assert f"{cache} can't be written" in caplog.text
-    keep_pairs(cache, "b", "[2]")
-    assert (kept_pairs(cache, "a"), kept_pairs(cache, "b")) == ("[1]", None)
-    assert cache.read_bytes() == held
+    save_pairs(cache, "b", "[2]")
+    assert (load_pairs(cache, "a"), load_pairs(cache, "b")) == ("[1]", None)
+    assert cache.read_bytes() == before
     assert list(closed.iterdir()) == [cache]
 
 
-@pytest.mark.parametrize("held", [None, b"", b"no database at all" * 99])
-def test_a_folder_that_may_not_be_written_with_nothing_to_read(files, cache, closed, held):
+@pytest.mark.parametrize("content", [None, b"", b"no database at all" * 99])
+def test_a_folder_that_may_not_be_written_with_nothing_to_read(files, cache, closed, content):
     closed.mkdir()
-    if held is not None:
-        cache.write_bytes(held)
+    if content is not None:
+        cache.write_bytes(content)
     closed.chmod(0o555)
     expect_right(describe_files(files[:3], cache, 1), files[:3])
-    assert kept_pairs(cache, "a") is None
-    assert list(closed.iterdir()) == ([] if held is None else [cache])
+    assert load_pairs(cache, "a") is None
+    assert list(closed.iterdir()) == ([] if content is None else [cache])
 
 
 def test_a_cache_whose_writing_turns_out_to_be_forbidden(files, cache, monkeypatch, caplog):
-    """As where a file system is read-only whatever its folders' marks say."""
+    """As on a file system that is read-only whatever the permissions of its folders."""
     describe_files(files[:18], cache, 1)
     real = sqlite3.connect
 
@@ -317,12 +317,12 @@ def test_descriptors_of_a_cache_without_change_times_serve_on(files, cache, read
 
 
 def test_pairs_are_kept_under_their_keys_for_some_sets_of_files(cache):
-    assert kept_pairs(cache, "a") is None
+    assert load_pairs(cache, "a") is None
     keys = [f"set {number}" for number in range(descriptor_store.SETS_KEPT + 1)]
     for key in keys[:-1]:
-        keep_pairs(cache, key, f"[{key}]")
-    assert [kept_pairs(cache, key) for key in keys] == [*(f"[{key}]" for key in keys[:-1]), None]
-    keep_pairs(cache, keys[0], "[again]")
-    keep_pairs(cache, keys[-1], "[last]")
-    assert kept_pairs(cache, keys[1]) is None  # the one not kept for the longest time
-    assert (kept_pairs(cache, keys[0]), kept_pairs(cache, keys[-1])) == ("[again]", "[last]")
+        save_pairs(cache, key, f"[{key}]")
+    assert [load_pairs(cache, key) for key in keys] == [*(f"[{key}]" for key in keys[:-1]), None]
+    save_pairs(cache, keys[0], "[again]")
+    save_pairs(cache, keys[-1], "[last]")
+    assert load_pairs(cache, keys[1]) is None  # the oldest
+    assert (load_pairs(cache, keys[0]), load_pairs(cache, keys[-1])) == ("[again]", "[last]")

@@ -22,8 +22,8 @@ from dr_ovo.copies.near_duplicates import (
 from dr_ovo.errors import MachineError
 from dr_ovo.photographs.image_decoding import decode_image
 
-ALTERED = 8  # photographs an alteration
-# Those of which the description of a pair must say more than that nothing was turned.
+ALTERED = 8  # photographs per alteration
+# Alterations that change the orientation -> how a pair's description must begin.
 ORIENTED = {
     "flipped horizontally": "flipped left to right",
     "flipped vertically": "flipped top to bottom",
@@ -148,7 +148,7 @@ def test_what_was_compared_once_is_not_compared_again(photographs, tmp_path, mon
 
     monkeypatch.setattr(near_duplicates, "_look_alikes", compare)
     assert find_pairs(paths, described, cache) == first
-    # Nor in another order, in which audits and trainings list them.
+    # Nor in another order, as audits and trainings list them.
     other = [(pair.first, pair.second) for pair in find_pairs(paths[::-1], described, cache)]
     assert other == sorted((6 - pair.second, 6 - pair.first) for pair in first)
     with pytest.raises(AssertionError, match="compared"):
@@ -185,7 +185,7 @@ def test_clusters_by_hand(ends, groups):
 def test_clusters_hold_what_is_connected_and_nothing_else(ends):
     groups = clusters(paired(ends), 12)
     of = {member: number for number, group in enumerate(groups) for member in group}
-    assert sum(map(len, groups)) == len(of)  # no file stands in two
+    assert sum(map(len, groups)) == len(of)  # no file is in two groups
     assert of.keys() == {end for pair in ends for end in pair}
     assert all(of[a] == of[b] for a, b in ends)
     for group in groups:

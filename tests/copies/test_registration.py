@@ -16,8 +16,8 @@ from dr_ovo.copies.registration import (
     NO_FIT,
     CoarseAlignment,
     Registration,
+    coarse_alignments,
     padded,
-    place,
     register,
     registration_image,
     spectra,
@@ -31,9 +31,9 @@ def photographs(idrid_small) -> list[np.ndarray]:
 
 
 def fitted(first: np.ndarray, second: np.ndarray) -> tuple[CoarseAlignment, Registration]:
-    """The second laid over the first."""
+    """The coarse alignment and the registration of the second on the first."""
     moving = padded(describe_picture(second))
-    (alignment,) = place(padded(describe_picture(first))[None], moving, spectra(moving))
+    (alignment,) = coarse_alignments(padded(describe_picture(first))[None], moving, spectra(moving))
     return alignment, register(registration_image(first), registration_image(second), alignment)
 
 
@@ -67,7 +67,7 @@ def test_a_shifted_descriptor_is_placed_where_it_came_from(photographs):
     for photograph in photographs:
         first = padded(describe_picture(photograph))
         second = np.roll(first, (-3, 2), axis=(0, 1))
-        (alignment,) = place(first[None], second, spectra(second))
+        (alignment,) = coarse_alignments(first[None], second, spectra(second))
         found = (alignment.down * DESCRIPTOR_SIDE, alignment.across * DESCRIPTOR_SIDE)
         assert found == pytest.approx((3, -2), abs=0.2)
         assert alignment.scale == 1
@@ -75,7 +75,7 @@ def test_a_shifted_descriptor_is_placed_where_it_came_from(photographs):
 
 
 def test_the_scale_tells_how_much_larger_the_second_must_be(photographs):
-    """A crop that leaves no rim fills its view, so that the whole is smaller in its own."""
+    """A crop without rim fills its view, so that the uncropped picture is smaller in its view."""
     image = photographs[0]
     height, width = image.shape[:2]
     inner = image[height // 5 : -height // 5, width // 4 : -width // 4]

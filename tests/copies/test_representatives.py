@@ -1,4 +1,4 @@
-"""Which pictures see nothing but copies, and which stand for these."""
+"""Pictures whose neighbours are mostly copies, and the representatives of clusters."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_who_sees_too_few_others(seen, expected):
 
 
 def test_two_of_each_cluster_show_enough_others():
-    """A picture that sees another of its own cluster, and two of each that it sees besides."""
+    """The neighbours are one other of its own cluster, and two of each other cluster."""
     assert 1 + 2 * MIN_OTHERS > NEAREST
 
 
@@ -38,11 +38,11 @@ def test_small_clusters_stand_for_themselves_and_large_ones_by_their_middle_and_
     side = DESCRIPTOR_SIDE
     one, other = rng.normal(size=(2, side // 4, side // 4)).repeat(4, axis=1).repeat(4, axis=2)
     descriptors = [rng.normal(size=side * side) for _ in range(11)]
-    # A cluster from `one` towards `other`, each turned another way; its middle is the third.
-    for place, (share, orientation) in enumerate(
+    # A cluster from `one` towards `other`, in different orientations; the third is central.
+    for step, (share, orientation) in enumerate(
         zip((0.0, 0.1, 0.2, 0.3, 0.9), (0, 3, 5, 6, 2), strict=True)
     ):
-        descriptors[2 * place] = turned(one + share * other, orientation).ravel()
+        descriptors[2 * step] = turned(one + share * other, orientation).ravel()
     labels = [0, 1, 0, 3, 0, 3, 0, 7, 0, 9, 10]
     found = representatives([d / np.linalg.norm(d) for d in descriptors], labels)
     assert found.tolist() == [1, 3, 5, 6, 7, 8, 9, 10]

@@ -1,4 +1,4 @@
-"""What file names say of copies."""
+"""Copies recognised by their file names."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from dr_ovo.errors import UserError
 from dr_ovo.photographs.damage import Damage, describe
 
 GRADES = ("0", "1")
-# What stands in each damaged file, and what is said of it.
+# Damaged file -> its content, and part of the reason that is reported.
 HARMS = {
     "train/0/empty.jpg": (b"", "zero bytes"),
     "train/1/text.jpg": (b"patient,grade\n1,0\n", "decoded as an image"),
@@ -27,7 +27,7 @@ def root(tmp_path, draw_dataset) -> Path:
 
 @pytest.fixture
 def harmed(root) -> Path:
-    """The same with a file of every kind of damage added."""
+    """The same, with one file of each kind of damage added."""
     for name, (content, _) in HARMS.items():
         (root / name).write_bytes(content)
     for number, suffix in enumerate((".jpg", ".png")):
@@ -42,12 +42,12 @@ def reasons(found: list[Damage], root: Path) -> dict[str, str]:
 
 
 def expect_all(found: list[Damage], root: Path) -> None:
-    told = reasons(found, root)
-    assert set(told) == {*HARMS, "test/1/cut0.jpg", "test/1/cut1.png"}
+    reported = reasons(found, root)
+    assert set(reported) == {*HARMS, "test/1/cut0.jpg", "test/1/cut1.png"}
     for name, (_, reason) in HARMS.items():
-        assert reason in told[name]
-    assert "truncated" in told["test/1/cut0.jpg"]
-    assert "truncated" in told["test/1/cut1.png"]
+        assert reason in reported[name]
+    assert "truncated" in reported["test/1/cut0.jpg"]
+    assert "truncated" in reported["test/1/cut1.png"]
 
 
 @pytest.mark.parametrize("decode", [True, False])
@@ -68,7 +68,7 @@ def test_only_decoding_finds_a_picture_that_is_too_small(root, monkeypatch):
     tiny = cv2.imencode(".png", np.full((10, 10, 3), 99, np.uint8))[1].tobytes()
     (root / "val/1/tiny.png").write_bytes(tiny)
     index = scan_dataset(root, GRADES)
-    expected = {"val/1/tiny.png": "only 10x10 pixels (at least 16 a side)"}
+    expected = {"val/1/tiny.png": "only 10x10 pixels (at least 16 per side)"}
     assert reasons(find_damage(index, decode=False), root) == expected
     monkeypatch.setattr(damaged_files, "DECODE_ALL_BELOW", 0)
     assert find_damage(index, decode=False) == []
@@ -103,7 +103,7 @@ def test_going_on_without_them_leaves_the_sound_ones_alone(harmed, draw_dataset,
     for name, split in clean.splits.items():
         assert split.sample_ids == sound.splits[name].sample_ids
         assert split.targets.tolist() == sound.splits[name].targets.tolist()
-        assert split.strangers == ()
+        assert split.non_images == ()
     assert clean.content_hash() == sound.content_hash()
     assert find_damage(clean, decode=True) == []
 

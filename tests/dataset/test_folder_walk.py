@@ -1,4 +1,4 @@
-"""Walking a folder: links are followed once around, and what can't be read is said."""
+"""Walking a folder: links are followed without cycles, and unreadable folders are errors."""
 
 from __future__ import annotations
 
@@ -66,6 +66,6 @@ def test_a_name_that_is_no_text(folder):
     try:
         (folder / os.fsdecode(b"\xe9.jpg")).touch()
     except OSError:
-        pytest.skip("this file system takes names in UTF-8 alone")
-    with pytest.raises(UserError, match=r"set/\\xe9\.jpg: the name is not text in UTF-8"):
+        pytest.skip("this file system accepts only UTF-8 names")
+    with pytest.raises(UserError, match=r"set/\\xe9\.jpg: the name is not valid UTF-8"):
         files_below(folder)

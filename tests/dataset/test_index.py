@@ -16,7 +16,7 @@ GRADES = ("0", "1", "2", "3", "4")
 
 @pytest.fixture
 def tree(tmp_path):
-    """Makes `<split>/<grade>/<name>` for every name; the files are empty: none is opened."""
+    """Creates empty files `<split>/<grade>/<name>`: the index opens none."""
 
     def make(names: list[str], root: str = "data") -> Path:
         for name in names:
@@ -86,17 +86,17 @@ def test_every_suffix_in_any_case_and_nested_folders_count(tree):
         "0/d.TIF",
         "0/e.tiff",
     )
-    assert split.strangers == ()
+    assert split.non_images == ()
 
 
-def test_hidden_and_system_files_are_passed_over_and_others_are_strangers(tree):
-    passed_over = ["._a.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", ".cache/b.jpg"]
-    strange = ["notes.txt", "a.gif", "deeper/labels.csv"]
-    root = tree([*full(), *(f"train/0/{name}" for name in passed_over + strange)])
+def test_hidden_and_system_files_are_skipped_and_others_are_non_images(tree):
+    skipped = ["._a.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", ".cache/b.jpg"]
+    others = ["notes.txt", "a.gif", "deeper/labels.csv"]
+    root = tree([*full(), *(f"train/0/{name}" for name in skipped + others)])
     (root / "train" / ".ipynb_checkpoints").mkdir()
     split = scan_dataset(root, ("0", "1")).splits["train"]
     assert split.sample_ids == ("0/a.jpg", "1/a.jpg")
-    assert [path.name for path in split.strangers] == ["a.gif", "labels.csv", "notes.txt"]
+    assert [path.name for path in split.non_images] == ["a.gif", "labels.csv", "notes.txt"]
 
 
 @pytest.mark.parametrize(
@@ -144,18 +144,18 @@ def test_the_content_hash_depends_on_files_and_grades_alone(tree):
     first = tree([*full(), "train/0/b.jpg", "train/0/c.jpg"], "first")
     second = tree(["train/0/c.jpg", "train/0/b.jpg", *reversed(full())], "second")
     grades = ("0", "1")
-    held = scan_dataset(first, grades).content_hash()
-    assert scan_dataset(second, grades).content_hash() == held
-    (second / "test/0/more.jpg").touch()  # test is no part of a training
-    assert scan_dataset(second, grades).content_hash() == held
+    expected = scan_dataset(first, grades).content_hash()
+    assert scan_dataset(second, grades).content_hash() == expected
+    (second / "test/0/more.jpg").touch()  # training does not use test
+    assert scan_dataset(second, grades).content_hash() == expected
     assert scan_dataset(second, grades).content_hash(("test",)) != scan_dataset(
         first, grades
     ).content_hash(("test",))
     (second / "val/0/more.jpg").touch()
-    assert scan_dataset(second, grades).content_hash() != held
+    assert scan_dataset(second, grades).content_hash() != expected
     (second / "val/0/more.jpg").unlink()
     shutil.move(second / "train/0/b.jpg", second / "train/1/b.jpg")
-    assert scan_dataset(second, grades).content_hash() != held
+    assert scan_dataset(second, grades).content_hash() != expected
 
 
 def test_a_file_in_another_split_changes_the_hash(tree):
@@ -200,16 +200,16 @@ def test_a_grade_may_be_absent_from_test_but_not_all(tree):
 
 def test_folders_that_are_no_grade_are_named(tree):
     root = tree([*full(GRADES), "train/5/a.jpg", "train/ungradable/a.jpg"])
-    with pytest.raises(UserError, match=r"no grade: 5, ungradable\. Expected 0, 1, 2, 3, 4"):
+    with pytest.raises(UserError, match=r"not a grade: 5, ungradable\. Expected 0, 1, 2, 3, 4"):
         scan_dataset(root, GRADES)
 
 
 def test_synthetic_sets_and_manifests_are_recognised(tree):
     root = tree([*full(), "synthetic.json"])
-    held = with_manifest(root)
+    manifest = with_manifest(root)
     index = scan_dataset(root, ("0", "1"))
     assert index.synthetic
-    assert index.manifest_hash == held["hash"]
+    assert index.manifest_hash == manifest["hash"]
     (root / "synthetic.json").unlink()
     assert not scan_dataset(root, ("0", "1")).synthetic
     with_manifest(root, synthetic=True)
@@ -217,7 +217,7 @@ def test_synthetic_sets_and_manifests_are_recognised(tree):
 
 
 def with_manifest(root: Path, synthetic: bool = False, **facts: dict[str, object]) -> dict:
-    """Writes a manifest of the images that are there; `facts` are keyed by the file's stem."""
+    """Writes a manifest of the images in `root`; `facts` are keyed by the stem of the file."""
     files = [
         {"id": path.relative_to(root).as_posix(), "patient": None, "eye": None, "group": None,
          "grade": int(path.parent.name), "split": path.parent.parent.name, "quality": None}
@@ -236,9 +236,9 @@ def test_a_manifest_tells_more_than_names(tree):
         c={"group": "v2"},
     )
     train = scan_dataset(root, ("0", "1")).splits["train"]
-    told = zip(train.sample_ids, train.patient_ids, train.eyes, train.groups, strict=True)
-    assert list(told) == [
-        ("0/10_left.jpg", "0/10_left.jpg", "", ""),  # it knows better than the name
+    rows = zip(train.sample_ids, train.patient_ids, train.eyes, train.groups, strict=True)
+    assert list(rows) == [
+        ("0/10_left.jpg", "0/10_left.jpg", "", ""),  # the manifest overrides the name
         ("0/a.jpg", "0/a.jpg", "", ""),
         ("1/a.jpg", "1/a.jpg", "", ""),
         ("1/b.jpg", "p", "right", "v1"),
@@ -266,12 +266,12 @@ def test_a_manifest_must_fit_its_folder(tree):
     root = tree([*full(), "train/1/b.jpg"])
     with_manifest(root)
     (root / "train/1/b.jpg").unlink()
-    with pytest.raises(UserError, match=r"train/1/b\.jpg is listed and not there \(.*: 1\)"):
+    with pytest.raises(UserError, match=r"train/1/b\.jpg is listed but missing \(.*: 1\)"):
         scan_dataset(root, ("0", "1"))
     assert len(scan_dataset(root, ("0", "1"), ("val", "test")).splits) == 2
     (root / "train/1/b.jpg").touch()
     (root / "val/0/more.jpg").touch()
-    with pytest.raises(UserError, match=r"val/0/more\.jpg is there and not listed"):
+    with pytest.raises(UserError, match=r"val/0/more\.jpg is in the folder but not listed"):
         scan_dataset(root, ("0", "1"))
     (root / "val/0/more.jpg").unlink()
     with_manifest(root, b={"grade": 0})

@@ -1,4 +1,4 @@
-"""manifest.json: one hash over what a training depends on, and what is made of photographs."""
+"""manifest.json: its hash over everything training depends on, and its entries."""
 
 import copy
 import json
@@ -55,9 +55,9 @@ def test_the_hash_follows_neither_order_nor_measurements_nor_place():
 def test_a_manifest_that_was_changed_by_hand(tmp_path):
     path = tmp_path / "manifest.json"
     write_manifest(path, manifest())
-    held = json.loads(path.read_text())
-    held["files"][0]["patient"] = "q"
-    path.write_text(json.dumps(held))
+    data = json.loads(path.read_text())
+    data["files"][0]["patient"] = "q"
+    path.write_text(json.dumps(data))
     with pytest.raises(UserError, match="changed by hand"):
         read_manifest(path)
 

@@ -1,4 +1,4 @@
-"""What folders and cells are called."""
+"""Words for splits, grades and patients."""
 
 from __future__ import annotations
 

@@ -95,7 +95,8 @@ def test_requirements_that_are_absent_or_out_of_range():
     )
     assert finding.problems == (
         'timm >=99 is expected. Run pip install "timm>=99"',
-        'no-such-package-of-dr-ovo is not installed. Run pip install "no-such-package-of-dr-ovo>=1"',
+        "no-such-package-of-dr-ovo is not installed. Run pip install "
+        '"no-such-package-of-dr-ovo>=1"',
     )
     assert f"numpy {importlib.metadata.version('numpy')}" in finding.lines
 

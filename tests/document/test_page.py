@@ -61,7 +61,7 @@ def test_nothing_breaks_out():
     tags = Reader(text).tags
     assert [tag for tag, _ in tags].count("script") == 1
     assert "<script>alert" not in text
-    assert next(held["alt"] for tag, held in tags if tag == "img") == f"Alt {EVIL}"
+    assert next(attributes["alt"] for tag, attributes in tags if tag == "img") == f"Alt {EVIL}"
 
 
 def test_all_is_embedded_and_said_once():
@@ -70,23 +70,21 @@ def test_all_is_embedded_and_said_once():
     assert addresses
     assert all(address.startswith(("data:", "#")) for address in addresses)
     assert text.count(RESEARCH_USE) == 1
-    assert text.count("SIMULATED: drawn numbers") == 1
+    assert text.count("SIMULATED: random numbers") == 1
     assert "SYNTHETIC:" not in text
 
 
 def test_contents_lead_somewhere():
     tags = Reader(page("T", "S", [report()])).tags
-    targets = {held["href"][1:] for tag, held in tags if tag == "a"}
+    targets = {attributes["href"][1:] for tag, attributes in tags if tag == "a"}
     assert targets == {"content", "r", "r-1"}
-    assert targets <= {held.get("id") for _, held in tags}
+    assert targets <= {attributes.get("id") for _, attributes in tags}
 
 
 def test_cells_carry_raw_values_and_reasons():
     text = section_html(report().sections[0], "r-1")
-    cells = [
-        held for tag, held in Reader(text).tags if tag in ("td", "th") and "data-value" in held
-    ]
-    raw = [held["data-value"] for held in cells]
+    cells = [a for tag, a in Reader(text).tags if tag in ("td", "th") and "data-value" in a]
+    raw = [cell["data-value"] for cell in cells]
     assert raw == [EVIL, "0.9", "0.0004", "b10", "", "0.04", "b9", "0.1", ""]
     assert "90.0 (85.0 to 95.0)" in text
     assert "b10, Share: no image of &lt;script&gt;" in text
@@ -102,8 +100,8 @@ def test_a_long_table_is_folded_away():
 
 
 def test_names_that_are_no_unicode():
-    held = report([["caf\udce9", 0.5, 0.5]])
-    assert "caf?" in page("T", "S", [held]).encode().decode()
+    foreign = report([["caf\udce9", 0.5, 0.5]])
+    assert "caf?" in page("T", "S", [foreign]).encode().decode()
 
 
 def test_output_must_be_a_file(tmp_path):

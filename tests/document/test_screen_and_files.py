@@ -20,18 +20,20 @@ METRIC = {"value": 0.5, "low": 0.25, "high": 0.75}
 COLUMNS = (Column("model", "model"), Column("recall", "recall %", "percent"))
 
 
-def held(rows, **changes):
+def recalls(rows, **changes):
     return Table("recalls", "Recalls", COLUMNS, rows, **changes)
 
 
 def a_report(marks=()):
-    section = Section("Part", ["Words."], [held([["a", METRIC]])], [Figure("dot", b"png", "alt")])
+    section = Section(
+        "Part", ["Words."], [recalls([["a", METRIC]])], [Figure("dot", b"png", "alt")]
+    )
     return Report("report", "Title", {"schema": 1, "n": 3}, [section], marks)
 
 
 def test_a_table_is_aligned_with_note_and_reasons():
     rows = [["coatnet", METRIC], ["b", {"value": None, "reason": "no image of grade 3"}]]
-    assert table_text(held(rows, note="A note.")).splitlines() == [
+    assert table_text(recalls(rows, note="A note.")).splitlines() == [
         "Recalls",
         "model               recall %",
         "-------  -------------------",
@@ -44,22 +46,24 @@ def test_a_table_is_aligned_with_note_and_reasons():
 
 def test_a_table_may_show_some_rows_or_none():
     rows = [["a", 0.1], ["b", 0.2], ["c", 0.3]]
-    some = table_text(held(rows, shown=1))
+    some = table_text(recalls(rows, shown=1))
     assert "a " in some
     assert "2 more rows in recalls.csv" in some
     assert "20.0" not in some
-    assert table_text(held(rows, shown=0)) == "Recalls: 3 rows in recalls.csv"
-    assert len(table_csv(held(rows, shown=0)).splitlines()) == 4
+    assert table_text(recalls(rows, shown=0)) == "Recalls: 3 rows in recalls.csv"
+    assert len(table_csv(recalls(rows, shown=0)).splitlines()) == 4
 
 
 def test_csv_bears_the_marks_of_its_report():
-    read = list(csv.reader(table_csv(held([["a", METRIC]]), ("LEAKY", "SYNTHETIC")).splitlines()))
+    read = list(
+        csv.reader(table_csv(recalls([["a", METRIC]]), ("LEAKY", "SYNTHETIC")).splitlines())
+    )
     assert [row[-1] for row in read] == ["marks", "LEAKY SYNTHETIC"]
 
 
 def test_csv_is_unrounded_and_gives_intervals_their_columns():
     rows = [["a", METRIC], ["b, c", {"value": None, "reason": "why"}], ["d", {"value": 1 / 3}]]
-    read = list(csv.reader(table_csv(held(rows)).splitlines()))
+    read = list(csv.reader(table_csv(recalls(rows)).splitlines()))
     assert read == [
         ["model", "recall", "recall_low", "recall_high"],
         ["a", "0.5", "0.25", "0.75"],

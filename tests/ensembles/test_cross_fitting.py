@@ -103,7 +103,7 @@ def test_a_val_too_small_for_folds_is_said_to_flatter(draw):
     fitted = fit_ensemble(small, "greedy")
     assert fitted.fold_weights.shape == (0, 2)
     assert "20 patients" in fitted.note
-    assert "flatter" in fitted.note
+    assert "too good" in fitted.note
     assert not fitted.calibration.divided
 
 
@@ -112,4 +112,4 @@ def test_a_grade_too_rare_for_every_fold_is_named(draw):
     targets = np.where(one.targets == 3, 2, one.targets)
     targets[:3] = 3
     fitted = fit_ensemble([replace(one, targets=targets)] * 2, "weighted")
-    assert fitted.note.endswith("Too few patients for a part in every fold: grade 3 (3).")
+    assert fitted.note.endswith("Too few patients for every fold to have one: grade 3 (3).")

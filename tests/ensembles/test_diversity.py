@@ -50,34 +50,34 @@ SECOND = answers([0, 0, 0, 0, 0, 0, 2, 1, 0, 0])
 
 
 def test_pair_by_hand():
-    held = {key: value(statistic) for key, statistic in pair_diversity(FIRST, SECOND).items()}
-    assert held["q"] == pytest.approx((5 * 2 - 2 * 1) / (5 * 2 + 2 * 1))
-    assert held["correlation"] == pytest.approx(8 / np.sqrt(7 * 3 * 6 * 4))
-    assert held["disagreement"] == pytest.approx(0.3)
-    assert held["double_fault"] == pytest.approx(0.2)
-    assert held["kappa"] == pytest.approx(cohen_kappa_score(FIRST.predicted, SECOND.predicted))
+    measures = {key: value(statistic) for key, statistic in pair_diversity(FIRST, SECOND).items()}
+    assert measures["q"] == pytest.approx((5 * 2 - 2 * 1) / (5 * 2 + 2 * 1))
+    assert measures["correlation"] == pytest.approx(8 / np.sqrt(7 * 3 * 6 * 4))
+    assert measures["disagreement"] == pytest.approx(0.3)
+    assert measures["double_fault"] == pytest.approx(0.2)
+    assert measures["kappa"] == pytest.approx(cohen_kappa_score(FIRST.predicted, SECOND.predicted))
 
 
 def test_weights_are_copies_of_images():
     weights = np.array([1, 2, 0, 1, 3, 1, 1, 0, 2, 1], dtype=np.float32)
     often = np.repeat(np.arange(10), weights.astype(int))
     right = [p.predicted[often] == p.targets[often] for p in (FIRST, SECOND)]
-    held = pair_diversity(FIRST, SECOND)
+    measures = pair_diversity(FIRST, SECOND)
     expected = matthews_corrcoef(*right)  # the phi coefficient
-    assert value(held["correlation"], weights) == pytest.approx(expected)
-    assert value(held["disagreement"], weights) == pytest.approx((right[0] != right[1]).mean())
+    assert value(measures["correlation"], weights) == pytest.approx(expected)
+    assert value(measures["disagreement"], weights) == pytest.approx((right[0] != right[1]).mean())
     kappa = cohen_kappa_score(FIRST.predicted[often], SECOND.predicted[often])
-    assert value(held["kappa"], weights) == pytest.approx(kappa)
+    assert value(measures["kappa"], weights) == pytest.approx(kappa)
 
 
 def test_set_by_hand():
     third = answers([0, 1, 0, 0, 0, 0, 1, 1, 0, 1])  # right on 0, 2, 3, 4, 6, 7, 9
-    held = {key: value(s) for key, s in set_diversity([FIRST, SECOND, third]).items()}
+    measures = {key: value(s) for key, s in set_diversity([FIRST, SECOND, third]).items()}
     # Right: 3, 2, 3, 3, 3, 1, 2, 2, 0, 1 models; five images are split 2 to 1 or 1 to 2.
-    assert held["entropy"] == pytest.approx(5 / 10)
-    assert held["kohavi_wolpert"] == pytest.approx(5 * 2 / (10 * 9))
-    assert held["all_right"] == pytest.approx(0.4)
-    assert held["any_right"] == pytest.approx(0.9)
+    assert measures["entropy"] == pytest.approx(5 / 10)
+    assert measures["kohavi_wolpert"] == pytest.approx(5 * 2 / (10 * 9))
+    assert measures["all_right"] == pytest.approx(0.4)
+    assert measures["any_right"] == pytest.approx(0.9)
     assert wrong_counts([FIRST, SECOND, third], 1) == [0, 2, 2, 1]
     overlap = overlap_statistics([FIRST, SECOND, third], 1)
     assert [value(s) for s in overlap.values()] == pytest.approx([0.0, 0.8, 0.2])
@@ -117,12 +117,12 @@ def test_pairs_are_symmetric_and_in_range(one, other):
 
 def test_reasons_of_degenerate_pairs():
     perfect = answers(TARGETS)
-    held = with_intervals(pair_diversity(perfect, FIRST), FIRST.patient_ids)
-    assert held["q"] == {"value": None, "reason": "one of the two is right on every image"}
-    assert held["correlation"]["value"] is None
+    measures = with_intervals(pair_diversity(perfect, FIRST), FIRST.patient_ids)
+    assert measures["q"] == {"value": None, "reason": "one of the two is right on every image"}
+    assert measures["correlation"]["value"] is None
     wrong = with_intervals(pair_diversity(answers([2] * 10), answers([2] * 10)), FIRST.patient_ids)
     assert wrong["q"]["reason"] == "one of the two is wrong on every image"
-    assert wrong["kappa"]["reason"] == "both call every image the same grade"
+    assert wrong["kappa"]["reason"] == "both models give all images one and the same grade"
     assert wrong["double_fault"]["value"] == 1.0
     assert wrong["double_fault"]["low"] < 1.0
 
@@ -130,7 +130,7 @@ def test_reasons_of_degenerate_pairs():
 def test_simulated_truth_is_found():
     simulation = Simulation((0.84, 0.78, 0.70))
     members = simulation.draw(patients=3000, eyes=2, seed=1)
-    held = with_intervals(
+    measures = with_intervals(
         [
             pair_diversity(members[i], members[j])["double_fault"]
             for i, j in ((0, 1), (0, 2), (1, 2))
@@ -138,7 +138,7 @@ def test_simulated_truth_is_found():
         members[0].patient_ids,
     )
     truths = [simulation.both_wrong(i, j) for i, j in ((0, 1), (0, 2), (1, 2))]
-    for metric, truth in zip(held, truths, strict=True):
+    for metric, truth in zip(measures, truths, strict=True):
         assert metric["value"] == pytest.approx(truth, abs=0.015)
         assert metric["low"] < metric["value"] < metric["high"]
 

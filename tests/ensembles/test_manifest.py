@@ -30,11 +30,14 @@ def test_what_is_written_is_read(tmp_path, manifest):
     path.parent.mkdir()
     write_manifest(path, manifest, CALIBRATION, ["SIMULATED"])
     assert read_manifest(path) == manifest
-    held = json.loads(path.read_text())
-    assert [row["folder"] for row in held["members"]] == ["../a_results", "b"]
-    assert held["temperature"] == 1.5
-    assert held["thresholds"]["referable"] == {"high_sensitivity": 0.25, "high_specificity": None}
-    assert held["marks"] == ["SIMULATED"]
+    data = json.loads(path.read_text())
+    assert [row["folder"] for row in data["members"]] == ["../a_results", "b"]
+    assert data["temperature"] == 1.5
+    assert data["thresholds"]["referable"] == {
+        "high_sensitivity": 0.25,
+        "high_specificity": None,
+    }
+    assert data["marks"] == ["SIMULATED"]
 
 
 def test_folders_move_with_the_manifest(tmp_path, manifest):
@@ -52,7 +55,7 @@ def test_folders_move_with_the_manifest(tmp_path, manifest):
     ("change", "said"),
     [
         ({"schema": 2}, "schema 2"),
-        ({"kind": "shopping list"}, "not a manifest"),
+        ({"kind": "shopping list"}, "not an ensemble manifest"),
         ({"method": "magic"}, "method 'magic'"),
         ({"members": []}, "weights"),
         ({"members": [{"name": "a"}]}, "damaged"),
@@ -75,5 +78,5 @@ def test_missing_and_damaged_files(tmp_path):
     with pytest.raises(UserError, match="not valid JSON"):
         read_manifest(tmp_path / "cut.json")
     (tmp_path / "list.json").write_text("[]")
-    with pytest.raises(UserError, match="not a manifest"):
+    with pytest.raises(UserError, match="not an ensemble manifest"):
         read_manifest(tmp_path / "list.json")

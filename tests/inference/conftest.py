@@ -1,4 +1,4 @@
-"""What the tests here share."""
+"""Fixtures for the tests in this folder."""
 
 from tests.fixtures.trainings import (
     contents,

@@ -1,4 +1,4 @@
-"""`--mode inference --ensemble FILE`: what evaluate_super_ensemble.py exported grades alike."""
+"""`--mode inference --ensemble FILE` grades like the ensemble that was exported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = ("test_efficientnet", "test_resnet")
 
 @pytest.fixture(scope="module")
 def models(small, trainer, tiny_dataset, tmp_path_factory) -> Path:
-    """Two networks, one evaluated by votes of its pairs, the other with a softmax head."""
+    """Two networks, one decoded by votes of its pairs, the other with a softmax head."""
     root = tmp_path_factory.mktemp("members")
     words = (*small, "--dataset_path", tiny_dataset, "--epochs", 2, "--learning_rate", "1e-2")
     plain = [word for word in words if word not in words[2:4]]
@@ -45,7 +45,7 @@ def export(models: Path, method: str, file: Path, output: Path) -> None:
 
 @pytest.fixture
 def copied(models, tmp_path) -> Path:
-    """A copy of the models with the manifest of their mean beside them, to be spoiled."""
+    """A copy of the models, with the manifest of their mean, for tests that damage it."""
     root = Path(shutil.copytree(models, tmp_path / "copy"))
     export(root, "mean", root / "ensemble.json", tmp_path / "out")
     return root
@@ -117,10 +117,10 @@ def test_a_checkpoint_that_is_another(copied, trainer, tiny_dataset):
 )
 def test_a_manifest_that_says_something_else(changes, said, copied, trainer, tiny_dataset):
     path = copied / "ensemble.json"
-    held = json.loads(path.read_text())
-    target = held if "class_names" in changes else held["members"][1]
+    manifest = json.loads(path.read_text())
+    target = manifest if "class_names" in changes else manifest["members"][1]
     target |= changes
-    path.write_text(json.dumps(held))
+    path.write_text(json.dumps(manifest))
     outcome = grade(trainer, path, "--input", tiny_dataset / "test")
     assert outcome.code == 2
     assert said in outcome.stderr

@@ -1,4 +1,4 @@
-"""`--mode evaluate`: what it writes, and that all it needs is in the checkpoint."""
+"""`--mode evaluate`: what it writes, and that the checkpoint has all it needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dr_ovo.predictions.calibration import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
 
 ROOT = Path(__file__).resolve().parents[2]
-# Each with a size, preprocessing or head of its own, none of them the default.
+# Each with a size, preprocessing or head that is not the default.
 NETWORKS = {
     "shared": "--img_size 64 --no-enable_clahe",
     "softmax": "--head softmax --clahe_clip_limit 1.5",
@@ -32,7 +32,7 @@ NETWORKS = {
 
 @pytest.fixture(scope="module")
 def train(small, tiny_dataset, trainer):
-    """Trains a small network with the flags given into a folder."""
+    """Trains a small network with the given flags into a folder."""
 
     def into(folder: Path, *flags: object, data: Path = tiny_dataset) -> Path:
         outcome = trainer(
@@ -53,7 +53,7 @@ def networks(train, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
 
 @pytest.fixture
 def evaluate(trainer, tiny_dataset):
-    """Evaluates a folder with no word about its input, and what else is given."""
+    """Evaluates a folder with the given flags, and none about its input."""
 
     def run(folder: Path, *flags: object, data: Path = tiny_dataset):
         return trainer(
@@ -74,21 +74,21 @@ def metas(folder: Path) -> list[dict]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_evaluation_sees_what_training_saw(name, networks, evaluate):
-    """The figures of val are those that training logged for the very checkpoint: the same pixels,
-    the same network, the same decoding. Val has fewer than 200 images and is not divided."""
+    """The metrics on val equal those that training logged for the same checkpoint: same pixels,
+    network and decoding. Val has fewer than 200 images and is not divided."""
     folder = networks[name]
     outcome = evaluate(folder)
     assert outcome.code == 0, outcome.stderr
     found = report(folder, "evaluation_val.json")
-    held = metas(folder)
+    checkpoints = metas(folder)
     if name == "independent":
-        logged = {tuple(meta["pairs"][0]): meta["metrics"]["val_auc"] for meta in held}
+        logged = {tuple(meta["pairs"][0]): meta["metrics"]["val_auc"] for meta in checkpoints}
         assert len(logged) == 10
         assert {tuple(p["pair"]): p["auc"]["value"] for p in found["pairs"]} == pytest.approx(
             logged
         )
     else:
-        (meta,) = held
+        (meta,) = checkpoints
         assert found["quadratic_kappa"]["value"] == pytest.approx(meta["metrics"]["val_kappa"])
         assert found["accuracy"]["value"] == pytest.approx(meta["metrics"]["val_accuracy"])
         assert found["macro_auc"]["value"] == pytest.approx(meta["metrics"]["val_auc"])
@@ -106,20 +106,20 @@ def test_what_evaluation_writes(name, networks, evaluate, contents, tiny_dataset
 
     width = {"softmax": 5, "ordinal": 4}.get(name, 10)
     for split in ("val", "test"):
-        held = load_predictions(folder / f"predictions_{split}.npz")
-        assert held.head == (name if width < 10 else "ovo")
-        assert held.decoder == ("argmax" if width < 10 else "coupling")
-        assert held.logits.shape == (15, width)
-        assert held.pairs.shape == ((0, 2) if width < 10 else (10, 2))
-        assert held.probabilities.shape == (15, 5)
-        assert held.sample_ids[0] == f"0/{split}-0-0.jpeg"
-        assert held.targets.tolist() == [grade for grade in range(5) for _ in range(3)]
-        assert held.class_names.tolist() == list("01234")
-        assert not held.calibration.any()
-        assert np.isnan(held.quality).all()
-        predicted, probabilities = decode(held.head, held.logits, 5)
-        assert held.predicted.tolist() == predicted.tolist()
-        assert held.probabilities == pytest.approx(probabilities)
+        predictions = load_predictions(folder / f"predictions_{split}.npz")
+        assert predictions.head == (name if width < 10 else "ovo")
+        assert predictions.decoder == ("argmax" if width < 10 else "coupling")
+        assert predictions.logits.shape == (15, width)
+        assert predictions.pairs.shape == ((0, 2) if width < 10 else (10, 2))
+        assert predictions.probabilities.shape == (15, 5)
+        assert predictions.sample_ids[0] == f"0/{split}-0-0.jpeg"
+        assert predictions.targets.tolist() == [grade for grade in range(5) for _ in range(3)]
+        assert predictions.class_names.tolist() == list("01234")
+        assert not predictions.calibration.any()
+        assert np.isnan(predictions.quality).all()
+        predicted, probabilities = decode(predictions.head, predictions.logits, 5)
+        assert predictions.predicted.tolist() == predicted.tolist()
+        assert predictions.probabilities == pytest.approx(probabilities)
     assert load_calibration(folder / "calibration.json").n == 15
 
     found = report(folder)
@@ -129,8 +129,8 @@ def test_what_evaluation_writes(name, networks, evaluate, contents, tiny_dataset
     }  # fmt: skip
     assert keys <= found.keys()
     assert (found["schema"], found["split"], found["n"]) == (1, "test", 15)
-    held = load_predictions(folder / "predictions_test.npz")
-    kappa = cohen_kappa_score(held.targets, held.predicted, weights="quadratic")
+    predictions = load_predictions(folder / "predictions_test.npz")
+    kappa = cohen_kappa_score(predictions.targets, predictions.predicted, weights="quadratic")
     assert found["quadratic_kappa"]["value"] == pytest.approx(kappa)
     assert [row["pair"] for row in found["pairs"]] == [
         [a, b] for a in range(5) for b in range(a + 1, 5)
@@ -281,7 +281,7 @@ def test_several_models_and_their_mean(train, trainer, tiny_dataset, tmp_path, e
     assert joint.head == "ensemble"
     assert joint.probabilities == pytest.approx(mean)
     assert joint.predicted.tolist() == mean.argmax(axis=1).tolist()
-    # Its figures are those of its own predictions, not the mean of the members'.
+    # Its metrics are computed from its own predictions, not averaged over the members.
     right = (joint.predicted == joint.targets).mean()
     assert report(tmp_path / "ensemble")["accuracy"]["value"] == pytest.approx(right)
 
@@ -330,10 +330,10 @@ def test_the_three_decoders_side_by_side(networks, evaluate, tmp_path):
         outcome = evaluate(folder, "--decoder", decoder)
         assert outcome.code == 0, outcome.stderr
         assert all(name in outcome.stdout for name in DECODERS)
-        held = load_predictions(folder / "predictions_test.npz")
-        assert held.decoder == decoder
-        expected, _ = decode("ovo", held.logits, 5, decoder, np.array(accuracies))
-        assert held.predicted.tolist() == expected.tolist()
+        predictions = load_predictions(folder / "predictions_test.npz")
+        assert predictions.decoder == decoder
+        expected, _ = decode("ovo", predictions.logits, 5, decoder, np.array(accuracies))
+        assert predictions.predicted.tolist() == expected.tolist()
 
 
 def test_damaged_images_stop_it_unless_they_are_skipped(

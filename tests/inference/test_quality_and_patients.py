@@ -1,4 +1,4 @@
-"""Evaluation from the command line: quality in the predictions, figures per patient."""
+"""Evaluation from the command line: quality in the predictions, metrics per patient."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SETTINGS = (
 
 @pytest.fixture(scope="module")
 def dataset(idrid_small, tmp_path_factory) -> Path:
-    """A few photographs of IDRiD, named as both eyes of patients, the last one of a split alone."""
+    """A few photographs of IDRiD, named as pairs of eyes; the last one of each split is single."""
     folder = tmp_path_factory.mktemp("eyes") / "data"
     for number, split in enumerate(("train", "val", "test")):
         paths = [p for g in range(5) for p in sorted((idrid_small / split / str(g)).iterdir())[:3]]
@@ -47,30 +47,30 @@ def evaluated(dataset, trainer, tmp_path_factory) -> Path:
 
 
 def test_predictions_hold_the_quality_of_each_photograph(evaluated, dataset):
-    held = load_predictions(evaluated / "predictions_test.npz")
+    loaded = load_predictions(evaluated / "predictions_test.npz")
     expected = [
         quality_of(decode_image(dataset / "test" / name, DISC_SIDE)).score
-        for name in held.sample_ids
+        for name in loaded.sample_ids
     ]
-    assert held.quality == pytest.approx(expected)
-    assert not np.isnan(held.quality).any()
+    assert loaded.quality == pytest.approx(expected)
+    assert not np.isnan(loaded.quality).any()
 
 
 def test_the_report_has_both_blocks_and_they_are_printed(evaluated):
     report = json.loads((evaluated / "evaluation.json").read_text())
-    held = load_predictions(evaluated / "predictions_test.npz")
-    assert report["by_quality"]["n_known"] == report["n"] == len(held.targets)
-    patients = len(np.unique(held.patient_ids))
+    loaded = load_predictions(evaluated / "predictions_test.npz")
+    assert report["by_quality"]["n_known"] == report["n"] == len(loaded.targets)
+    patients = len(np.unique(loaded.patient_ids))
     assert report["patient_level"]["n_patients"] == patients < report["n"]
-    said = (evaluated / "said.txt").read_text()
-    assert f"Per patient, by the worse eye: {patients} patients" in said
-    assert "third of quality" in said
+    output = (evaluated / "said.txt").read_text()
+    assert f"Per patient, by the worse eye: {patients} patients" in output
+    assert "third of quality" in output
 
 
 def test_the_checkpoint_holds_the_steps(evaluated):
     (path,) = (evaluated / "models").glob("best_*.json")
-    held = json.loads(path.read_text())
-    assert held["preprocessing"]["ben_graham"] is True
-    assert held["preprocessing"]["clahe"] is False
-    assert held["preprocessing"]["version"] == 2
-    assert len(held["preprocessing_hash"]) == 16
+    loaded = json.loads(path.read_text())
+    assert loaded["preprocessing"]["ben_graham"] is True
+    assert loaded["preprocessing"]["clahe"] is False
+    assert loaded["preprocessing"]["version"] == 2
+    assert len(loaded["preprocessing_hash"]) == 16

@@ -1,4 +1,4 @@
-"""What the tests here share."""
+"""Fixtures for the tests in this folder."""
 
 from tests.fixtures.networks import build_small, save_network
 

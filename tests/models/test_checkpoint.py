@@ -67,7 +67,7 @@ def answers(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
         return network.eval()(images)
 
 
-# --- there and back
+# --- saving and loading
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,12 @@ def test_input_and_preprocessing_come_from_the_file(shared):
     assert preprocessing == Preprocessing(64)
 
 
-# --- what stands in a file
+# --- the content of a file
 
 
 ELSEWHERE = """
 import importlib.util, json, pathlib, sys, torch
-# The environment that run_tests.sh makes knows the checkout.
+# The environment of run_tests.sh has the checkout on its path.
 sys.path[:] = [folder for folder in sys.path if not pathlib.Path(folder, "dr_ovo").is_dir()]
 assert importlib.util.find_spec("dr_ovo") is None
 for path in sys.argv[1:]:
@@ -141,7 +141,7 @@ for path in sys.argv[1:]:
 
 
 def opened_elsewhere(paths: list[Path]) -> dict[str, set[str]]:
-    """The keys of torch files, as a process finds them that has not this package."""
+    """The keys of torch files, as read by a process without this package."""
     done = subprocess.run(
         [sys.executable, "-I", "-c", ELSEWHERE, *map(str, paths)],
         cwd="/",
@@ -161,7 +161,7 @@ NEEDED = {
 
 @pytest.fixture(scope="module")
 def trained(tiny_dataset, tmp_path_factory) -> Callable[[str], Path]:
-    """The results folder of a training in the mode given."""
+    """The results folder of a training in the given mode."""
 
     @functools.cache
     def train(mode: str) -> Path:
@@ -186,7 +186,7 @@ def test_every_torch_file_of_a_training_loads_without_this_package(trained, mode
     for branch in branches:
         assert keys[f"best_{SMALL}_{branch}.pth"] >= NEEDED
     torch_files = [p for p in results.rglob("*") if p.is_file() and _is_torch(p)]
-    assert set(torch_files) == set(files)  # none goes by another name
+    assert set(torch_files) == set(files)  # none has another suffix
     network, meta = load_network(find_checkpoints(results / "models", SMALL))
     assert len(network.branches) == len(branches)
     content = load_torch(results / "models" / f"best_{SMALL}_{branches[0]}.pth", "")
@@ -202,7 +202,7 @@ def _is_torch(path: Path) -> bool:
 
 
 def _require_plain(value: object) -> None:
-    """Exact types: numpy's float64 is a float too."""
+    """Checks exact types: numpy's float64 would pass as a float."""
     if type(value) is dict:
         for name, item in value.items():
             assert type(name) is str
@@ -215,14 +215,14 @@ def _require_plain(value: object) -> None:
 
 
 def test_the_readable_file_beside_tells_what_the_weights_are(shared):
-    beside = json.loads(shared.with_suffix(".json").read_text())
+    readable_copy = json.loads(shared.with_suffix(".json").read_text())
     data = shared.read_bytes()
-    assert beside["sha256"] == hashlib.sha256(data).hexdigest()
-    assert beside["bytes"] == len(data)
+    assert readable_copy["sha256"] == hashlib.sha256(data).hexdigest()
+    assert readable_copy["bytes"] == len(data)
     content = load_torch(shared, "")
     readable = {name for name in content if name not in ("state_dict", "feature_mean")}
-    assert set(beside) == readable | {"sha256", "bytes"}
-    assert all(beside[name] == content[name] for name in readable)
+    assert set(readable_copy) == readable | {"sha256", "bytes"}
+    assert all(readable_copy[name] == content[name] for name in readable)
 
 
 def test_weights_are_kept_as_they_were_not_as_they_become(tmp_path):

@@ -17,8 +17,8 @@ FIVE = class_pairs(5)
 HEADS = ["ovo", "softmax", "ordinal"]
 
 
-def shape(classes: int = 3, **changes) -> LossSettings:
-    """Cross-entropy, unless something else is said."""
+def make_settings(classes: int = 3, **changes) -> LossSettings:
+    """Cross-entropy, except for the changes."""
     plain = {
         "gamma": 0.0,
         "alpha": (1.0,) * classes,
@@ -39,13 +39,13 @@ def random_batch(head: str, classes: int = 5, samples: int = 24):
     return logits, torch.arange(samples) % classes
 
 
-# --- numbers worked by hand
+# --- values computed by hand
 
 
 def test_a_sample_fills_the_cells_of_the_pairs_that_hold_its_grade():
-    loss = OvoLoss(shape(), THREE)
+    loss = OvoLoss(make_settings(), THREE)
     assert loss.cells == 2
-    # Grade 1 against 0 (logit 2, right) and against 2 (logit -1, right); (0,2) says nothing of it.
+    # Grade 1 against 0 (logit 2, right) and against 2 (logit -1, right); (0,2) does not count.
     total = loss(torch.tensor([[2.0, 5.0, -1.0]]), torch.tensor([1]))
     assert total.tolist() == pytest.approx([0.126928 + 0.313262], abs=1e-6)
     total = loss(torch.zeros(3, 3), torch.tensor([0, 1, 2]))
@@ -57,14 +57,14 @@ def test_a_sample_fills_the_cells_of_the_pairs_that_hold_its_grade():
 )
 def test_a_positive_logit_speaks_for_the_higher_grade(target, used, sign):
     logits = torch.zeros(1, 3, requires_grad=True)
-    OvoLoss(shape(), THREE)(logits, torch.tensor([target])).sum().backward()
+    OvoLoss(make_settings(), THREE)(logits, torch.tensor([target])).sum().backward()
     expected = np.zeros(3)
-    expected[used] = [-0.5 * s for s in sign]  # the loss falls towards the right side
+    expected[used] = [-0.5 * s for s in sign]  # the loss falls towards the correct side
     assert logits.grad[0].tolist() == pytest.approx(expected.tolist())
 
 
 def test_a_single_pair_has_one_cell_and_ignores_other_grades():
-    loss = OvoLoss(shape(5), [(1, 3)])
+    loss = OvoLoss(make_settings(5), [(1, 3)])
     assert loss.cells == 1
     total = loss(torch.full((5, 1), 2.0), torch.arange(5))
     assert total.tolist() == pytest.approx([0, 2.126928, 0, 0.126928, 0], abs=1e-6)
@@ -72,7 +72,7 @@ def test_a_single_pair_has_one_cell_and_ignores_other_grades():
 
 def test_focal_loss_by_hand():
     # p = .880797, (1 - p)^2 = .0142093, -log p = .126928
-    loss = OvoLoss(shape(2, gamma=2.0), [(0, 1)])
+    loss = OvoLoss(make_settings(2, gamma=2.0), [(0, 1)])
     right, wrong = loss(torch.tensor([[2.0], [2.0]]), torch.tensor([1, 0])).tolist()
     assert right == pytest.approx(0.0142093 * 0.126928, rel=1e-4)
     assert wrong == pytest.approx(0.880797**2 * 2.126928, rel=1e-5)
@@ -80,7 +80,7 @@ def test_focal_loss_by_hand():
 
 def test_smoothed_focal_loss_by_hand():
     # Target .95; at logit 0: |.95 - .5|^3 ln 2.
-    loss = OvoLoss(shape(2, gamma=3.0, smoothing=0.1), [(0, 1)])
+    loss = OvoLoss(make_settings(2, gamma=3.0, smoothing=0.1), [(0, 1)])
     assert loss(torch.zeros(1, 1), torch.tensor([1])).item() == pytest.approx(0.45**3 * LN2)
     # At logit 2: BCE = .126928 + .05 * 2
     total = loss(torch.tensor([[2.0]]), torch.tensor([1])).item()
@@ -88,14 +88,14 @@ def test_smoothed_focal_loss_by_hand():
 
 
 def test_weights_from_counts_within_each_pair():
-    loss = OvoLoss(shape(counts=(10, 30, 60)), THREE)
+    loss = OvoLoss(make_settings(counts=(10, 30, 60)), THREE)
     # n / (2 n_a): (0,1) 2 and 2/3, (0,2) 3.5 and 7/12, (1,2) 1.5 and .75
     expected = [(2 + 3.5) * LN2, (2 / 3 + 1.5) * LN2, (7 / 12 + 0.75) * LN2]
     assert loss(torch.zeros(3, 3), torch.arange(3)).tolist() == pytest.approx(expected)
 
 
 def test_softmax_weights_from_counts():
-    loss = SoftmaxLoss(shape(counts=(10, 30, 60)))
+    loss = SoftmaxLoss(make_settings(counts=(10, 30, 60)))
     ln3 = math.log(3)  # n / (C n_a): 10/3, 10/9, 5/9
     expected = [10 / 3 * ln3, 10 / 9 * ln3, 5 / 9 * ln3]
     assert loss(torch.zeros(3, 3), torch.arange(3)).tolist() == pytest.approx(expected)
@@ -103,7 +103,7 @@ def test_softmax_weights_from_counts():
 
 def test_softmax_focal_loss_by_hand():
     # p_t = 1/2 of two classes, smoothed cross-entropy ln 2: (1/2)^3 ln 2
-    loss = SoftmaxLoss(shape(2, gamma=3.0, smoothing=0.1))
+    loss = SoftmaxLoss(make_settings(2, gamma=3.0, smoothing=0.1))
     assert loss.cells == 1
     assert loss(torch.zeros(1, 2), torch.tensor([0])).item() == pytest.approx(LN2 / 8)
     # logits (2, 0): p_t = .880797, log p = -.126928 and -2.126928, each weighed .95 and .05
@@ -113,7 +113,7 @@ def test_softmax_focal_loss_by_hand():
 
 
 def test_ordinal_cells_ask_whether_the_grade_is_above_each_threshold():
-    loss = OrdinalLoss(shape(4))
+    loss = OrdinalLoss(make_settings(4))
     assert loss.cells == 3
     # Logits that speak for grade 2: above 0, above 1, not above 2.
     total = loss(torch.tensor([[2.0, 2.0, -2.0]]).expand(4, 3), torch.arange(4)).tolist()
@@ -124,8 +124,8 @@ def test_ordinal_cells_ask_whether_the_grade_is_above_each_threshold():
 
 def test_ordinal_takes_no_weights_from_counts():
     logits, targets = random_batch("ordinal")
-    plain = OrdinalLoss(shape(5))(logits, targets)
-    counted = OrdinalLoss(shape(5, counts=(100, 5, 30, 9, 1)))(logits, targets)
+    plain = OrdinalLoss(make_settings(5))(logits, targets)
+    counted = OrdinalLoss(make_settings(5, counts=(100, 5, 30, 9, 1)))(logits, targets)
     assert torch.equal(plain, counted)
 
 
@@ -137,8 +137,8 @@ def test_ordinal_takes_no_weights_from_counts():
 def test_alpha_scales_the_samples_of_its_class(head, gamma):
     alpha = (0.5, 1.0, 2.5, 4.0, 1.5)
     logits, targets = random_batch(head)
-    plain = create_loss(head, shape(5, gamma=gamma), FIVE)(logits, targets)
-    scaled = create_loss(head, shape(5, gamma=gamma, alpha=alpha), FIVE)(logits, targets)
+    plain = create_loss(head, make_settings(5, gamma=gamma), FIVE)(logits, targets)
+    scaled = create_loss(head, make_settings(5, gamma=gamma, alpha=alpha), FIVE)(logits, targets)
     assert torch.allclose(scaled, plain * torch.tensor(alpha)[targets])
 
 
@@ -146,14 +146,14 @@ def test_alpha_scales_the_samples_of_its_class(head, gamma):
 def test_given_weights_take_the_place_of_those_from_counts(head):
     weights = (1.0, 9.0, 2.0, 0.5, 3.0)
     logits, targets = random_batch(head)
-    plain = create_loss(head, shape(5), FIVE)(logits, targets)
-    given_ = create_loss(head, shape(5, weights=weights, counts=(9, 8, 7, 6, 5)), FIVE)
+    plain = create_loss(head, make_settings(5), FIVE)(logits, targets)
+    given_ = create_loss(head, make_settings(5, weights=weights, counts=(9, 8, 7, 6, 5)), FIVE)
     assert torch.allclose(given_(logits, targets), plain * torch.tensor(weights)[targets])
 
 
 @given(st.lists(st.integers(1, 1000), min_size=3, max_size=3))
 def test_counted_weights_give_both_sides_of_a_pair_the_same_say(counts):
-    loss = OvoLoss(shape(counts=tuple(counts)), THREE)
+    loss = OvoLoss(make_settings(counts=tuple(counts)), THREE)
     cells = (loss.factor * torch.tensor(counts).view(3, 1)).numpy()  # weight x samples
     for column, (a, b) in enumerate(THREE):
         assert cells[a, column] == pytest.approx(cells[b, column], rel=1e-5)
@@ -163,8 +163,8 @@ def test_counted_weights_give_both_sides_of_a_pair_the_same_say(counts):
 def test_equal_counts_weigh_nothing():
     for head in ("ovo", "softmax"):
         logits, targets = random_batch(head)
-        plain = create_loss(head, shape(5), FIVE)(logits, targets)
-        counted = create_loss(head, shape(5, counts=(7,) * 5), FIVE)(logits, targets)
+        plain = create_loss(head, make_settings(5), FIVE)(logits, targets)
+        counted = create_loss(head, make_settings(5, counts=(7,) * 5), FIVE)(logits, targets)
         assert torch.allclose(plain, counted)
 
 
@@ -178,7 +178,7 @@ def test_one_vs_one_is_cross_entropy_between_the_two_grades():
         mine = (targets == a) | (targets == b)
         two = torch.stack([torch.zeros(int(mine.sum())), logits[mine, column]], dim=1)
         expected[mine] += F.cross_entropy(two, (targets[mine] == b).long(), reduction="none")
-    assert torch.allclose(OvoLoss(shape(5), FIVE)(logits, targets), expected, atol=1e-6)
+    assert torch.allclose(OvoLoss(make_settings(5), FIVE)(logits, targets), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
@@ -186,11 +186,11 @@ def test_smoothing_is_torchs(smoothing):
     logits, targets = random_batch("ovo", 2)
     two = torch.cat([torch.zeros_like(logits), logits], dim=1)
     expected = F.cross_entropy(two, targets, reduction="none", label_smoothing=smoothing)
-    found = OvoLoss(shape(2, smoothing=smoothing), [(0, 1)])(logits, targets)
+    found = OvoLoss(make_settings(2, smoothing=smoothing), [(0, 1)])(logits, targets)
     assert torch.allclose(found, expected, atol=1e-6)
     logits, targets = random_batch("softmax")
     expected = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
-    found = SoftmaxLoss(shape(5, smoothing=smoothing))(logits, targets)
+    found = SoftmaxLoss(make_settings(5, smoothing=smoothing))(logits, targets)
     assert torch.allclose(found, expected)
 
 
@@ -198,7 +198,7 @@ def test_softmax_with_weights_is_torchs():
     logits, targets = random_batch("softmax")
     weights = (1.0, 2.0, 0.5, 4.0, 3.0)
     expected = F.cross_entropy(logits, targets, weight=torch.tensor(weights), reduction="none")
-    found = SoftmaxLoss(shape(5, weights=weights))(logits, targets)
+    found = SoftmaxLoss(make_settings(5, weights=weights))(logits, targets)
     assert torch.allclose(found, expected)
 
 
@@ -206,7 +206,7 @@ def test_softmax_with_weights_is_torchs():
 def test_without_smoothing_the_modulator_is_the_usual_one(gamma):
     logits, targets = random_batch("ovo", 2)
     right = torch.sigmoid(torch.where(targets.view(-1, 1) == 1, logits, -logits))[:, 0]
-    found = OvoLoss(shape(2, gamma=gamma), [(0, 1)])(logits, targets)
+    found = OvoLoss(make_settings(2, gamma=gamma), [(0, 1)])(logits, targets)
     assert torch.allclose(found, -((1 - right) ** gamma) * right.log(), rtol=1e-4)
 
 
@@ -220,7 +220,7 @@ def test_smoothing_keeps_its_minimum_at_the_smoothed_target(smoothing, gamma, po
     target = (1 - smoothing) + smoothing / 2 if positive else smoothing / 2
     best = math.log(target / (1 - target))
     logits = (best + torch.tensor([-2.0, -0.5, 0.5, 2.0])).view(-1, 1).requires_grad_()
-    loss = OvoLoss(shape(2, gamma=gamma, smoothing=smoothing), [(0, 1)])
+    loss = OvoLoss(make_settings(2, gamma=gamma, smoothing=smoothing), [(0, 1)])
     loss(logits, torch.full((4,), int(positive))).sum().backward()
     slopes = logits.grad[:, 0]
     assert (slopes[:2] < 0).all()
@@ -230,7 +230,7 @@ def test_smoothing_keeps_its_minimum_at_the_smoothed_target(smoothing, gamma, po
 @pytest.mark.parametrize("head", ["ovo", "ordinal"])
 @pytest.mark.parametrize("gamma", [0.0, 3.0])
 def test_gradients_are_those_of_the_loss(head, gamma):
-    settings_ = shape(5, gamma=gamma, smoothing=0.1, alpha=(1.0, 2.0, 3.0, 4.0, 5.0))
+    settings_ = make_settings(5, gamma=gamma, smoothing=0.1, alpha=(1.0, 2.0, 3.0, 4.0, 5.0))
     loss = create_loss(head, settings_, FIVE)
     logits, targets = random_batch(head, samples=5)
     logits.requires_grad_()
@@ -249,7 +249,7 @@ def test_gradients_are_those_of_the_loss(head, gamma):
 @pytest.mark.parametrize("gamma", [0.25, 1.0, 3.0])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_extreme_and_perfect_answers_have_finite_gradients(head, gamma, smoothing):
-    loss = create_loss(head, shape(3, gamma=gamma, smoothing=smoothing), THREE)
+    loss = create_loss(head, make_settings(3, gamma=gamma, smoothing=smoothing), THREE)
     width = outputs(head, 3)
     perfect = math.log((1 - smoothing / 2) / (smoothing / 2)) if smoothing else 90.0
     for level in (-1e4, -60.0, 0.0, perfect, -perfect, 1e4):
@@ -265,7 +265,7 @@ def test_extreme_and_perfect_answers_have_finite_gradients(head, gamma, smoothin
 @pytest.mark.parametrize("head", HEADS)
 def test_half_precision_logits_are_widened(head):
     logits, targets = random_batch(head)
-    loss = create_loss(head, shape(5, gamma=3.0, smoothing=0.1), FIVE)
+    loss = create_loss(head, make_settings(5, gamma=3.0, smoothing=0.1), FIVE)
     total = loss(logits.bfloat16(), targets)
     assert total.dtype == torch.float32
     assert torch.equal(total, loss(logits.bfloat16().float(), targets))
@@ -280,7 +280,9 @@ def test_micro_batches_add_up_to_the_large_batch(head, sizes):
     # Grade 4 is rare: in one micro-batch alone.
     targets = torch.tensor([0, 1, 0, 4, 2, 3, 1, 0])
     logits = random_batch(head, samples=8)[0].requires_grad_()
-    settings_ = shape(5, gamma=3.0, smoothing=0.1, counts=(30, 12, 9, 8, 1), alpha=(2.5,) * 5)
+    settings_ = make_settings(
+        5, gamma=3.0, smoothing=0.1, counts=(30, 12, 9, 8, 1), alpha=(2.5,) * 5
+    )
     loss = create_loss(head, settings_, FIVE)
     constant = loss.cells * 8
     (loss(logits, targets).sum() / constant).backward()
@@ -293,7 +295,7 @@ def test_micro_batches_add_up_to_the_large_batch(head, sizes):
 
 def test_single_pair_branches_add_up_to_the_shared_one():
     logits, targets = random_batch("ovo")
-    settings_ = shape(5, gamma=3.0, smoothing=0.1, counts=(30, 12, 9, 8, 1))
+    settings_ = make_settings(5, gamma=3.0, smoothing=0.1, counts=(30, 12, 9, 8, 1))
     alone = sum(
         OvoLoss(settings_, [pair])(logits[:, column : column + 1], targets)
         for column, pair in enumerate(FIVE)
@@ -303,7 +305,7 @@ def test_single_pair_branches_add_up_to_the_shared_one():
 
 @pytest.mark.parametrize(("head", "cells"), [("ovo", 4), ("softmax", 1), ("ordinal", 4)])
 def test_each_sample_fills_the_same_number_of_cells(head, cells):
-    loss = create_loss(head, shape(5), FIVE)
+    loss = create_loss(head, make_settings(5), FIVE)
     assert loss.cells == cells
     total = loss(torch.zeros(5, outputs(head, 5)), torch.arange(5))
     nothing_known = math.log(5) if head == "softmax" else LN2
@@ -311,12 +313,12 @@ def test_each_sample_fills_the_same_number_of_cells(head, cells):
 
 
 def test_two_classes_are_one_cell():
-    assert OvoLoss(shape(2), [(0, 1)]).cells == 1
-    assert OrdinalLoss(shape(2)).cells == 1
+    assert OvoLoss(make_settings(2), [(0, 1)]).cells == 1
+    assert OrdinalLoss(make_settings(2)).cells == 1
 
 
 def test_no_constant_of_a_loss_is_trained():
     for head in HEADS:
-        loss = create_loss(head, shape(5, counts=(5, 4, 3, 2, 1)), FIVE)
+        loss = create_loss(head, make_settings(5, counts=(5, 4, 3, 2, 1)), FIVE)
         assert list(loss.parameters()) == []
         assert loss.factor.dtype == torch.float32

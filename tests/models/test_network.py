@@ -1,4 +1,4 @@
-"""Every architecture that has a wrapper, at 64 px, and small ones for what is common to all."""
+"""Every architecture with a wrapper, at 64 px; small ones for what all have in common."""
 
 import copy
 
@@ -42,9 +42,9 @@ def network(built):
 
 
 def snapshot(module: nn.Module) -> dict[str, torch.Tensor]:
-    """All parameters and buffers, those outside the state dict too."""
-    held = [*module.named_parameters(), *module.named_buffers()]
-    return {name: tensor.detach().clone() for name, tensor in held}
+    """All parameters and buffers, including those outside the state dict."""
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    return {name: tensor.detach().clone() for name, tensor in tensors}
 
 
 def changed(module: nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
@@ -52,7 +52,7 @@ def changed(module: nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
 
 
 def gradients(network: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Of all parameters of the branches; the same random numbers at every call."""
+    """The gradients of all branch parameters; every call uses the same random numbers."""
     network.train()
     network.zero_grad(set_to_none=True)
     torch.manual_seed(5)
@@ -84,12 +84,12 @@ def test_stem_and_rest_are_the_backbone_to_the_last_bit(built):
 
 
 def test_weights_keep_timms_names_each_in_one_half(alias, built):
-    held = set(built.network.stem.state_dict())
+    frozen = set(built.network.stem.state_dict())
     trained = set(built.branch.rest.state_dict())
-    assert not held & trained
+    assert not frozen & trained
     with torch.device("meta"):
         names = set(timm.create_model(resolve_architecture(alias), num_classes=0).state_dict())
-    assert held | trained == names
+    assert frozen | trained == names
     whole = built.network.backbone_state("ovo")
     expected = built.backbone.state_dict()
     assert set(whole) == names
@@ -107,8 +107,8 @@ def test_other_stems_are_cut_as_exactly(built, frozen):
         features = network.branch("ovo").features(network.stem_features(built.images))
         assert torch.equal(features, built.backbone(built.images))
     with_two = sum(p.numel() for p in built.network.stem.parameters())
-    held = sum(p.numel() for p in network.stem.parameters())
-    assert (held < with_two) if frozen == 1 else (held > with_two)
+    count = sum(p.numel() for p in network.stem.parameters())
+    assert (count < with_two) if frozen == 1 else (count > with_two)
 
 
 # --- training
@@ -119,7 +119,7 @@ def test_gradients_reach_every_weight_of_the_branch_and_none_of_the_stem(built, 
     names = {name for name, _ in network.branches.named_parameters()}
     assert set(found) == names
     assert all(torch.isfinite(gradient).all() for gradient in found.values())
-    # Some have a gradient of nothing by their place: a bias before a norm.
+    # Some gradients are zero by position: a bias before a norm.
     alive = [name for name, gradient in found.items() if gradient.abs().max() > 1e-7]
     assert len(alive) > 0.9 * len(names)
     assert all(p.grad is None and not p.requires_grad for p in network.stem.parameters())
@@ -130,7 +130,7 @@ def test_gradients_reach_every_weight_of_the_branch_and_none_of_the_stem(built, 
 def test_a_step_changes_the_branch_and_not_a_bit_of_the_stem(built, network):
     stem, branch = snapshot(network.stem), snapshot(network.branches)
     assert len(stem) > 5
-    # Weight decay would move whatever the optimizer was given.
+    # Weight decay would move every weight that the optimizer has.
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.5)
     for _ in range(2):
         gradients(network, built.images)
@@ -151,7 +151,7 @@ def test_each_weight_is_in_one_group_and_only_matrices_decay(alias, network):
     shapes = {name: p.ndim for name, p in branch.named_parameters()}
     assert all(shapes[name] > 1 for name in grouped[0.1])
     assert "head.weight" in grouped[0.1]
-    # What timm's authors exclude beside biases and norms.
+    # Excluded by timm's authors in addition to biases and norms.
     special = {"coatnet": "relative_position_bias_table", "swinv2": "logit_scale"}
     excluded = {name for name in grouped[0.0] if shapes[name] > 1}
     assert bool(excluded) == (alias in special)
@@ -176,7 +176,7 @@ def test_batchnorm_keeps_pretrained_statistics_and_learns_others(alias, built, n
     before = snapshot(network.branches)
     gradients(network, built.images)
     assert not changed(network.branches, before) & buffers
-    assert all(m.weight.grad is not None for m in norms)  # its own weights do train
+    assert all(m.weight.grad is not None for m in norms)  # their own weights are trained
     network.branch("ovo").live_batchnorm = True
     gradients(network, built.images)
     assert changed(network.branches, before) >= buffers
@@ -200,14 +200,14 @@ def test_checkpointing_gives_the_same_gradients_of_every_weight(built, network):
     assert max(calls.values()) == 1
     assert branch.set_checkpointing(True) is True
     saved = gradients(network, built.images)
-    # It is really at work: the forward pass ran once more, in the backward pass.
+    # Checkpointing is active: the forward pass ran once more, in the backward pass.
     assert max(calls.values()) == 3
     assert set(saved) == set(plain) == {name for name, _ in network.branches.named_parameters()}
     for name, gradient in plain.items():
         assert torch.allclose(saved[name], gradient, rtol=1e-5, atol=1e-7), name
 
 
-# --- what is common to all architectures
+# --- all architectures
 
 
 @pytest.mark.parametrize("frozen", [0, 1, 2, 3, 4])

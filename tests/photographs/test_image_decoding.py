@@ -1,4 +1,4 @@
-"""Decoding in little memory: 16 bits, and large pictures on many threads."""
+"""Memory use of decoding: 16-bit files, and large pictures on many threads."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ def test_sixteen_bits_take_little_more_than_they_are():
     decode_bytes(data, 64)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 13 * 1000 * 1500  # 6 of its own, 3 at 8 bits, 3 in the right order
+    assert peak < 13 * 1000 * 1500  # 6 as decoded, 3 at 8 bits, 3 as RGB
 
 
 @pytest.mark.parametrize(
@@ -51,25 +51,25 @@ def test_pixels_of_a_format_without_a_header_that_we_read():
     assert decoded_pixels(b"", 32) == 0
 
 
-@pytest.mark.parametrize(("side", "most"), [(200, LARGE_AT_ONCE), (100, 6)])
-def test_few_threads_hold_large_pictures_at_a_time(monkeypatch, side, most):
+@pytest.mark.parametrize(("side", "max_inside"), [(200, LARGE_AT_ONCE), (100, 6)])
+def test_few_threads_hold_large_pictures_at_a_time(monkeypatch, side, max_inside):
     monkeypatch.setattr(image_decoding, "LARGE_PIXELS", 20_000)
     data = encoded(np.zeros((side, side, 3), np.uint8), ".png")
-    lock, holding, seen = threading.Lock(), [0], []
+    lock, inside, seen = threading.Lock(), [0], []
 
     def hold(_: int) -> None:
         with room_for(data, 32):
             with lock:
-                holding[0] += 1
-                seen.append(holding[0])
+                inside[0] += 1
+                seen.append(inside[0])
             time.sleep(0.05)
             with lock:
-                holding[0] -= 1
+                inside[0] -= 1
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(hold, range(6)))
     assert len(seen) == 6
-    assert max(seen) == most
+    assert max(seen) == max_inside
 
 
 def test_room_is_given_back_after_a_failure(monkeypatch):

@@ -108,7 +108,7 @@ def test_the_camera_may_have_been_turned(tmp_path, size):
     Image.fromarray(colours(480, 640)).save(tmp_path / "a.jpg", exif=exif, quality=95)
     image = decode_image(tmp_path / "a.jpg", size)
     assert image.shape[0] > image.shape[1]
-    # What was at the left, red, is now at the top.
+    # The left half, which is red, is now at the top.
     top, bottom = image[: len(image) // 4], image[-len(image) // 4 :]
     assert top[..., 0].mean() > 150 > 50 > bottom[..., 0].mean()
 
@@ -144,7 +144,7 @@ def test_reduced_decoding_never_makes_a_photograph_too_small(tmp_path, size):
 
 @pytest.fixture
 def photograph(tmp_path):
-    """Writes a noisy picture in the format of the suffix; its path."""
+    """Writes a noisy picture in the format of the suffix and returns its path."""
 
     def write(suffix: str, size: int = 200):
         picture = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
@@ -177,7 +177,7 @@ def test_a_truncated_jpeg_is_not_saved_by_the_end_of_its_thumbnail(tmp_path):
 
 
 def _exif_with(thumbnail: bytes) -> bytes:
-    """An EXIF segment that carries bytes, as cameras carry a small copy of the picture."""
+    """An EXIF segment with these bytes, where cameras store a thumbnail."""
     return b"Exif\0\0" + b"II*\0\x08\0\0\0\0\0\0\0\0\0" + thumbnail
 
 
@@ -369,7 +369,7 @@ def test_the_photograph_is_resized_before_its_contrast_is_raised(idrid_small):
     lab[..., 0] = cv2.createCLAHE(3.0, (8, 8)).apply(lab[..., 0].copy())
     expected = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     assert np.array_equal(Preprocessing(64).load(path), expected)
-    # The other order gives another picture.
+    # The other order gives a different picture.
     lab = cv2.cvtColor(square, cv2.COLOR_RGB2LAB)
     lab[..., 0] = cv2.createCLAHE(3.0, (8, 8)).apply(lab[..., 0].copy())
     late = cv2.resize(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), (64, 64), interpolation=cv2.INTER_AREA)

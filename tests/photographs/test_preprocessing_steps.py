@@ -1,4 +1,4 @@
-"""The steps of preprocessing on real and drawn photographs."""
+"""The preprocessing steps on real and drawn photographs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dr_ovo.photographs.preprocessing_steps import STEPS, ben_graham
 
 
 def textured_disc(side: int = 300, radius: int = 150) -> np.ndarray:
-    """A grey disc with noise on black, cut off at the top where it is higher than the picture."""
+    """A grey disc with noise on black, cut off by the frame where it is larger than the picture."""
     image = np.zeros((side, side, 3), np.uint8)
     cv2.circle(image, (side // 2, side // 2), radius, (120, 120, 120), -1)
     noise = np.random.default_rng(1).normal(0, 15, image.shape)

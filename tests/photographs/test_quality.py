@@ -1,4 +1,4 @@
-"""Quality: damage planted in real photographs lowers the part that it spoils; good ones pass."""
+"""Image quality: planted damage lowers the part that it affects; good photographs pass."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def blurred(sigma_at_512: float) -> Change:
 
 
 def resized(factor: float) -> Change:
-    way = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return lambda image: cv2.resize(image, None, fx=factor, fy=factor, interpolation=way)
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return lambda image: cv2.resize(image, None, fx=factor, fy=factor, interpolation=method)
 
 
 def left_covered(image: np.ndarray) -> np.ndarray:
@@ -135,7 +135,7 @@ def test_size_hardly_matters(real):
     whole, small = (
         [quality_of(resized(factor)(image)).score for image in real] for factor in (2.0, 0.75)
     )
-    # Resampling costs a little of the finest detail, of every photograph alike.
+    # Resampling costs a little of the finest detail, equally in all photographs.
     assert np.abs(np.subtract(whole, small)).mean() < 0.12
     assert np.corrcoef(whole, small)[0, 1] > 0.97
 
@@ -195,7 +195,7 @@ def test_nothing_but_pixels_counts(idrid_small, tmp_path):
 
 @pytest.mark.parametrize("size", [32, 64, 224])
 def test_networks_of_every_size_hold_the_same_quality(size, tmp_path, real):
-    # 1280 pixels: a small network's picture is decoded at a fraction of that.
+    # 1280 pixels: for a small network the picture is decoded at a fraction of that.
     path = tmp_path / "a.jpg"
     cv2.imwrite(str(path), cv2.cvtColor(resized(4.0)(real[0]), cv2.COLOR_RGB2BGR))
     settings = Preprocessing(size)

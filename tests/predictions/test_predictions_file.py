@@ -1,4 +1,4 @@
-"""The .npz file: what goes in comes out, and nothing else is accepted."""
+"""The .npz of predictions: round trip, damaged files, inconsistent fields."""
 
 from dataclasses import fields, replace
 
@@ -67,8 +67,8 @@ def test_pickled_arrays_are_refused(tmp_path):
 
 
 def test_another_schema_or_content_is_named(tmp_path, draw):
-    held = {field.name: getattr(draw(), field.name) for field in fields(Predictions)}
-    np.savez(tmp_path / "new.npz", **{**held, "schema": 2})
+    arrays = {field.name: getattr(draw(), field.name) for field in fields(Predictions)}
+    np.savez(tmp_path / "new.npz", **{**arrays, "schema": 2})
     with pytest.raises(UserError, match="schema 2; this version reads schema 1"):
         load_predictions(tmp_path / "new.npz")
     np.savez(tmp_path / "other.npz", schema=1, targets=[0, 1])
@@ -82,17 +82,17 @@ def test_another_schema_or_content_is_named(tmp_path, draw):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"patient_ids": ["a"]}, r"'patient_ids' has the shape \(1,\).*\(120,\)"),
+        ({"patient_ids": ["a"]}, r"'patient_ids' has shape \(1,\).*\(120,\)"),
         ({"probabilities": np.full((120, 4), 0.25)}, r"'probabilities'.*\(120, 5\)"),
         ({"logits": np.zeros((120, 5))}, r"'logits'.*'ovo' need \(120, 10\)"),
-        ({"pairs": [[0, 1]]}, "hold the pairs"),
+        ({"pairs": [[0, 1]]}, "have the pairs"),
         ({"head": "ranking"}, "Unknown head 'ranking'"),
         ({"targets": np.full(120, 5)}, "a class outside 0..4"),
         ({"predicted": np.full(120, -1)}, "a class outside 0..4"),
-        ({"logits": np.full((120, 10), np.nan)}, "a logit that is no number"),
+        ({"logits": np.full((120, 10), np.nan)}, "a logit that is not finite"),
         ({"probabilities": np.full((120, 5), 0.3)}, "probabilities that don't sum to 1"),
         ({"probabilities": np.tile([1.5, -0.5, 0, 0, 0], (120, 1))}, "a negative probability"),
-        ({"sample_ids": ["a"] * 120}, "a sample twice"),
+        ({"sample_ids": ["a"] * 120}, "a duplicate sample"),
     ],
 )
 def test_parts_that_do_not_fit_are_named(draw, changes, said):

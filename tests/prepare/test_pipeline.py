@@ -1,4 +1,4 @@
-"""The whole way from raw photographs, as published sets lie, to a folder that training takes."""
+"""prepare_dataset.py end to end: from raw photographs, as published, to a dataset folder."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ def grade_columns(text: str) -> list[list[str]]:
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory) -> Path:
-    """Patients, both eyes of each, drawn and graded."""
+    """Drawn and graded photographs of patients, both eyes of each."""
     folder = tmp_path_factory.mktemp("drawn") / "set"
     write_dataset(folder, {"train": EYES // 2}, size=112, seed=5)
     return folder
@@ -130,7 +130,7 @@ def test_idrid_keeps_its_official_splits(idrid_small, tmp_path, capsys):
     }
     for entry in manifest["files"]:
         assert entry["group"] == visits[Path(entry["id"]).stem]
-        assert entry["source"] == entry["id"]  # its own folder is named like ours
+        assert entry["source"] == entry["id"]  # the source uses our split and grade folders
     assert "Official splits are kept" in capsys.readouterr().out
 
 
@@ -165,15 +165,15 @@ def test_a_tree_is_cleaned_and_its_test_stays_whole(idrid_small, tmp_path, capsy
     assert index.counts["test"] == dict.fromkeys(GRADES, 5)
     assert index.counts["train"] == {"0": 12, "1": 10, "2": 12, "3": 13, "4": 12}
     said = capsys.readouterr().out
-    assert "2 share a picture, patient or group with the official test" in said
+    assert "2 share a picture, patient or group with the official test split" in said
     assert "train/2/flipped.jpg looks like test/2/" in said
-    assert "For a person to judge: 1 times" in said
+    assert "For manual review: 1 picture with conflicting grades" in said
     run("--from_tree", output, "--output", tmp_path / "twice")
     assert manifest_of(tmp_path / "twice")["dropped"] == []
 
 
 def test_a_tree_split_anew(idrid_small, tmp_path):
-    output = tmp_path / "anew"
+    output = tmp_path / "again"
     run("--from_tree", idrid_small, "--output", output, "--split_column", "none")
     manifest = manifest_of(output)
     assert manifest["official_splits"] == []
@@ -185,21 +185,21 @@ def test_a_tree_split_anew(idrid_small, tmp_path):
 
 def test_medmnist(tmp_path, capsys):
     rng = np.random.default_rng(1)
-    held = {
+    arrays = {
         f"{name}_images": rng.integers(0, 256, (10, 28, 28, 3), np.uint8)
         for name in ("train", "val", "test")
     }
-    held["train_images"][7] = held["test_images"][3]
-    held |= {name.replace("images", "labels"): np.arange(10)[:, None] % 5 for name in held}
-    np.savez(tmp_path / "mnist.npz", **held)
+    arrays["train_images"][7] = arrays["test_images"][3]
+    arrays |= {name.replace("images", "labels"): np.arange(10)[:, None] % 5 for name in arrays}
+    np.savez(tmp_path / "mnist.npz", **arrays)
     run("--images", tmp_path / "mnist.npz", "--output", tmp_path / "set")
     index = scan_dataset(tmp_path / "set", GRADES)
     assert {name: len(split) for name, split in index.splits.items()} == {
         "train": 9, "val": 10, "test": 10,
     }  # fmt: skip
     picture = cv2.imread(str(tmp_path / "set/test/3/test_00003.png"))[..., ::-1]
-    assert np.array_equal(picture, held["test_images"][3])
-    assert "30 photographs are too small to be told apart" in capsys.readouterr().out
+    assert np.array_equal(picture, arrays["test_images"][3])
+    assert "30 photographs are too small to be compared" in capsys.readouterr().out
     assert not list((tmp_path / "set").glob(".unfinished*"))
 
 
@@ -245,13 +245,13 @@ def test_the_same_command_again_changes_nothing_and_others_are_refused(eyepacs, 
     run(*words)
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
     run(*words)
-    assert "stands already: nothing was changed" in capsys.readouterr().out
+    assert "is already complete: nothing was changed" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
     with pytest.raises(UserError, match=r"was made with seed 42 \(now 43\)"):
         run(*words, "--seed", 43)
     (images / "999_left.jpeg").write_bytes(next(images.iterdir()).read_bytes())
     labels.write_text(labels.read_text() + "\n999_left,0")
-    with pytest.raises(UserError, match="another state of the source"):
+    with pytest.raises(UserError, match="a different state of the source"):
         run(*words)
 
 
@@ -280,8 +280,8 @@ def test_a_broken_link_is_unreadable_and_listed(eyepacs, tmp_path):
 def test_a_patient_with_a_large_part_of_the_set_is_named(eyepacs, tmp_path, capsys):
     images, labels = eyepacs
     header, *rows = labels.read_text().splitlines()
-    told = [f"{row},{'clinic' if number < 6 else ''}" for number, row in enumerate(rows)]
-    labels.write_text("\n".join([f"{header},patient", *told]))
+    labelled = [f"{row},{'clinic' if number < 6 else ''}" for number, row in enumerate(rows)]
+    labels.write_text("\n".join([f"{header},patient", *labelled]))
     run("--images", images, "--labels", labels, "--output", tmp_path / "set")
     said = " ".join(capsys.readouterr().out.split())
     assert f"Patient clinic has 6 of the {EYES} photographs, all in one split" in said
@@ -340,7 +340,7 @@ def test_a_run_stopped_while_placing_is_continued_by_the_same_settings_alone(
             run(*words)
     assert done
     assert not (output / "manifest.json").exists()
-    with pytest.raises(UserError, match=r"was begun with seed 42 \(now 1\)"):
+    with pytest.raises(UserError, match=r"was started with seed 42 \(now 1\)"):
         run(*words, "--seed", 1)
     run(*words)
     assert len(list(output.rglob("*.jpeg"))) == EYES
@@ -412,7 +412,7 @@ REFUSED = [
     ("--images raw --labels l.csv --output l.csv", r"l\.csv is not an empty folder"),
     ("--images raw --labels l.csv --output out --preprocess 20", r"64 to 4096"),
     ("--images raw --labels l.csv --output out --seed -1", r"--seed -1"),
-    ("--images raw --labels l.csv --output out --test_fraction 1", r"below 1 together"),
+    ("--images raw --labels l.csv --output out --test_fraction 1", r"their sum below 1"),
     ("--images raw --labels l.csv --output out", r"No photographs are left for val and test"),
     ("--images raw --labels empty.csv --output out", r"none of its photographs has a grade"),
 ]

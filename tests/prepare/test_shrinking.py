@@ -1,4 +1,4 @@
-"""Shrinking a dataset folder: the same tree, smaller pictures, nothing done twice."""
+"""Shrinking a dataset folder: the same tree with smaller pictures, and nothing done twice."""
 
 import json
 from pathlib import Path
@@ -97,7 +97,7 @@ def test_another_set_is_not_mixed_in(tree: Path, tmp_path: Path) -> None:
     (other / "train/0").mkdir(parents=True)
     (other / "train/0/z.jpg").write_bytes((tree / "train/0/a.jpeg").read_bytes())
     shrink_tree(other, tmp_path / "small", 128)
-    with pytest.raises(UserError, match="another state of the source: choose a new folder"):
+    with pytest.raises(UserError, match="a different state of the source: choose a new folder"):
         shrink_tree(tree, tmp_path / "small", 128)
     words = ["--from_tree", str(tree), "--output", str(other), "--preprocess", "64"]
     for more in ([], ["--dry_run"]):
@@ -120,11 +120,11 @@ def test_what_was_begun_is_gone_on_with(tree: Path, tmp_path: Path, monkeypatch)
         patch.setattr(Preprocessing, "load", stop_at_second)
         with pytest.raises(KeyboardInterrupt):
             shrink_tree(tree, tmp_path / "small", 128)
-    with pytest.raises(UserError, match="was begun with shrunk_to 128"):
+    with pytest.raises(UserError, match="was started with shrunk_to 128"):
         shrink_tree(tree, tmp_path / "small", 64)
-    written, standing, _ = shrink_tree(tree, tmp_path / "small", 128)
-    assert written + standing == 3
-    assert standing in (1, 2)  # one is written meanwhile or not
+    written, existing, _ = shrink_tree(tree, tmp_path / "small", 128)
+    assert written + existing == 3
+    assert existing in (1, 2)  # a second may have been finished when the run stopped
     assert not list((tmp_path / "small").glob(".unfinished*"))
 
 
@@ -133,15 +133,15 @@ def test_it_says_that_leaks_were_not_looked_for(tree: Path, tmp_path: Path, caps
     words = ["--from_tree", str(tree), "--output", str(tmp_path / "small"), "--preprocess", "64"]
     assert prepare(parse_options(words)) == 0
     said = capsys.readouterr().out
-    assert f"Leaks were not looked for. To look: python -m dr_ovo audit {tmp_path}/small" in said
-    assert "1 can't be read and are left out" in said
+    assert f"Leaks were not checked. To check: python -m dr_ovo audit {tmp_path}/small" in said
+    assert "Unreadable and left out: 1" in said
     assert "gone.jpg" in said
 
 
 def test_a_dry_run_writes_nothing(tree: Path, tmp_path: Path, capsys) -> None:
     words = ["--from_tree", str(tree), "--output", str(tmp_path / "small"), "--preprocess", "64"]
     assert prepare(parse_options([*words, "--dry_run"])) == 0
-    assert "3 would be written" in capsys.readouterr().out
+    assert "3 photographs would be written" in capsys.readouterr().out
     assert not (tmp_path / "small").exists()
 
 

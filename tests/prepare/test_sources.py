@@ -1,4 +1,4 @@
-"""What is known of the photographs of a source, whatever kind it is of."""
+"""Patients and eyes of the photographs of any source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dr_ovo.prepare.sources import with_patients
 
 
 def test_patients_by_the_names_that_photographs_get():
-    """`0/left.jpg` repeats, so it becomes `0_left.jpg`: its readers take 0 for the patient."""
+    """`left.jpg` repeats, so `0/left.jpg` becomes `0_left.jpg`, which means patient 0."""
     names = ("0/left.jpg", "0/right.jpg", "1/left.jpg", "1/right.jpg", "1/alone.jpg")
     found = [Photograph(Path(name), name, 0) for name in names]
     named = with_patients(found, placed_names(found, shrunken=False))

@@ -59,7 +59,7 @@ def test_the_thirds_of_quality_are_printed():
 def test_unknown_quality_is_a_dash_with_its_reason():
     text = printed(predictions(60, quality=False), patient_level=False)
     assert "By quality: -" in text
-    assert "by quality: the quality of no photograph is known" in text.replace("\n", " ")
+    assert "by quality: no photograph has a known quality" in text.replace("\n", " ")
 
 
 def test_figures_per_patient_are_printed_beside_those_per_image():

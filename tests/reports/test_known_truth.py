@@ -53,7 +53,7 @@ def test_models_are_ranked_as_they_are(known):
     found = {model["name"]: model["accuracy"] for model in data["models"]}
     assert found.keys() == ACCURACIES.keys()
     value = {
-        name: held["value"] if isinstance(held, dict) else held for name, held in found.items()
+        name: item["value"] if isinstance(item, dict) else item for name, item in found.items()
     }
     for better, worse in itertools.permutations(value, 2):
         if truth["accuracy"][better] - truth["accuracy"][worse] >= 0.02:

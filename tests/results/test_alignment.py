@@ -1,4 +1,4 @@
-"""Models brought to the same samples, or told what differs."""
+"""Models brought to the same samples, or refused with what differs."""
 
 from dataclasses import replace
 
@@ -34,14 +34,14 @@ def test_another_order_is_put_right(models):
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_other_samples_are_listed(models, split):
     coatnet, swinv2 = models
-    held = getattr(swinv2, split)
-    fewer = replace(swinv2, **{split: take(held, np.arange(2, len(held.targets)))})
-    with pytest.raises(UserError) as told:
+    predictions = getattr(swinv2, split)
+    fewer = replace(swinv2, **{split: take(predictions, np.arange(2, len(predictions.targets)))})
+    with pytest.raises(UserError) as error:
         align([coatnet, fewer], intersect=False)
-    text = str(told.value)
-    assert f"other {split} images ({len(held.targets) - 2} in common)" in text
+    text = str(error.value)
+    assert f"different {split} images ({len(predictions.targets) - 2} in common)" in text
     assert f"- {coatnet.folder}: 2 not in all others: " in text
-    assert all(name in text for name in held.sample_ids[:2])
+    assert all(name in text for name in predictions.sample_ids[:2])
     assert str(swinv2.folder) not in text  # it has none of its own
     assert "--intersect" in text
 
@@ -59,18 +59,18 @@ def test_nothing_in_common_is_no_intersection(models):
     coatnet, swinv2 = models
     other = np.char.add("x", swinv2.test.sample_ids)
     for intersect in (False, True):
-        with pytest.raises(UserError, match=r"0 in common") as told:
+        with pytest.raises(UserError, match=r"0 in common") as error:
             align([coatnet, changed(swinv2, sample_ids=other)], intersect=intersect)
-        assert "--intersect" not in str(told.value)
+        assert "--intersect" not in str(error.value)
 
 
 def test_other_grades_of_a_sample(models):
     coatnet, swinv2 = models
     targets = swinv2.test.targets.copy()
     targets[3] = (targets[3] + 1) % 5
-    with pytest.raises(UserError, match=r"other grades for the same test images") as told:
+    with pytest.raises(UserError, match=r"different grades for the same test images") as error:
         align([coatnet, changed(swinv2, targets=targets)], intersect=False)
-    assert swinv2.test.sample_ids[3] in str(told.value)
+    assert swinv2.test.sample_ids[3] in str(error.value)
 
 
 def test_another_number_of_classes(models, simulated):

@@ -46,10 +46,10 @@ def test_the_shape(retina_report):
     assert [row["pair"] for row in report["pairs"]][:5] == [[0, 1], [0, 2], [0, 3], [0, 4], [1, 2]]
     assert all(set(row) == {"pair", "n", "accuracy", "auc"} for row in report["pairs"])
     for condition in ("referable", "vision_threatening"):
-        held = report[condition]
-        assert set(held) == {"auc", "argmax", "high_sensitivity", "high_specificity"}
-        assert set(held["argmax"]) == {"sensitivity", "specificity"}
-        assert set(held["high_sensitivity"]) == {"threshold", "sensitivity", "specificity"}
+        block = report[condition]
+        assert set(block) == {"auc", "argmax", "high_sensitivity", "high_specificity"}
+        assert set(block["argmax"]) == {"sensitivity", "specificity"}
+        assert set(block["high_sensitivity"]) == {"threshold", "sensitivity", "specificity"}
     assert set(report["calibration"]) >= {"raw", "tempered"}
     assert set(report["calibration"]["raw"]) == {"ece", "brier"}
 
@@ -169,7 +169,7 @@ def test_an_empty_grade_gives_nulls_with_reasons(draw, eyes):
     assert row["n"] == 0
     assert row["recall"] == row["f1"] == row["auc"]
     assert row["recall"] == {"value": None, "reason": "no image of grade 3"}
-    assert row["precision"] == {"value": None, "reason": "no image was called grade 3"}
+    assert row["precision"] == {"value": None, "reason": "no image was predicted as grade 3"}
     assert row["specificity"]["value"] == 1.0
     for name in ("balanced_accuracy", "macro_auc"):
         assert report[name] == {"value": None, "reason": "no image of grade 3"}

@@ -38,7 +38,7 @@ def test_a_branch_that_was_trained_again_shows_its_last_training(tmp_path: Path)
 
 @pytest.mark.parametrize("text", ["", HEADER, HEADER + "\n\n", "some,thing\n1,2\n", HEADER + "x,"])
 def test_nothing_to_draw_says_so(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ValueError, match=r"history\.csv holds no finished epoch"):
+    with pytest.raises(ValueError, match=r"history\.csv has no finished epoch"):
         read_history(write(tmp_path, text))
 
 

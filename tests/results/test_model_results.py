@@ -18,10 +18,10 @@ META = {
 }
 
 
-def write(folder, name, held):
+def write(folder, name, content):
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(held))
+    path.write_text(json.dumps(content))
 
 
 def test_a_simulated_folder(simulated):
@@ -73,7 +73,7 @@ def test_a_folder_that_is_none(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"file is a file; expected a results folder"):
         read_results(tmp_path / "file", "x")
-    with pytest.raises(UserError, match=r"holds neither config.json nor predictions"):
+    with pytest.raises(UserError, match=r"has neither config.json nor predictions"):
         read_results(tmp_path, "x")
 
 
@@ -84,9 +84,9 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(results, missin
     (folder,) = results("coatnet")
     write(folder, "config.json", {"settings": {"dataset_path": "./mydata"}})
     (folder / missing).unlink()
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         read_results(folder, "coatnet")
-    text = str(told.value)
+    text = str(error.value)
     assert f"has no {missing}." in text
     assert "ensemble_5class_trainer.py --mode evaluate" in text
     assert f"--output_dir {folder} --dataset_path ./mydata" in text
@@ -127,16 +127,16 @@ def test_json_that_is_no_text(results):
 def test_another_schema(results):
     (folder,) = results("coatnet")
     path = folder / "predictions_test.npz"
-    with np.load(path) as held:
-        arrays = {**held, "schema": 9}
+    with np.load(path) as stored:
+        arrays = {**stored, "schema": 9}
     np.savez_compressed(path, **arrays)
-    with pytest.raises(UserError, match=r"has the schema 9; this version reads schema 1"):
+    with pytest.raises(UserError, match=r"has schema 9; this version reads schema 1"):
         read_results(folder, "coatnet")
 
 
 def test_another_schema_of_the_calibration(results):
     (folder,) = results("coatnet")
-    held = json.loads((folder / "calibration.json").read_text())
-    write(folder, "calibration.json", {**held, "schema": 9})
+    stored = json.loads((folder / "calibration.json").read_text())
+    write(folder, "calibration.json", {**stored, "schema": 9})
     with pytest.raises(UserError, match=r"schema 9; this version reads schema 1"):
         read_results(folder, "coatnet")

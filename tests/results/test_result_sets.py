@@ -71,7 +71,7 @@ def test_nothing_given():
 def test_too_few(results):
     (folder,) = results("coatnet")
     with pytest.raises(UserError, match=rf"{folder} alone: this needs at least 2 models"):
-        opened([folder], fewest=2)
+        opened([folder], min_models=2)
 
 
 def test_a_folder_given_twice(results, tmp_path):

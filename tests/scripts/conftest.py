@@ -1,4 +1,4 @@
-"""Stubs for Python that say how they were called, and the scripts beside them."""
+"""Stubs for Python that record their calls, and copies of the scripts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stub(path: Path, body: str) -> Path:
 
 
 def environment(**changes: str | Path) -> dict[str, str]:
-    """This process's environment without what chooses a Python, and with `changes`."""
+    """This process's environment without variables that choose a Python, plus `changes`."""
     choosing = ("PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV")
     kept = {name: value for name, value in os.environ.items() if name not in choosing}
     return kept | {name: str(value) for name, value in changes.items()}
@@ -37,13 +37,13 @@ def environment(**changes: str | Path) -> dict[str, str]:
 
 @pytest.fixture
 def make_stub() -> Callable[[Path, str], Path]:
-    """Writes an executable bash script with the body given."""
+    """Writes an executable bash script with the given body."""
     return stub
 
 
 @pytest.fixture
 def clean_environment() -> Callable[..., dict[str, str]]:
-    """The environment of a process in which nothing chooses a Python but what is given."""
+    """An environment in which only the given variables choose a Python."""
     return environment
 
 
@@ -69,7 +69,7 @@ def run_script() -> Callable[..., subprocess.CompletedProcess]:
 
 @pytest.fixture
 def echo(tmp_path: Path) -> Path:
-    """A Python that prints its folder, then its arguments a line each."""
+    """A Python that prints its folder, then its arguments, one per line."""
     return stub(tmp_path / "stubs" / "echo", "pwd; printf '%s\\n' \"$@\"")
 
 
@@ -88,7 +88,7 @@ def installed(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bash() -> Callable[..., subprocess.CompletedProcess]:
-    """Runs code behind scripts/environment.sh, as quickstart.sh and run_tests.sh do."""
+    """Runs code after sourcing scripts/environment.sh, as quickstart.sh and run_tests.sh do."""
 
     def run(code: str, here: Path, **changes: str | Path) -> subprocess.CompletedProcess:
         source = f"here='{here}'\nsource \"$here/scripts/environment.sh\""
@@ -106,7 +106,7 @@ def bash() -> Callable[..., subprocess.CompletedProcess]:
 
 @pytest.fixture
 def environment_stub(tmp_path: Path, installed: Path) -> Path:
-    """`.venv` of the copy: its Python writes its calls, a line each, to `calls`."""
+    """`.venv` of the copy: its Python appends its calls to `calls`, one per line."""
     site = tmp_path / "site"
     site.mkdir()
     body = (
@@ -121,7 +121,7 @@ def environment_stub(tmp_path: Path, installed: Path) -> Path:
 
 @pytest.fixture
 def prepare(bash) -> Callable[..., subprocess.CompletedProcess]:
-    """Sets up `.venv` of the copy given."""
+    """Sets up `.venv` of the given copy."""
 
     def run(copy: Path, **changes: str | Path) -> subprocess.CompletedProcess:
         return bash('prepare_environment "$here/.venv" ""', copy, **changes)
@@ -131,7 +131,7 @@ def prepare(bash) -> Callable[..., subprocess.CompletedProcess]:
 
 @pytest.fixture
 def calls(tmp_path: Path) -> Callable[..., list[str]]:
-    """The calls of `environment_stub` that hold all the words given; the record is emptied."""
+    """The calls of `environment_stub` that contain all given words; clears the record."""
 
     def read(*words: str) -> list[str]:
         record = tmp_path / "calls"

@@ -20,7 +20,7 @@ MODELS = {
 
 
 def rows(output: str) -> list[list[str]]:
-    """The lines of run_all.sh's table, behind its heading."""
+    """The lines of run_all.sh's table, without its header."""
     table = output[output.index("architecture") :].splitlines()[1:]
     return [line.split() for line in table]
 
@@ -73,13 +73,13 @@ def test_a_signal_stops_run_all_after_the_training_has_ended(
         while process.stdout.readline() != "ready\n":
             pass
         process.send_signal(sent)
-        began = time.monotonic()
+        start = time.monotonic()
         output = process.stdout.read()
         assert process.wait() == code
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - start < 10
     assert (tmp_path / "saved").exists()
     log = "coatnet_training_log.txt"
     assert rows(output) == [
         ["coatnet", str(code), "0", log],
-        *([name, "not", "begun"] for name in list(MODELS)[1:]),
+        *([name, "not", "started"] for name in list(MODELS)[1:]),
     ]

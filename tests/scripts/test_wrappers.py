@@ -1,4 +1,4 @@
-"""The seven wrappers: their settings, their Python, their end."""
+"""The seven wrappers: their settings, their Python, their exit codes and signals."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dr_ovo.settings.command_line import parse_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("coatnet", "convnext", "swinv2", "densenet", "efficientnet", "resnet", "seresnext")
-# Everything that a wrapper asks for and that the trainer would do otherwise by default, and what
-# the guide names: the same in all seven...
+# The settings that all seven wrappers share: those that differ from the trainer's defaults, and
+# those that the guide names...
 SHARED = {
     "mode": "train",
     "num_classes": 5,
@@ -39,7 +39,7 @@ SHARED = {
     "num_workers": 4,
     "seed": 42,
 }
-# ... and each one's own: model, side, frozen stages, batch, accumulation, rate, decay, dropout.
+# ... and those of each: model, size, frozen stages, batch, accumulation, rate, decay, dropout.
 OWN = {
     "coatnet": ("coatnet_0_rw_224", 224, 2, 2, 4, 5e-5, 2.5e-4, 0.28),
     "convnext": ("convnext_tiny", 224, 2, 2, 4, 5e-5, 2.5e-4, 0.28),

@@ -1,4 +1,4 @@
-"""Command line, settings file and `.env`: what is taken, what is refused, what ranks first."""
+"""Command line, settings file and `.env`: accepted and refused values, and precedence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dr_ovo.settings.train_config import TrainConfig
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 BOOLEANS = [name for name, field in FIELDS.items() if field.metadata["parse"] is boolean]
-# Values for settings whose limits, or other settings, leave little choice.
+# Values for settings that are constrained by their limits or by other settings.
 OWN_VALUES = {
     "img_size": ["32"],
     "min_lr": ["1e-6"],
@@ -30,7 +30,7 @@ OWN_VALUES = {
 
 @pytest.fixture(autouse=True)
 def _empty_folder(tmp_path, monkeypatch):
-    """Tests run where no `.env` and no variable sets anything."""
+    """Tests run without a `.env` file and without variables that set anything."""
     monkeypatch.chdir(tmp_path)
     for name in ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
@@ -188,7 +188,7 @@ def test_help_names_every_setting_and_ends_well(capsys):
     assert "[5e-05]" in said  # a default
 
 
-# What scripts in use pass.
+# Flags that existing scripts pass.
 EARLIER_FLAGS = (
     "--early_stopping_patience",
     "--validation_frequency",
@@ -301,7 +301,7 @@ batch-size = 3
 
 
 def test_settings_files_in_toml_and_json_hold_the_same():
-    held = {
+    expected = {
         "epochs": 12,
         "learning_rate": 1e-4,
         "pretrained": False,
@@ -310,10 +310,10 @@ def test_settings_files_in_toml_and_json_hold_the_same():
         "device": "cpu",
         "batch_size": 3,
     }
-    assert given("--config", write("run.toml", TOML)) == held
-    text = json.dumps({**held, "base_models": ["resnet50", "coatnet"]})
-    assert given("--config", write("run.json", text)) == held
-    assert given("--config", write("run.JSON", text)) == held
+    assert given("--config", write("run.toml", TOML)) == expected
+    text = json.dumps({**expected, "base_models": ["resnet50", "coatnet"]})
+    assert given("--config", write("run.json", text)) == expected
+    assert given("--config", write("run.JSON", text)) == expected
 
 
 def test_a_single_value_in_a_file_may_stand_for_a_list_of_one():
@@ -369,19 +369,19 @@ def test_a_settings_file_that_can_not_be_read():
 
 
 def test_config_json_of_a_results_folder():
-    """Takes what shapes the network; not where data lay, nor the machine it was trained on."""
+    """Takes the settings that matter for the network; not paths, nor the machine's settings."""
     settings = dataclasses.asdict(
         TrainConfig(
             base_models=("convnext_tiny",), ovo_mode="independent", learning_rate=3e-4,
             dataset_path="/elsewhere", output_dir="/elsewhere/r", device="cuda:3", resume=True,
         )
     )  # fmt: skip
-    held = {
+    stored = {
         "schema": 1,
         "settings": {**settings, "batch_size x accumulation": 8},
         "sources": {},
     }
-    found = given("--config", write("config.json", json.dumps(held)))
+    found = given("--config", write("config.json", json.dumps(stored)))
     assert found["base_models"] == ("convnext_tiny",)
     assert found["ovo_mode"] == "independent"
     assert found["learning_rate"] == 3e-4
@@ -433,7 +433,7 @@ def test_dot_env_is_that_of_the_callers_folder(monkeypatch, tmp_path):
 
 
 def test_a_dot_env_that_is_a_folder_is_none():
-    Path(".env").mkdir()  # a virtual environment of that name
+    Path(".env").mkdir()  # some virtual environments have this name
     assert given() == {}
 
 

@@ -15,7 +15,7 @@ from dr_ovo.settings.train_config import TrainConfig
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 NUMBERS = (int, float)
 
-# Every numeric setting: values that it takes, and values beyond its limits.
+# Every numeric setting: values that it accepts, and values outside its limits.
 LIMITS: dict[str, tuple[list[float], list[float]]] = {
     "num_classes": ([2, 3, 12], [1, 0, -5]),
     "img_size": ([0, 16, 224, 1000], [-1, 1, 15]),
@@ -75,8 +75,8 @@ def test_every_numeric_setting_has_a_row_of_limits():
     ("name", "value"), [(n, v) for n, (good, _) in LIMITS.items() for v in good]
 )
 def test_values_within_the_limits(name, value):
-    held = getattr(with_value(name, value), name)
-    assert held == value or held == (value,)
+    stored = getattr(with_value(name, value), name)
+    assert stored == value or stored == (value,)
 
 
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, (_, bad) in LIMITS.items() for v in bad])
@@ -108,17 +108,14 @@ def test_empty_text_is_refused_where_it_means_nothing(name):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"class_names": ("a", "b")}, "2 names (a b) and --num_classes is 5"),
-        ({"class_names": ("a", "b", "a", "c", "d")}, "a name stands twice"),
+        ({"class_names": ("a", "b", "a", "c", "d")}, "a name is given twice"),
         ({"class_names": ("..", "b"), "num_classes": 2}, "--class_names ..: expected the name"),
         ({"class_names": ("a/b", "c"), "num_classes": 2}, "--class_names a/b: expected the name"),
         ({"class_names": ("", "c"), "num_classes": 2}, "--class_names '': expected text"),
-        (
-            {"preprocessing": ("clahe", "disc_crop")},
-            "in this order, which is that of their running",
-        ),
+        ({"preprocessing": ("clahe", "disc_crop")}, "in this order, in which they run"),
         ({"preprocessing": ("clahe", "clahe")}, "each once"),
         ({"preprocessing": ("none", "clahe")}, "or none alone"),
         ({"tta_views": 3}, "--tta_views 3: expected 1, 2 or 4"),
@@ -138,10 +135,10 @@ def test_empty_text_is_refused_where_it_means_nothing(name):
         ({"learning_rate": 1e-5, "min_lr": 1e-4}, "--min_lr 0.0001 is above --learning_rate 1e-05"),
     ],
 )
-def test_settings_that_exclude_each_other(settings, said):
+def test_settings_that_exclude_each_other(settings, message):
     with pytest.raises(UserError) as refused:
         TrainConfig(**settings)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +158,7 @@ def test_the_steps_of_preprocessing(settings, steps):
 def test_settings_that_go_together():
     TrainConfig(class_names=("none", "some"), num_classes=2, class_weights=(1.0, 2.0))
     TrainConfig(focal_loss_alpha=(1.0, 2.0, 3.0), num_classes=3)
-    TrainConfig(enable_focal_loss=False, focal_loss_gamma=3.0)  # as wrappers with one flag added
+    TrainConfig(enable_focal_loss=False, focal_loss_gamma=3.0)  # like a wrapper with one flag added
     TrainConfig(freeze_weights=False, freeze_stages=3)
 
 

@@ -74,7 +74,7 @@ def test_where_no_quality_is_known_a_reason_stands_in_the_report(draw):
     p = draw(60)
     found = evaluation_report(p, fit_calibration(p), "test")["by_quality"]
     assert found["value"] is None
-    assert found["reason"].startswith("the quality of no photograph is known")
+    assert found["reason"].startswith("no photograph has a known quality")
 
 
 def test_two_eyes_are_resampled_together(draw):

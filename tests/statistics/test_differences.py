@@ -21,7 +21,7 @@ from dr_ovo.statistics.model_statistics import (
     macro_auc_statistic,
     recall_statistic,
 )
-from dr_ovo.statistics.weighted_statistics import Remembered, Resampled
+from dr_ovo.statistics.weighted_statistics import CachedStatistic, Resampled
 from dr_ovo.synthetic.simulated_predictions import Simulation
 
 
@@ -80,7 +80,7 @@ def test_eyes_that_err_together_count_once(build):
     targets = np.repeat(np.arange(40) % 2, 2)
     right = np.where(targets == 1, 2.0, -2.0)
     wrong = np.where(np.repeat(np.arange(40) < 8, 2), -right, right)
-    first, second = (build(targets, held[:, None], 2, classes=2) for held in (right, wrong))
+    first, second = (build(targets, logits[:, None], 2, classes=2) for logits in (right, wrong))
     by_patient = accuracy_p_value(first, second)
     assert by_patient == pytest.approx(2 / 2**8, abs=0.006)
     assert mcnemar(first, second) == pytest.approx(2 / 2**16)
@@ -154,14 +154,14 @@ def test_no_spread_gives_no_interval_but_a_reason(draw):
 def test_what_is_remembered_is_computed_once_for_the_same_weights(draw):
     p, times = draw(count=50), []
     accuracy = accuracy_statistic(p)
-    counted = Resampled("none", lambda weights: times.append(1) or accuracy.compute(weights))
-    kept = Remembered("none", counted)
+    counting = Resampled("none", lambda weights: times.append(1) or accuracy.compute(weights))
+    cached = CachedStatistic("none", counting)
     first, other = np.ones((50, 2)), np.random.default_rng(0).integers(1, 3, size=(50, 2)) * 1.0
     for weights in (first, first, other, first):
-        np.testing.assert_array_equal(kept.compute(weights), accuracy.compute(weights))
+        np.testing.assert_array_equal(cached.compute(weights), accuracy.compute(weights))
     assert len(times) == 3
-    named = Remembered(accuracy.undefined, accuracy)
-    assert estimates([named], p.patient_ids) == estimates([accuracy], p.patient_ids)
+    cached_accuracy = CachedStatistic(accuracy.undefined, accuracy)
+    assert estimates([cached_accuracy], p.patient_ids) == estimates([accuracy], p.patient_ids)
 
 
 def test_models_with_other_heads_are_compared(draw):

@@ -124,10 +124,10 @@ def test_a_perfect_auc_has_a_value_and_no_interval(patients):
     )
     assert (up.value, down.value) == (1.0, 0.0)
     for estimate in (up, down):
-        held = estimate.to_json()
-        assert held["low"] is None
-        assert held["high"] is None
-        assert "exactly 0 or 1" in held["reason"]
+        written = estimate.to_json()
+        assert written["low"] is None
+        assert written["high"] is None
+        assert "exactly 0 or 1" in written["reason"]
 
 
 def test_a_perfect_kappa_claims_no_certainty():
@@ -153,10 +153,10 @@ def test_what_is_undefined_has_its_reason(patients):
         Auc("no image of grade 3", nobody, ~nobody, np.arange(20.0)),
         mean_of([Proportion("", ~nobody, ~nobody), Proportion("", nobody, nobody)], "no grade 3"),
     ]
-    held = [estimate.to_json() for estimate in estimates(statistics, patients)]
-    assert held[0] == {"value": None, "reason": "no image of grade 3"}
-    assert held[1] == held[0]
-    assert held[2] == {"value": None, "reason": "no grade 3"}
+    written = [estimate.to_json() for estimate in estimates(statistics, patients)]
+    assert written[0] == {"value": None, "reason": "no image of grade 3"}
+    assert written[1] == written[0]
+    assert written[2] == {"value": None, "reason": "no grade 3"}
 
 
 def test_resamples_without_a_rare_grade_are_left_out():

@@ -111,7 +111,7 @@ def test_what_is_absent_is_nan_with_its_reason(build):
     p = build(np.array([0, 1, 0, 1, 2]), random.normal(size=(5, 10)), predicted=[0, 1, 0, 0, 1])
     said = {
         recall_statistic(p, 3): "no image of grade 3",
-        precision_statistic(p, 4): "no image was called grade 4",
+        precision_statistic(p, 4): "no image was predicted as grade 4",
         f1_statistic(p, 3): "no image of grade 3",
         class_auc_statistic(p, 3): "no image of grade 3",
         macro_auc_statistic(p): "no image of grade 3, 4",

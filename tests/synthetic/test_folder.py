@@ -14,7 +14,7 @@ from dr_ovo.errors import MachineError, UserError
 from dr_ovo.synthetic import folder as synthetic_folder
 from dr_ovo.synthetic.folder import draw_fundus, split_patients, write_dataset
 
-# Fewest and most of each kind by grade, written down by hand from the ICDR scale's wording.
+# Minimum and maximum number of each kind by grade, by hand from the wording of the ICDR scale.
 EXPECTED = {
     0: {},
     1: {"microaneurysm": (1, 12)},
@@ -86,8 +86,8 @@ def test_lesions_follow_the_grade_and_lie_on_the_retina(grade, seed, patient):
     _, lesions = draw_fundus(grade, "right", 96, seed, patient)
     found = Counter(lesion["kind"] for lesion in lesions)
     assert set(found) <= set(EXPECTED[grade])
-    for kind, (fewest, most) in EXPECTED[grade].items():
-        assert fewest <= found[kind] <= most
+    for kind, (minimum, maximum) in EXPECTED[grade].items():
+        assert minimum <= found[kind] <= maximum
     # The field of view: outside it the sensor reads next to nothing, even after smoothing.
     field = cv2.GaussianBlur(healthy[..., 0], (0, 0), 1.5) > 10
     for lesion in lesions:
@@ -108,7 +108,7 @@ def test_severe_grade_bleeds_in_all_four_quadrants():
 
 @pytest.mark.parametrize("grade", [1, 2, 3, 4])
 def test_only_lesions_tell_the_grade(grade):
-    """Away from the lesions two grades are equal to the last bit; at them they differ."""
+    """Two grades are identical away from the lesions and differ there."""
     for seed in range(3):
         healthy, _ = draw_fundus(0, "right", 320, seed, 40 + seed)
         ill, lesions = draw_fundus(grade, "right", 320, seed, 40 + seed)
@@ -248,7 +248,7 @@ def test_a_folder_with_something_else_is_left_alone(small_set, tmp_path):
         {"patients": SMALL, "size": 65, "seed": 5},
         {"patients": {**SMALL, "val": 6}, "size": 64, "seed": 5},
     ):
-        with pytest.raises(UserError, match="holds something else"):
+        with pytest.raises(UserError, match="contains something other"):
             write_dataset(folder, **arguments)
     (tmp_path / "mine.txt").write_text("notes")
     with pytest.raises(UserError, match=r"mine\.txt"):

@@ -1,4 +1,4 @@
-"""The simulated answers have the accuracy, recall and error correlation that they claim."""
+"""Simulated predictions have the accuracy, recall and error correlation that they claim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaks stop a training, or mark all that comes of it."""
+"""Leaks stop a training, or mark everything that it writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dr_ovo.training.writing.record import Record
 
 @pytest.fixture
 def leaky(tiny_dataset, tmp_path):
-    """The drawn set with a picture of train in test."""
+    """The drawn dataset with an image of train copied to test."""
     folder = shutil.copytree(tiny_dataset, tmp_path / "balanced_enhanced")
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     source = min((folder / "train" / "1").iterdir())
@@ -61,8 +61,8 @@ def test_allowed_leaks_mark_everything(words, trainer, tmp_path, leaky):
         assert json.loads((folder / name).read_text())["leaky"] is True
     assert json.loads((folder / "calibration.json").read_text())["leaky"] is True
     for split in ("val", "test"):
-        held = load_predictions(folder / f"predictions_{split}.npz")
-        assert "LEAKY" in held.marks.tolist()
+        predictions = load_predictions(folder / f"predictions_{split}.npz")
+        assert "LEAKY" in predictions.marks.tolist()
     assert "LEAKY" in (folder / "train.log").read_text()
     given = ("--output_dir", folder, "--device", "cpu", "--num_workers", 0)
     assert trainer("--mode", "inference", *given, "--input", leaky / "test").code == 0
@@ -85,7 +85,7 @@ def test_weights_of_a_leaky_checkpoint_mark_what_is_trained_from_them(
 
 
 def test_a_quick_look_audits_every_file(words, trainer, leaky):
-    # More than the eight pictures a grade and split that --debug_mode reads.
+    # More than the eight images per grade and split that --debug_mode reads.
     for number in range(8):
         shutil.copyfile(
             min((leaky / "test" / "0").iterdir()), leaky / "test" / "1" / f"{number}.jpeg"

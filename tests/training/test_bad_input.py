@@ -1,4 +1,4 @@
-"""Mistakes that can be known beforehand: one clear message, exit 2, nothing begun."""
+"""Mistakes found before training: one clear message, exit code 2, nothing written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def data(tmp_path, draw_dataset) -> Path:
 
 @pytest.fixture
 def refused(small, trainer, tmp_path):
-    """Trains with the flags given, expects to be stopped, and returns what was said."""
+    """Trains with the given flags, expects a refusal, and returns its message."""
 
     def attempt(*flags: object, data: Path | str = "data") -> str:
         outcome = trainer(
@@ -43,16 +43,16 @@ def refused(small, trainer, tmp_path):
 
 
 def test_a_dataset_folder_that_is_missing(refused):
-    said = refused(data="gone")
-    assert "gone does not exist" in said
-    assert "--dataset_path" in said
+    message = refused(data="gone")
+    assert "gone does not exist" in message
+    assert "--dataset_path" in message
 
 
 def test_a_split_that_is_missing(data, refused):
     shutil.rmtree(data / "val")
-    said = refused()
-    assert "has no val folder" in said
-    assert "test, train" in said  # what it has
+    message = refused()
+    assert "has no val folder" in message
+    assert "test, train" in message  # the ones it has
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -72,9 +72,9 @@ def test_a_grade_without_images_in_test_is_no_mistake(data, small, trainer, tmp_
 
 def test_folders_that_are_no_grades(data, refused):
     (data / "train" / "7").mkdir()
-    said = refused()
-    assert "no grade: 7" in said
-    assert "--num_classes" in said
+    message = refused()
+    assert "not a grade: 7" in message
+    assert "--num_classes" in message
 
 
 def test_another_number_of_grades(refused, data):
@@ -103,10 +103,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_damaged_image(damage, data, refused):
     spoil, reason = DAMAGE[damage]
     spoil(data / PHOTOGRAPH)
-    said = refused()
-    assert PHOTOGRAPH in said
-    assert reason in said
-    assert "--skip_damaged" in said
+    message = refused()
+    assert PHOTOGRAPH in message
+    assert reason in message
+    assert "--skip_damaged" in message
 
 
 def test_all_damaged_files_are_listed_at_once(data, refused):
@@ -114,8 +114,8 @@ def test_all_damaged_files_are_listed_at_once(data, refused):
     for number, place in enumerate(places):
         list(DAMAGE.values())[number][0](data / place)
     (data / "train" / "2" / "notes.txt").write_text("not a photograph")
-    said = refused()
-    assert all(place in said for place in [*places, "train/2/notes.txt"])
+    message = refused()
+    assert all(place in message for place in [*places, "train/2/notes.txt"])
 
 
 def test_skipping_damaged_files_goes_on_and_records_them(data, small, trainer, tmp_path):
@@ -125,14 +125,14 @@ def test_skipping_damaged_files_goes_on_and_records_them(data, small, trainer, t
     words = (*small, "--dataset_path", data, "--output_dir", folder, "--epochs", 1)
     outcome = trainer(*words, "--skip_damaged")
     assert outcome.code == 0, outcome.stderr
-    held = json.loads((folder / "config.json").read_text())
-    assert sorted(Path(one["file"]).name for one in held["skipped_images"]) == [
+    config = json.loads((folder / "config.json").read_text())
+    assert sorted(Path(row["file"]).name for row in config["skipped_images"]) == [
         "notes.txt",
         "train-2-1.jpeg",
     ]
-    assert all(one["reason"] for one in held["skipped_images"])
-    assert held["counts"]["train"]["2"] == 2
-    assert "Going on without 2 damaged files" in outcome.stderr
+    assert all(row["reason"] for row in config["skipped_images"])
+    assert config["counts"]["train"]["2"] == 2
+    assert "Continuing without 2 damaged files" in outcome.stderr
     assert "train-2-1.jpeg" in (folder / "train.log").read_text() + outcome.stderr
 
 
@@ -145,9 +145,9 @@ def test_skipping_must_leave_something(data, refused):
 def test_weights_that_do_not_fit(data, refused, tmp_path):
     other = tmp_path / "other.pth"
     torch.save(create_backbone("test_resnet", 32, weights=None).state_dict(), other)
-    said = refused("--pretrained_path", other)
-    assert "do not fit test_efficientnet" in said
-    assert len(said) < 1500  # not every name of every tensor
+    message = refused("--pretrained_path", other)
+    assert "do not fit test_efficientnet" in message
+    assert len(message) < 1500  # not the names of all tensors
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no weights"])
@@ -166,16 +166,16 @@ def test_pretrained_weights_that_can_not_be_downloaded(data, trainer, tmp_path, 
         "--device", "cpu", "--img_size", 64, cwd=tmp_path,
     )  # fmt: skip
     assert outcome.code == 2
-    said = outcome.stderr
-    assert "could not be downloaded" in said
-    assert "model.safetensors" in said  # the file
-    assert "--pretrained_path /path/to/" in said  # where it goes
-    assert "--no-pretrained" in said
+    message = outcome.stderr
+    assert "could not be downloaded" in message
+    assert "model.safetensors" in message  # the file
+    assert "--pretrained_path /path/to/" in message  # where it goes
+    assert "--no-pretrained" in message
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ("--batch_size 0", "--batch_size 0: expected at least 1"),
         ("--batch_size two", "'two' is not a whole number"),
@@ -191,8 +191,8 @@ def test_pretrained_weights_that_can_not_be_downloaded(data, trainer, tmp_path, 
         ("--log_file data", "--log_file data"),
     ],
 )
-def test_settings_that_can_not_be(flags, said, data, refused):
-    assert said in refused(*flags.split())
+def test_settings_that_can_not_be(flags, message, data, refused):
+    assert message in refused(*flags.split())
 
 
 def test_no_model_is_named(data, trainer, tmp_path):
@@ -202,5 +202,5 @@ def test_no_model_is_named(data, trainer, tmp_path):
 
 
 def test_one_bad_model_stops_all_before_the_first(data, refused, small_weights):
-    said = refused("--base_models", "test_efficientnet", "test_resnet")
-    assert "do not fit test_resnet" in said
+    message = refused("--base_models", "test_efficientnet", "test_resnet")
+    assert "do not fit test_resnet" in message

@@ -1,4 +1,4 @@
-"""`--dry_run`: everything is checked and measured, nothing is written."""
+"""`--dry_run`: everything is checked and measured, and nothing is written."""
 
 from __future__ import annotations
 
@@ -35,34 +35,34 @@ def test_it_says_what_is_needed_and_writes_nothing(head, home, small, trainer, c
     assert outcome.code == 0, outcome.stderr
     assert (contents(home), modified(home)) == (before, times)
 
-    said = outcome.stdout
-    assert "dry run: nothing was written" in said
-    memory = re.search(r"peak memory +(\d+) MiB", said)
+    output = outcome.stdout
+    assert "dry run: nothing was written" in output
+    memory = re.search(r"peak memory +(\d+) MiB", output)
     assert memory
     assert int(memory[1]) > 50
-    assert re.search(r"time an epoch +\d+ s \([\d.]+ images/s in training\)", said)
-    assert re.search(r"time of the run +at most .+ for 30 epochs", said)
-    assert re.search(r"disk +\d+ MiB while training, \d+ MiB after it; .* free in /", said)
-    assert "batch 2 x accumulation 4 = 8 images a step" in said  # the effective configuration
-    assert "epoch 1/" not in said
+    assert re.search(r"time per epoch +\d+ s \([\d.]+ images/s in training\)", output)
+    assert re.search(r"time of the run +at most .+ for 30 epochs", output)
+    assert re.search(r"disk +\d+ MiB while training, \d+ MiB afterwards; .* free in /", output)
+    assert "batch 2 x accumulation 4 = 8 images per step" in output  # the effective configuration
+    assert "epoch 1/" not in output
 
 
 def test_disk_is_foretold_as_it_is_then_used(home, small, trainer, monkeypatch):
     words = (*small, "--dataset_path", "data", "--output_dir", "out", "--epochs", 3)
     words = (*words, "--ovo_mode", "independent")
-    said = trainer(*words, "--dry_run", cwd=home).stdout
-    foretold = re.search(r"disk +(\d+) MiB while training, (\d+) MiB after it", said)
-    assert foretold
-    save, most = state.save_torch, []
+    output = trainer(*words, "--dry_run", cwd=home).stdout
+    predicted = re.search(r"disk +(\d+) MiB while training, (\d+) MiB afterwards", output)
+    assert predicted
+    save, sizes = state.save_torch, []
 
-    def save_and_weigh(path: Path, content: dict[str, Any]) -> None:
+    def save_and_measure(path: Path, content: dict[str, Any]) -> None:
         save(path, content)
-        most.append(used(home / "out"))
+        sizes.append(used(home / "out"))
 
-    monkeypatch.setattr(state, "save_torch", save_and_weigh)
+    monkeypatch.setattr(state, "save_torch", save_and_measure)
     assert trainer(*words, cwd=home).code == 0
-    assert int(foretold[1]) == pytest.approx(max(most), rel=0.1)
-    assert int(foretold[2]) == pytest.approx(used(home / "out"), rel=0.1)
+    assert int(predicted[1]) == pytest.approx(max(sizes), rel=0.1)
+    assert int(predicted[2]) == pytest.approx(used(home / "out"), rel=0.1)
 
 
 def used(folder: Path) -> float:

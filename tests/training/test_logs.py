@@ -1,4 +1,4 @@
-"""What a run says of itself: its beginning, a line an epoch, its end."""
+"""The log of a run: its opening lines, one line per epoch, its last line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIELDS = TrainConfig.__dataclass_fields__
 
 @pytest.fixture(scope="module")
 def home(small, trainer, draw_dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a run took its settings from everywhere; its log is `log.txt`."""
+    """The folder of a run that took its settings from every source; its log is `log.txt`."""
     folder = tmp_path_factory.mktemp("home")
     draw_dataset(folder / "data")
     (folder / ".env").write_text("DR_OVO_DATASET_PATH=data\nDR_OVO_OUTPUT_ROOT=results\n")
@@ -31,14 +31,14 @@ def home(small, trainer, draw_dataset, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def lines(home) -> list[str]:
-    """The lines of the log, less the time before each."""
+    """The lines of the log, without their timestamps."""
     text = (home / "log.txt").read_text()
     assert all(STAMP.match(line) for line in text.splitlines())
     return [STAMP.sub("", line, count=1) for line in text.splitlines()]
 
 
 def settings(lines: list[str]) -> dict[str, tuple[str, str]]:
-    """Value and source of each setting that the log begins with."""
+    """Value and source of each setting at the beginning of the log."""
     found = {}
     for line in lines:
         match = re.fullmatch(r"  (\w+) +(.*?) +(command line|file \S+|\.env|default)", line)
@@ -64,8 +64,8 @@ def test_then_comes_what_follows_from_them(lines):
     between = "\n".join(lines[last_setting + 1 : first_epoch])
     assert "train 15 images  (0: 3  1: 3  2: 3  3: 3  4: 3)" in between
     assert "test  15 images" in between
-    assert "batch 2 x accumulation 4 = 8 images a step" in between
-    assert "branch ovo: 15 images and 2 steps an epoch, 1 steps of warm-up" in between
+    assert "batch 2 x accumulation 4 = 8 images per step" in between
+    assert "branch ovo: 15 images and 2 steps per epoch, 1 warm-up steps" in between
     assert re.search(r"parameters: [\d,]+ trained, [\d,]+ frozen \(2 stages\)", between)
     assert "cpu, float32, gradient checkpointing off" in between
     assert "warm-up of 10 epochs does not fit into 2" in between
@@ -99,7 +99,7 @@ def test_a_log_is_appended_to(small, tiny_dataset, trainer, tmp_path):
         assert trainer(*words, "--output_dir", tmp_path / name).code == 0
     text = log.read_text()
     assert text.count("epoch 1/1") == 2
-    assert not (tmp_path / "one" / "train.log").exists()  # one log is enough
+    assert not (tmp_path / "one" / "train.log").exists()  # only the one that was given
 
 
 def test_without_a_log_file_each_folder_has_its_own(small, tiny_dataset, trainer, tmp_path):

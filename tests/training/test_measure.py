@@ -1,4 +1,4 @@
-"""What a branch is measured by after each epoch, and which epoch counts as its best."""
+"""The metrics of a branch after each epoch, and which epoch is its best."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ NONE_YET = None
     ],
 )
 def test_which_score_is_better(new, old, better):
-    held = None if old is None else Score(*old)
-    assert Score(*new).better_than(held) is better
+    best = None if old is None else Score(*old)
+    assert Score(*new).better_than(best) is better
 
 
 def test_patience_is_renewed_by_more_than_min_delta():
@@ -50,7 +50,7 @@ def test_patience_is_renewed_by_more_than_min_delta():
 
 @pytest.fixture
 def answers() -> tuple[np.ndarray, np.ndarray]:
-    """Logits (40, 10) that know something of the grades (40,)."""
+    """Logits (40, 10) that carry some information about the grades (40,)."""
     rng = np.random.default_rng(5)
     targets = np.repeat(np.arange(5), 8)
     signs = np.array([[np.sign(t - (a + b) / 2) for a, b in PAIRS] for t in targets])
@@ -81,7 +81,7 @@ def test_a_single_pair_is_measured_by_its_auc_then_its_log_loss(answers):
     positive, share = targets == 3, 1 / (1 + np.exp(-logits[:, 0].astype(np.float64)))
     assert found["auc"] == pytest.approx(roc_auc_score(positive, logits[:, 0]))
     assert found["accuracy"] == pytest.approx(accuracy_score(positive, logits[:, 0] > 0))
-    assert found["loss"] == pytest.approx(log_loss(positive, share), rel=1e-5)  # a plain loss
+    assert found["loss"] == pytest.approx(log_loss(positive, share), rel=1e-5)  # an unweighted loss
     best = pair_score((1, 3), found["auc"], logits, targets)
     assert best.value == found["auc"]
     assert best.tie_break == pytest.approx(-log_loss(positive, share))

@@ -1,4 +1,4 @@
-"""From raw photographs and a CSV of grades to figures on test, as published sets lie."""
+"""From raw photographs and a CSV of grades, laid out as in published sets, to results on test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def eyepacs(drawn: Path, folder: Path) -> tuple[Path, Path]:
     """`train/<patient>_<eye>.jpeg` and `image,level`."""
     images = folder / "train"
     images.mkdir()
-    shutil.copy(drawn / SUMMARY, images)  # that they are synthetic
+    shutil.copy(drawn / SUMMARY, images)  # marks them as synthetic
     rows = ["image,level"]
     for path in sorted(drawn.rglob("*.jpeg")):
         shutil.copy(path, images)
@@ -39,7 +39,7 @@ def eyepacs(drawn: Path, folder: Path) -> tuple[Path, Path]:
 
 
 def aptos(drawn: Path, folder: Path) -> tuple[Path, Path]:
-    """`train_images/<hexadecimal>.png`, which tell no patient, and `id_code,diagnosis`."""
+    """`train_images/<hexadecimal>.png`, which don't identify patients, and `id_code,diagnosis`."""
     images = folder / "train_images"
     images.mkdir()
     shutil.copy(drawn / SUMMARY, images)
@@ -72,14 +72,16 @@ def test_prepared_trained_and_evaluated(published, patients, drawn, small, train
     outcome = trainer(*evaluation, "--patient_level")
     assert outcome.code == 0, outcome.stderr
     assert "SYNTHETIC" in outcome.stdout
-    held = {name: load_predictions(out / f"predictions_{name}.npz") for name in ("val", "test")}
-    for name, one in held.items():
+    predictions = {
+        name: load_predictions(out / f"predictions_{name}.npz") for name in ("val", "test")
+    }
+    for name, on_split in predictions.items():
         files = sorted(p.relative_to(data / name).as_posix() for p in (data / name).rglob("*.*g"))
-        assert sorted(one.sample_ids.tolist()) == files
-        assert one.marks.tolist() == ["SYNTHETIC"]
-    assert not np.intersect1d(held["val"].patient_ids, held["test"].patient_ids).size
-    counts = np.unique(held["test"].patient_ids, return_counts=True)[1]
+        assert sorted(on_split.sample_ids.tolist()) == files
+        assert on_split.marks.tolist() == ["SYNTHETIC"]
+    assert not np.intersect1d(predictions["val"].patient_ids, predictions["test"].patient_ids).size
+    counts = np.unique(predictions["test"].patient_ids, return_counts=True)[1]
     assert set(counts.tolist()) == ({2} if patients else {1})
     report = json.loads((out / "evaluation.json").read_text())
-    assert report["n"] == len(held["test"].targets)
+    assert report["n"] == len(predictions["test"].targets)
     assert report["audited"] is True

@@ -1,1 +1,1 @@
-"""The checks of an audit: one module per kind of finding."""
+"""The checks of an audit, one module per group of findings."""

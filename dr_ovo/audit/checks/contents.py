@@ -1,4 +1,4 @@
-"""Whether the pictures of a prepared dataset are still those that its manifest lists."""
+"""Checks that the files of a prepared dataset are still those of its manifest (sha256)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SHOWN = 5
 def require_listed_contents(
     root: Path, photographs: Sequence[Photograph], contents: Mapping[Path, str]
 ) -> None:
-    """Raises UserError where a picture's sha256 in `contents` is not that of its manifest.
+    """Raises UserError if a picture's sha256 in `contents` differs from the manifest's.
 
-    Patients, visits and look-alikes of another picture are unknown, so the splits prove nothing.
+    Patient, visit and look-alikes of a replaced picture are unknown, so the splits prove nothing.
     """
     changed = [
         p.file for p in photographs if p.sha256 and contents.get(p.path, p.sha256) != p.sha256
@@ -25,8 +25,8 @@ def require_listed_contents(
     if changed:
         named = ", ".join(changed[:SHOWN]) + (", ..." if len(changed) > SHOWN else "")
         raise UserError(
-            f"{root}: {len(changed)} pictures are not those that {MANIFEST} lists (their sha256 "
-            f"differs): {named}. Prepare the set anew with prepare_dataset.py into a new folder, "
-            f"put the pictures back, or remove {MANIFEST} to go on without knowing patients and "
-            "visits."
+            f"{root}: {len(changed)} pictures are not those listed in {MANIFEST} (their sha256 "
+            f"differs): {named}. Prepare the dataset again with prepare_dataset.py into a new "
+            f"folder, restore the pictures, or remove {MANIFEST} to continue without known "
+            "patients and visits."
         )

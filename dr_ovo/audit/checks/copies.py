@@ -1,4 +1,4 @@
-"""Findings on pictures that are copies of one another, from the pairs that look alike."""
+"""Checks for exact copies, near-duplicates, look-alikes, conflicting grades, unreadable files."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 from dr_ovo.audit.findings import WARNING, Finding, Photograph, severity_across
 from dr_ovo.copies.descriptor_cache import Described
 from dr_ovo.copies.near_duplicates import Pair, clusters
-from dr_ovo.dataset.components import Bonds
+from dr_ovo.dataset.union_find import UnionFind
 from dr_ovo.photographs.damage import Damage
 
-LOOK_ALIKES = 4  # pictures in a cluster: of one eye a publisher keeps two or three by mistake
+LOOK_ALIKES = 4  # pictures in a cluster; publishers leave two or three of one eye by mistake
 
 
 def copy_findings(photographs: Sequence[Photograph], pairs: Sequence[Pair]) -> list[Finding]:
-    """A finding for each group of files that show one picture; `pairs` count in `photographs`.
+    """One finding per group of files that show one picture; `pairs` are positions in `photographs`.
 
-    A group whose files are identical is an exact copy, one of four or more look-alikes; a group
-    with two grades is a second finding, for a person to judge.
+    A group of identical files is an exact copy, other groups of four or more are look-alikes. A
+    group with two grades gives a second finding, for manual review.
     """
     links: dict[int, list[Pair]] = defaultdict(list)
     groups = clusters(pairs, len(photographs))
-    place = {member: number for number, group in enumerate(groups) for member in group}
+    group_of = {member: number for number, group in enumerate(groups) for member in group}
     for pair in pairs:
-        links[place[pair.first]].append(pair)
+        links[group_of[pair.first]].append(pair)
     found = []
     for number, group in enumerate(groups):
         members = tuple(photographs[position] for position in group)
@@ -49,22 +49,22 @@ def _group_finding(members: tuple[Photograph, ...], pairs: Sequence[Pair]) -> Fi
 
 
 def look_alike_groups(photographs: Sequence[Photograph], pairs: Sequence[Pair]) -> list[int]:
-    """(N,) numbers: the same for pictures that look alike or are of one patient or visit."""
-    bonds = Bonds(len(photographs))
+    """(N,) numbers, equal for pictures that look alike or share a patient or visit."""
+    groups = UnionFind(len(photographs))
     for pair in pairs:
-        bonds.join(pair.first, pair.second)
+        groups.join(pair.first, pair.second)
     first: dict[tuple[str, str], int] = {}
     for position, photograph in enumerate(photographs):
         for key in (("patient", photograph.patient), ("group", photograph.group)):
             if key[1]:
-                bonds.join(position, first.setdefault(key, position))
-    return bonds.labels()
+                groups.join(position, first.setdefault(key, position))
+    return groups.labels()
 
 
 def unreadable(
     photographs: Sequence[Photograph], described: Mapping[Path, Described | Damage]
 ) -> list[Finding]:
-    """A warning on the files that can't be decoded; none where all can."""
+    """One warning on all files that can't be decoded; none if all can."""
     reasons = [
         (p, damage.reason) for p in photographs if isinstance(damage := described[p.path], Damage)
     ]

@@ -1,4 +1,4 @@
-"""Patients and visits that stand in two splits; sets without splits, in which none can."""
+"""Checks for patients and visits in two splits; notes on datasets without splits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dr_ovo.dataset.words import SPLIT_WORDS
 
 
 def owner_findings(photographs: Sequence[Photograph]) -> list[Finding]:
-    """A leak for each patient, and each visit or site of the manifest, with pictures in two splits.
+    """One leak per patient, and per visit or site of the manifest, with pictures in two splits.
 
     Unknown patients and groups ("") are not judged.
     """
@@ -21,14 +21,14 @@ def owner_findings(photographs: Sequence[Photograph]) -> list[Finding]:
 
 
 def without_splits(photographs: Sequence[Photograph]) -> list[str]:
-    """A note where fewer than two splits are there to leak into each other."""
+    """A note if there are fewer than two splits, so that none can leak into another."""
     found = sorted({p.split for p in photographs} - {""})
     if len(found) > 1:
         return []
-    there = f"the only split found is {found[0]}" if found else "no folders of splits were found"
+    reason = f"the only split found is {found[0]}" if found else "no folders of splits were found"
     return [
-        f"leaks across splits were not judged: {there} (folders named "
-        f"{', '.join(SPLIT_WORDS)}, in large or small letters)"
+        f"leaks across splits were not judged: {reason} (expected folders named "
+        f"{', '.join(SPLIT_WORDS)}, in upper or lower case)"
     ]
 
 

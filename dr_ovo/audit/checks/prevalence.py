@@ -1,4 +1,4 @@
-"""Val or test balanced by hand: precision, accuracy and predictive values there are no clinic's."""
+"""Checks for a val or test split with artificially balanced grades (no real prevalence)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dr_ovo.audit.findings import WARNING, Finding, Photograph
 JUDGED = ("val", "test")
 MIN_GRADES = 3
 MIN_PICTURES = 15
-MAX_UNEQUAL = 1.05  # largest count over smallest; grades of a clinic differ by 2 to 30
+MAX_UNEQUAL = 1.05  # largest count over smallest; in clinics the ratio is 2 to 30
 
 
 def prevalence_findings(photographs: Sequence[Photograph]) -> list[Finding]:
-    """A warning for each of val and test whose grades are equally many."""
+    """One warning each for val and test if all grades have about the same number of pictures."""
     return [
         Finding("balanced_prevalence", WARNING, tuple(members), None, detail)
         for split in JUDGED
@@ -24,13 +24,13 @@ def prevalence_findings(photographs: Sequence[Photograph]) -> list[Finding]:
 
 
 def _balanced(split: str, counts: Counter[str]) -> str:
-    """What is said of a balanced split; "" for one with a prevalence of its own."""
+    """The detail of the warning for a balanced split; "" for one with unequal grades."""
     if len(counts) < MIN_GRADES or counts.total() < MIN_PICTURES:
         return ""
     if max(counts.values()) > MAX_UNEQUAL * min(counts.values()):
         return ""
     shown = " ".join(f"{grade}:{counts[grade]}" for grade in sorted(counts))
     return (
-        f"{split} has equally many pictures of each grade ({shown}): no clinic's prevalence, so "
-        "accuracy and predictive values there hold for no population"
+        f"{split} has equally many pictures per grade ({shown}): no clinic has this prevalence, so "
+        "accuracy and predictive values on it apply to no population"
     )

@@ -1,1 +1,1 @@
-"""The commands that report on results folders and checkpoints."""
+"""Command lines of the reports on results folders and checkpoints."""

@@ -1,4 +1,4 @@
-"""Shows what checkpoints hold: python model_analyzer.py --model PATH..."""
+"""Flags of model_analyzer.py, which shows what checkpoints contain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main(argv: Sequence[str], prog: str) -> int:
         action="extend",
         required=True,
         metavar="PATH",
-        help="checkpoint files, globs, models folders or results folders, in any mixture",
+        help="checkpoint files, globs, models folders or results folders, in any combination",
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="the report as JSON")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""The arguments that every report on results folders takes."""
+"""Flags that all reports share: --results_dirs, --models, --output, --intersect."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def add_results_arguments(parser: argparse.ArgumentParser, output: str) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--models", nargs="+", default=[], metavar="NAME",
-        help="models by name; those not among --results_dirs are looked for as "
+        help="models by name; those not among --results_dirs are searched for as "
         f"<name>{SUFFIX} in . and ./v2.5-model-dr",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, default=Path(output), metavar="DIR",
-        help=f"folder for JSON, CSV and pictures [{output}]",
+        help=f"folder for JSON, CSV and figures [{output}]",
     )  # fmt: skip
     parser.add_argument(
         "--intersect", action="store_true",
-        help="go on with the samples that all models have, where they differ",
+        help="use only the samples that all models have, where they differ",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which model to trust: python compare_models.py --results_dirs ./*_5class_results"""
+"""Flags of compare_models.py, the comparison of models on test."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def main(argv: Sequence[str], prog: str) -> int:
     """Parse, compare, print; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Models side by side on test, with 95 %% intervals, and which differences from "
-        "the best on val are real. Research use only; not a medical device.",
+        description="Compares models on test, with 95 %% intervals, and says which differences "
+        "from the best on val are significant. Research use only; not a medical device.",
     )
     add_results_arguments(parser, "./comparison")
     args = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""How differently models err: python analyze_ensemble_diversity.py --results_dirs ./*_results"""
+"""Flags of analyze_ensemble_diversity.py, the report on how differently models err."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def main(argv: Sequence[str], prog: str) -> int:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="How differently two or more models err on test, and which adds most to their "
-        "mean. Research use only; not a medical device.",
+        "mean ensemble. Research use only; not a medical device.",
     )
     add_results_arguments(parser, "./diversity")
     args = parser.parse_args(argv)
     check_output(args.output)
-    results = open_results(args.results_dirs, args.models, intersect=args.intersect, fewest=2)
+    results = open_results(args.results_dirs, args.models, intersect=args.intersect, min_models=2)
     report = diversity(results)
     written = write_report(report, args.output)
     print(report_text(report), written_line(written), sep="\n\n")

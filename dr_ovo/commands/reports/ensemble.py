@@ -1,4 +1,4 @@
-"""Several models as one: python evaluate_super_ensemble.py --results_dirs ./*_5class_results"""
+"""Flags of evaluate_super_ensemble.py: --method, --weight_by, --baseline, --export."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from dr_ovo.results.result_sets import open_results
 
 def main(argv: Sequence[str], prog: str) -> int:
     """Parse, combine, print; returns the exit code."""
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Several models as one ensemble, compared with its members and with smaller "
+        "ensembles. Research use only; not a medical device.",
+    )
     add_results_arguments(parser, "super_ensemble")
     parser.add_argument("--method", choices=METHODS, default="mean", help="[mean]")
     parser.add_argument("--weight_by", choices=("accuracy", "kappa"), default="accuracy",
@@ -28,7 +32,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     parser.add_argument("--export", type=Path, metavar="FILE", help="manifest for --mode inference")
     args = parser.parse_args(argv)
     check_output(args.output)
-    results = open_results(args.results_dirs, args.models, intersect=args.intersect, fewest=2)
+    results = open_results(args.results_dirs, args.models, intersect=args.intersect, min_models=2)
     check_targets(results, args.output, args.export)
     study = study_ensemble(results, CombinationRule(args.method, args.weight_by), args.baseline)
     report = ensemble_report(study)

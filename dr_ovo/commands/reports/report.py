@@ -1,4 +1,4 @@
-"""All reports on one page: python report.py --results_dirs ./*_5class_results"""
+"""Flags of report.py, which writes all reports to one HTML page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dr_ovo.results.result_sets import open_results
 def main(argv: Sequence[str], prog: str) -> int:
     """Parse, report, write; returns the exit code."""
     about = "All reports on one page. Research use only; not a medical device."
-    # --output is a file here.
+    # "resolve": --output is a file here, not a folder.
     parser = argparse.ArgumentParser(prog=prog, description=about, conflict_handler="resolve")
     add_results_arguments(parser, "")
     parser.add_argument("--output", type=Path, default=Path("report.html"), metavar="FILE",

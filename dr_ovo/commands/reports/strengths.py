@@ -1,4 +1,4 @@
-"""Where each model is strong: python analyze_per_class_strengths.py --results_dirs DIR..."""
+"""Flags of analyze_per_class_strengths.py, the report on each grade and pair."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def main(argv: Sequence[str], prog: str) -> int:
     """Parse, analyse, print; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Every model at every class and pair, with 95 %% intervals; the best for each, "
-        "and the mistakes that all share. Research use only; not a medical device.",
+        description="Every model on every grade and pair, with 95 %% intervals; the best for each, "
+        "and the mistakes that all models share. Research use only; not a medical device.",
     )
     add_results_arguments(parser, "./strengths")
     args = parser.parse_args(argv)

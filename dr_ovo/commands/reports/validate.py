@@ -1,4 +1,4 @@
-"""Models held against criteria: python medical_validation.py --results_dirs ./*_5class_results"""
+"""Flags of medical_validation.py, which judges models against criteria; its exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     """Parse, judge, print; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Models held against criteria, by 95 %% intervals. Research use only; not a "
+        description="Judges models against criteria, by 95 %% intervals. Research use only; not a "
         "medical device.",
     )
     add_results_arguments(parser, "./validation")

@@ -1,1 +1,1 @@
-"""Which split each photograph goes to, and which are left out."""
+"""Plans the splits: what must stay together, what is dropped, and where each photograph goes."""

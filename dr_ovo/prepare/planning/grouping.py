@@ -1,6 +1,6 @@
-"""Which photographs belong together: one patient, one visit or site, one picture.
+"""Groups photographs that must be in one split: same patient, same visit or site, same picture.
 
-What belongs together, over any chain of these, goes to one split.
+Chains count: photographs that are linked through others are in one group as well.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dr_ovo.copies.near_duplicates import Pair
-from dr_ovo.dataset.components import components
 from dr_ovo.dataset.photograph import Photograph
+from dr_ovo.dataset.union_find import components
 
 COPY = "copy"
 
 
 @dataclass(frozen=True)
 class Relations:
-    """What binds photographs 0 .. N-1 to one another.
+    """What links photographs 0 .. N-1 to one another.
 
-    `components` are all of them by what belongs together, `copies` those with one content (two or
-    more each), `alike` (first, second) -> how they look alike, near-duplicates and copies.
+    `components` are the groups that must be in one split; together they contain all photographs.
+    `copies` are groups of two or more with identical content. `alike` maps (first, second) to how
+    the two are alike, for near-duplicates and copies.
     """
 
     components: tuple[tuple[int, ...], ...]
@@ -35,7 +36,7 @@ def relate(
 ) -> Relations:
     """The relations of N photographs with the sha256 `contents` (N,) and the look-alikes `pairs`.
 
-    The order of the photographs changes positions only, never what belongs together.
+    The order of the photographs affects positions only, not the groups.
     """
     equal = [both for same in _by(contents) for both in pairwise(same)]
     alike = {}
@@ -60,11 +61,13 @@ def relate(
 def differing_grades(
     photographs: Sequence[Photograph], relations: Relations
 ) -> list[tuple[tuple[int, ...], str]]:
-    """(members, how) of look-alikes with different grades, for a person to judge.
+    """(members, how) of look-alikes with different grades, for manual review.
 
-    Copies of one picture are one entry, near-duplicates one a pair.
+    There is one entry per group of copies, and one per pair of near-duplicates.
     """
-    of_copy = {one: number for number, same in enumerate(relations.copies) for one in same}
+    of_copy = {
+        position: number for number, same in enumerate(relations.copies) for position in same
+    }
     alike: list[tuple[tuple[int, ...], str]] = [(same, COPY) for same in relations.copies]
     for (first, second), how in relations.alike.items():
         if first not in of_copy or of_copy[first] != of_copy.get(second):
@@ -72,12 +75,12 @@ def differing_grades(
     return sorted(
         (members, how)
         for members, how in alike
-        if len({photographs[one].grade for one in members}) > 1
+        if len({photographs[position].grade for position in members}) > 1
     )
 
 
 def _by(names: Sequence[str]) -> list[list[int]]:
-    """The positions of each name but ""."""
+    """The positions of each name, except the empty one."""
     found = defaultdict(list)
     for position, name in enumerate(names):
         if name:

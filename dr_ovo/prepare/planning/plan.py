@@ -1,4 +1,4 @@
-"""Looking at the photographs of a source: which can be read, what binds them, where each goes."""
+"""Makes the plan of a dataset: reads all photographs, finds what links them, assigns splits."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dr_ovo.errors import UserError
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.prepare.file_names import placed_names
 from dr_ovo.prepare.options import Fractions, PrepareOptions
+from dr_ovo.prepare.planning.copies_by_name import bind_copies_by_name
 from dr_ovo.prepare.planning.grouping import Relations, relate
-from dr_ovo.prepare.planning.grouping_by_name import bind_copies_by_name
 from dr_ovo.prepare.planning.splits import Plan, make_plan
 from dr_ovo.prepare.sources import Source
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The photographs that can be read, what each looks like, what binds them, and their plan."""
+    """The readable photographs, their descriptions, what links them, and their plan."""
 
     photographs: tuple[Photograph, ...]
     described: dict[Path, Described]
@@ -34,14 +34,18 @@ class Prepared:
 
 
 def plan_dataset(options: PrepareOptions, source: Source, cache: Path | None) -> Prepared:
-    """Reads every photograph and decides where each goes; writes nothing but the cache."""
+    """Reads every photograph and assigns its split; writes nothing but the cache."""
     source.unpack()
-    found = describe_files([one.path for one in source.photographs], cache)
-    damaged = [one for one in found.values() if isinstance(one, Damage)]
+    found = describe_files([photograph.path for photograph in source.photographs], cache)
+    damaged = [entry for entry in found.values() if isinstance(entry, Damage)]
     unreadable = _unreadable(source.photographs, damaged)
-    kept = tuple(one for one in source.photographs if isinstance(found[one.path], Described))
-    described = {one.path: readable(found[one.path]) for one in kept}
-    paths = [one.path for one in kept]
+    kept = tuple(
+        photograph
+        for photograph in source.photographs
+        if isinstance(found[photograph.path], Described)
+    )
+    described = {photograph.path: readable(found[photograph.path]) for photograph in kept}
+    paths = [photograph.path for photograph in kept]
     pairs = find_pairs(paths, described, cache)
     relations = relate(kept, [described[path].sha256 for path in paths], pairs)
     names = placed_names(kept, shrunken=bool(options.preprocess))
@@ -55,7 +59,7 @@ def plan_dataset(options: PrepareOptions, source: Source, cache: Path | None) ->
 
 
 def readable(found: Described | Damage) -> Described:
-    """A file's description. Raises UserError where it was damaged since it was last read."""
+    """A file's description. Raises UserError if the file has become unreadable."""
     if isinstance(found, Damage):
         raise UserError(f"{found.path} can't be read: {found.reason}. Run the command again.")
     return found
@@ -64,19 +68,25 @@ def readable(found: Described | Damage) -> Described:
 def _unreadable(photographs: tuple[Photograph, ...], damaged: list[Damage]) -> tuple[Dropped, ...]:
     reasons = {damage.path: damage.reason for damage in damaged}
     return tuple(
-        Dropped(one.name, "unreadable", reasons[one.path], one.grade, one.split)
-        for one in photographs
-        if one.path in reasons
+        Dropped(
+            photograph.name,
+            "unreadable",
+            reasons[photograph.path],
+            photograph.grade,
+            photograph.split,
+        )
+        for photograph in photographs
+        if photograph.path in reasons
     )
 
 
 def without(prepared: Prepared, damaged: list[Damage]) -> Prepared:
-    """The same less those that could be described and not be shrunk."""
+    """The same without photographs that turned out to be damaged when they were shrunk."""
     lost = {damage.path for damage in damaged}
     split = {
-        one: name
-        for one, name in prepared.plan.split.items()
-        if prepared.photographs[one].path not in lost
+        position: name
+        for position, name in prepared.plan.split.items()
+        if prepared.photographs[position].path not in lost
     }
     return replace(
         prepared,
@@ -86,13 +96,13 @@ def without(prepared: Prepared, damaged: list[Damage]) -> Prepared:
 
 
 def _require_splits(plan: Plan) -> None:
-    there = Counter(plan.split.values())
-    empty = [name for name in SPLITS if not there[name]]
+    counts = Counter(plan.split.values())
+    empty = [name for name in SPLITS if not counts[name]]
     if empty:
         kinds = Counter(dropped.kind for dropped in plan.dropped.values())
         words = ", ".join(f"{count} ({kind})" for kind, count in kinds.items()) or "none"
         raise UserError(
             f"No photographs are left for {' and '.join(empty)}: too few patients, groups or "
-            f"different pictures to divide; dropped: {words}. Give more photographs, other "
-            "fractions, a finer --group_column, or split anew with --split_column none."
+            f"different pictures to divide; dropped: {words}. Add photographs, change the "
+            "fractions, use a finer --group_column, or split again with --split_column none."
         )

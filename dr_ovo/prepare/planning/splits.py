@@ -1,7 +1,7 @@
-"""Which split each photograph goes to, and which are left out.
+"""Assigns photographs to train, val and test: by group, stratified by grade, seeded.
 
-What belongs together (see `grouping`) is one unit and goes to one split. Which one depends on the
-seed, the unit's name and its worst grade, not on the order of files or rows.
+A group of photographs that must stay together (see `grouping`) is a unit and goes to one split. The
+split depends on the seed, the unit's name and its worst grade, not on the order of files or rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RULE = (
 
 @dataclass(frozen=True)
 class Plan:
-    """Position of a photograph -> its split, or why it is left out; each is in one of the two."""
+    """Position of a photograph -> its split, or why it is dropped; never both."""
 
     split: dict[int, str]
     dropped: dict[int, Dropped]
@@ -37,33 +37,35 @@ def make_plan(
 ) -> Plan:
     """The split of every photograph.
 
-    Official splits are kept, test whole; those that the source lacks are cut from its train.
+    Official splits are kept, and test stays whole; missing splits are cut from its train.
     Raises UserError for official splits without train.
     """
     official = official_splits(photographs)
     dropped = leaks_into_official(photographs, relations)
     dropped |= repeated_copies(photographs, relations, dropped)
-    kept = [one for one in range(len(photographs)) if one not in dropped]
-    split = {one: photographs[one].split for one in kept}
+    kept = [position for position in range(len(photographs)) if position not in dropped]
+    split = {position: photographs[position].split for position in kept}
     wanted = {
         name: share
         for name, share in (("test", fractions.test), ("val", fractions.val))
         if name not in official
     }
     if wanted:
-        free = {one for one in kept if split[one] in ("", "train")}
-        units = [[one for one in unit if one in free] for unit in relations.components]
+        free = {position for position in kept if split[position] in ("", "train")}
+        units = [
+            [position for position in unit if position in free] for unit in relations.components
+        ]
         split |= deal_units(photographs, [unit for unit in units if unit], wanted, seed)
     return Plan(split, dropped)
 
 
 def official_splits(photographs: Sequence[Photograph]) -> tuple[str, ...]:
-    """The splits that the source gives, in the order train, val, test; none where it gives none."""
+    """The official splits of the source, in the order train, val, test; empty if it has none."""
     given = {photograph.split for photograph in photographs} - {""}
     if given and "train" not in given:
         raise UserError(
-            f"The official splits are {', '.join(sorted(given))}: none of the photographs is for "
-            "train. Add them, or split anew with --split_column none."
+            f"The official splits are {', '.join(sorted(given))}: no photographs are for "
+            "train. Add some, or split again with --split_column none."
         )
     return tuple(name for name in SPLITS if name in given)
 
@@ -74,23 +76,24 @@ def deal_units(
     shares: dict[str, float],
     seed: int,
 ) -> dict[int, str]:
-    """Position -> split: of each grade (a unit's worst) about `shares` go to the splits named.
+    """Position -> split: within each grade (the worst of a unit) about `shares` per split.
 
-    The rest is train. A unit goes where it brings the number of photographs nearer to its share.
+    The rest is train. A unit goes to a split if that brings its number of photographs closer to the
+    target.
     """
     strata = defaultdict(list)
     for unit in units:
-        strata[max(photographs[one].grade for one in unit)].append(unit)
+        strata[max(photographs[position].grade for position in unit)].append(unit)
     split: dict[int, str] = {}
     for stratum in strata.values():
         stratum.sort(key=lambda unit: _place_in_order(photographs, unit, seed))
         for name, dealt in _deal(stratum, shares).items():
-            split |= {one: name for unit in dealt for one in unit}
+            split |= {position: name for unit in dealt for position in unit}
     return split
 
 
 def _place_in_order(photographs: Sequence[Photograph], unit: Sequence[int], seed: int) -> str:
-    name = min(photographs[one].owner for one in unit)
+    name = min(photographs[position].owner for position in unit)
     return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()
 
 
@@ -104,10 +107,10 @@ def _deal(units: list[Sequence[int]], shares: dict[str, float]) -> dict[str, lis
         dealt[name].append(unit)
         if fitting:
             room[name] -= len(unit)
-    # A grade with few units: first train has one, then val; test may lack it, training can't.
+    # A grade with few units: train gets one first, then val. Training needs both; test may lack it.
     for name in ("train", "val"):
-        giver = max(dealt, key=lambda other: len(dealt[other]))
-        if name in dealt and not dealt[name] and (name == "train" or len(dealt[giver]) > 1):
-            smallest = min(range(len(dealt[giver])), key=lambda i: len(dealt[giver][i]))
-            dealt[name].append(dealt[giver].pop(smallest))
+        donor = max(dealt, key=lambda other: len(dealt[other]))
+        if name in dealt and not dealt[name] and (name == "train" or len(dealt[donor]) > 1):
+            smallest = min(range(len(dealt[donor])), key=lambda i: len(dealt[donor][i]))
+            dealt[name].append(dealt[donor].pop(smallest))
     return dealt

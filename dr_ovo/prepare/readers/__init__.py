@@ -1,1 +1,1 @@
-"""What a dataset is made from: a CSV of grades, a MedMNIST file, a folder of grades."""
+"""Readers of what a dataset is prepared from: label CSV, MedMNIST file, folder tree of grades."""

@@ -1,4 +1,4 @@
-"""A folder of photographs and a CSV with a row for each of them."""
+"""Reads a folder of photographs with a label CSV, one row per photograph."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of the CSV whose image is there: its line in words, and its cells by role."""
+    """A row of the CSV whose image exists: file and line for messages, path, cells by role."""
 
     where: str
     path: Path
@@ -35,11 +35,12 @@ class _Row:
 def read_labels(
     images: Path, labels: Path, named: Mapping[str, str]
 ) -> tuple[list[Photograph], list[Dropped], list[str]]:
-    """The photographs of `images` (searched in depth) that the CSV `labels` grades.
+    """The photographs in `images` (searched recursively) that the CSV `labels` grades.
 
-    Also those without a grade, and remarks for the user. `named` maps roles to columns that flags
-    name (see `find_columns`). The image column holds file names or paths, with or without suffix.
-    Raises UserError for what can't be understood, images that are missing and ones named twice.
+    Also the photographs without a grade, and remarks for the user. `named` maps roles to columns
+    named by flags (see `find_columns`). The image column has file names or paths, with or without
+    suffix. Raises UserError for cells that can't be interpreted, for missing images, and for images
+    named twice with different labels.
     """
     if not images.is_dir():
         raise UserError(f"--images {images}: there is no such folder.")
@@ -79,7 +80,7 @@ def _located(
     if missing:
         raise UserError(
             f"{labels} names {len(missing)} images that are not in {files.images}: "
-            f"{_few(missing)}. Complete the folder, or take their rows out."
+            f"{_few(missing)}. Complete the folder, or remove their rows."
         )
     return [
         _Row(where, place, row)
@@ -89,9 +90,9 @@ def _located(
 
 
 def _without_repeats(rows: Sequence[_Row]) -> tuple[list[_Row], list[str]]:
-    """The rows, each image once, and the images that later rows name again with the same words.
+    """The rows, each image once, and the images that later rows repeat with the same labels.
 
-    Raises UserError where the words differ.
+    Raises UserError where the labels differ.
     """
     first: dict[Path, _Row] = {}
     repeated = []
@@ -101,8 +102,8 @@ def _without_repeats(rows: Sequence[_Row]) -> tuple[list[_Row], list[str]]:
             continue
         if known.cells | {"image": ""} != row.cells | {"image": ""}:
             raise UserError(
-                f"{row.where}: {row.cells['image']} stands already in {known.where}, with another "
-                "grade or other words. Take one out."
+                f"{row.where}: {row.cells['image']} is already in {known.where}, with a different "
+                "grade or other labels. Remove one of the rows."
             )
         repeated.append(row.cells["image"])
     return list(first.values()), repeated
@@ -110,12 +111,12 @@ def _without_repeats(rows: Sequence[_Row]) -> tuple[list[_Row], list[str]]:
 
 def _photograph(row: _Row, name: str, grade: int) -> Photograph:
     patient, eye = patient_and_eye(row.path.stem, "", PurePosixPath(name).parent.name)
-    cells, told = row.cells, row.cells.get("patient", "")
+    cells, labelled = row.cells, row.cells.get("patient", "")
     return Photograph(
         row.path,
         name,
         grade,
-        patient=patient if is_unknown(told) else told,
+        patient=patient if is_unknown(labelled) else labelled,
         eye=parse_eye(row.where, cells.get("eye", "")) or eye,
         group="" if is_unknown(cells.get("group", "")) else cells["group"],
         split=parse_split(row.where, cells["split"]) if "split" in cells else "",
@@ -126,7 +127,7 @@ def _photograph(row: _Row, name: str, grade: int) -> Photograph:
 def _unnamed(names: Sequence[str], labels: Path) -> str:
     if not names:
         return ""
-    return f"{len(names)} images have no row in {labels.name} and stay out: {_few(names)}."
+    return f"{len(names)} images have no row in {labels.name} and are left out: {_few(names)}."
 
 
 def _repeats(names: Sequence[str], labels: Path) -> str:
@@ -138,14 +139,14 @@ def _repeats(names: Sequence[str], labels: Path) -> str:
 
 
 def _placeholders(rows: Sequence[_Row]) -> str:
-    told = [row.cells.get("patient", "") for row in rows]
-    empty = sorted({word for word in told if word and is_unknown(word)})
-    if not empty:
+    patients = [row.cells.get("patient", "") for row in rows]
+    placeholders = sorted({patient for patient in patients if patient and is_unknown(patient)})
+    if not placeholders:
         return ""
-    count = sum(word in empty for word in told)
+    count = sum(patient in placeholders for patient in patients)
     return (
-        f"{count} photographs have {', '.join(map(repr, empty))} for a patient: taken as unknown, "
-        "each then stands for itself."
+        f"{count} photographs have {', '.join(map(repr, placeholders))} as patient: treated as "
+        "unknown, so each counts as a patient of its own."
     )
 
 

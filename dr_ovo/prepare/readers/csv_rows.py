@@ -1,4 +1,4 @@
-"""The rows of a CSV, whatever stands between its cells."""
+"""Reads the rows of a label CSV: its delimiters (comma, semicolon, tab) and encoding."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ DELIMITERS = ",;\t"
 
 
 def read_rows(labels: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The header, and (line, cells) of each row that is not empty.
+    """The header, and (line number, cells) of each row that is not empty.
 
-    Raises UserError for a file that can't be read as CSV in UTF-8, and for one without rows.
+    Raises UserError for a file that can't be read as UTF-8 CSV, and for one without rows.
     """
     try:
         with labels.open(newline="", encoding="utf-8-sig") as file:
@@ -35,5 +35,5 @@ def read_rows(labels: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]
 
 
 def _filled(cell: str | list[str] | None) -> bool:
-    """Whether a cell holds something; a list is what stands beyond the last column."""
+    """Whether a cell is not empty; a list has the cells beyond the last column."""
     return any(map(_filled, cell)) if isinstance(cell, list) else bool(cell and cell.strip())

@@ -1,4 +1,4 @@
-"""An existing folder of grades, `<split>/<grade>/<image>` or `<grade>/<image>`."""
+"""Reads an existing folder tree of grades, `<split>/<grade>/<image>` or `<grade>/<image>`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SHOWN = 5
 def read_tree(root: Path, *, keep_splits: bool) -> tuple[list[Photograph], list[str]]:
     """The photographs below `root`, graded by their folders' names, and remarks for the user.
 
-    Folders named after splits are official splits (unless `keep_splits` is off); the one folder
-    that holds them may lie below `root`. Patients, eyes, groups and sources come from a
-    manifest.json, else from names such as `10_left`.
-    Raises UserError for a folder that is missing, empty, or holds one that is no grade.
+    Folders named after splits are official splits (unless `keep_splits` is False); they may be in a
+    folder below `root`. Patients, eyes, groups and sources come from a manifest.json, else from
+    file names such as `10_left`.
+    Raises UserError for a folder that is missing or empty, or has a folder that is not a grade.
     """
     if not root.is_dir():
         raise UserError(f"--from_tree {root}: there is no such folder.")
@@ -33,9 +33,11 @@ def read_tree(root: Path, *, keep_splits: bool) -> tuple[list[Photograph], list[
     if base != root:
         remarks.append(f"The splits were found in {base}.")
     if splits:
-        strange = [folder.name for folder in folders if folder not in splits]
-        if strange:
-            remarks.append(f"{base}: folders that are no split stay out: {', '.join(strange)}.")
+        others = [folder.name for folder in folders if folder not in splits]
+        if others:
+            remarks.append(
+                f"{base}: folders that are not splits are left out: {', '.join(others)}."
+            )
         found = [
             replace(photograph, split=split_of(split.name) if keep_splits else "")
             for split in splits
@@ -49,26 +51,26 @@ def read_tree(root: Path, *, keep_splits: bool) -> tuple[list[Photograph], list[
 
 
 def folder_of_splits(root: Path, files: Sequence[Path]) -> Path:
-    """The folder at or below `root` that holds folders of splits; `root` where there are none.
+    """The folder, `root` or below, that contains the split folders; `root` where there are none.
 
-    `files` are the pictures below `root`. Raises UserError where several folders hold splits, or
-    where pictures lie beside the only one.
+    `files` are the pictures below `root`. Raises UserError if several folders contain splits, or if
+    there are pictures outside the only one.
     """
-    holders: set[Path | None] = set()
+    parents: set[Path | None] = set()
     for path in files:
         folders = path.relative_to(root).parts[:-1]
         at = next((i for i, name in enumerate(folders) if split_of(name)), None)
-        holders.add(None if at is None else root.joinpath(*folders[:at]))
-    below = sorted(holder for holder in holders if holder is not None)
+        parents.add(None if at is None else root.joinpath(*folders[:at]))
+    below = sorted(parent for parent in parents if parent is not None)
     if root in below or not below:
         return root
-    if holders == {below[0]}:
+    if parents == {below[0]}:
         return below[0]
     raise UserError(
-        f"{root} holds splits in {', '.join(map(str, below[:SHOWN]))}"
+        f"{root} has splits in {', '.join(map(str, below[:SHOWN]))}"
         + (", ..." if len(below) > SHOWN else "")
-        + (" and pictures outside them" if None in holders else "")
-        + f". Name the one dataset folder, such as {below[0]}: it holds train, val, test."
+        + (" and pictures outside them" if None in parents else "")
+        + f". Name one dataset folder, such as {below[0]}, with train, val and test in it."
     )
 
 
@@ -85,7 +87,8 @@ def _graded(root: Path, folder: Path) -> list[Photograph]:
         if grade is None:
             raise UserError(
                 f"--from_tree {root}: {place} is neither a split nor a grade. Expected train, val, "
-                "test, each with (or instead of them) 0, 1, 2, 3, 4. Rename it, or move it out."
+                "test with folders 0 to 4 in each, or folders 0 to 4 alone. Rename it, or move it "
+                "out."
             )
         grades[place] = grade
     return [
@@ -102,14 +105,14 @@ def _photograph(root: Path, path: Path, grade: int) -> Photograph:
 
 
 def _with_manifest(root: Path, photographs: list[Photograph]) -> list[Photograph]:
-    """The photographs with what the tree's manifest says of them."""
+    """The photographs, completed from the manifest of the tree."""
     manifest = read_manifest(root / MANIFEST)
     if manifest is None:
         return photographs
     entries = {entry["id"]: entry for entry in manifest["files"]}
-    known = []
+    completed = []
     for photograph in photographs:
         entry = entries.get(photograph.name, {})
-        told = {key: entry[key] for key in ("patient", "eye", "group", "source") if entry.get(key)}
-        known.append(replace(photograph, **told))
-    return known
+        facts = {key: entry[key] for key in ("patient", "eye", "group", "source") if entry.get(key)}
+        completed.append(replace(photograph, **facts))
+    return completed

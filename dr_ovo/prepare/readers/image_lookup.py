@@ -1,4 +1,4 @@
-"""The images of a folder by what a CSV may call them: a name or a path, with or without suffix."""
+"""Finds the image that a CSV cell names: by name or path, with or without suffix."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dr_ovo.errors import UserError
 
 
 class ImageLookup:
-    """The images below a folder, found by names and paths."""
+    """The images below a folder, indexed by path and by name."""
 
     def __init__(self, images: Path) -> None:
         self.images = images
         self.paths = image_files(images)
-        # A path first: two folders may hold one name (IDRiD_001.jpg in training and in testing).
+        # Paths are looked up first: two folders may have the same name (IDRiD_001.jpg in both).
         self._by_path: dict[str, list[Path]] = defaultdict(list)
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         for path in self.paths:
@@ -30,12 +30,12 @@ class ImageLookup:
     def find(self, text: str, where: str) -> Path | None:
         """The image that a cell names, None where there is none.
 
-        A bare name may be in any folder. A path is what it says where that exists; else it may
-        have been written elsewhere, with folders that are not here, but none that contradict
-        those that are. Raises UserError for several.
+        A bare name may be in any folder. A path is used as it is if it exists. Otherwise it may be
+        from another machine: its folders may be absent here, but must not contradict those that
+        exist. Raises UserError if several images match.
         """
         if not text:
-            raise UserError(f"{where}: names no image. Fill it in, or take the row out.")
+            raise UserError(f"{where}: names no image. Fill in the cell, or remove the row.")
         path = text.replace("\\", "/")
         name = path.removeprefix("./")
         bare = name[: name.rindex(".")] if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
@@ -50,18 +50,18 @@ class ImageLookup:
         return None
 
     def _may_be(self, path: Path, folders: tuple[str, ...]) -> bool:
-        """Whether a path that ends in `folders` may be that of `path`."""
+        """Whether the image `path` is consistent with a cell that names these `folders`."""
         own = path.relative_to(self.images).parent.parts
         nearest = zip(reversed(own), reversed(folders), strict=False)
         if any(one.lower() != other.lower() for one, other in nearest):
             return False
-        # `train/1.jpg` is not the 1.jpg of a folder that is itself called test.
-        above = split_of(self.images.resolve().name)
-        said = split_of(folders[-1]) if folders and not own else ""
-        return not above or not said or above == said
+        # `train/1.jpg` does not name 1.jpg in a folder that is itself called test.
+        actual = split_of(self.images.resolve().name)
+        named = split_of(folders[-1]) if folders and not own else ""
+        return not actual or not named or actual == named
 
     def unnamed(self, used: Container[Path]) -> list[str]:
-        """The images that are not among those `used`."""
+        """The images that are not in `used`."""
         return [p.relative_to(self.images).as_posix() for p in self.paths if p not in used]
 
 
@@ -69,7 +69,7 @@ def _only(hits: Iterable[Path], text: str, where: str) -> Path:
     first, *others = hits
     if others:
         raise UserError(
-            f"{where}: '{text}' may be {first} or {others[0]}, which have one name: "
-            f"write the path (./{text} for the folder itself), or rename one."
+            f"{where}: '{text}' may be {first} or {others[0]}, which have the same name. "
+            f"Write the path (./{text} for the folder itself), or rename one."
         )
     return first

@@ -1,4 +1,4 @@
-"""A MedMNIST `.npz`: small pictures, grades, official splits (Yang et al., Sci Data 2023)."""
+"""Reads a MedMNIST `.npz`: pictures, grades, official splits (Yang et al., Sci Data 2023)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DAMAGES = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFi
 
 
 def read_medmnist(file: Path, pictures: Path) -> list[Photograph]:
-    """The photographs of `file`, standing (once `write_pictures` has run) in the folder `pictures`.
+    """The photographs of `file`, with paths in the folder `pictures` (see `write_pictures`).
 
-    Raises UserError for a file that holds no pictures and labels of train, val and test, and for
-    labels that are not one grade a picture.
+    Raises UserError for a file without pictures and labels of train, val and test, and for labels
+    that are not one grade per picture.
     """
     found = []
     with _open(file) as arrays:
@@ -44,7 +44,7 @@ def read_medmnist(file: Path, pictures: Path) -> list[Photograph]:
 
 
 def write_pictures(file: Path, pictures: Path) -> None:
-    """Writes each picture of `file` to `pictures` as a PNG; those that stand are left alone."""
+    """Writes each picture of `file` to `pictures` as a PNG; existing files are left as they are."""
     pictures.mkdir(parents=True, exist_ok=True)
     with _open(file) as arrays:
         for split in SPLITS:
@@ -66,15 +66,16 @@ def _open(file: Path) -> np.lib.npyio.NpzFile:
         raise _damaged(file, error) from None
     wanted = {f"{split}_{what}" for split in SPLITS for what in ("images", "labels")}
     if not isinstance(arrays, np.lib.npyio.NpzFile) or not wanted <= set(arrays.files):
-        held = ", ".join(getattr(arrays, "files", [])) or "a single array"
+        found = ", ".join(getattr(arrays, "files", [])) or "a single array"
         raise UserError(
-            f"--images {file}: holds {held}. Expected {', '.join(sorted(wanted))}, as in MedMNIST."
+            f"--images {file}: contains {found}. Expected {', '.join(sorted(wanted))}, as in "
+            "MedMNIST."
         )
     return arrays
 
 
 def _array(file: Path, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
-    """An array of the file, which is read only now: what is damaged shows here."""
+    """An array of the file; it is read only now, so damage shows here."""
     try:
         return np.asarray(arrays[name])
     except _DAMAGES as error:
@@ -82,11 +83,11 @@ def _array(file: Path, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
 
 
 def _damaged(file: Path, error: Exception, part: str = "") -> UserError:
-    # What NumPy says of pickled objects is how to run the code that they may hold.
-    reason = "it holds Python objects" if "pickle" in str(error) else error
+    # NumPy's own message on pickled objects explains how to run the code that they may contain.
+    reason = "it contains Python objects" if "pickle" in str(error) else error
     return UserError(
         f"--images {file}:{part} can't be read as a MedMNIST .npz ({reason}). Expected plain "
-        "arrays of numbers; fetch the file anew."
+        "arrays of numbers; download the file again."
     )
 
 

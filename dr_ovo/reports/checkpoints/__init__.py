@@ -1,1 +1,1 @@
-"""`model_analyzer.py`: what checkpoints hold."""
+"""`model_analyzer.py`: what checkpoints contain."""

@@ -1,4 +1,4 @@
-"""What `model_analyzer.py` does: checkpoint files -> report.json, a text and learning curves."""
+"""model_analyzer.py, top level: checkpoints to JSON report, text and curves; the 90 % mark."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from dr_ovo.reports.checkpoints.text import report_text
 from dr_ovo.tables import RESEARCH_USE
 
 SCHEMA = 1
-GOAL = 0.9  # validation accuracy; classifiers below it are marked
+GOAL = 0.9  # validation accuracy; classifiers below it are flagged
 
 
 def analyze(paths: Sequence[str], output: Path | None, figure: Path | None) -> str:
-    """The readable report on the checkpoints at `paths`; files are written on the way.
+    """The printed report on the checkpoints at `paths`; also writes the files.
 
-    `output`: where the report goes as JSON. `figure`: the learning curves' PNG; by default
+    `output`: JSON file for the report. `figure`: PNG file for the learning curves; by default
     learning_curves.png in each results folder. Raises UserError where a path does not exist or
-    nothing can be read.
+    no checkpoint can be read.
     """
     for target in (output, figure):
         _check_target(target)
@@ -34,7 +34,7 @@ def analyze(paths: Sequence[str], output: Path | None, figure: Path | None) -> s
         raise UserError(f"--figure {figure}: learning curves are PNG; give a name with .png.")
     files, empty = find_checkpoints(paths)
     checkpoints, unreadable = _read_all(files)
-    unreadable += [{"file": str(path), "reason": "a folder without *.pth"} for path in empty]
+    unreadable += [{"file": str(path), "reason": "a folder without *.pth files"} for path in empty]
     if not checkpoints:
         reasons = "\n".join(f"- {entry['file']}: {entry['reason']}" for entry in unreadable)
         raise UserError(
@@ -61,7 +61,7 @@ def _check_target(target: Path | None) -> None:
     if target.is_dir():
         raise UserError(f"{target} is a folder: give the name of a file in it.")
     if not target.parent.is_dir():
-        raise UserError(f"{target} can't be written: there is no folder {target.parent}; make it.")
+        raise UserError(f"{target} can't be written: create the folder {target.parent} first.")
 
 
 def _read_all(files: Sequence[Path]) -> tuple[list[Checkpoint], list[dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""The learning curves of analysed models: one picture a results folder."""
+"""Where learning curves are saved: one PNG per results folder, or a given file name."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DEFAULT_NAME = "learning_curves.png"
 
 
 def draw_all(models: Sequence[ModelSet], target: Path | None) -> list[str]:
-    """Draws the curves of every results folder; a line for each on where they are, or why not.
+    """Draws the curves of every results folder; returns one line per folder: its file or a reason.
 
-    `target` is the picture's path (numbered where there are several results folders); without it
-    learning_curves.png goes into each results folder. A folder that can't be written to is said
-    and passed over.
+    `target` is the PNG's path (numbered where there are several results folders); without it
+    learning_curves.png goes into each results folder. A folder that can't be written to is
+    reported and skipped.
     """
     folders: dict[Path, list[ModelSet]] = {}
     for model in models:
@@ -40,14 +40,14 @@ def _draw(models: Sequence[ModelSet], folder: Path, path: Path) -> str:
         history = read_history(folder / "history.csv")
     except ValueError as error:
         return f"No learning curves for {folder}: {error}."
-    held = [checkpoint for model in models for checkpoint in model.checkpoints]
-    epochs = [(checkpoint.branch, checkpoint.classifiers[0].epoch) for checkpoint in held]
+    checkpoints = [checkpoint for model in models for checkpoint in model.checkpoints]
+    epochs = [(checkpoint.branch, checkpoint.classifiers[0].epoch) for checkpoint in checkpoints]
     best = {branch: epoch for branch, epoch in epochs if branch and epoch is not None}
     names = dict.fromkeys(model.first.architecture or "unknown architecture" for model in models)
     title = f"{', '.join(names)}: {folder.resolve().name}"
-    if any(checkpoint.synthetic for checkpoint in held):
-        title += "\nSYNTHETIC pictures"
-    if any(checkpoint.leaky for checkpoint in held):
+    if any(checkpoint.synthetic for checkpoint in checkpoints):
+        title += "\nSYNTHETIC images"
+    if any(checkpoint.leaky for checkpoint in checkpoints):
         title += "\nLEAKY dataset"
     try:
         atomic_write_bytes(path, learning_curves(history, title, best))

@@ -1,4 +1,4 @@
-"""Checkpoints of earlier toolkits: what they say of themselves, under the names that they use."""
+"""Checkpoints of earlier toolkits: the keys under which they store metrics and weights."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SETTINGS = ("config", "args", "hyper_parameters")
 ARCHITECTURES = ("architecture", "arch", "model_name", "base_model", "backbone")
 WEIGHTS = ("model_state_dict", "state_dict", "model", "net", "weights")
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
-# Above this a figure is a percentage: no fraction reaches it and no classifier is that bad.
+# A value above this is a percentage: no fraction reaches it, and no classifier is that bad.
 PERCENT_ABOVE = 1.5
 EARLIER = "shown as stored, can't be evaluated here"
 
@@ -48,21 +48,21 @@ Found = tuple[float | None, str]
 def earlier_checkpoint(file: Path, content: Mapping[str, Any]) -> Checkpoint:
     """The record of a checkpoint that this toolkit did not write.
 
-    Raises UnreadableError where neither weights nor a figure is in it.
+    Raises UnreadableError where it contains neither weights nor a known metric.
     """
     scopes = _dicts(content, METRICS)
     figures = {name: _figure(scopes, names) for name, names in NAMES.items()}
     weights = _weights(content)
     if weights is None and all(value is None for value, _ in figures.values()):
         keys = ", ".join(sorted(map(str, content))[:8])
-        raise UnreadableError(f"holds neither weights nor figures that are known (keys: {keys})")
-    _from_history(content.get("history"), figures)
+        raise UnreadableError(f"holds neither weights nor known metrics (keys: {keys})")
+    _fill_from_history(content.get("history"), figures)
     settings = _dicts(content, SETTINGS)
-    named, pair = _from_name(file.stem)
+    named_architecture, named_pair = _from_name(file.stem)
     parameters = None if weights is None else _count(weights)
     epoch = _first(scopes, EPOCHS)
     classifier = Classifier(
-        _stored_pair(content) or pair,
+        _stored_pair(content) or named_pair,
         None if epoch is None else int(epoch),
         **{name: value for name, (value, _) in figures.items()},
         note=_note(content, weights, figures),
@@ -70,7 +70,7 @@ def earlier_checkpoint(file: Path, content: Mapping[str, Any]) -> Checkpoint:
     classes = _first(settings, ("num_classes",)) or 5
     return Checkpoint(
         file,
-        _architecture(settings) or named,
+        _architecture(settings) or named_architecture,
         parameters,
         file.stat().st_size,
         (classifier,),
@@ -99,10 +99,10 @@ def _figure(scopes: list[Mapping[str, Any]], names: Iterable[str]) -> Found:
     return (None, "") if found is None else _as_fraction(found)
 
 
-def _from_history(history: Any, figures: dict[str, Found]) -> None:
-    """Fills accuracies that stand only in the history: those of its best validation epoch.
+def _fill_from_history(history: Any, figures: dict[str, Found]) -> None:
+    """Fills in accuracies that are only in the history: those of its best validation epoch.
 
-    The lists may be empty or of different lengths; what is not there stays unknown.
+    The lists may be empty or of different lengths; missing values stay unknown.
     """
     if not isinstance(history, dict):
         return
@@ -126,7 +126,7 @@ def _series(history: Mapping[str, Any], names: Iterable[str]) -> list[float | No
 
 
 def _weights(content: Mapping[str, Any]) -> Mapping[str, torch.Tensor] | None:
-    """The state dict among the keys, or the content itself where it is nothing but tensors."""
+    """The state dict in the content, or the content itself where it consists only of tensors."""
     for candidate in (*(content.get(name) for name in WEIGHTS), content):
         if isinstance(candidate, dict) and candidate:
             tensors = [value for value in candidate.values() if isinstance(value, torch.Tensor)]
@@ -160,9 +160,9 @@ def _stored_pair(content: Mapping[str, Any]) -> Pair | None:
 
 def _from_name(stem: str) -> tuple[str | None, Pair | None]:
     """Architecture and pair of names such as best_coatnet_0_rw_224_0_1 and best_densenet121."""
-    found = re.fullmatch(r"best_(.+)_(\d)_(\d)", stem)
-    if found and found.group(2) < found.group(3):
-        return found.group(1), (int(found.group(2)), int(found.group(3)))
+    match = re.fullmatch(r"best_(.+)_(\d)_(\d)", stem)
+    if match and match.group(2) < match.group(3):
+        return match.group(1), (int(match.group(2)), int(match.group(3)))
     return stem.removeprefix("best_") if stem.startswith("best_") else None, None
 
 

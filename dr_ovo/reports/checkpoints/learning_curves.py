@@ -1,4 +1,4 @@
-"""Learning curves of a training."""
+"""The figure of learning curves: which columns of history.csv are drawn, and in which style."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dr_ovo.results.history import History
 
 ACROSS = 5  # branches side by side
 CHOSEN = "chosen epoch"
-# Upper and lower panel of a branch: column of history.csv, label, colour, line style, marker.
+# Curves of a branch's upper and lower panel: column, label, colour, line style, marker.
 SCORES = (
     ("train_accuracy", "train accuracy", "#E69F00", "--", "s"),
     ("val_accuracy", "val accuracy", "#0072B2", "-", "o"),
@@ -25,24 +25,24 @@ LOSSES = (
 
 
 def learning_curves(history: History, title: str, best: Mapping[str, int]) -> bytes:
-    """PNG of two panels a branch, scores above losses, the chosen epoch as an upright line.
+    """PNG with two panels per branch, scores above losses; a vertical line marks the chosen epoch.
 
-    `best` holds the epoch of each branch's checkpoint, where it is known. A panel a branch, not
-    a line a branch: ten curves in one panel can't be told apart.
+    `best` maps a branch to the epoch of its checkpoint, where it is known. Branches have separate
+    panels because ten curves in one panel can't be told apart.
     """
     across = min(ACROSS, len(history))
     bands = math.ceil(len(history) / ACROSS)
     size = (max(6.5, 2.7 * across + 0.5), 4.6 * bands + 1.0)
     figure = new_figure(*size)
     panels = figure.subplots(2 * bands, across, squeeze=False, sharex=True, sharey="row")
-    for place in range(bands * across):
-        band, column = divmod(place, across)
+    for index in range(bands * across):
+        band, column = divmod(index, across)
         scores, losses = panels[2 * band, column], panels[2 * band + 1, column]
-        if place >= len(history):
+        if index >= len(history):
             scores.set_visible(False)
             losses.set_visible(False)
             continue
-        branch = list(history)[place]
+        branch = list(history)[index]
         _draw(scores, history[branch], SCORES, best.get(branch))
         _draw(losses, history[branch], LOSSES, best.get(branch))
         scores.set_title(_branch_title(branch), fontsize=10)
@@ -59,7 +59,7 @@ def learning_curves(history: History, title: str, best: Mapping[str, int]) -> by
 def _draw(panel: Any, curves: Mapping[str, list[float]], lines: Any, best: int | None) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    # A single epoch is a point, not a line; many markers would hide the lines.
+    # A single epoch needs a marker to be visible; many markers would hide the lines.
     size = 4 if len(curves["epoch"]) <= 15 else 0
     for column, label, colour, style, marker in lines:
         if not all(map(math.isnan, curves[column])):
@@ -87,7 +87,7 @@ def _branch_title(branch: str) -> str:
 
 
 def _legend(figure: Any) -> None:
-    """One legend for all panels; a loss shares colour and style with its accuracy, and the line."""
+    """One legend for all panels; a loss has the style of its accuracy and shares its entry."""
     handles: dict[str, Any] = {}
     for panel in figure.axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):

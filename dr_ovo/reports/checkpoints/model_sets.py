@@ -1,4 +1,4 @@
-"""Which checkpoints make one model, which of its pairs are missing, and how to train those."""
+"""Groups checkpoints into models; finds missing pairs and the command that trains them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from dr_ovo.reports.checkpoints.record import Checkpoint
 
 @dataclass(frozen=True)
 class ModelSet:
-    """The checkpoints that make one model: a single file, or one a pair."""
+    """The checkpoints of one model: a single file, or one per pair."""
 
     checkpoints: tuple[Checkpoint, ...]
     missing: tuple[Pair, ...]
 
     @property
     def first(self) -> Checkpoint:
-        """A checkpoint that speaks for what all of them share."""
+        """A checkpoint for everything that all of them share."""
         return self.checkpoints[0]
 
     @property
     def results_folder(self) -> Path:
-        """The folder of history.csv: the one above models/."""
+        """The folder with history.csv: the parent of models/."""
         folder = self.first.file.parent
         if folder.resolve().name != "models":
             return folder
@@ -34,12 +34,12 @@ class ModelSet:
 
 
 def group_checkpoints(checkpoints: Sequence[Checkpoint], files: set[Path]) -> list[ModelSet]:
-    """Pair checkpoints of one architecture and folder together; every other file by itself."""
+    """Groups the pair checkpoints of one architecture and folder; any other file is one model."""
     groups: dict[tuple[Any, ...], list[Checkpoint]] = {}
     for checkpoint in checkpoints:
         key = (checkpoint.file.resolve().parent, checkpoint.architecture, checkpoint.earlier)
-        alone = None if _single_pair(checkpoint) else checkpoint.file
-        groups.setdefault((*key, alone), []).append(checkpoint)
+        own_group = None if _single_pair(checkpoint) else checkpoint.file
+        groups.setdefault((*key, own_group), []).append(checkpoint)
     return [_model_set(group, files) for group in groups.values()]
 
 
@@ -53,24 +53,24 @@ def _model_set(group: Sequence[Checkpoint], files: set[Path]) -> ModelSet:
     first = ordered[0]
     if not _single_pair(first):
         return ModelSet(ordered, ())
-    held = {checkpoint.classifiers[0].pair for checkpoint in ordered}
-    # A pair that stands in the folder and was not named is not missing: no one need train it.
+    present = {checkpoint.classifiers[0].pair for checkpoint in ordered}
+    # A pair whose file exists but was not passed on the command line is not missing.
     missing = [
         pair
         for pair in class_pairs(first.num_classes)
-        if pair not in held and not _stands_unnamed(first, pair, files)
+        if pair not in present and not _exists_unlisted(first, pair, files)
     ]
     return ModelSet(ordered, tuple(missing))
 
 
-def _stands_unnamed(checkpoint: Checkpoint, pair: Pair, files: set[Path]) -> bool:
+def _exists_unlisted(checkpoint: Checkpoint, pair: Pair, files: set[Path]) -> bool:
     name = f"best_{checkpoint.architecture}_{pair_name(pair)}.pth"
     file = checkpoint.file.parent / name
-    return file.is_file() and file.resolve() not in {named.resolve() for named in files}
+    return file.is_file() and file.resolve() not in {listed.resolve() for listed in files}
 
 
 def training_command(model: ModelSet) -> str | None:
-    """The command that trains the missing pairs into the model's folder; None where none is."""
+    """The command that trains the missing pairs into the model's folder; None where none are."""
     if not model.missing or model.first.earlier:
         return None
     folder = model.results_folder

@@ -1,4 +1,4 @@
-"""A checkpoint file -> the classifiers that it holds, with their validation figures."""
+"""Reads one checkpoint file: required fields, schema, validation metrics, notes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FIGURES = {
 def read_checkpoint(file: Path) -> Checkpoint:
     """The record of a checkpoint of this toolkit or of an earlier one.
 
-    Raises UnreadableError with the reason where there is nothing to show.
+    Raises UnreadableError with the reason where nothing can be shown.
     """
     content = load_safely(file)
     if not isinstance(content, dict) or not content:
@@ -44,7 +44,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
         raise UnreadableError(f"has schema {found}; this version reads schema {SCHEMA}")
     wrong = [key for key, kind in REQUIRED.items() if not isinstance(content.get(key), kind)]
     if wrong:
-        raise UnreadableError(f"not complete: {', '.join(wrong)} missing or of another type")
+        raise UnreadableError(f"incomplete: {', '.join(wrong)} missing or of the wrong type")
     return _own_checkpoint(file, content)
 
 
@@ -54,7 +54,7 @@ def _own_checkpoint(file: Path, content: Mapping[str, Any]) -> Checkpoint:
     try:
         classifiers = tuple(_classifier(row, content["epoch"]) for row in rows)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise UnreadableError(f"its metadata is not as this toolkit writes it: {error}") from None
+        raise UnreadableError(f"its metadata is not in this toolkit's format: {error}") from None
     return Checkpoint(
         file,
         content["architecture"],
@@ -76,7 +76,7 @@ def _classifier(row: Mapping[str, Any], epoch: int) -> Classifier:
     unknown = [FIGURES[name] for name, value in figures.items() if value is None]
     notes = ["one epoch of training"] if epoch == 1 else []
     if unknown:
-        notes.append(f"{', '.join(unknown)} unknown: no such figure in the checkpoint")
+        notes.append(f"{', '.join(unknown)} unknown: not in the checkpoint")
     if train_accuracy is None:
         notes.append("train-val gap unknown: no train accuracy (--train_sample 0 measures none)")
     pair = None if row.get("pair") is None else (int(row["pair"][0]), int(row["pair"][1]))

@@ -1,4 +1,4 @@
-"""What is known of a checkpoint file and of the classifiers in it; None is unknown."""
+"""The record of a checkpoint file and of its classifiers; None is unknown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dr_ovo.pairs import Pair
 
 
 class UnreadableError(Exception):
-    """A file that can't be shown; its text is the reason."""
+    """A file that can't be reported on; its text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Classifier:
 
     @property
     def train_val_gap(self) -> float | None:
-        """Train minus validation accuracy; a difference, so that nothing is divided by zero."""
+        """Train minus validation accuracy (a difference, because a ratio could divide by zero)."""
         if self.train_accuracy is None or self.val_accuracy is None:
             return None
         return self.train_accuracy - self.val_accuracy
@@ -40,7 +40,7 @@ class Classifier:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds. `earlier`: written by an earlier toolkit; None is unknown."""
+    """The content of a file. `earlier`: written by an earlier toolkit; None is unknown."""
 
     file: Path
     architecture: str | None
@@ -57,7 +57,7 @@ class Checkpoint:
 
 
 def number(value: Any) -> float | None:
-    """The value as a finite float: a number, numpy scalar or tensor of one; None for all else."""
+    """The value as a finite float: a number, numpy scalar or one-element tensor; None otherwise."""
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -66,6 +66,6 @@ def number(value: Any) -> float | None:
 
 
 def fraction(value: Any) -> float | None:
-    """The value where it is a number in [0, 1]; None for all else."""
+    """The value where it is a number in [0, 1]; None otherwise."""
     found = number(value)
     return found if found is not None and 0 <= found <= 1 else None

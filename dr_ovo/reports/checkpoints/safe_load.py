@@ -1,4 +1,4 @@
-"""Reading a checkpoint without running code from it."""
+"""Loads a checkpoint without running code from it: allowed types, reasons for refusal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dr_ovo.reports.checkpoints.record import UnreadableError
 
 SCALAR_TYPES = (np.float16, np.float32, np.float64, np.int32, np.int64, np.uint8, np.bool_)
 ZIP_START = b"PK"  # checkpoints are zip archives since torch 1.6
-# What reading damaged bytes can end in, besides torch's own errors.
+# What reading damaged bytes can raise, besides torch's own errors.
 DAMAGE = (
     RuntimeError,
     EOFError,
@@ -43,9 +43,9 @@ def _numpy_scalars() -> list[Any]:
 
 
 def load_safely(path: Path) -> Any:
-    """What the file holds, with `weights_only=True`; tensors stay on disk where that is possible.
+    """The content of the file, by `weights_only=True`; tensors stay on disk where possible.
 
-    Raises UnreadableError with the reason: empty, damaged, or made of pickled classes.
+    Raises UnreadableError with the reason: empty, damaged, or with pickled classes.
     """
     try:
         if path.stat().st_size == 0:
@@ -62,17 +62,17 @@ def load_safely(path: Path) -> Any:
 
 
 def _refusal(message: str) -> str:
-    """What torch refused to load, in place of its advice (to load unsafely); else empty."""
-    found = re.search(r"GLOBAL (\S+)", message)
-    if not found:
+    """What torch refused to load, instead of its advice to load unsafely; empty if unclear."""
+    match = re.search(r"GLOBAL (\S+)", message)
+    if not match:
         return ""
     return (
-        f"not loaded: it holds pickled Python objects ({found.group(1)}), and reading those can "
-        "run code; save the state_dict alone where the file comes from"
+        f"not loaded: it holds pickled Python objects ({match.group(1)}), and reading those can "
+        "run code; save only the state_dict where the file was made"
     )
 
 
 def _damage(path: Path) -> str:
     with path.open("rb") as file:
-        started = file.read(len(ZIP_START)) == ZIP_START
-    return "damaged or truncated" if started else "damaged, or not a PyTorch checkpoint"
+        is_zip = file.read(len(ZIP_START)) == ZIP_START
+    return "damaged or truncated" if is_zip else "damaged, or not a PyTorch checkpoint"

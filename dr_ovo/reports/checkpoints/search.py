@@ -1,4 +1,4 @@
-"""Which files `model_analyzer.py --model PATH...` means."""
+"""Which files `model_analyzer.py --model PATH...` reads: folder patterns, what is ignored."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dr_ovo.errors import UserError
 
 # A models folder, a results folder, a folder of results folders.
 FOLDER_PATTERNS = ("*.pth", "models/*.pth", "*/models/*.pth")
-# States of unfinished runs and classifiers that lost against a newer one.
+# States of unfinished runs, and classifiers that were replaced by newer ones.
 IGNORED_FOLDERS = {"resume", "replaced"}
 # What `results/*` and `models/*` match besides checkpoints.
 COMPANIONS = {".json", ".csv", ".png", ".npz", ".txt", ".log"}
 
 
 def find_checkpoints(paths: Sequence[str]) -> tuple[list[Path], list[Path]]:
-    """The checkpoint files that `paths` mean, each once, and the folders that hold none.
+    """The checkpoint files that `paths` mean, each once, and the folders without any.
 
     A path is a file, a folder (models/, a results folder, a folder of results folders) or a glob
-    that the shell left as it was. Raises UserError naming every path that does not exist.
+    that the shell did not expand. Raises UserError naming every path that does not exist.
     """
     matched = {text: _matches(text) for text in paths}
     absent = [text for text, found in matched.items() if not found]
@@ -30,15 +30,15 @@ def find_checkpoints(paths: Sequence[str]) -> tuple[list[Path], list[Path]]:
             "--model takes checkpoint files (.pth), globs, models folders and results folders."
         )
     named = [path for found in matched.values() for path in found]
-    files = _once(file for path in named for file in _files(path))
-    # `results/*` also matches resume/, which is no folder of checkpoints that somebody forgot.
+    files = _unique(file for path in named for file in _files(path))
+    # `results/*` also matches resume/, which is not reported as a folder without checkpoints.
     folders = [path for path in named if path.is_dir() and path.name not in IGNORED_FOLDERS]
-    return files, [folder for folder in _once(folders) if not _files(folder)]
+    return files, [folder for folder in _unique(folders) if not _files(folder)]
 
 
 def _matches(text: str) -> list[Path]:
     path = Path(text).expanduser()
-    # A name that exists is taken as it stands, brackets and all, before it is read as a glob.
+    # An existing name is taken literally, brackets included, before it is tried as a glob.
     if path.exists():
         return [path]
     found = glob.glob(str(path), recursive=True)  # noqa: PTH207 (Path.glob: no absolute patterns)
@@ -58,5 +58,5 @@ def _files(path: Path) -> list[Path]:
     ]
 
 
-def _once(paths: Iterable[Path]) -> list[Path]:
+def _unique(paths: Iterable[Path]) -> list[Path]:
     return list({path.resolve(): path for path in paths}.values())

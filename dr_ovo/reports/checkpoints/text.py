@@ -1,4 +1,4 @@
-"""The readable form of model_analyzer's report."""
+"""The printed report of model_analyzer.py: table columns, legend, wording."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dr_ovo.tables import RESEARCH_USE, decimal, magnitude, percent, table, wrap
 
 KINDS = {
     ("ovo", "shared"): "one-vs-one, one network for all pairs",
-    ("ovo", "independent"): "one-vs-one, a network for each pair",
-    ("softmax", "shared"): "softmax head; a row is how it tells two grades apart",
-    ("ordinal", "shared"): "ordinal head; a row is how it tells two grades apart",
+    ("ovo", "independent"): "one-vs-one, one network per pair",
+    ("softmax", "shared"): "softmax head; each row is how it separates two grades",
+    ("ordinal", "shared"): "ordinal head; each row is how it separates two grades",
 }
 UNKNOWN = "unknown"
 MARK = "< 90 %"
@@ -28,14 +28,14 @@ HEADER = (
     "",
 )
 LEGEND = (
-    "Figures are those of validation, which chose the epoch; test figures come from --mode "
+    "Figures are from val, on which the epoch was chosen; test figures come from --mode "
     "evaluate. Sensitivity counts the higher grade of a pair as positive. Gap: train minus "
     "validation accuracy, in percentage points."
 )
 
 
 def report_text(report: Mapping[str, Any], written: Sequence[str]) -> str:
-    """The report of `analyze` for people; `written` says which files were made."""
+    """The printed report of `analyze`; `written` are lines on the files that were saved."""
     sections = [_model_text(model) for model in report["models"]]
     if report["unreadable"]:
         lines = [wrapped(f"- {entry['file']}: {entry['reason']}") for entry in report["unreadable"]]
@@ -52,7 +52,7 @@ def _model_text(model: Mapping[str, Any]) -> str:
     lines = [f"{model['architecture'] or 'Unknown architecture'}: {kind}"]
     lines.append(f"{model['folder']}: {count} parameters, {size}")
     if model["synthetic"]:
-        lines.append("SYNTHETIC: trained on drawn pictures; says nothing about patients.")
+        lines.append("SYNTHETIC: trained on drawn images; says nothing about patients.")
     if model["leaky"]:
         lines.append("LEAKY: trained on a dataset with leaks; its figures are too good.")
     lines += ["", table(HEADER, [_row(entry) for entry in model["classifiers"]]), ""]
@@ -90,14 +90,14 @@ def _below(classifiers: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _notes(classifiers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Each note once, with the pairs that it is about."""
-    about: dict[str, list[str]] = {}
+    """Each note once, with the pairs that it applies to."""
+    pairs_by_note: dict[str, list[str]] = {}
     for entry in classifiers:
         for note in filter(None, entry["note"].split("; ")):
-            about.setdefault(note, []).append(_name(entry))
+            pairs_by_note.setdefault(note, []).append(_name(entry))
     return [
         wrapped(f"- {'all' if len(names) == len(classifiers) else ', '.join(names)}: {note}")
-        for note, names in about.items()
+        for note, names in pairs_by_note.items()
     ]
 
 
@@ -109,7 +109,7 @@ def _missing(model: Mapping[str, Any]) -> list[str]:
     if model["training_command"]:
         lines += [
             "Train them with the settings of the others, and --dataset_path where it is not the",
-            "default (a run that was stopped goes on with --resume instead):",
+            "default (resume a stopped run with --resume instead):",
             f"  {model['training_command']}",
         ]
     return lines

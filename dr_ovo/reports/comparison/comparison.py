@@ -1,4 +1,4 @@
-"""What `compare_models.py` does: folders -> a row a model, and which differences are real."""
+"""compare_models.py, top level: metrics of each model, differences from the best on val."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SCHEMA = 1
 
 
 def compare(results: ResultSet) -> Report:
-    """The report on the models' test results; the best on val is what the others are held to."""
+    """The report on the models' test results; the best on val is the reference for all others."""
     ranked = by_val_kappa(results.models)
     models = [model for model, _ in ranked]
     data = comparison_data(models, [kappa for _, kappa in ranked])
@@ -58,12 +58,14 @@ def comparison_data(models: list[ModelResults], val_kappas: list[float | None]) 
     """The report's JSON; the first model is the reference."""
     reference, others = models[0], models[1:]
     patients = reference.test.patient_ids
-    found = _figures(models)
+    results = _figures(models)
     rows = [
-        {**_facts(model), "val_kappa": kappa, **held["row"]}
-        for model, kappa, held in zip(models, val_kappas, found, strict=True)
+        {**_facts(model), "val_kappa": kappa, **entry["row"]}
+        for model, kappa, entry in zip(models, val_kappas, results, strict=True)
     ]
-    differing = judged([held["difference"] for held in found[1:]], p_values(others, reference))
+    judged_differences = judged(
+        [entry["difference"] for entry in results[1:]], p_values(others, reference)
+    )
     return {
         "schema": SCHEMA,
         "split": "test",
@@ -79,11 +81,11 @@ def comparison_data(models: list[ModelResults], val_kappas: list[float | None]) 
         "differences": [
             {
                 "model": model.name,
-                **held,
-                "verdict": overall_verdict(held),
-                "words": in_words(model.name, reference.name, held),
+                **entry,
+                "verdict": overall_verdict(entry),
+                "words": in_words(model.name, reference.name, entry),
             }
-            for model, held in zip(others, differing, strict=True)
+            for model, entry in zip(others, judged_differences, strict=True)
         ],
         "warnings": [
             f"{row['name']}: {warning}"
@@ -94,12 +96,12 @@ def comparison_data(models: list[ModelResults], val_kappas: list[float | None]) 
 
 
 def _figures(models: list[ModelResults]) -> list[dict[str, Any]]:
-    """A dict a model: `row` with its metrics, `difference` from the first model."""
+    """One dict per model: `row` with its metrics, `difference` from the first model."""
     processors = os.cpu_count() or 1
     groups = [range(start, len(models), processors) for start in range(processors)]
 
-    def one_pass(group: range) -> list[dict[str, Any]]:
-        # Its own copy of the reference's statistics: they remember, and serve one thread.
+    def estimate_group(group: range) -> list[dict[str, Any]]:
+        # A separate copy of the reference's statistics: their cache serves one thread only.
         reference = compared_statistics(models[0])
         trees: list[dict[str, Any]] = []
         for number in group:
@@ -109,7 +111,7 @@ def _figures(models: list[ModelResults]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = with_intervals(trees, models[0].test.patient_ids)
         return found
 
-    found = in_threads(one_pass, groups)
+    found = in_threads(estimate_group, groups)
     return [found[number % processors][number // processors] for number in range(len(models))]
 
 
@@ -153,7 +155,7 @@ def _calibration(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, St
 
 
 def _referable(model: ModelResults) -> dict[str, Any]:
-    """Sensitivity and specificity by the grade called, and at the threshold frozen on val."""
+    """Sensitivity and specificity by predicted grade, and at the threshold frozen on val."""
     p = model.test
     if p.num_classes != GRADED_CLASSES:
         unknown = _rates_unknown(ungraded(p.num_classes))
@@ -168,8 +170,8 @@ def _referable(model: ModelResults) -> dict[str, Any]:
 
 
 def _rates(model: ModelResults, threshold: float | None) -> dict[str, Statistic]:
-    found = sensitivity_and_specificity(model.test, "referable", threshold)
-    return dict(zip(("sensitivity", "specificity"), found, strict=True))
+    rates = sensitivity_and_specificity(model.test, "referable", threshold)
+    return dict(zip(("sensitivity", "specificity"), rates, strict=True))
 
 
 def _rates_unknown(reason: str) -> dict[str, Any]:

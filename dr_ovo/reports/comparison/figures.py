@@ -1,4 +1,4 @@
-"""The comparison's pictures: a forest plot, and a reliability diagram a model."""
+"""Figures of compare_models.py: the forest plot and the reliability diagrams."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PANELS = {
     "quadratic_kappa": "quadratic weighted kappa",
     "macro_auc": "macro AUC",
 }
-MIN_SHARE = 0.01  # of the images: what fewer show is noise, and is not drawn
+MIN_SHARE = 0.01  # of the images: bins with fewer are noise and are not drawn
 ACROSS = 4  # reliability diagrams side by side
 # Kind, label, colour, marker, line style.
 KINDS = (
@@ -29,7 +29,7 @@ KINDS = (
 
 
 def forest_figure(data: Mapping[str, Any], marks: Sequence[str]) -> Figure:
-    """Accuracy, kappa and macro AUC with their intervals, a line a model, the reference marked."""
+    """Accuracy, kappa and macro AUC with their intervals, one line per model, reference marked."""
     rows = data["models"]
     figure = new_figure(11.0, 1.9 + 0.42 * len(rows))
     panels = figure.subplots(1, len(PANELS), sharey=True)
@@ -82,7 +82,7 @@ def _forest_alt(data: Mapping[str, Any], marks: Sequence[str]) -> str:
         value = "not defined" if kappa["value"] is None else f"{kappa['value']:.3f}{interval}"
         parts.append(f"{row['name']} {value}")
     shown = f"{', '.join(marks)}. " if marks else ""
-    words = "".join(f" {held['words']}" for held in data["differences"])
+    words = "".join(f" {difference['words']}" for difference in data["differences"])
     return (
         f"{shown}Forest plot of accuracy, kappa and macro AUC on test; kappa of "
         f"{', '.join(parts)}.{words}"
@@ -92,7 +92,7 @@ def _forest_alt(data: Mapping[str, Any], marks: Sequence[str]) -> str:
 def reliability_figure(
     models: Sequence[ModelResults], data: Mapping[str, Any], marks: Sequence[str]
 ) -> Figure:
-    """A panel a model: the share found right in each bin of confidence, raw and tempered."""
+    """One panel per model: the share correct in each confidence bin, raw and tempered."""
     across = min(ACROSS, len(models))
     down = math.ceil(len(models) / across)
     figure = new_figure(max(5.0, 2.75 * across), 3.05 * down + 0.9)
@@ -106,10 +106,10 @@ def reliability_figure(
         if place + across >= len(models):
             panel.set_xlabel("confidence", fontsize=9)
         if place % across == 0:
-            panel.set_ylabel("share right", fontsize=9)
+            panel.set_ylabel("share correct", fontsize=9)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
-    title = "Reliability on test (bins of confidence with 1 % of the images or more)"
+    title = "Reliability on test (confidence bins with at least 1 % of the images)"
     headline(figure, title if len(models) > 2 else "Reliability on test", marks)
     return Figure("reliability", png(figure), _reliability_alt(data, marks))
 
@@ -118,19 +118,19 @@ def _reliability(panel: Any, model: ModelResults, errors: Mapping[str, Any]) -> 
     p = model.test
     tempered = temper(p.probabilities, model.calibration.temperature)
     panel.plot([0, 1], [0, 1], color="0.6", linewidth=0.9, linestyle=":", label="perfect")
-    for (kind, label, colour, marker, style), held in zip(
+    for (kind, label, colour, marker, style), probabilities in zip(
         KINDS, (p.probabilities, tempered), strict=True
     ):
-        confidence, right, share = reliability_bins(p.targets, held)
-        seen = share >= MIN_SHARE
+        confidence, correct, share = reliability_bins(p.targets, probabilities)
+        drawn = share >= MIN_SHARE
         if kind == "tempered":
             middles = (np.arange(ECE_BINS) + 0.5) / ECE_BINS
             panel.bar(middles, share, width=1 / ECE_BINS, color="0.85", edgecolor="white",
                       label="share of images (tempered)", zorder=0)  # fmt: skip
-        panel.plot(confidence[seen], right[seen], color=colour, marker=marker, markersize=4,
+        panel.plot(confidence[drawn], correct[drawn], color=colour, marker=marker, markersize=4,
                    linestyle=style, linewidth=1.2, label=label)  # fmt: skip
     raw, after = (errors[kind]["ece"]["value"] for kind in ("raw", "tempered"))
-    # In the title: anywhere inside, a line may cross it.
+    # In the title: inside the panel a line could cross it.
     errors_text = f"ECE {100 * after:.1f} % (raw {100 * raw:.1f} %)"
     panel.set_title(f"{model.name}\n{errors_text}", fontsize=9)
     panel.set(xlim=(0, 1), ylim=(0, 1))
@@ -140,12 +140,12 @@ def _reliability(panel: Any, model: ModelResults, errors: Mapping[str, Any]) -> 
 def reliability_bins(
     targets: np.ndarray, probabilities: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(15,) mean confidence, share right, share of all images in each bin; NaN in empty bins."""
+    """(15,) mean confidence, share correct, share of images per bin; NaN in empty bins."""
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == targets
+    correct = probabilities.argmax(axis=1) == targets
     bins = (np.ceil(confidence * ECE_BINS).astype(np.int64) - 1).clip(0, ECE_BINS - 1)
     counts, sums, hits = (
-        np.bincount(bins, weights, ECE_BINS) for weights in (None, confidence, right)
+        np.bincount(bins, weights, ECE_BINS) for weights in (None, confidence, correct)
     )
     with np.errstate(invalid="ignore"):
         return sums / counts, hits / counts, counts / len(targets)
@@ -158,6 +158,6 @@ def _reliability_alt(data: Mapping[str, Any], marks: Sequence[str]) -> str:
         parts.append(f"{row['name']} {100 * after:.1f} % (raw {100 * raw:.1f} %)")
     shown = f"{', '.join(marks)}. " if marks else ""
     return (
-        f"{shown}Reliability diagrams, a panel a model; expected calibration error after "
+        f"{shown}Reliability diagrams, one panel per model; expected calibration error after "
         f"tempering: {', '.join(parts)}."
     )

@@ -1,4 +1,4 @@
-"""The words and tables of the comparison, cut so that no line passes 110 columns."""
+"""Tables and text of compare_models.py, at most 110 columns wide."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ COST = (
     Column("training_seconds", "training time", "minutes"),
 )
 UNKNOWN_COST = (
-    "-: not known; the results folder holds no models/*.json or no history.csv that says so."
+    "-: unknown, because it is not in models/*.json or history.csv of the results folder."
 )
 
 
@@ -67,7 +67,7 @@ def _opening(data: Mapping[str, Any]) -> list[str]:
     kappa = reference["val_kappa"]
     shown = "not defined there" if kappa is None else f"{kappa:.3f} there"
     by_patient = data["intervals"] == "patient bootstrap"
-    how = "patients resampled, both eyes together" if by_patient else "an image a patient"
+    how = "patients resampled, both eyes together" if by_patient else "one image per patient"
     lines = [
         f"{data['n']} test images of {data['n_patients']} patients; in brackets 95 % intervals "
         f"({how})."
@@ -75,7 +75,7 @@ def _opening(data: Mapping[str, Any]) -> list[str]:
     if len(data["models"]) > 1:
         lines.append(
             f"The reference is {reference['name']}, the first row: the best by "
-            f"{reference['chosen_by']} ({shown}). Rows stand in the order of that kappa; nothing "
+            f"{reference['chosen_by']} ({shown}). Rows are ordered by that kappa; nothing "
             "was chosen on test."
         )
     return [*lines, *(f"WARNING: {warning}" for warning in data["warnings"])]
@@ -83,24 +83,24 @@ def _opening(data: Mapping[str, Any]) -> list[str]:
 
 def _performance(rows: Sequence[Mapping[str, Any]]) -> Table:
     keys = [column.key for column in PERFORMANCE[1:]]
-    held = [[row["name"], *(row[key] for key in keys)] for row in rows]
-    return Table("performance", "Performance on test", PERFORMANCE, held)
+    table_rows = [[row["name"], *(row[key] for key in keys)] for row in rows]
+    return Table("performance", "Performance on test", PERFORMANCE, table_rows)
 
 
 def _differences(data: Mapping[str, Any]) -> Section:
     title = f"Differences from {data['reference']['name']}"
     if not data["differences"]:
-        return Section("Differences", ["One model alone: there is nothing to compare it with."])
-    words = [held["words"] for held in data["differences"]]
+        return Section("Differences", ["With a single model there is nothing to compare it with."])
+    words = [difference["words"] for difference in data["differences"]]
     note = (
-        "Intervals are of each difference by itself. p: "
+        "Intervals are not corrected for multiple comparisons. p: "
         + (
-            "patients exchanged between the two models (permutation)"
+            "permutation test that swaps patients between the two models"
             if data["intervals"] == "patient bootstrap"
-            else "McNemar's exact test for accuracy, permutation for the others"
+            else "McNemar's exact test for accuracy, permutation tests for the others"
         )
-        + "; p (Holm) is corrected for all comparisons of this section together, and below .05 "
-        "the words say better or worse."
+        + "; p (Holm) is corrected for all comparisons of this section together; below .05 the "
+        "verdict is better or worse."
     )
     tables = [_difference_table(data, key, note if key == "macro_auc" else "") for key in COMPARED]
     return Section(title, words, tables)
@@ -113,12 +113,14 @@ def _difference_table(data: Mapping[str, Any], key: str, note: str) -> Table:
         Column("difference", "difference", "signed_percent" if points else "signed_decimal"),
         Column("p", "p", "p"),
         Column("p_corrected", "p (Holm)", "p"),
-        Column("verdict", "in words"),
+        Column("verdict", "verdict"),
     )
     rows: list[list[Cell]] = []
-    for held in data["differences"]:
-        found = held[key]
-        rows.append([held["model"], found, found["p"], found["p_corrected"], found["verdict"]])
+    for difference in data["differences"]:
+        metric = difference[key]
+        rows.append(
+            [difference["model"], metric, metric["p"], metric["p_corrected"], metric["verdict"]]
+        )
     unit = ", in percentage points" if points else ""
     title = f"{COMPARED[key][0].capitalize()} minus that of {data['reference']['name']}{unit}"
     title = title.replace("Macro auc", "Macro AUC")
@@ -126,23 +128,23 @@ def _difference_table(data: Mapping[str, Any], key: str, note: str) -> Table:
 
 
 def _clinical(rows: Sequence[Mapping[str, Any]]) -> Table:
-    held = []
+    table_rows = []
     for row in rows:
         point = row["referable"]["high_sensitivity"]
         rates = [point["sensitivity"], point["specificity"]]
-        held.append([row["name"], row["class_1_recall"], point.get("threshold"), *rates])
-    note = "The threshold is on the summed probability of grades 2 and above, fixed on val."
+        table_rows.append([row["name"], row["class_1_recall"], point.get("threshold"), *rates])
+    note = "The threshold applies to the summed probability of grades 2 and above, fixed on val."
     title = "Recall of class 1; referable disease at the frozen high-sensitivity point"
-    return Table("clinical", title, CLINICAL, held, note)
+    return Table("clinical", title, CLINICAL, table_rows, note)
 
 
 def _by_grade(rows: Sequence[Mapping[str, Any]]) -> Table:
-    held = []
+    table_rows = []
     for row in rows:
         rates = row["referable"]["argmax"]
         auc = row["referable"]["auc"]
-        held.append([row["name"], auc, rates["sensitivity"], rates["specificity"]])
-    return Table("referable_by_grade", "Referable disease by the grade called", BY_GRADE, held)
+        table_rows.append([row["name"], auc, rates["sensitivity"], rates["specificity"]])
+    return Table("referable_by_grade", "Referable disease by predicted grade", BY_GRADE, table_rows)
 
 
 def _temperatures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -154,14 +156,14 @@ def _temperatures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     undivided = [row["name"] for row in rows if not row["calibration"]["val_divided"]]
     if undivided:
         lines.append(
-            "Val was too small to be divided, and served selection as well as the temperature and "
-            f"the thresholds: {', '.join(undivided)}."
+            "Val was too small to be divided: it served for selection and also for the temperature "
+            f"and the thresholds: {', '.join(undivided)}."
         )
     return lines
 
 
 def _calibration(rows: Sequence[Mapping[str, Any]]) -> Table:
-    held = [
+    table_rows = [
         [row["name"]]
         + [
             row["calibration"][kind][key]
@@ -170,10 +172,10 @@ def _calibration(rows: Sequence[Mapping[str, Any]]) -> Table:
         ]
         for row in rows
     ]
-    return Table("calibration", "Calibration on test, lower is better", CALIBRATION, held)
+    return Table("calibration", "Calibration on test, lower is better", CALIBRATION, table_rows)
 
 
 def _cost(rows: Sequence[Mapping[str, Any]]) -> Table:
-    held = [[row["name"], *(row[column.key] for column in COST[1:])] for row in rows]
+    table_rows = [[row["name"], *(row[column.key] for column in COST[1:])] for row in rows]
     unknown = any(row[key] is None for row in rows for key in ("parameters", "training_seconds"))
-    return Table("cost", "Cost", COST, held, UNKNOWN_COST if unknown else "")
+    return Table("cost", "Cost", COST, table_rows, UNKNOWN_COST if unknown else "")

@@ -1,1 +1,1 @@
-"""`medical_validation.py`: models held against a checklist of criteria."""
+"""`medical_validation.py`: models judged against a checklist of criteria."""

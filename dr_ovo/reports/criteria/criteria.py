@@ -1,4 +1,4 @@
-"""Criteria as data, and what an estimate with its interval says of one."""
+"""Verdict on one criterion (met, not met, undecided), images needed, and the grades A to F."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MET, NOT_MET, UNDECIDED, UNKNOWN = "met", "not met", "undecided", "can't be know
 GRADES = (
     "A: every criterion is met. B: at least half are met and none is not met. C: at least half "
     "are met, and some are not. D: fewer than half are met. F: none is met. A criterion that is "
-    "undecided or can't be known is not among those met."
+    "undecided or can't be known does not count as met."
 )
 
 
@@ -20,11 +20,11 @@ SHARES = ("accuracy", "recall", "precision", "specificity", "sensitivity")
 
 @dataclass(frozen=True)
 class Direction:
-    """A way to hold an interval against a limit: surely right, and surely wrong."""
+    """A way to compare an interval with a limit: certainly met, and certainly missed."""
 
     sign: str
-    met: Callable[[float, float], bool]  # the interval's nearer end, and the limit
-    missed: Callable[[float, float], bool]  # the further end, and the limit
+    met: Callable[[float, float], bool]  # arguments: the least favourable end, the limit
+    missed: Callable[[float, float], bool]  # arguments: the most favourable end, the limit
     upward: bool
 
 
@@ -38,7 +38,7 @@ DIRECTIONS = {
 
 @dataclass(frozen=True)
 class Criterion:
-    """One line of the checklist; `model` is who it speaks of, `metric` a path in the figures."""
+    """One line of the checklist; `model` says what it applies to, `metric` is a path."""
 
     id: str
     text: str
@@ -49,40 +49,41 @@ class Criterion:
 
     @property
     def is_share(self) -> bool:
-        """Whether the metric is a share of images, and no difference or area."""
+        """Whether the metric is a share of images, not a difference or an area."""
         path = self.metric.split(".")
         return path[-1] in SHARES and path[0] != "gain"
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on one criterion and one model, with what it rests on."""
+    """The verdict on one criterion and one model, and the metric that it is based on."""
 
     criterion: Criterion
     subject: str
     verdict: str
     metric: Mapping[str, Any]  # {"value", "low", "high"} or {"value": None, "reason"}
     why: str = ""
-    images: int | None = None  # that would settle an undecided one at the present value
+    images: int | None = None  # needed to settle an undecided criterion at the present value
 
 
 def judge(criterion: Criterion, subject: str, metric: Mapping[str, Any], images: int) -> Judgement:
-    """Met where the interval's nearer end passes the limit, not met where the further one fails.
+    """Met where even the least favourable end of the interval passes the limit, not met where even
+    the most favourable one fails.
 
-    A value without an interval, such as an AUC of exactly 1, is undecided. `images` is how many
-    the estimate comes from.
+    A value without an interval, such as an AUC of exactly 1, is undecided. `images` is the number
+    of images that the estimate comes from.
     """
     if metric["value"] is None:
         return Judgement(criterion, subject, UNKNOWN, metric, str(metric.get("reason", "")))
     if metric.get("low") is None:
         why = f"{metric.get('reason', 'no interval')}: no number of images settles it"
         return Judgement(criterion, subject, UNDECIDED, metric, why)
-    way = DIRECTIONS[criterion.direction]
+    direction = DIRECTIONS[criterion.direction]
     ends = metric["low"], metric["high"]
-    near, far = ends if way.upward else ends[::-1]
-    if way.met(near, criterion.limit):
+    worst_end, best_end = ends if direction.upward else ends[::-1]
+    if direction.met(worst_end, criterion.limit):
         return Judgement(criterion, subject, MET, metric)
-    if way.missed(far, criterion.limit):
+    if direction.missed(best_end, criterion.limit):
         return Judgement(criterion, subject, NOT_MET, metric)
     needed = images_needed(metric, criterion.limit, images, criterion.is_share)
     why = (
@@ -97,26 +98,26 @@ AT_LIMIT = "no number of images would settle it: the value is at the limit"
 def images_needed(
     metric: Mapping[str, Any], limit: float, images: int, is_share: bool
 ) -> int | None:
-    """How many images would part the interval from the limit, if the value stayed the same.
+    """The number of images at which the interval would exclude the limit, at the same value.
 
-    None where the value is at the limit. For a share of images by Wilson's interval: its end b of
-    the share p on n images satisfies (p - b)^2 = z^2 b (1 - b) / n. That gives the effective n
-    that the present end stands for (patients with two eyes are fewer than images), and the n at
-    which the end reaches the limit. Otherwise the width shrinks with the root of n.
+    None where the value is at the limit. For a share of images, by Wilson's interval: its end b
+    for a share p of n images satisfies (p - b)^2 = z^2 b (1 - b) / n. This gives the effective n
+    of the present end (patients with two eyes are fewer than images) and the n at which the end
+    reaches the limit. Otherwise the width is assumed to shrink with the square root of n.
     """
     value = metric["value"]
     end = metric["low"] if value > limit else metric["high"]
-    distance, reach = abs(value - limit), abs(value - end)
+    distance, half_width = abs(value - limit), abs(value - end)
     if distance < 1e-9:
         return None
-    factor = (reach / distance) ** 2
+    factor = (half_width / distance) ** 2
     if is_share and all(0 < one < 1 for one in (limit, end)):
         factor *= limit * (1 - limit) / (end * (1 - end))
     return max(images + 1, math.ceil(images * factor))
 
 
 def worst(judged: Sequence[Judgement]) -> Judgement:
-    """The one that decides for several figures that must all pass."""
+    """The judgement that decides where several metrics must all pass."""
     order = [NOT_MET, UNKNOWN, UNDECIDED, MET]
 
     def rank(one: Judgement) -> tuple[int, float]:
@@ -129,7 +130,7 @@ def worst(judged: Sequence[Judgement]) -> Judgement:
 
 
 def letter(verdicts: Sequence[str]) -> str:
-    """A to F by `GRADES`."""
+    """The grade A to F, by the rule in `GRADES`."""
     met, missed = verdicts.count(MET), verdicts.count(NOT_MET)
     if met == len(verdicts):
         return "A"

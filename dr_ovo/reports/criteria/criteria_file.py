@@ -1,4 +1,4 @@
-"""The file of criteria: TOML read and checked, every mistake named with the line's key."""
+"""The TOML file of --criteria: its keys, checks and error messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEXTS = ("id", "text", "model", "metric")
 
 @dataclass(frozen=True)
 class Checklist:
-    """The criteria, and which architectures their words stand for."""
+    """The criteria, and the architectures that their group names stand for."""
 
     criteria: tuple[Criterion, ...]
     new_models: tuple[str, ...]
@@ -37,24 +37,24 @@ class Checklist:
 
 
 def read_checklist(path: Path) -> Checklist:
-    """The criteria in a file. Raises UserError that names the place of a mistake."""
+    """The criteria in a file. Raises UserError that says where the mistake is."""
     try:
-        held = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--criteria {path}: can't be read ({error.strerror}).") from None
-    except ValueError as error:  # names line and column
+    except ValueError as error:  # its message names line and column
         raise UserError(f"--criteria {path}: not valid TOML: {error}.") from None
-    _check_keys(path, "the top of the file", held, ("schema", "criterion", *SETS))
-    if held.get("schema") != SCHEMA:
-        raise UserError(f"--criteria {path}: expected schema = {SCHEMA}, not {held.get('schema')}.")
-    rows = held.get("criterion")
+    _check_keys(path, "the top of the file", data, ("schema", "criterion", *SETS))
+    if data.get("schema") != SCHEMA:
+        raise UserError(f"--criteria {path}: expected schema = {SCHEMA}, not {data.get('schema')}.")
+    rows = data.get("criterion")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise UserError(f"--criteria {path}: no criteria; expected [[criterion]] tables.")
     criteria = tuple(_criterion(path, number, row) for number, row in enumerate(rows, 1))
     ids = [one.id for one in criteria]
-    if twice := {name for name in ids if ids.count(name) > 1}:
-        raise UserError(f"--criteria {path}: the id '{twice.pop()}' stands twice.")
-    sets = {name: _models(path, name, held.get(name, [])) for name in SETS}
+    if duplicates := {name for name in ids if ids.count(name) > 1}:
+        raise UserError(f"--criteria {path}: the id '{duplicates.pop()}' occurs twice.")
+    sets = {name: _models(path, name, data.get(name, [])) for name in SETS}
     return Checklist(criteria, **sets)
 
 
@@ -83,20 +83,20 @@ def _criterion(path: Path, number: int, row: Mapping[str, Any]) -> Criterion:
 
 
 def _models(path: Path, place: str, names: Any) -> tuple[str, ...]:
-    """Aliases; raises UserError for what is no known architecture."""
+    """The models' aliases; raises UserError for an unknown architecture."""
     if not isinstance(names, list):
         raise UserError(f"--criteria {path}: {place} = {names!r}; expected a list of models.")
     for name in names:
         if not isinstance(name, str) or architecture_of(name) is None:
             choices = [*SUBJECTS, *ARCHITECTURES]
             raise UserError(
-                f"--criteria {path}: {place}: '{name}' is no model.{nearest(str(name), choices)}"
+                f"--criteria {path}: {place}: '{name}' is not a model.{nearest(str(name), choices)}"
             )
     return tuple(known.alias for name in names if (known := architecture_of(name)))
 
 
-def _check_keys(path: Path, place: str, held: Mapping[str, Any], known: Sequence[str]) -> None:
-    for key in held:
+def _check_keys(path: Path, place: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
+    for key in table:
         if key not in known:
             raise UserError(
                 f"--criteria {path}: {place}: unknown key '{key}'.{nearest(key, known)}"
@@ -104,6 +104,6 @@ def _check_keys(path: Path, place: str, held: Mapping[str, Any], known: Sequence
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """A sentence with the nearest known names."""
+    """A sentence with the closest known names."""
     near = difflib.get_close_matches(name, known, n=4, cutoff=0.4)
     return f" Nearest: {', '.join(near)}." if near else f" Known: {', '.join(known)}."

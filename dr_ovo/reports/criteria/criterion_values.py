@@ -1,4 +1,4 @@
-"""The figures that criteria speak of, found by their paths; intervals only for those asked for."""
+"""Metrics that a criterion can name: of models, the ensemble, its gain, an external set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dr_ovo.statistics.model_statistics import accuracy_statistic, kappa_statist
 from dr_ovo.statistics.weighted_statistics import Statistic
 
 Leaves = dict[str, Any]  # path -> statistic or metric
-# Facts and comparisons that stand beside the paths of evaluation.json.
+# Facts and comparisons available in addition to the paths of evaluation.json.
 EXTRA = (
     "parameters", "gain.accuracy", "gain.quadratic_kappa", "families", "paradigms",
     "independent_images",
@@ -30,7 +30,7 @@ EXTRA = (
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """Somebody whom criteria speak of: its figures by path, and how many images they are from."""
+    """What a criterion applies to: a model or ensemble, with its metrics by path."""
 
     name: str
     leaves: Leaves
@@ -38,20 +38,20 @@ class Subject:
 
     @property
     def images(self) -> int:
-        """On test."""
+        """The number of test images."""
         return len(self.patients)
 
 
 def exact(value: float | None, reason: str = "") -> dict[str, Any]:
-    """A count as a metric: no chance is in it, so its interval has no width."""
+    """A count as a metric: it is not subject to chance, so its interval has no width."""
     if value is None:
         return {"value": None, "reason": reason}
     return {"value": value, "low": value, "high": value}
 
 
 def model_subject(model: ModelResults) -> Subject:
-    """A model's own figures on test."""
-    parameters = exact(model.facts.parameters, "models/*.json does not tell the parameters")
+    """A model's metrics on test."""
+    parameters = exact(model.facts.parameters, "the number of parameters is not in models/*.json")
     return _subject(model.name, model.test, model.calibration, {"parameters": parameters})
 
 
@@ -59,14 +59,14 @@ def ensemble_subject(members: Sequence[ModelResults], baseline: Sequence[ModelRe
     """The mean of the members' probabilities, and its lead over the mean of the baseline's."""
     fitted = fit_ensemble([model.val for model in members], "mean")
     test = fitted.on([model.test for model in members])
-    unknown = exact(None, "the baseline's models are not all among the folders")
+    unknown = exact(None, "not all models of the baseline are among the folders")
     gain: Leaves = {"gain.accuracy": unknown, "gain.quadratic_kappa": unknown}
     if baseline:
-        smaller = fit_ensemble([model.val for model in baseline], "mean")
-        other = smaller.on([model.test for model in baseline])
+        fitted_baseline = fit_ensemble([model.val for model in baseline], "mean")
+        baseline_test = fitted_baseline.on([model.test for model in baseline])
         gain = {
-            "gain.accuracy": difference(accuracy_statistic, test, other),
-            "gain.quadratic_kappa": difference(kappa_statistic, test, other),
+            "gain.accuracy": difference(accuracy_statistic, test, baseline_test),
+            "gain.quadratic_kappa": difference(kappa_statistic, test, baseline_test),
         }
     return _subject(
         "ensemble", test, fitted.calibration, gain | _variety([m.facts for m in members])
@@ -83,9 +83,9 @@ def _variety(facts: Sequence[Any]) -> Leaves:
 def external_subject(
     external: ModelResults, calibration: Calibration, own: Sequence[ModelResults]
 ) -> Subject:
-    """A model on another set, with the operating points frozen on its own val.
+    """A model on an external set, with the operating points frozen on its own val.
 
-    Images that the models' own val or test holds too (by the file's name) are not independent.
+    Images that are also in the models' val or test (by file name) are not independent.
     """
     known = {
         str(name).rsplit("/", 1)[-1]
@@ -117,7 +117,7 @@ def _leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
 
 
 def matching(path: str, leaves: Iterable[str]) -> list[str]:
-    """The figures that a criterion's path names, `*` standing for any one part."""
+    """The paths that match a criterion's path, in which `*` stands for any one part."""
     wanted = path.split(".")
     found = [(leaf, leaf.split(".")) for leaf in leaves]
     return [
@@ -129,7 +129,7 @@ def matching(path: str, leaves: Iterable[str]) -> list[str]:
 
 
 def check_paths(metrics: Mapping[str, str], known: Iterable[str]) -> None:
-    """Raises UserError for a metric (by criterion id) that nobody has, with the nearest names."""
+    """Raises UserError for a metric (by criterion id) that does not exist, with similar names."""
     names = [*known, *EXTRA]
     for criterion, metric in metrics.items():
         if not matching(metric, names):
@@ -138,7 +138,7 @@ def check_paths(metrics: Mapping[str, str], known: Iterable[str]) -> None:
 
 
 def estimated(subject: Subject, metrics: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The figures of one subject that any of the paths names, with intervals."""
+    """The metrics of one subject that match any of the paths, with intervals."""
     wanted = dict.fromkeys(leaf for metric in metrics for leaf in matching(metric, subject.leaves))
     tree = {leaf: subject.leaves[leaf] for leaf in wanted}
     found: dict[str, dict[str, Any]] = with_intervals(tree, subject.patients)

@@ -1,4 +1,4 @@
-"""The criteria as a picture: each interval by its distance from the limit."""
+"""The figure of medical_validation.py: the distance of each interval from its limit."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ COUNTS = ("parameters", "families", "paradigms", "independent_images")
 
 
 def criteria_figure(judgements: Sequence[Judgement], marks: Sequence[str]) -> list[Figure]:
-    """Value and interval minus the limit, in points, turned so that right is better; none: empty.
+    """Value and interval minus the limit, in points, oriented so that right is better.
 
-    Counts (of parameters, of families) have no interval and stand in the table alone.
+    Counts (parameters, families) have no interval and are only in the table; no figure if nothing
+    else is left.
     """
     shown = [one for one in judgements if one.verdict in STYLES and not _is_count(one)]
     if not shown:
         return []
     figure = new_figure(11, 1.6 + 0.32 * len(shown))
     panel = figure.subplots()
-    for place, one in enumerate(reversed(shown)):
-        turn = 100 if DIRECTIONS[one.criterion.direction].upward else -100
+    for position, one in enumerate(reversed(shown)):
+        factor = 100 if DIRECTIONS[one.criterion.direction].upward else -100
         colour, marker = STYLES[one.verdict]
         value, *ends = (
-            None if end is None else turn * (end - one.criterion.limit)
+            None if end is None else factor * (end - one.criterion.limit)
             for end in (one.metric["value"], one.metric.get("low"), one.metric.get("high"))
         )
         if None not in ends:
-            panel.plot(ends, [place, place], color=colour, linewidth=2)
-        panel.plot(value, place, marker, color=colour, markersize=7)
+            panel.plot(ends, [position, position], color=colour, linewidth=2)
+        panel.plot(value, position, marker, color=colour, markersize=7)
     panel.axvline(0, color="black", linewidth=1)
     labels = [f"{one.subject}: {one.criterion.text}" for one in reversed(shown)]
     panel.set_yticks(range(len(shown)), labels, fontsize=8)

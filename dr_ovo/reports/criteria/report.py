@@ -1,4 +1,4 @@
-"""The checklist's report: verdicts in a table, a letter, warnings, a picture."""
+"""Tables, text and JSON of medical_validation.py."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from dr_ovo.tables import decimal, magnitude, percent
 SCHEMA = 1
 RULE = (
     "Met: the lower end of the 95 % interval is above the limit. Not met: the upper end is below "
-    "or at it. Else undecided. The ensemble is the mean of the members' probabilities; sensitivity "
-    "and specificity are those at the high-sensitivity point that val fixed. Where a criterion "
-    "speaks of every grade or pair, the worst decides."
+    "or at it. Otherwise undecided. The ensemble is the mean of the members' probabilities; "
+    "sensitivity and specificity are those at the high-sensitivity point fixed on val. Where a "
+    "criterion covers every grade or pair, the worst decides."
 )
 DECIMALS = ("auc", "kappa", "f1", "brier")
 
 
 def validation_report(validation: Validation) -> Report:
-    """The readable and the written form of the judgements."""
+    """The report on the judgements."""
     verdicts = [one.verdict for one in validation.judgements]
     grade, counts = letter(verdicts), Counter(verdicts)
-    said = ", ".join(f"{counts[v]} {v}" for v in (MET, NOT_MET, UNDECIDED, UNKNOWN))
-    paragraphs = [f"Grade {grade}. Of {len(verdicts)} criteria: {said}.", GRADES]
+    summary = ", ".join(f"{counts[v]} {v}" for v in (MET, NOT_MET, UNDECIDED, UNKNOWN))
+    paragraphs = [f"Grade {grade}. Of {len(verdicts)} criteria: {summary}.", GRADES]
     paragraphs += [f"WARNING: {warning}" for warning in validation.warnings]
     tables = [_table(validation)]
     if validation.external:
         paragraphs.append(
-            "That the external set is independent and graded by experts is taken from you: its "
-            "files can't show it, beyond the names of its images."
+            "That the external set is independent and graded by experts is your claim: its files "
+            "can't show it, beyond the names of its images."
         )
         tables.append(_external(validation))
     figures = criteria_figure(validation.judgements, validation.marks)
@@ -61,19 +61,19 @@ def validation_report(validation: Validation) -> Report:
     return Report("validation", title, data, sections, validation.marks)
 
 
-def _data(one: Judgement) -> dict[str, Any]:
-    criterion = one.criterion
+def _data(judgement: Judgement) -> dict[str, Any]:
+    criterion = judgement.criterion
     return {
         "id": criterion.id,
         "text": criterion.text,
-        "subject": one.subject,
+        "subject": judgement.subject,
         "metric": criterion.metric,
         "direction": criterion.direction,
         "limit": criterion.limit,
-        "verdict": one.verdict,
-        "why": one.why,
-        "images_needed": one.images,
-        "found": dict(one.metric),
+        "verdict": judgement.verdict,
+        "why": judgement.why,
+        "images_needed": judgement.images,
+        "found": dict(judgement.metric),
     }
 
 
@@ -112,18 +112,19 @@ def _number(metric: str, value: float) -> str:
     return percent(value)
 
 
-def _found(metric: str, held: Mapping[str, Any]) -> str:
-    if held["value"] is None:
+def _found(metric: str, estimate: Mapping[str, Any]) -> str:
+    if estimate["value"] is None:
         return "-"
-    value = _number(metric, held["value"])
-    if held.get("low") is None or held["low"] == held["high"]:
+    value = _number(metric, estimate["value"])
+    if estimate.get("low") is None or estimate["low"] == estimate["high"]:
         return value
-    return f"{value} ({_number(metric, held['low'])} to {_number(metric, held['high'])})"
+    return f"{value} ({_number(metric, estimate['low'])} to {_number(metric, estimate['high'])})"
 
 
 def _external(validation: Validation) -> Table:
     columns = [Column("metric", "figure"), Column("found", "found (95 % interval)")]
     rows = [
-        [path.replace("_", " "), _found(path, held)] for path, held in validation.external.items()
+        [path.replace("_", " "), _found(path, estimate)]
+        for path, estimate in validation.external.items()
     ]
     return Table("validation_external", "The model on the external set", columns, rows)

@@ -1,4 +1,4 @@
-"""What `medical_validation.py` does: models held against a checklist of criteria."""
+"""medical_validation.py, top level: which models and ensembles each criterion applies to."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from dr_ovo.reports.plausibility import implausible
 from dr_ovo.results.model_results import ModelResults, read_results
 from dr_ovo.results.result_sets import ResultSet
 
-HEADLINE = ("accuracy", "quadratic_kappa")  # what the warning of leakage looks at
+HEADLINE = ("accuracy", "quadratic_kappa")  # metrics checked for the leakage warning
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Every criterion judged, for each model that it speaks of; warnings of figures too good."""
+    """Every criterion judged for each model it applies to; warnings of implausible metrics."""
 
     judgements: tuple[Judgement, ...]
     warnings: tuple[str, ...]
     images: int
-    marks: tuple[str, ...]  # those of the external set's model, too
+    marks: tuple[str, ...]  # including those of the external results
     external: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -52,34 +52,36 @@ def validate(results: ResultSet, checklist: Checklist, external: Path | None) ->
 
     Raises UserError for a metric that does not exist, and for two models of one architecture.
     """
-    found = {_alias(model): model for model in results.models}
-    if len(found) < len(results.models):
+    models = {_alias(model): model for model in results.models}
+    if len(models) < len(results.models):
         names = ", ".join(results.names)
-        raise UserError(f"Two of {names} are of one architecture. Name one of each with --models.")
-    outside = read_results(external, EXTERNAL) if external else None
-    subjects, lacking = _subjects(found, checklist, outside)
+        raise UserError(f"Two of {names} share an architecture. Name one of each with --models.")
+    external_results = read_results(external, EXTERNAL) if external else None
+    subjects, missing_reasons = _subjects(models, checklist, external_results)
     first = next(iter(subjects.values()))
     check_paths({one.id: one.metric for one in checklist.criteria}, first.leaves)
     tasks = [(name, subject, _metrics(name, checklist)) for name, subject in subjects.items()]
     figures = dict(
         zip(subjects, in_threads(lambda task: estimated(task[1], task[2]), tasks), strict=True)
     )
-    judged: list[Judgement] = []
+    judgements: list[Judgement] = []
     for criterion in checklist.criteria:
-        for name in _spoken_of(criterion, found, checklist):
+        for name in _subject_names(criterion, models, checklist):
             if name in subjects:
-                judged.append(_judged(criterion, subjects[name], figures[name]))
+                judgements.append(_judged(criterion, subjects[name], figures[name]))
             else:
-                judged.append(_unknown(criterion, name, lacking.get(name, _absent(name))))
+                judgements.append(
+                    _unknown(criterion, name, missing_reasons.get(name, _absent(name)))
+                )
     warnings = [
-        f"{name}: {said}"
-        for name, held in figures.items()
-        if (said := implausible(held["accuracy"], held["quadratic_kappa"]))
+        f"{name}: {warning}"
+        for name, metrics in figures.items()
+        if (warning := implausible(metrics["accuracy"], metrics["quadratic_kappa"]))
     ]
     images = len(results.models[0].test.targets)
-    borne = {*results.marks, *(outside.facts.marks if outside else ())}
-    marks = tuple(mark for mark in MARKS if mark in borne)
-    return Validation(tuple(judged), tuple(warnings), images, marks, figures.get(EXTERNAL, {}))
+    all_marks = {*results.marks, *(external_results.facts.marks if external_results else ())}
+    marks = tuple(mark for mark in MARKS if mark in all_marks)
+    return Validation(tuple(judgements), tuple(warnings), images, marks, figures.get(EXTERNAL, {}))
 
 
 def _alias(model: ModelResults) -> str:
@@ -92,38 +94,40 @@ def _absent(name: str) -> str:
 
 
 def _subjects(
-    found: dict[str, ModelResults], checklist: Checklist, external: ModelResults | None
+    models: dict[str, ModelResults], checklist: Checklist, external: ModelResults | None
 ) -> tuple[dict[str, Subject], dict[str, str]]:
-    """Those whom the criteria speak of and the folders hold; why others can't be known."""
-    subjects = {name: model_subject(model) for name, model in found.items()}
-    members = list(checklist.ensemble or found)
-    missing = [name for name in members if name not in found]
-    lacking = {
+    """The subjects that the folders provide; for the ensemble and the external set also why not."""
+    subjects = {name: model_subject(model) for name, model in models.items()}
+    members = list(checklist.ensemble or models)
+    missing = [name for name in members if name not in models]
+    missing_reasons = {
         ENSEMBLE: f"its members {', '.join(missing)} are not among the folders",
-        EXTERNAL: "no results on an independent hold-out are named (--external DIR)",
+        EXTERNAL: "no results on an independent hold-out are given (--external DIR)",
     }
     if len(members) < 2:
-        lacking[ENSEMBLE] = "a single model is no ensemble"
+        missing_reasons[ENSEMBLE] = "a single model is no ensemble"
     elif not missing:
-        whole = all(name in found for name in checklist.baseline)
-        baseline = [found[name] for name in checklist.baseline] if whole else []
-        subjects[ENSEMBLE] = ensemble_subject([found[name] for name in members], baseline)
+        complete = all(name in models for name in checklist.baseline)
+        baseline = [models[name] for name in checklist.baseline] if complete else []
+        subjects[ENSEMBLE] = ensemble_subject([models[name] for name in members], baseline)
     if external is not None:
-        own = found.get(_alias(external))
+        own = models.get(_alias(external))
         calibration = own.calibration if own else external.calibration
-        subjects[EXTERNAL] = external_subject(external, calibration, list(found.values()))
-    return subjects, lacking
+        subjects[EXTERNAL] = external_subject(external, calibration, list(models.values()))
+    return subjects, missing_reasons
 
 
 def _unknown(criterion: Criterion, subject: str, reason: str) -> Judgement:
     return Judgement(criterion, subject, UNKNOWN, {"value": None, "reason": reason}, reason)
 
 
-def _spoken_of(criterion: Criterion, found: Iterable[str], checklist: Checklist) -> Sequence[str]:
+def _subject_names(
+    criterion: Criterion, model_names: Iterable[str], checklist: Checklist
+) -> Sequence[str]:
     if criterion.model == EACH_NEW:
         return checklist.new_models
     if criterion.model == EACH:
-        return list(found)
+        return list(model_names)
     if criterion.model in SUBJECTS:
         return [criterion.model]
     known = architecture_of(criterion.model)
@@ -131,13 +135,16 @@ def _spoken_of(criterion: Criterion, found: Iterable[str], checklist: Checklist)
 
 
 def _metrics(name: str, checklist: Checklist) -> list[str]:
-    """What is asked of a subject; accuracy and kappa always, for the warning."""
-    external = ("referable.high_sensitivity.sensitivity", "referable.high_sensitivity.specificity")
-    asked = [*HEADLINE, *(external if name == EXTERNAL else ())]
+    """The metrics needed of a subject; always accuracy and kappa, for the leakage warning."""
+    rates = (
+        "referable.high_sensitivity.sensitivity",
+        "referable.high_sensitivity.specificity",
+    )
+    metrics = [*HEADLINE, *(rates if name == EXTERNAL else ())]
     for criterion in checklist.criteria:
-        if name in _spoken_of(criterion, [name], checklist):
-            asked.append(criterion.metric)
-    return asked
+        if name in _subject_names(criterion, [name], checklist):
+            metrics.append(criterion.metric)
+    return metrics
 
 
 def _judged(

@@ -1,6 +1,6 @@
-"""What `analyze_ensemble_diversity.py` does: folders -> how differently models err, and who adds.
+"""analyze_ensemble_diversity.py, top level: pairwise diversity and what each model adds.
 
-Which model adds most is decided on val; test shows how large its part is.
+Which model adds most is decided on val; its contribution is measured on test.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SCHEMA = 1
 
 
 def diversity(results: ResultSet) -> Report:
-    """The report on two or more models: diversity on test, and what each adds to their mean."""
+    """The report on two or more models: diversity on test, and each one's contribution."""
     data = diversity_data(results)
     figures = {
         "measures": [heat_map(data, measure, results.marks) for measure in MEASURES],
@@ -60,7 +60,7 @@ def diversity_data(results: ResultSet) -> dict[str, Any]:
     patients = tests[0].patient_ids
     pairs = [pair_diversity(one, other) for one, other in combinations(tests, 2)]
     trees: list[Any] = [pairs, [_set_statistics(tests, pairs), *_test_statistics(tests)]]
-    found, (whole, overlap, contributions) = in_threads(
+    pair_measures, (whole, overlap, contributions) = in_threads(
         lambda tree: with_intervals(tree, patients), trees
     )
     return {
@@ -71,8 +71,8 @@ def diversity_data(results: ResultSet) -> dict[str, Any]:
         "intervals": "patient bootstrap" if patients_repeat(patients) else "image",
         "models": [_facts(model) for model in results.models],
         "pairs": [
-            {"models": list(names), **held}
-            for names, held in zip(combinations(results.names, 2), found, strict=True)
+            {"models": list(names), **measures}
+            for names, measures in zip(combinations(results.names, 2), pair_measures, strict=True)
         ],
         "set": whole,
         "grades": _grades(tests, overlap),
@@ -91,7 +91,7 @@ def _set_statistics(
 
 
 def _test_statistics(tests: Sequence[Predictions]) -> tuple[list[Any], list[Any]]:
-    """Error overlap of each grade; what the whole ensemble has before it lacks each model."""
+    """Error overlap of each grade; the whole ensemble minus the ensemble without each model."""
     overlap = [overlap_statistics(tests, grade) for grade in range(tests[0].num_classes)]
     whole = mean_predictions(tests)
     contributions = [
@@ -124,28 +124,30 @@ def _grades(tests: Sequence[Predictions], overlap: Sequence[dict[str, Any]]) -> 
             "grade": grade,
             "class_name": str(tests[0].class_names[grade]),
             "n": int((tests[0].targets == grade).sum()),
-            **held,
+            **shares,
             "all_wrong_if_independent": all_wrong_by_chance(tests, grade),
             "images_by_models_wrong": wrong_counts(tests, grade),
         }
-        for grade, held in enumerate(overlap)
+        for grade, shares in enumerate(overlap)
     ]
 
 
 def _ranked(results: ResultSet, contributions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What each model adds, the one that adds most on val first."""
+    """The contribution of each model, the largest on val first."""
     vals = [selection_share(model.val) for model in results.models]
     whole = _val_figures(mean_predictions(vals))
     rows = []
-    for name, smaller, held in zip(results.names, without_each(vals), contributions, strict=True):
-        left = _val_figures(smaller)
+    for name, smaller, on_test in zip(
+        results.names, without_each(vals), contributions, strict=True
+    ):
+        without_model = _val_figures(smaller)
         gains = {
             f"val_{key}": None
-            if whole[key] is None or left[key] is None
-            else whole[key] - left[key]
+            if whole[key] is None or without_model[key] is None
+            else whole[key] - without_model[key]
             for key in whole
         }
-        rows.append({"model": name, **gains, **held})
+        rows.append({"model": name, **gains, **on_test})
     rows.sort(
         key=lambda row: (row["val_quadratic_kappa"] or 0.0, row["val_accuracy"]), reverse=True
     )

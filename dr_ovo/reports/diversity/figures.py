@@ -1,4 +1,4 @@
-"""The diversity report's pictures: heat maps of pairs, errors in common, what each model adds."""
+"""Figures of analyze_ensemble_diversity.py: heat maps, shared errors, contributions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dr_ovo.document.figure_style import COLOURS, DIVERGING, HEAT, headline, new
 from dr_ovo.reports.diversity.sections import MEASURES
 
 Data = Mapping[str, Any]
-SIGNED = ("q", "correlation", "kappa")  # from -1 to 1, around 0
+SIGNED = ("q", "correlation", "kappa")  # from -1 to 1
 
 
 def heat_map(data: Data, measure: str, marks: Sequence[str]) -> Figure:
-    """A measure of all pairs: a cell a pair, its value written in it."""
+    """A measure of all pairs: one labelled cell per pair."""
     names = [row["name"] for row in data["models"]]
     title, form, meaning = MEASURES[measure]
     scale = 100 if form == "percent" else 1
@@ -42,10 +42,10 @@ def heat_map(data: Data, measure: str, marks: Sequence[str]) -> Figure:
 
 def pair_matrix(data: Data, measure: str) -> np.ndarray:
     """(M, M) values below the diagonal; NaN elsewhere and where undefined."""
-    places = {row["name"]: place for place, row in enumerate(data["models"])}
-    values = np.full((len(places), len(places)), np.nan)
+    indices = {row["name"]: index for index, row in enumerate(data["models"])}
+    values = np.full((len(indices), len(indices)), np.nan)
     for pair in data["pairs"]:
-        first, second = (places[name] for name in pair["models"])
+        first, second = (indices[name] for name in pair["models"])
         if pair[measure]["value"] is not None:
             values[second, first] = pair[measure]["value"]
     return values
@@ -56,13 +56,13 @@ def _write(panel: Any, image: Any, row: int, column: int, value: float, scale: i
         panel.text(column, row, "not\ndefined", ha="center", va="center", fontsize=7, color="0.3")
         return
     text = f"{value:.1f}" if scale == 100 else f"{value:.2f}"
-    colour = _ink(image.cmap(image.norm(value)))
+    colour = _text_colour(image.cmap(image.norm(value)))
     panel.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
 
 
-def _ink(ground: Sequence[float]) -> str:
-    """Black or white, whichever stands out more from a colour (WCAG's relative luminance)."""
-    luminance = np.dot(np.power(ground[:3], 2.2), (0.2126, 0.7152, 0.0722))
+def _text_colour(background: Sequence[float]) -> str:
+    """Black or white, whichever has more contrast to a colour (WCAG's relative luminance)."""
+    luminance = np.dot(np.power(background[:3], 2.2), (0.2126, 0.7152, 0.0722))
     return "white" if luminance < 0.179 else "black"
 
 
@@ -72,7 +72,7 @@ def _heat_alt(data: Data, measure: str, marks: Sequence[str]) -> str:
     known = [pair for pair in data["pairs"] if pair[measure]["value"] is not None]
     start = f"{_marked(marks)}Heat map, {title} of each pair of models ({meaning}). "
     if not known:
-        return f"{start}It is defined for no pair."
+        return f"{start}It is undefined for every pair."
     ordered = sorted(known, key=lambda pair: pair[measure]["value"])
     ends = [
         f"{' and '.join(pair['models'])} at {scale * pair[measure]['value']:.3g}{unit}"
@@ -86,7 +86,7 @@ def _marked(marks: Sequence[str]) -> str:
 
 
 def overlap_figure(data: Data, marks: Sequence[str]) -> Figure:
-    """A bar a grade: the shares of its images that 0, 1, ... all models missed."""
+    """One bar per grade: the shares of its images that 0, 1, ... all models miss."""
     grades = [grade for grade in data["grades"] if grade["n"]]
     models = len(data["models"])
     figure = new_figure(9.0, 1.9 + 0.55 * len(grades))
@@ -101,7 +101,7 @@ def overlap_figure(data: Data, marks: Sequence[str]) -> Figure:
         for place, (start, width) in enumerate(zip(starts, widths, strict=True)):
             if width >= 4:
                 panel.text(start + width / 2, place, f"{width:.0f}", ha="center", va="center",
-                           fontsize=9, color=_ink(shades[wrong]))  # fmt: skip
+                           fontsize=9, color=_text_colour(shades[wrong]))  # fmt: skip
         starts = starts + widths
     names = [f"{grade['class_name']}\n(n = {grade['n']:,})" for grade in grades]
     panel.set_yticks(range(len(grades)), names, fontsize=9)
@@ -110,7 +110,7 @@ def overlap_figure(data: Data, marks: Sequence[str]) -> Figure:
     panel.spines[["top", "right"]].set_visible(False)
     figure.legend(title="models that miss an image", loc="outside lower center", fontsize=9,
                   ncols=models + 1, title_fontsize=9)  # fmt: skip
-    headline(figure, "Errors in common, by grade", marks)
+    headline(figure, "Shared errors, by grade", marks)
     return Figure("diversity_overlap", png(figure), _overlap_alt(grades, marks))
 
 
@@ -127,13 +127,13 @@ def _overlap_alt(grades: Sequence[Data], marks: Sequence[str]) -> str:
         for grade, share in zip(grades, shares, strict=True)
     ]
     return (
-        f"{_marked(marks)}Stacked bars, one a grade, of how many models miss an image; missed by "
+        f"{_marked(marks)}Stacked bars, one per grade, of how many models miss an image; missed by "
         f"all: {', '.join(parts)}."
     )
 
 
 def contribution_figure(data: Data, marks: Sequence[str]) -> Figure:
-    """What each model adds to the ensemble on test, with its interval; ordered by val."""
+    """What each model adds to the ensemble on test, with intervals, in the order of val."""
     rows = data["contributions"]
     figure = new_figure(9.5, 1.9 + 0.42 * len(rows))
     panels = figure.subplots(1, 2, sharey=True)
@@ -150,7 +150,7 @@ def contribution_figure(data: Data, marks: Sequence[str]) -> Figure:
         panel.margins(x=0.1)
     panels[0].set_yticks(range(len(rows)), [row["model"] for row in rows])
     panels[0].set_ylim(len(rows) - 0.4, -0.6)
-    headline(figure, "What each model adds to the mean of all, test, 95 % intervals", marks)
+    headline(figure, "What each model adds to the mean of all, on test, 95 % intervals", marks)
     return Figure("diversity_contributions", png(figure), _contribution_alt(rows, marks))
 
 
@@ -159,13 +159,13 @@ def _contribution(panel: Any, metric: Data, place: int, scale: int) -> None:
         panel.annotate("not defined", (0.5, place), xycoords=("axes fraction", "data"),
                        ha="center", va="center", fontsize=9, color="0.35")  # fmt: skip
         return
-    shown = metric.get("low") is not None and (metric["low"] > 0 or metric["high"] < 0)
+    no_zero = metric.get("low") is not None and (metric["low"] > 0 or metric["high"] < 0)
     if metric.get("low") is not None:
         ends = [scale * metric["low"], scale * metric["high"]]
         panel.plot(ends, [place, place], color="0.2", linewidth=1.6, solid_capstyle="butt")
-    # Filled where the interval leaves 0 out, hollow where it doesn't.
+    # Filled where the interval excludes 0, hollow where it doesn't.
     panel.plot(scale * metric["value"], place, marker="o", markersize=7, linestyle="none",
-               color=COLOURS[0], markerfacecolor=COLOURS[0] if shown else "white")  # fmt: skip
+               color=COLOURS[0], markerfacecolor=COLOURS[0] if no_zero else "white")  # fmt: skip
 
 
 def _contribution_alt(rows: Sequence[Data], marks: Sequence[str]) -> str:

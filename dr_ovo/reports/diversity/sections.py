@@ -1,4 +1,4 @@
-"""The diversity report in words and tables."""
+"""Tables and text of analyze_ensemble_diversity.py; titles and explanations of the measures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from dr_ovo.reports.paired_comparison import listed
 from dr_ovo.tables import decimal, magnitude, percent
 
 Data = Mapping[str, Any]
-# A measure's title, the format of its values, and what it says.
+# Measure -> its title, the format of its values, and an explanation.
 MEASURES: dict[str, tuple[str, str, str]] = {
     "q": ("Q statistic", "decimal", "0 where errors are independent, 1 where they coincide"),
-    "correlation": ("Correlation", "decimal", "of right and wrong; 0 where they are independent"),
-    "disagreement": ("Disagreement", "percent", "share of images that just one of the two found"),
-    "double_fault": ("Double fault", "percent", "share of images that both missed"),
+    "correlation": ("Correlation", "decimal", "of correctness; 0 where errors are independent"),
+    "disagreement": (
+        "Disagreement",
+        "percent",
+        "share of images that only one of the two grades correctly",
+    ),
+    "double_fault": ("Double fault", "percent", "share of images that both miss"),
     "kappa": ("Kappa", "decimal", "Cohen's, between the two models' grades, beyond chance"),
 }
 PERCENT, DECIMAL, TEXT = "percent", "decimal", "text"
@@ -43,7 +47,7 @@ def _contributions(data: Data, figures: Sequence[Figure]) -> Section:
     rows = [[row[column.key if column.key != "model" else "model"] for column in columns]
             for row in data["contributions"]]  # fmt: skip
     note = (
-        "The mean of all models' probabilities, less the mean without this one; above 0 the model "
+        "The mean of all models' probabilities minus the mean without this one; above 0 the model "
         "helps. Intervals are paired, 95 %."
     )
     table = Table("diversity_contributions", "What each model adds", columns, rows, note)
@@ -51,7 +55,7 @@ def _contributions(data: Data, figures: Sequence[Figure]) -> Section:
 
 
 def contribution_words(data: Data) -> list[str]:
-    """Who adds most, decided on val, what test says of it, and whose part is not shown."""
+    """Which model adds most, as decided on val, and what test shows of each model."""
     rows = data["contributions"]
     first = rows[0]
     words = (
@@ -105,13 +109,13 @@ def _set_table(data: Data) -> Table:
         "kohavi_wolpert": ("Kohavi-Wolpert variance", DECIMAL),
         **{f"mean_{key}": (f"Mean {title.lower() if key != 'q' else title}", form)
            for key, (title, form, _) in MEASURES.items()},
-        "all_right": ("Found by all", PERCENT),
-        "any_right": ("Found by at least one", PERCENT),
+        "all_right": ("Correct in all", PERCENT),
+        "any_right": ("Correct in at least one", PERCENT),
     }  # fmt: skip
     columns = [Column("n_models", "Models", "count")]
     columns += [Column(key, title, form) for key, (title, form) in titles.items()]
     row = [len(data["models"]), *(data["set"][key] for key in titles)]
-    note = "Shares in %. A vote finds no more than at least one of them found."
+    note = "Shares in %. A vote can't be correct where no model is."
     return Table("diversity_set", "The set as a whole", columns, [row], note)
 
 
@@ -128,7 +132,7 @@ def _pair_words(data: Data) -> list[str]:
 
 def _pair_sentence(pair: Data, verb: str) -> str:
     return (
-        f"{' and '.join(pair['models'])} {verb} (Q {decimal(pair['q']['value'])}; just one of the "
+        f"{' and '.join(pair['models'])} {verb} (Q {decimal(pair['q']['value'])}; only one of the "
         f"two is right on {percent(pair['disagreement']['value'])} of the images)."
     )
 
@@ -140,11 +144,11 @@ def _overlap(data: Data, figures: Sequence[Figure]) -> Section:
         Column("all_right", "All right (%)", PERCENT),
         Column("some_wrong", "Some wrong (%)", PERCENT),
         Column("all_wrong", "All wrong (%)", PERCENT),
-        Column("all_wrong_if_independent", "All wrong, were errors independent (%)", PERCENT),
+        Column("all_wrong_if_independent", "All wrong, if errors were independent (%)", PERCENT),
     ]
     rows = [[grade[column.key] for column in columns] for grade in data["grades"]]
-    table = Table("diversity_overlap", "Errors in common, by grade", columns, rows)
-    return Section("Errors in common", _overlap_words(data), [table], figures)
+    table = Table("diversity_overlap", "Shared errors, by grade", columns, rows)
+    return Section("Shared errors", _overlap_words(data), [table], figures)
 
 
 def _overlap_words(data: Data) -> list[str]:
@@ -154,9 +158,9 @@ def _overlap_words(data: Data) -> list[str]:
     if share == 0:
         return ["No image was missed by all models."]
     return [
-        f"Grade {worst['class_name']} has the most errors in common: all models miss "
-        f"{percent(share)} of its images ({percent(worst['all_wrong_if_independent'])} were their "
-        "errors independent). No vote of these models finds them."
+        f"Grade {worst['class_name']} has the most shared errors: all models miss "
+        f"{percent(share)} of its images ({percent(worst['all_wrong_if_independent'])} if their "
+        "errors were independent). No vote of these models grades them correctly."
     ]
 
 
@@ -176,7 +180,7 @@ def _models(data: Data) -> Section:
 
 
 def model_words(data: Data) -> list[str]:
-    """Families, paradigms and the range of sizes; what is unknown is said to be."""
+    """Families, paradigms and the range of sizes, with the unknown ones."""
     models = data["models"]
     sizes = [row["parameters"] for row in models if row["parameters"] is not None]
     unknown = [row["name"] for row in models if row["parameters"] is None]

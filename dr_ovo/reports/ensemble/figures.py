@@ -1,4 +1,4 @@
-"""Pictures of an ensemble: figures with intervals, row by row, and the members' weights."""
+"""Figures of evaluate_super_ensemble.py: forest plot of members and ensembles, weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dr_ovo.document.document import Figure
 from dr_ovo.document.figure_style import COLOURS, headline, new_figure, png
 from dr_ovo.reports.ensemble.study import MEAN_OF_FIGURES, Combined
 
-# Ensemble: metric, title, factor.
+# Panels of the forest plot: metric, title, factor.
 PANELS = (
     ("accuracy", "accuracy, %", 100),
     ("quadratic_kappa", "quadratic weighted kappa", 1),
@@ -24,7 +24,7 @@ MEMBER, NEITHER, TOGETHER = COLOURS[0], COLOURS[7], COLOURS[5]
 def figures_forest(
     rows: Mapping[str, Mapping[str, Any]], whole: str, marks: Sequence[str]
 ) -> Figure:
-    """A row a model: value and interval of four figures; a band marks the ensemble's interval."""
+    """One row per model: four metrics with intervals; a band marks the ensemble's interval."""
     names = list(rows)[::-1]
     figure = new_figure(13, 1.4 + 0.34 * len(names))
     panels = figure.subplots(1, len(PANELS), sharey=True)
@@ -51,16 +51,16 @@ def _draw(
     if band.get("low") is not None:
         panel.axvspan(factor * band["low"], factor * band["high"], color=TOGETHER, alpha=0.12)
     for place, name in enumerate(names):
-        held, (colour, marker) = rows[name][key], _style(name)
-        if held["value"] is None:
-            # At the left edge, for there is no value to stand at.
-            panel.text(0.02, place, "not known", transform=panel.get_yaxis_transform(),
+        estimate, (colour, marker) = rows[name][key], _style(name)
+        if estimate["value"] is None:
+            # At the left edge, as there is no value to place it at.
+            panel.text(0.02, place, "unknown", transform=panel.get_yaxis_transform(),
                        va="center", fontsize=8, color="0.35")  # fmt: skip
             continue
-        if held.get("low") is not None:
-            ends = [factor * held["low"], factor * held["high"]]
+        if estimate.get("low") is not None:
+            ends = [factor * estimate["low"], factor * estimate["high"]]
             panel.plot(ends, [place, place], color=colour, linewidth=1.6)
-        panel.plot(factor * held["value"], place, marker, color=colour, markersize=6)
+        panel.plot(factor * estimate["value"], place, marker, color=colour, markersize=6)
     panel.grid(axis="x", color="0.9", linewidth=0.6)
     panel.set_axisbelow(True)
     panel.locator_params(axis="x", nbins=5)
@@ -85,7 +85,7 @@ def _forest_alt(rows: Mapping[str, Mapping[str, Any]], whole: str) -> str:
 
 
 def weights_bars(whole: Combined, marks: Sequence[str]) -> Figure:
-    """A bar a member: its weight; dots are the weights of the five folds."""
+    """One bar per member: its weight; dots are the weights in the five folds."""
     assert whole.fitted is not None  # an ensemble has at least two members
     weights, folds = whole.fitted.weights, whole.fitted.fold_weights
     names = list(whole.names)
@@ -94,8 +94,8 @@ def weights_bars(whole: Combined, marks: Sequence[str]) -> Figure:
     places = np.arange(len(names))[::-1]
     panel.barh(places, weights, height=0.6, color=COLOURS[4], edgecolor="0.3", label="weight")
     if len(folds):
-        spread = np.tile(places, (len(folds), 1))
-        panel.plot(folds.ravel(), spread.ravel(), "o", color="black", markersize=3.5,
+        fold_places = np.tile(places, (len(folds), 1))
+        panel.plot(folds.ravel(), fold_places.ravel(), "o", color="black", markersize=3.5,
                    alpha=0.7, label="in each of the five folds")  # fmt: skip
         figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     top = max(float(weights.max()), float(folds.max()) if len(folds) else 0.0)

@@ -1,4 +1,4 @@
-"""The ensemble as a results folder, and as a manifest for inference."""
+"""Files of evaluate_super_ensemble.py: the ensemble as a results folder, and its manifest."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from dr_ovo.tables import wrapped
 
 
 def check_targets(results: ResultSet, output: Path, export: Path | None) -> None:
-    """Raises UserError, before anything is computed, where files would land in a wrong place."""
-    held = output.resolve()
+    """Raises UserError, before anything is computed, where a file can't or must not be written."""
+    resolved = output.resolve()
     trained = any((output / "models").glob("*.pth")) or (output / "history.csv").is_file()
-    if trained or held in {model.folder.resolve() for model in results.models}:
+    if trained or resolved in {model.folder.resolve() for model in results.models}:
         raise UserError(
             f"--output {output} is the results folder of a model, whose predictions the ensemble's "
             "would overwrite. Give another folder, such as ./super_ensemble."
@@ -36,14 +36,14 @@ def check_targets(results: ResultSet, output: Path, export: Path | None) -> None
         if model.test.head == "ensemble":
             raise UserError(
                 f"--export {export}: {model.folder} is an ensemble itself and has no network to "
-                "put photographs to. Give its members in its place, or leave --export out."
+                "grade photographs. Give its members instead, or leave --export out."
             )
 
 
 def write_results(study: Study, output: Path) -> list[Path]:
-    """Writes predictions, calibration and evaluations of the ensemble; the files written.
+    """Writes predictions, calibration and evaluation of the ensemble; returns the files.
 
-    Then every report takes `output` as a results folder.
+    This makes `output` a results folder that every report accepts.
     """
     whole = study.whole
     assert whole.fitted is not None  # an ensemble has at least two members
@@ -63,7 +63,7 @@ def write_results(study: Study, output: Path) -> list[Path]:
 
 
 def export_manifest(study: Study, path: Path) -> str:
-    """Writes the manifest; a line that says how to use it, or what it lacks."""
+    """Writes the manifest; returns a line on how to use it, or on what is missing."""
     weights = study.whole.fitted.weights if study.whole.fitted else ()
     members = tuple(
         _member(model, float(weight))
@@ -72,10 +72,10 @@ def export_manifest(study: Study, path: Path) -> str:
     names = tuple(map(str, study.whole.test.class_names))
     manifest = Manifest(study.rule.method, names, members)
     write_manifest(path, manifest, study.whole.calibration, study.results.marks)
-    bare = [member.name for member in members if not member.checkpoints]
-    if bare:
+    lacking = [member.name for member in members if not member.checkpoints]
+    if lacking:
         return wrapped(
-            f"Manifest: {path}. No checkpoints stand in the folders of {', '.join(bare)}: "
+            f"Manifest: {path}. There are no checkpoints in the folders of {', '.join(lacking)}: "
             "inference will refuse it."
         )
     return wrapped(

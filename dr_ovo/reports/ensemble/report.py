@@ -1,4 +1,4 @@
-"""The ensemble's report: what `study_ensemble` found, in words, tables and figures."""
+"""Tables and JSON of evaluate_super_ensemble.py."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIGNED = {"percent": "signed_percent", "decimal": "signed_decimal"}
 
 
 def ensemble_report(study: Study) -> Report:
-    """The readable and the written form of the study."""
+    """The report on the study."""
     return Report(
         name="super_ensemble",
         title=f"Ensemble of {len(study.results.models)} models: {study.rule.words}",
@@ -59,7 +59,7 @@ def _leads(study: Study) -> Table:
         [name, *(lead[key] for key in (*COMPARED, "accuracy_p", "quadratic_kappa_p"))]
         for name, lead in study.differences.items()
     ]
-    note = "Paired 95 % intervals and p values on the same images; p values not corrected."
+    note = "Paired 95 % intervals and p values on the same images; p values are not corrected."
     return Table("ensemble_differences", "Differences on test", columns, rows, note)
 
 
@@ -69,8 +69,8 @@ def _members(study: Study) -> Section:
     tables = [_figures_table(study, number, keys) for number, keys in enumerate((FIRST, SECOND), 1)]
     columns = [Column("model", "member"), Column("weight", "weight", "decimal")]
     columns += [
-        Column("lowest", "in folds, least", "decimal"),
-        Column("highest", "most", "decimal"),
+        Column("lowest", "lowest in folds", "decimal"),
+        Column("highest", "highest", "decimal"),
     ]
     columns += [COLUMNS["accuracy"], COLUMNS["quadratic_kappa"]]
     rows: list[list[Any]] = []
@@ -97,7 +97,7 @@ def _figures_table(study: Study, number: int, keys: Sequence[str]) -> Table:
     if number == 2:
         note += (
             " Sensitivity and specificity for referable disease at the high-sensitivity point "
-            "that val fixed; calibration error of the tempered probabilities."
+            "fixed on val; calibration error of the tempered probabilities."
         )
     return Table(f"ensemble_figures_{number}", "Figures on test", columns, rows, note)
 

@@ -1,6 +1,6 @@
-"""What `evaluate_super_ensemble.py` finds out: the ensemble, its members, and smaller ones.
+"""evaluate_super_ensemble.py, top level: the ensemble, its members, baseline, smaller one.
 
-Everything is decided on val; test is read once, at the end.
+Everything is decided on val; test is used once, at the end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MEAN_OF_FIGURES = "mean of the members' figures (no ensemble)"
 
 @dataclass(frozen=True)
 class CombinationRule:
-    """How members are combined: one of METHODS, and what `weighted` weighs by."""
+    """How members are combined: one of METHODS, and the score that `weighted` uses."""
 
     method: str
     weight_by: str = "accuracy"
@@ -43,7 +43,7 @@ class CombinationRule:
 
 @dataclass(frozen=True, eq=False)
 class Combined:
-    """Some of the models as one, on val and on test."""
+    """A model, or several as one, on val and on test."""
 
     title: str
     names: tuple[str, ...]
@@ -54,34 +54,34 @@ class Combined:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """The whole ensemble beside its members and smaller ensembles."""
+    """The whole ensemble compared with its members and smaller ensembles."""
 
     rule: CombinationRule
     results: ResultSet
     whole: Combined
-    best: str  # of the members, by kappa on val
+    best: str  # the best member by kappa on val
     baseline: Combined | None
     smaller: Combined | None
     elimination: Elimination
-    figures: dict[str, dict[str, Any]]  # test: row -> metrics with intervals
-    differences: dict[str, dict[str, Any]]  # test: row -> whole minus that row, and p values
-    val_figures: dict[str, dict[str, Any]]  # val's selection share
+    figures: dict[str, dict[str, Any]]  # on test: row -> metrics with intervals
+    differences: dict[str, dict[str, Any]]  # on test: row -> whole minus that row, and p values
+    val_figures: dict[str, dict[str, Any]]  # on val's selection share
 
 
 def study_ensemble(results: ResultSet, rule: CombinationRule, baseline: Sequence[str]) -> Study:
-    """The ensemble of all models, compared on test with what val chose beforehand.
+    """The ensemble of all models, compared on test with what was chosen on val.
 
-    `baseline` names some of the models; empty: the four CNNs where they are among others. Raises
-    UserError for a baseline that is no part of the members.
+    `baseline` names some of the models; empty: the CNNs of FOUR_CNNS, if there are two or more
+    and other models as well. Raises UserError for a baseline that is not a proper subset.
     """
     named = _baseline(results, baseline)
     whole = _combine(results.models, rule, "ensemble of all {}")
     best = by_val_kappa(results.models)[0][0]
     elimination = eliminate([m.val for m in results.models], rule.method, rule.weight_by)
     kept = [results.models[number] for number in elimination.kept]
-    fewer = len(kept) < len(results.models)
+    some_dropped = len(kept) < len(results.models)
     base = _combine(named, rule, "baseline of {}") if named else None
-    smaller = _combine(kept, rule, "smaller ensemble of {}") if fewer else None
+    smaller = _combine(kept, rule, "smaller ensemble of {}") if some_dropped else None
     figures, differences = _on_test(results, whole, best, base, smaller)
     return Study(
         rule, results, whole, best.name, base, smaller, elimination, figures, differences,
@@ -90,7 +90,7 @@ def study_ensemble(results: ResultSet, rule: CombinationRule, baseline: Sequence
 
 
 def _baseline(results: ResultSet, names: Sequence[str]) -> list[ModelResults]:
-    """The members of the baseline, empty where none is given and the default has no sense."""
+    """The members of the baseline; empty where none is given and the default does not apply."""
     if not names:
         cnns = [model for model in results.models if _alias(model) in FOUR_CNNS]
         return cnns if 2 <= len(cnns) < len(results.models) else []
@@ -99,8 +99,8 @@ def _baseline(results: ResultSet, names: Sequence[str]) -> list[ModelResults]:
         raise UserError(f"--baseline {' '.join(names)}: a model is named twice. Name each once.")
     if len(found) == len(results.models):
         raise UserError(
-            f"--baseline {' '.join(names)}: these are all members; expected some of them, to be "
-            f"compared with the whole: {', '.join(results.names)}."
+            f"--baseline {' '.join(names)}: these are all members; expected only some of them, to "
+            f"compare with the whole: {', '.join(results.names)}."
         )
     return found
 
@@ -113,8 +113,8 @@ def _alias(model: ModelResults) -> str:
 def _combine(models: Sequence[ModelResults], rule: CombinationRule, title: str) -> Combined:
     names = tuple(model.name for model in models)
     if len(models) == 1:
-        alone = models[0]
-        return Combined(title.format(1), names, alone.test, alone.calibration, None)
+        single = models[0]
+        return Combined(title.format(1), names, single.test, single.calibration, None)
     fitted = fit_ensemble([model.val for model in models], rule.method, rule.weight_by)
     test = fitted.on([model.test for model in models])
     return Combined(title.format(len(models)), names, test, fitted.calibration, fitted)
@@ -127,7 +127,7 @@ def _on_test(
     baseline: Combined | None,
     smaller: Combined | None,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """The figures of members and ensembles, and the whole's lead over some, in one resampling."""
+    """Metrics of members and ensembles, and leads of the whole over some, in one resampling."""
     members = {model.name: headline(model.test, model.calibration) for model in results.models}
     together = [one for one in (baseline, smaller, whole) if one]
     rows = {
@@ -152,8 +152,10 @@ def _known(p_value: float) -> float | None:
 def _on_val(results: ResultSet, whole: Combined) -> dict[str, dict[str, Any]]:
     """Accuracy and kappa on the selection share, where the ensemble is cross-fitted."""
     assert whole.fitted is not None  # open_results gave at least two models
-    held = {model.name: model.val for model in results.models} | {whole.title: whole.fitted.val}
-    parts = {name: take(p, ~p.calibration) for name, p in held.items()}
+    predictions = {model.name: model.val for model in results.models} | {
+        whole.title: whole.fitted.val
+    }
+    parts = {name: take(p, ~p.calibration) for name, p in predictions.items()}
     tree = {
         name: {"accuracy": accuracy_statistic(p), "quadratic_kappa": kappa_statistic(p)}
         for name, p in parts.items()

@@ -1,4 +1,4 @@
-"""What an ensemble's report says in words; paired intervals decide the words."""
+"""Verdicts of evaluate_super_ensemble.py in sentences: better, worse, or not shown."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ KAPPA = Column("quadratic_kappa", "kappa", "signed_decimal")
 
 
 def best_member_words(study: Study) -> str:
-    """Whether the ensemble beats the member that val would have chosen; intervals decide."""
+    """Whether the ensemble beats the best member on val; paired intervals decide."""
     lead = study.differences[study.best]
-    words = f"its best member on val, {study.best}"
+    member = f"its best member on val, {study.best}"
     judged = {_judge(lead["accuracy"]), _judge(lead["quadratic_kappa"])}
     if "better" in judged and "worse" not in judged:
-        return f"The ensemble is better than {words}: {_lead_words(lead)}."
+        return f"The ensemble is better than {member}: {_lead_words(lead)}."
     if "worse" in judged and "better" not in judged:
-        return f"The ensemble is WORSE than {words}: {_lead_words(lead)}. Use {study.best} alone."
+        return f"The ensemble is WORSE than {member}: {_lead_words(lead)}. Use {study.best} alone."
     if judged == {"better", "worse"}:
-        return f"The ensemble is better than {words} in one figure alone: {_lead_words(lead)}."
+        return f"The ensemble is better than {member} in one metric only: {_lead_words(lead)}."
     return (
-        f"The ensemble is NOT shown to be better than {words}: {_lead_words(lead)}. The intervals "
-        "hold 0."
+        f"The ensemble is NOT shown to be better than {member}: {_lead_words(lead)}. The intervals "
+        "include 0."
     )
 
 
@@ -33,15 +33,15 @@ def baseline_words(study: Study) -> list[str]:
     """Whether the whole beats the baseline, or why there is none."""
     if study.baseline is None:
         return [
-            "No smaller ensemble was compared: the four CNNs are not among other members. Name "
-            "some of the members with --baseline."
+            "There is no baseline for comparison: it takes two of the four CNNs and another model. "
+            "Name some of the members with --baseline."
         ]
     names, lead = ", ".join(study.baseline.names), study.differences[study.baseline.title]
     judged = _judge(lead["accuracy"])
     verb = {"better": "is more accurate than", "worse": "is LESS accurate than"}.get(
         judged, "is NOT shown to be more accurate than"
     )
-    return [f"The whole {verb} the {study.baseline.title} ({names}): {_lead_words(lead)}."]
+    return [f"The whole ensemble {verb} the {study.baseline.title} ({names}): {_lead_words(lead)}."]
 
 
 def _judge(difference: Mapping[str, Any]) -> str:
@@ -64,12 +64,12 @@ def _p_words(value: float | None) -> str:
 
 
 def smaller_words(study: Study) -> str:
-    """Which members val found needless, and what test says of the rest."""
+    """Which members are unnecessary on val, and how the rest performs on test."""
     if study.smaller is None:
-        return "On val no member is shown to be needless: none can be dropped at no loss."
+        return "On val no member is shown to be unnecessary: none can be dropped without loss."
     dropped = [name for name in study.whole.names if name not in study.smaller.names]
     lead = study.differences[study.smaller.title]
     return (
-        f"Can be dropped at no loss, by val: {', '.join(dropped)}. On test the whole has over the "
+        f"Can be dropped without loss, by val: {', '.join(dropped)}. On test, the whole minus the "
         f"remaining {', '.join(study.smaller.names)}: {_lead_words(lead)}."
     )

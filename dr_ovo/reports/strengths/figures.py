@@ -1,4 +1,4 @@
-"""The per-class report's pictures: heat maps of models and classes, confusions side by side."""
+"""Figures of analyze_per_class_strengths.py: heat maps of recall and F1, confusion matrices."""
 
 from __future__ import annotations
 
@@ -22,54 +22,54 @@ def heat_figure(data: Mapping[str, Any], marks: Sequence[str]) -> Figure:
     figure = new_figure(width, 1.7 + 0.42 * len(models))
     panels = figure.subplots(1, 2, sharey=True)
     for panel, (key, label) in zip(panels, SHOWN.items(), strict=True):
-        values = [[held["models"][name][key]["value"] for held in classes] for name in models]
+        values = [[entry["models"][name][key]["value"] for entry in classes] for name in models]
         shares = np.array(values, dtype=float)
         panel.imshow(shares, cmap=HEAT, vmin=0, vmax=1, aspect="auto")
         for (row, column), share in np.ndenumerate(shares):
-            percent = f"{100 * share:.0f}" if key == "recall" else f"{share:.2f}"
-            _write(panel, column, row, "-" if np.isnan(share) else percent, share, 9)
+            label_text = f"{100 * share:.0f}" if key == "recall" else f"{share:.2f}"
+            _write(panel, column, row, "-" if np.isnan(share) else label_text, share, 9)
         panel.set_title(label, fontsize=10)
-        panel.set_xticks(range(len(classes)), [held["name"] for held in classes])
+        panel.set_xticks(range(len(classes)), [entry["name"] for entry in classes])
         panel.set_xlabel("true grade" if key == "recall" else "grade")
-        if any(len(held["name"]) > 4 for held in classes):
+        if any(len(entry["name"]) > 4 for entry in classes):
             panel.tick_params(axis="x", rotation=30)
         panel.tick_params(labelsize=9)
     panels[0].set_yticks(range(len(models)), models)
-    headline(figure, "Strength by class on test", marks)
+    headline(figure, "Strengths by grade on test", marks)
     return Figure("strengths_heat", png(figure), _heat_alt(data, marks))
 
 
 def _write(panel: Any, x: int, y: int, text: str, share: float, size: float) -> None:
-    """A cell's text, light on the dark half of the colours; an empty cell is white."""
+    """A cell's text, white on the dark half of the colour map; an empty cell has no fill."""
     colour = "white" if share < 0.5 else "black"
     panel.text(x, y, text, ha="center", va="center", color=colour, fontsize=size)
 
 
 def _heat_alt(data: Mapping[str, Any], marks: Sequence[str]) -> str:
     shown = f"{', '.join(marks)}. " if marks else ""
-    words = " ".join(held["words"] for held in data["classes"])
-    return f"{shown}Heat maps of recall and F1, a row a model and a column a grade. {words}"
+    words = " ".join(entry["words"] for entry in data["classes"])
+    return f"{shown}Heat maps of recall and F1, one row per model and one column per grade. {words}"
 
 
 def confusion_figure(data: Mapping[str, Any], marks: Sequence[str]) -> Figure:
-    """A confusion matrix a model: counts in the cells, shares of the true grade as colour."""
-    held = data["confusion"]
+    """One confusion matrix per model: counts in the cells, shares of the true grade as colour."""
+    confusions = data["confusion"]
     names = [entry["name"] for entry in data["classes"]]
-    across = min(ACROSS, len(held))
-    down = math.ceil(len(held) / across)
+    across = min(ACROSS, len(confusions))
+    down = math.ceil(len(confusions) / across)
     side = max(2.7, 0.52 * len(names))
     figure = new_figure(max(5.0, side * across + 0.9), (side + 0.35) * down + 0.6)
     panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for place, panel in enumerate(panels.flat):
-        if place >= len(held):
+        if place >= len(confusions):
             panel.set_visible(False)
             continue
-        model, counts = list(held.items())[place]
+        model, counts = list(confusions.items())[place]
         _confusion(panel, np.array(counts), names)
         panel.set_title(model, fontsize=10)
-        panel.tick_params(labelbottom=place + across >= len(held), labelsize=8)
-        if place + across >= len(held):
-            panel.set_xlabel("grade called", fontsize=9)
+        panel.tick_params(labelbottom=place + across >= len(confusions), labelsize=8)
+        if place + across >= len(confusions):
+            panel.set_xlabel("predicted grade", fontsize=9)
         if place % across == 0:
             panel.set_ylabel("true grade", fontsize=9)
     image = panels[0, 0].images[0]
@@ -100,4 +100,4 @@ def _confusion_alt(data: Mapping[str, Any], marks: Sequence[str]) -> str:
         steps = np.abs(np.subtract.outer(np.arange(len(counts)), np.arange(len(counts))))
         wrong, far = int(counts[steps > 0].sum()), int(counts[steps > 1].sum())
         parts.append(f"{model} {wrong} wrong, {far} of them by two grades or more")
-    return f"{shown}Confusion matrices, one a model: {'; '.join(parts)}."
+    return f"{shown}Confusion matrices, one per model: {'; '.join(parts)}."

@@ -1,4 +1,4 @@
-"""Which model is best at a class or a pair, chosen on val, and whether its lead holds on test."""
+"""The best model per grade or pair, chosen on val, and whether its lead holds on test."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ Ranking = list[tuple[ModelResults, float]]
 def class_rankings(models: Sequence[ModelResults]) -> list[Ranking]:
     """For each grade the models by their F1 on val's selection share, the best first.
 
-    F1, since a recall is cheap for a model that calls everything so. A grade without images
-    there has an empty ranking.
+    F1, because recall is easy for a model that predicts one grade for everything. A grade without
+    images there has an empty ranking.
     """
     shares = {model.name: selection_share(model.val) for model in models}
     grades = range(models[0].val.num_classes)
@@ -61,11 +61,11 @@ def _f1(share: Predictions, grade: int) -> float:
 def _ranked(models: Sequence[ModelResults], score: Callable[[ModelResults], float]) -> Ranking:
     scored = [(model, score(model)) for model in models]
     known = [(model, value) for model, value in scored if not math.isnan(value)]
-    return sorted(known, key=lambda held: held[1], reverse=True)
+    return sorted(known, key=lambda scored: scored[1], reverse=True)
 
 
 def class_lead_statistics(ranking: Ranking, grade: int) -> dict[str, Statistic]:
-    """Recall and F1 on test of the best minus the runner-up; empty without a runner-up."""
+    """Recall and F1 on test, the best minus the runner-up; empty without a runner-up."""
     if len(ranking) < 2:
         return {}
     best, second = (model.test for model, _ in ranking[:2])
@@ -76,7 +76,7 @@ def class_lead_statistics(ranking: Ranking, grade: int) -> dict[str, Statistic]:
 
 
 def pair_lead_statistics(ranking: Ranking, pair: Pair) -> dict[str, Statistic]:
-    """AUC on test of the best minus the runner-up; empty without a runner-up."""
+    """AUC on test, the best minus the runner-up; empty without a runner-up."""
     if len(ranking) < 2:
         return {}
     best, second = (model.test for model, _ in ranking[:2])
@@ -86,22 +86,22 @@ def pair_lead_statistics(ranking: Ranking, pair: Pair) -> dict[str, Statistic]:
 def judged_leads(
     rankings: Sequence[Ranking], differences: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Each class's differences with p, Holm-corrected over all classes, and verdict."""
-    jobs = [(grade, key) for grade, held in enumerate(differences) for key in held]
+    """The differences of each grade with p, Holm-corrected over all grades, and verdict."""
+    jobs = [(grade, key) for grade, metrics in enumerate(differences) for key in metrics]
 
-    def one(job: tuple[int, str]) -> float:
+    def p_value(job: tuple[int, str]) -> float:
         grade, key = job
         best, second = (model.test for model, _ in rankings[grade][:2])
         return _p_value(key, grade, best, second)
 
-    p = dict(zip(jobs, in_threads(one, jobs), strict=True))
+    p = dict(zip(jobs, in_threads(p_value, jobs), strict=True))
     corrected = dict(zip(jobs, holm(list(p.values())), strict=True))
     return [
         {
             key: with_verdict(lead, p[grade, key], corrected[grade, key])
-            for key, lead in held.items()
+            for key, lead in metrics.items()
         }
-        for grade, held in enumerate(differences)
+        for grade, metrics in enumerate(differences)
     ]
 
 
@@ -116,21 +116,23 @@ def _p_value(key: str, grade: int, best: Predictions, second: Predictions) -> fl
 
 
 def lead_in_words(grade: int, ranking: Ranking, lead: dict[str, Any]) -> str:
-    """A sentence on a class, such as `Grade 1: coatnet is best on val; ...`."""
+    """A sentence on a grade, such as `Grade 1: coatnet is best on val; ...`."""
     if not ranking:
         return f"Grade {grade}: no model can be chosen, since val has no image of it."
     best = f"Grade {grade}: {ranking[0][0].name} is best on val (F1 {ranking[0][1]:.3f})"
     if len(ranking) < 2:
-        return f"{best}; there is no other to compare it with."
+        return f"{best}; there is no other model to compare it with."
     second = ranking[1][0].name
-    verdicts = {key: held["verdict"] for key, held in lead.items()}
+    verdicts = {key: metric["verdict"] for key, metric in lead.items()}
     names = {"recall": "recall", "f1": "F1"}
-    real = [names[key] for key, verdict in verdicts.items() if verdict == BETTER]
-    if real:
-        return f"{best}; on test its lead over {second} in {' and '.join(real)} is real."
+    significant = [names[key] for key, verdict in verdicts.items() if verdict == BETTER]
+    if significant:
+        return (
+            f"{best}; on test its lead over {second} in {' and '.join(significant)} is significant."
+        )
     if set(verdicts.values()) <= {NONE_SHOWN}:
         return f"{best}; on test no lead over {second}, the runner-up, is shown."
-    lost = [names[key] for key, verdict in verdicts.items() if verdict == "worse"]
-    if lost:
-        return f"{best}; on test {second}, the runner-up, is better in {' and '.join(lost)}."
-    return f"{best}; test can't say whether it leads {second}."
+    worse_in = [names[key] for key, verdict in verdicts.items() if verdict == "worse"]
+    if worse_in:
+        return f"{best}; on test {second}, the runner-up, is better in {' and '.join(worse_in)}."
+    return f"{best}; test can't show whether it leads {second}."

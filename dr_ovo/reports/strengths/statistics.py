@@ -1,4 +1,4 @@
-"""Recall, precision, specificity, F1 and AUC of every class and every pair of one model."""
+"""Recall, precision, specificity, F1 and AUC of one model on every grade and every pair."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def class_strengths(p: Predictions) -> list[dict[str, Any]]:
 
 
 def pair_strengths(p: Predictions) -> list[dict[str, Statistic]]:
-    """For each pair its FIGURES and `accuracy`: how its logit tells its two grades apart.
+    """For each pair its FIGURES and `accuracy`: how its logit separates its two grades.
 
     Only images of the two grades count; the higher grade is positive.
     """
@@ -72,7 +72,7 @@ def _pair(
     lower, higher = (targets == grade for grade in pair)
     called = (logits > 0) & (lower | higher)
     without_higher, without_lower = (f"no image of grade {grade}" for grade in pair[::-1])
-    never = f"none of their images was called grade {pair[1]}"
+    never = f"none of their images was predicted as grade {pair[1]}"
     return {
         "accuracy": accuracy,
         "recall": Proportion(without_higher, called, higher),

@@ -1,4 +1,4 @@
-"""What `analyze_per_class_strengths.py` does: results folders -> where each model is strong."""
+"""analyze_per_class_strengths.py, top level: grades, pairs, confusions, shared mistakes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SCHEMA = 1
 
 
 def analyze_strengths(results: ResultSet) -> Report:
-    """The report on classes, pairs, confusions and the mistakes that all models share."""
+    """The report on grades, pairs, confusions and the mistakes that all models share."""
     data = strengths_data(results)
     figures = (heat_figure(data, results.marks), confusion_figure(data, results.marks))
     several = len(results.names) > 1
@@ -47,8 +47,10 @@ def strengths_data(results: ResultSet) -> dict[str, Any]:
         {"classes": class_strengths(m.test), "pairs": pair_strengths(m.test)} for m in models
     ]
     leads = {
-        "classes": [class_lead_statistics(held, grade) for grade, held in enumerate(by_class)],
-        "pairs": [pair_lead_statistics(held, pair) for pair, held in by_pair.items()],
+        "classes": [
+            class_lead_statistics(ranking, grade) for grade, ranking in enumerate(by_class)
+        ],
+        "pairs": [pair_lead_statistics(ranking, pair) for pair, ranking in by_pair.items()],
         "shared": shared_share_statistic(models),
     }
     *found, lead = in_threads(lambda tree: with_intervals(tree, test.patient_ids), [*trees, leads])
@@ -85,7 +87,7 @@ def _class(
         "grade": grade,
         "name": str(test.class_names[grade]),
         "n": int((test.targets == grade).sum()),
-        "models": {name: held["classes"][grade] for name, held in strengths.items()},
+        "models": {name: metrics["classes"][grade] for name, metrics in strengths.items()},
         **_chosen(ranking, "val_f1"),
         "lead": lead,
         "words": lead_in_words(grade, ranking, lead),
@@ -103,7 +105,7 @@ def _pair(
     return {
         "pair": list(pair),
         "n": int(np.isin(results.models[0].test.targets, pair).sum()),
-        "models": {name: held["pairs"][column] for name, held in strengths.items()},
+        "models": {name: metrics["pairs"][column] for name, metrics in strengths.items()},
         **_chosen(ranking, "val_auc"),
         "lead": lead,
     }

@@ -1,4 +1,4 @@
-"""The words and tables of the per-class report, cut so that no line passes 110 columns."""
+"""Tables and text of analyze_per_class_strengths.py, at most 110 columns wide."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ RATES = (
 )
 SCORES = (Column("f1", "F1", "decimal"), Column("auc", "AUC", "decimal"))
 LEAD_NOTE = (
-    "Best and runner-up are those of val (F1 on its selection share); the lead is the difference "
-    "on test. p (Holm) is corrected for all classes and both tables; below .05 the lead is real."
+    "Best and runner-up are chosen on val (F1 on its selection share); the lead is the difference "
+    "on test. p (Holm) is corrected for all grades and both tables; below .05 it is significant."
 )
 
 
@@ -26,8 +26,8 @@ def sections(data: Mapping[str, Any], figures: tuple[Figure, Figure]) -> list[Se
     names, mistakes = data["models"], data["shared_mistakes"]
     words = mistakes_in_words(mistakes, names)
     return [
-        Section("The best model for each class", _opening(data), _leads(data)),
-        Section("Classes", (), _class_tables(data), [heat]),
+        Section("The best model for each grade", _opening(data), _leads(data)),
+        Section("Grades", (), _class_tables(data), [heat]),
         Section("Pairs", [PAIR_WORDS], [_pairs(data), *_pair_tables(data)]),
         Section(
             "Confusions", ["Rows are true grades; shares of a row by colour."], (), [confusion]
@@ -37,19 +37,19 @@ def sections(data: Mapping[str, Any], figures: tuple[Figure, Figure]) -> list[Se
 
 
 PAIR_WORDS = (
-    "How each pair's logit tells its two grades apart, on the images of these two alone; the "
-    "higher grade is positive. Best and runner-up are those of val, by AUC."
+    "How each pair's logit separates its two grades, on the images of these two only; the higher "
+    "grade is positive. Best and runner-up are chosen on val, by AUC."
 )
 
 
 def _opening(data: Mapping[str, Any]) -> list[str]:
     by_patient = data["intervals"] == "patient bootstrap"
-    how = "patients resampled, both eyes together" if by_patient else "an image a patient"
+    how = "patients resampled, both eyes together" if by_patient else "one image per patient"
     first = (
         f"{data['n']} test images of {data['n_patients']} patients; in brackets 95 % intervals "
         f"({how})."
     )
-    return [first, *(held["words"] for held in data["classes"])]
+    return [first, *(entry["words"] for entry in data["classes"])]
 
 
 def _leads(data: Mapping[str, Any]) -> list[Table]:
@@ -69,12 +69,12 @@ def _lead(data: Mapping[str, Any], key: str, form: str, note: str) -> Table:
         Column("p_corrected", "p (Holm)", "p"),
     )
     rows: list[list[Cell]] = []
-    for held in data["classes"]:
-        lead = held["lead"].get(key, {"value": None, "p_corrected": None})
-        own = held["models"][held["best"]][key] if held["best"] else None
-        names = [str(held["grade"]), held["best"], held["runner_up"]]
+    for entry in data["classes"]:
+        lead = entry["lead"].get(key, {"value": None, "p_corrected": None})
+        own = entry["models"][entry["best"]][key] if entry["best"] else None
+        names = [str(entry["grade"]), entry["best"], entry["runner_up"]]
         rows.append([*names, own, lead, lead["p_corrected"]])
-    title = f"Lead in {shown} on test of the best on val"
+    title = f"Lead in {shown} on test of the best model on val"
     return Table(f"lead_{key}", title, columns, rows, note)
 
 
@@ -82,13 +82,13 @@ def _class_tables(data: Mapping[str, Any]) -> list[Table]:
     head = (Column("grade", "grade"), Column("model", "model"), Column("n", "images", "count"))
     tables = []
     for name, title, columns in (
-        ("class_rates", "Recall, precision and specificity by class", RATES),
-        ("class_scores", "F1 and AUC (against the rest) by class", SCORES),
+        ("class_rates", "Recall, precision and specificity by grade", RATES),
+        ("class_scores", "F1 and AUC (against the rest) by grade", SCORES),
     ):
         rows = [
-            [str(held["grade"]), model, held["n"], *_cells(figures, columns)]
-            for held in data["classes"]
-            for model, figures in held["models"].items()
+            [str(entry["grade"]), model, entry["n"], *_cells(figures, columns)]
+            for entry in data["classes"]
+            for model, figures in entry["models"].items()
         ]
         tables.append(Table(name, title, (*head, *columns), rows))
     return tables
@@ -108,19 +108,19 @@ def _pairs(data: Mapping[str, Any]) -> Table:
         Column("lead", "lead", "signed_decimal"),
     )
     rows: list[list[Cell]] = []
-    for held in data["pairs"]:
-        auc = held["models"][held["best"]]["auc"] if held["best"] else None
+    for entry in data["pairs"]:
+        auc = entry["models"][entry["best"]]["auc"] if entry["best"] else None
         rows.append(
-            [_pair_text(held), held["best"], held["runner_up"], held["n"], auc,
-             held["lead"].get("auc")]
+            [_pair_text(entry), entry["best"], entry["runner_up"], entry["n"], auc,
+             entry["lead"].get("auc")]
         )  # fmt: skip
-    note = "Leads have their paired interval; they are not corrected for the number of pairs."
-    title = "AUC on test of the best on val, and its lead"
+    note = "Leads have paired intervals, not corrected for the number of pairs."
+    title = "AUC on test of the best model on val, and its lead"
     return Table("pair_leads", title, columns, rows, note if len(data["models"]) > 1 else "")
 
 
-def _pair_text(held: Mapping[str, Any]) -> str:
-    return "-".join(map(str, held["pair"]))
+def _pair_text(entry: Mapping[str, Any]) -> str:
+    return "-".join(map(str, entry["pair"]))
 
 
 def _pair_tables(data: Mapping[str, Any]) -> list[Table]:
@@ -133,8 +133,8 @@ def _pair_tables(data: Mapping[str, Any]) -> list[Table]:
         *SCORES,
     )
     rows = [
-        [_pair_text(held), model, held["n"], *_cells(figures, columns[3:])]
-        for held in data["pairs"]
-        for model, figures in held["models"].items()
+        [_pair_text(entry), model, entry["n"], *_cells(figures, columns[3:])]
+        for entry in data["pairs"]
+        for model, figures in entry["models"].items()
     ]
     return [Table("pair_strengths", "Every model's figures for every pair", columns, rows, shown=0)]

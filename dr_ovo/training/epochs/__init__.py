@@ -1,1 +1,1 @@
-"""The training loop, and what it reports of an epoch."""
+"""The training loop, and what it reports per epoch."""

@@ -1,4 +1,4 @@
-"""What an epoch is told by: its log line, its note on the progress bar, its pairs, its memory."""
+"""What is reported per epoch: the log line, the progress note, pair metrics, peak memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 
 
 def epoch_line(
-    row: dict[str, Any], epochs: int, loss: float, seconds_left: float, marks: Sequence[str]
+    row: dict[str, Any], epochs: int, loss: float, seconds_left: float, notes: Sequence[str]
 ) -> str:
-    """A history row as a line of the log; `loss` is the mean over the epoch's own batches."""
+    """A history row as a log line; `loss` is the mean over the epoch's training batches."""
     parts = [
         f"epoch {row['epoch']}/{epochs}",
         row["branch"],
@@ -28,11 +28,11 @@ def epoch_line(
         f"{row['seconds']:.0f} s ({row['images_per_second']:.1f} images/s)",
         f"at most {duration(seconds_left)} to go",
     ]
-    return "  ".join([*parts, *filter(None, marks)])
+    return "  ".join([*parts, *filter(None, notes)])
 
 
 def running_note(trainers: Sequence[BranchTrainer]) -> str:
-    """The mean loss so far over the branches, and the rate."""
+    """The mean loss so far over the branches, and the learning rate."""
     losses = [float(t.loss_sum) / (t.done * t.cells) for t in trainers if t.done]
     shown = f"{sum(losses) / len(losses):.4f}" if losses else "-"
     return f"loss {shown}, lr {trainers[0].rate:.1e}"
@@ -45,22 +45,22 @@ def _fraction(value: float | None) -> str:
 def pair_rows(
     val: list[dict[str, Any]], train: list[dict[str, Any]] | None
 ) -> list[dict[str, Any]]:
-    """The pairs' metrics as checkpoints hold them, from those on val and on the train sample."""
-    known = {tuple(row["pair"]): row["accuracy"] for row in train or []}
+    """The pairs' metrics as stored in checkpoints, from those on val and on the train sample."""
+    train_accuracy = {tuple(row["pair"]): row["accuracy"] for row in train or []}
     names = ("accuracy", "auc", "sensitivity", "specificity")
     return [
         {
             "pair": row["pair"],
             "n": row["n"],
             **{f"val_{name}": row[name] for name in names},
-            "train_accuracy": known.get(tuple(row["pair"])),
+            "train_accuracy": train_accuracy.get(tuple(row["pair"])),
         }
         for row in val
     ]
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Peak memory of the GPU, or of this process on a CPU, since the start, in MiB."""
+    """Peak memory since the start, in MiB: of the GPU, or of this process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,4 +1,4 @@
-"""The training loop: epochs over train, each measured on val, the best of each branch kept."""
+"""The training loop: epochs over train, validation, best epochs, early stopping (patience)."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from dr_ovo.training.optimization.schedule import epoch_order
 from dr_ovo.training.resume.state import BranchRun
 
 MEASURE_BATCH = 32
-SAME_ANSWER = 1e-5  # a smaller range of logits over val is that of a dead network
+SAME_OUTPUT = 1e-5  # a smaller range of logits over val means a dead network
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run trains and selects on. The loader's positions are train's, then val's."""
+    """The data for training and selection. The loader's positions are train's, then val's."""
 
     train: Split
     val: Split
-    sample: np.ndarray  # positions in train that are measured each epoch
-    calibration: np.ndarray  # (V,) bool: left out of selection
+    sample: np.ndarray  # positions in train that are evaluated each epoch
+    calibration: np.ndarray  # (V,) bool: excluded from selection
 
     @property
     def targets(self) -> np.ndarray:
@@ -45,7 +45,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """What the loop itself needs to know."""
+    """The settings of the loop itself."""
 
     head: str
     num_classes: int
@@ -57,12 +57,12 @@ class LoopSettings:
     sampler: str
     seed: int
     tta_views: int
-    stem_batch: int  # never depends on which branches are alive: another size changes bits
+    stem_batch: int  # independent of which branches are active: another size changes bits
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What a branch did in an epoch: its history row, its checkpoint's metrics and statistics."""
+    """A branch's epoch: its history row, its checkpoint's metrics, its score and features."""
 
     row: dict[str, Any]
     metrics: dict[str, Any]
@@ -71,7 +71,7 @@ class EpochResult:
 
 
 class TrainingLoop:
-    """Trains the branches `runs` of `network` until each has come to its end."""
+    """Trains the branches `runs` of `network` until each has ended."""
 
     def __init__(
         self,
@@ -94,41 +94,41 @@ class TrainingLoop:
         keep_best: Callable[[BranchRun, int, EpochResult], None],
         keep_epoch: Callable[[int, list[EpochResult]], None],
     ) -> None:
-        """Epochs `first_epoch` to the last; `keep_best` when a branch improved, then `keep_epoch`.
+        """Epochs from `first_epoch`; calls `keep_best` per improved branch, then `keep_epoch`.
 
-        Raises MachineError where numbers or photographs go bad.
+        Raises MachineError for NaN or infinite values and for photographs that became unreadable.
         """
         for epoch in range(first_epoch, self.settings.epochs + 1):
-            alive = [run for run in self.runs.values() if run.trainer is not None]
-            if not alive:
+            active = [run for run in self.runs.values() if run.trainer is not None]
+            if not active:
                 return
             start = time.monotonic()
-            losses = self.train_epoch(epoch, alive)
+            losses = self.train_epoch(epoch, active)
             trained = time.monotonic() - start
-            with _measured_weights(alive):
-                results = self.measure_epoch(epoch, alive, trained, time.monotonic() - start)
-                for run, result in zip(alive, results, strict=True):
+            with _evaluated_weights(active):
+                results = self.measure_epoch(epoch, active, trained, time.monotonic() - start)
+                for run, result in zip(active, results, strict=True):
                     run.note_progress(result.score, epoch, self.settings.min_delta)
                     if self.settings.keep_epoch == "last" or result.score.better_than(run.best):
                         run.best, run.best_epoch = result.score, epoch
                         keep_best(run, epoch, result)
-            for run in alive:
+            for run in active:
                 self._end_if_due(run, epoch)
             left = (self.settings.epochs - epoch) * results[0].row["seconds"]
-            for run, result in zip(alive, results, strict=True):
+            for run, result in zip(active, results, strict=True):
                 kept = self.settings.keep_epoch
                 ending = f"ends ({run.ended}; {kept} epoch {run.best_epoch})" if run.ended else ""
-                marks = kept * (run.best_epoch == epoch), ending
-                line = epoch_line(result.row, self.settings.epochs, losses[run.name], left, marks)
+                notes = kept * (run.best_epoch == epoch), ending
+                line = epoch_line(result.row, self.settings.epochs, losses[run.name], left, notes)
                 log.info("%s", line)
             keep_epoch(epoch, results)
 
-    def train_epoch(self, epoch: int, alive: list[BranchRun]) -> dict[str, float]:
+    def train_epoch(self, epoch: int, active: list[BranchRun]) -> dict[str, float]:
         """One pass over train; the mean training loss of each branch."""
         settings, train = self.settings, self.data.train
         order = epoch_order(train.targets, settings.sampler, settings.seed, epoch, train.weights)
         numbers = self.augmentation.draw(settings.seed, epoch, len(order))
-        trainers = [run.trainer for run in alive if run.trainer is not None]
+        trainers = [run.trainer for run in active if run.trainer is not None]
         for trainer in trainers:
             trainer.begin_epoch(epoch)
         progress = Progress(f"epoch {epoch}/{settings.epochs}", len(order))
@@ -151,7 +151,7 @@ class TrainingLoop:
         numbers: torch.Tensor,
         trainers: list[BranchTrainer],
     ) -> None:
-        """Augments a batch, passes it through the stem once, and feeds every branch."""
+        """Augments a batch, runs it through the stem once, and feeds every branch."""
         device = self.precision.device
         inputs = self.augmentation.apply(to_unit_range(images, device), numbers.to(device))
         inputs = normalise(inputs, self.spec.mean, self.spec.std)
@@ -162,15 +162,15 @@ class TrainingLoop:
             trainer.feed(features, targets)
 
     def measure_epoch(
-        self, epoch: int, alive: list[BranchRun], train_seconds: float, seconds: float
+        self, epoch: int, active: list[BranchRun], train_seconds: float, seconds: float
     ) -> list[EpochResult]:
-        """Val, and the fixed un-augmented sample of train, for each branch in `alive`."""
+        """Evaluates the `active` branches on val and on the fixed, unaugmented sample of train."""
         train_count, val_count = len(self.data.train), len(self.data.val)
-        trainers = [run.trainer for run in alive if run.trainer is not None]
+        trainers = [run.trainer for run in active if run.trainer is not None]
         val = self.outputs(np.arange(train_count, train_count + val_count), trainers)
         sample = self.outputs(self.data.sample, trainers) if len(self.data.sample) else {}
         self._require_undamaged()
-        pace = len(self.data.train) / max(train_seconds, 1e-9)
+        rate = len(self.data.train) / max(train_seconds, 1e-9)
         results = []
         for trainer in trainers:
             name = trainer.spec.name
@@ -180,7 +180,7 @@ class TrainingLoop:
                 branch=name,
                 lr=trainer.rate,
                 seconds=round(seconds, 2),
-                images_per_second=round(pace, 2),
+                images_per_second=round(rate, 2),
                 peak_memory_mb=round(peak_memory_mb(self.precision.device)),
                 skipped_steps=trainer.skipped_steps,
             )
@@ -189,7 +189,7 @@ class TrainingLoop:
         return results
 
     def outputs(self, positions: np.ndarray, trainers: list[BranchTrainer]) -> dict[str, Outputs]:
-        """What the branches answer on the images at `positions`, each on the grades it knows."""
+        """The outputs of the branches on the images at `positions`, each only on its own grades."""
         targets = self.data.targets
         wanted: dict[str, np.ndarray | None] = {
             t.spec.name: np.isin(targets, t.spec.pairs[0]) if t.spec.independent else None
@@ -204,8 +204,8 @@ class TrainingLoop:
         selection = ~self.data.calibration[val.positions - len(self.data.train)]
         if not np.isfinite(val.logits).all():
             raise MachineError(
-                f"Branch {trainer.spec.name} answers with NaN or infinity on val. The state of the "
-                "last finished epoch is kept. Lower --learning_rate, or train with --amp off."
+                f"Branch {trainer.spec.name} outputs NaN or infinity on val. The state of the "
+                "last finished epoch is saved. Lower --learning_rate, or train with --amp off."
             )
         chosen = Outputs(
             val.positions[selection], val.logits[selection], val.feature_mean, val.feature_std
@@ -218,16 +218,16 @@ class TrainingLoop:
             **{f"val_{key}": on_val[key] for key in ("loss", "accuracy", "auc", "kappa")},
         }
         metrics = {**row, "pairs": pair_rows(on_val["pairs"], on_train.get("pairs"))}
-        if len(val.logits) > 1 and np.ptp(val.logits, axis=0).max() < SAME_ANSWER:
+        if len(val.logits) > 1 and np.ptp(val.logits, axis=0).max() < SAME_OUTPUT:
             log.warning(
-                "branch %s answers the same for every val image: it has stopped learning. "
+                "branch %s gives the same output for every val image: it has stopped learning. "
                 "Lower --learning_rate.",
                 trainer.spec.name,
             )
         return EpochResult(row, metrics, self._score(trainer, on_val, chosen), sample)
 
     def _score(self, trainer: BranchTrainer, on_val: dict[str, Any], chosen: Outputs) -> Score:
-        """What selects the best epoch of the branch, from the selection share of val."""
+        """The score that selects the branch's best epoch, from the selection share of val."""
         if not trainer.spec.independent:
             return score(on_val)
         targets = self.data.targets[chosen.positions]
@@ -245,10 +245,10 @@ class TrainingLoop:
         )
 
     def _end_if_due(self, run: BranchRun, epoch: int) -> None:
-        """A branch ends by patience, counted from the end of warm-up, or with the last epoch."""
+        """Ends a branch by patience, counted from the end of warm-up, or after the last epoch."""
         settings = self.settings
-        warm = settings.warmup_epochs if settings.warmup_epochs < settings.epochs else 0
-        if epoch - max(run.progress_epoch, warm) >= settings.patience:
+        warmup = settings.warmup_epochs if settings.warmup_epochs < settings.epochs else 0
+        if epoch - max(run.progress_epoch, warmup) >= settings.patience:
             run.ended = "patience"
         elif epoch == settings.epochs:
             run.ended = "last epoch"
@@ -259,17 +259,17 @@ class TrainingLoop:
         if self.loader.damaged:
             position, reason = next(iter(self.loader.damaged.items()))
             raise MachineError(
-                f"{self.loader.paths[position]} {reason}. It was readable, or not looked at, when "
-                "training began. The last finished epoch is kept. Restore the file and go on with "
-                "--resume, or start anew with --skip_damaged in another folder."
+                f"{self.loader.paths[position]} {reason}. It was readable, or was not checked, "
+                "when training began. The last finished epoch is saved. Restore the file and "
+                "continue with --resume, or start again with --skip_damaged in another folder."
             )
 
 
 @contextmanager
-def _measured_weights(alive: list[BranchRun]) -> Iterator[None]:
-    """While it lasts, every branch has the weights to measure and keep."""
+def _evaluated_weights(active: list[BranchRun]) -> Iterator[None]:
+    """Within the context, every branch has the weights to be evaluated and saved."""
     with ExitStack() as stack:
-        for run in alive:
+        for run in active:
             if run.trainer is not None:
-                stack.enter_context(run.trainer.measured_weights())
+                stack.enter_context(run.trainer.evaluated_weights())
         yield

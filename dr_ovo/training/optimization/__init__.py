@@ -1,1 +1,1 @@
-"""One branch's optimizer: steps, learning rates, averaged weights."""
+"""The optimizer of one branch: steps, learning rates, averaged weights; the image order."""

@@ -1,4 +1,4 @@
-"""Training one branch: its queue of stem features, its windows of micro-batches, its optimizer."""
+"""Training one branch: AdamW, micro-batches and accumulation, clipping, mixed precision."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Precision:
     dtype: torch.dtype | None
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The context to compute in."""
+        """The autocast context of the forward pass."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None)
 
     def scaler(self) -> torch.amp.GradScaler:
-        """A gradient scaler; it scales for float16 alone."""
+        """A gradient scaler, enabled for float16 only."""
         return torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
 
 
 @dataclass(frozen=True)
 class StepSettings:
-    """How a branch steps."""
+    """The settings of a branch's optimizer steps."""
 
     batch_size: int
     accumulation: int
@@ -48,12 +48,12 @@ class StepSettings:
 
     @property
     def window(self) -> int:
-        """Samples an optimizer step."""
+        """Samples per optimizer step."""
         return self.batch_size * self.accumulation
 
 
 class FeatureQueue:
-    """Samples of one branch that wait for a full micro-batch: detached features, their grades."""
+    """A branch's samples waiting for a full micro-batch: detached stem features and grades."""
 
     def __init__(self) -> None:
         self._features: list[torch.Tensor] = []
@@ -75,10 +75,11 @@ class FeatureQueue:
 
 
 class BranchTrainer:
-    """Trains one branch on its own samples, `samples` of them an epoch.
+    """Trains one branch on its own samples, `samples` of them per epoch.
 
-    Each window's loss is the sum of its cells over (cells a sample x samples in the window), the
-    last, partial window with its true count: N micro-batches are one large batch.
+    The loss of a window (an optimizer step) is the sum of its cells over (cells per sample x
+    samples in the window), for the last, partial window with its true count: N micro-batches equal
+    one large batch.
     """
 
     def __init__(
@@ -101,14 +102,14 @@ class BranchTrainer:
         )
         self.average = WeightAverage(branch, settings.ema_decay) if settings.ema_decay else None
         self.scaler = precision.scaler()
-        self.steps = 0  # windows since the start of the run, those that were skipped included
+        self.steps = 0  # windows since the start of the run, including skipped ones
         self.skipped_steps = 0
         self.rate = schedule.rate(0)
-        self._grades = torch.from_numpy(grades)  # (C,) bool: whose samples it takes
+        self._grades = torch.from_numpy(grades)  # (C,) bool: the grades it trains on
         self.begin_epoch(1)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Empties the queue and the window; whatever an interrupted epoch left is forgotten."""
+        """Empties the queue and the window, discarding what an interrupted epoch left."""
         self.queue = FeatureQueue()
         self.epoch, self.micro_batches, self.done, self.in_window = epoch, 0, 0, 0
         self.skipped_steps, self._skipped_in_a_row = 0, 0
@@ -117,17 +118,17 @@ class BranchTrainer:
         self.branch.train()
 
     def feed(self, features: torch.Tensor, targets: torch.Tensor) -> None:
-        """Takes its own samples out of features (B, ...) and trains on all full micro-batches.
+        """Queues the branch's own samples of features (B, ...); trains on all full micro-batches.
 
         `targets` (B,) are grades, on the CPU.
         """
-        mine = self._grades[targets]
-        self.queue.push(features[mine.to(features.device)], targets[mine].to(features.device))
+        own = self._grades[targets]
+        self.queue.push(features[own.to(features.device)], targets[own].to(features.device))
         while len(self.queue) >= self.settings.batch_size:
             self._micro_batch(self.settings.batch_size)
 
     def end_epoch(self) -> float:
-        """Trains on what is left, and returns the mean loss of a cell over the epoch."""
+        """Trains on the rest of the queue and returns the epoch's mean loss per cell."""
         while len(self.queue):
             self._micro_batch(min(len(self.queue), self.settings.batch_size))
         return float(self.loss_sum) / max(1, self.done * self.cells)
@@ -138,7 +139,7 @@ class BranchTrainer:
             branch_seed(self.settings.seed, self.spec.name, self.epoch, self.micro_batches)
         )
         live = self.branch.live_batchnorm
-        if live and count == 1:  # one sample has no statistics of its own
+        if live and count == 1:  # a single sample has no batch statistics
             self.branch.live_batchnorm = False
             self.branch.train()
         with self.precision.autocast():
@@ -155,7 +156,7 @@ class BranchTrainer:
             self._optimizer_step()
 
     def _window_size(self) -> int:
-        """Samples in the window under way; fewer than usual in the last one of an epoch."""
+        """Samples in the current window; fewer in the last one of an epoch."""
         return min(self.settings.window, self.samples - self.done)
 
     def _optimizer_step(self) -> None:
@@ -180,20 +181,20 @@ class BranchTrainer:
         self.in_window = 0
 
     def _count_skip(self) -> None:
-        """float16 overflows now and then, and the scaler leaves the step out; nothing else may."""
+        """Counts a skipped step: occasional float16 overflow is normal; all else raises."""
         self.skipped_steps += 1
         self._skipped_in_a_row += 1
         if self.scaler.is_enabled() and self._skipped_in_a_row <= MAX_SKIPPED_IN_A_ROW:
             return
         raise MachineError(
             f"The gradients of branch {self.spec.name} are no longer finite in epoch {self.epoch} "
-            "(NaN or infinity). The state of the last finished epoch is kept. Lower "
+            "(NaN or infinity). The state of the last finished epoch is saved. Lower "
             "--learning_rate, or train with --amp off, in a new folder."
         )
 
-    def measured_weights(self) -> AbstractContextManager[Any]:
-        """While it lasts, the branch has the weights to measure and keep: the running average,
-        where there is one."""
+    def evaluated_weights(self) -> AbstractContextManager[Any]:
+        """Within the context, the branch has the weights to be evaluated and saved: the moving
+        average, if there is one."""
         return self.average.in_place() if self.average else nullcontext()
 
     def state_dict(self) -> dict[str, Any]:
@@ -208,7 +209,7 @@ class BranchTrainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from what `state_dict` gave."""
+        """Restores the state from `state_dict`."""
         self.branch.load_state_dict(state["branch"], strict=True)
         if self.average:
             self.average.load_state_dict(state["average"])

@@ -1,4 +1,4 @@
-"""Learning rates over a branch's own optimizer steps, and the order of images in an epoch."""
+"""Learning-rate schedules with warm-up; the order of images in an epoch (samplers)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 5
-_ORDER_STREAM = 0  # keeps the order's numbers apart from those of augmentation
+_ORDER_STREAM = 0  # keeps the random numbers of the order apart from those of augmentation
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The rate at every step: warm-up to `peak`, then by `kind` down to `floor`.
+    """The learning rate at every step: warm-up to `peak`, then down to `floor` as `kind` says.
 
     `kind`: cosine, linear, plateau (scaled by val loss, see Plateau) or none. `total` and
     `warmup` count optimizer steps of one branch over the whole run.
@@ -42,9 +42,9 @@ class Schedule:
 def create_schedule(
     kind: str, peak: float, floor: float, *, epochs: int, warmup_epochs: int, epoch_steps: int
 ) -> Schedule:
-    """The schedule of a branch with `epoch_steps` optimizer steps an epoch.
+    """The schedule of a branch with `epoch_steps` optimizer steps per epoch.
 
-    A warm-up as long as the run would never reach the rate asked for: it becomes a tenth of it.
+    A warm-up as long as the run would never reach the peak: it becomes a tenth of the run.
     """
     total = epochs * epoch_steps
     fits = warmup_epochs < epochs
@@ -61,7 +61,7 @@ class Plateau:
     stale: int = 0
 
     def update(self, val_loss: float) -> None:
-        """Takes in the val loss of an epoch."""
+        """Registers the val loss of an epoch."""
         if val_loss < self.best:
             self.best, self.stale = val_loss, 0
             return
@@ -80,9 +80,9 @@ def epoch_order(
     """(N,) positions in train, in the order of an epoch; a function of (seed, epoch) alone.
 
     `natural`: every image once. `balanced`: N images with each grade equally often; the images of
-    a rare grade repeat, those of a common one take turns over the epochs. How many of each grade
-    come is the same in every epoch, so that every branch knows its number of steps beforehand.
-    With `weights` (N,), those of a manifest, `balanced` draws each image in proportion to its own.
+    a rare grade repeat, those of a common grade take turns over the epochs. The number of images
+    per grade is the same in every epoch, so that every branch knows its number of steps in advance.
+    With `weights` (N,) from a manifest, `balanced` draws each image in proportion to its weight.
     """
     rng = np.random.default_rng([seed, epoch, _ORDER_STREAM])
     if sampler == "natural":
@@ -92,7 +92,7 @@ def epoch_order(
     for grade, count in enumerate(counts):
         members = np.flatnonzero(targets == grade)
         if weights is not None:
-            chosen.append(_weighted(rng.permutation(members), weights, count, rng))
+            chosen.append(_systematic_sample(rng.permutation(members), weights, count, rng))
             continue
         rounds = [rng.permutation(members) for _ in range(-(-count // max(1, len(members))))]
         chosen.append(np.concatenate([*rounds, members[:0]])[:count])
@@ -100,26 +100,26 @@ def epoch_order(
 
 
 def balanced_counts(targets: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """(C,) how many of each grade a balanced epoch of N images holds.
+    """(C,) the number of images per grade in a balanced epoch of N images.
 
-    Equally many, or in proportion to the grades' sums of `weights` (N,); what rounding leaves over
-    goes to the largest remainders, the lower grade first.
+    Equal numbers, or in proportion to the sum of `weights` (N,) per grade; what rounding leaves
+    over goes to the largest remainders, lower grades first.
     """
     classes = int(targets.max()) + 1
     equal = np.ones(classes)
     totals = equal if weights is None else np.bincount(targets, weights, minlength=classes) * equal
-    wanted = np.round(len(targets) * totals / totals.sum(), 2)  # weights have few digits
-    counts = np.floor(wanted).astype(np.int64)
+    exact = np.round(len(targets) * totals / totals.sum(), 2)  # weights have few digits
+    counts = np.floor(exact).astype(np.int64)
     rest = len(targets) - int(counts.sum())
-    counts[np.argsort(-(wanted - counts), kind="stable")[:rest]] += 1
+    counts[np.argsort(-(exact - counts), kind="stable")[:rest]] += 1
     return counts
 
 
-def _weighted(
+def _systematic_sample(
     members: np.ndarray, weights: np.ndarray, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """(count,) of `members`, each the whole number of times below or above its share: systematic
-    sampling (Madow 1949), a random start and equal steps along the sum of the weights."""
+    """(count,) of `members`, each as often as its share rounded down or up: systematic sampling
+    (Madow 1949), with a random start and equal steps along the cumulative weights."""
     if not count:
         return members[:0]
     edges = np.cumsum(weights[members])

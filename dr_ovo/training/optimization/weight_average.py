@@ -1,7 +1,7 @@
-"""A running average of a branch's weights: what late, noisy steps have in common.
+"""`--ema_decay`: the exponential moving average of a branch's weights.
 
-Polyak & Juditsky 1992. It is measured on val and kept in place of the last weights; training itself
-goes on from those.
+It averages out the noise of late steps (Polyak & Juditsky 1992). The average is evaluated on val
+and saved in place of the current weights; training itself continues from the current ones.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from torch import nn
 
 
 class WeightAverage:
-    """The exponential moving average of the parameters and statistics of `module`.
+    """The exponential moving average of the parameters and BatchNorm statistics of `module`.
 
-    The decay grows to `decay` over the first steps, as (1 + steps) / (10 + steps), so that a short
-    run forgets where it began.
+    The decay grows to `decay` over the first steps, as (1 + steps) / (10 + steps), so that even a
+    short run forgets its initial weights.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module, self.decay, self.steps = module, decay, 0
-        self.values = {name: value.clone() for name, value in self._live().items()}
+        self.values = {name: value.clone() for name, value in self._averaged_tensors().items()}
 
     @torch.no_grad()
     def update(self) -> None:
-        """Takes in the module's weights after an optimizer step."""
+        """Adds the module's weights after an optimizer step."""
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for name, value in self._live().items():
+        for name, value in self._averaged_tensors().items():
             self.values[name].lerp_(value, 1 - decay)
         self.steps += 1
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """While it lasts, the module has the average and this object the module's own weights."""
+        """Within the context, the module has the average, and this object the module's weights."""
         self._exchange()
         try:
             yield
@@ -43,23 +43,23 @@ class WeightAverage:
             self._exchange()
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` goes on from."""
+        """The state that `load_state_dict` restores."""
         return {"values": self.values, "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from what `state_dict` gave."""
+        """Restores the state from `state_dict`."""
         for name, value in self.values.items():
             value.copy_(state["values"][name])
         self.steps = state["steps"]
 
     @torch.no_grad()
     def _exchange(self) -> None:
-        for name, value in self._live().items():
-            own = value.clone()
+        for name, value in self._averaged_tensors().items():
+            current = value.clone()
             value.copy_(self.values[name])
-            self.values[name].copy_(own)
+            self.values[name].copy_(current)
 
-    def _live(self) -> dict[str, torch.Tensor]:
-        """The module's own tensors; whole numbers, such as counts of batches, have no average."""
+    def _averaged_tensors(self) -> dict[str, torch.Tensor]:
+        """The module's floating-point tensors; integers, such as batch counts, are not averaged."""
         state = self.module.state_dict()
         return {name: value for name, value in state.items() if value.is_floating_point()}

@@ -1,1 +1,1 @@
-"""Going on with a stopped training: its state, and whether its settings are the same."""
+"""Resuming a stopped training: its saved state, and whether folder and settings allow it."""

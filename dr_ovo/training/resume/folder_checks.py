@@ -1,4 +1,4 @@
-"""Whether a training may go into a results folder, or go on in it."""
+"""Whether a results folder may take a new training, or resume its own with these settings."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dr_ovo.results.folder import ResultsFolder
 
 
 def check_folder(folder: ResultsFolder, *, resume: bool) -> None:
-    """Raises UserError where a new training would meet another one in the folder."""
+    """Raises UserError if a new training would collide with another one in the folder."""
     root = folder.root
     if root.exists() and not root.is_dir():
         raise UserError(f"{root} is a file; --output_dir expects a folder.")
     if not folder.progress.is_file() and any(folder.models.glob("*.pth")):
         raise UserError(
-            f"{folder.models} holds checkpoints, and {folder.resume} not the training that made "
+            f"{folder.models} holds checkpoints, but {folder.resume} lacks the training that made "
             "them. Choose another --output_dir."
         )
     if folder.finished_epochs() and not resume:
         state = "a finished training" if folder.is_finished() else "a training that was stopped"
         raise UserError(
-            f"{root} holds {state} ({folder.finished_epochs()} epochs). Go on with it: the same "
-            "command with --resume. Or start anew: another --output_dir."
+            f"{root} holds {state} ({folder.finished_epochs()} epochs). To resume it, use the "
+            "same command with --resume; to start from scratch, another --output_dir."
         )
 
 
@@ -30,27 +30,27 @@ def check_same_settings(
     folder: ResultsFolder,
     settings: dict[str, Any],
     data_hash: str,
-    anew: str = "start anew in another --output_dir",
+    alternative: str = "start from scratch in another --output_dir",
 ) -> None:
-    """Raises UserError, naming them, where settings that matter differ from the folder's.
+    """Raises UserError, naming them, if settings that matter differ from the folder's.
 
-    `anew` is what the user can do instead of going on.
+    `alternative` is what the user can do instead of resuming.
     """
-    held = folder.read_config()
+    stored = folder.read_config()
     differing = [
-        f"--{name}: {_shown(held['settings'].get(name))} there, {_shown(value)} now"
+        f"--{name}: {_shown(stored['settings'].get(name))} there, {_shown(value)} now"
         for name, value in settings.items()
-        if held["settings"].get(name) != value
+        if stored["settings"].get(name) != value
     ]
     if differing:
         raise UserError(
             f"{folder.root} was made with other settings:\n  " + "\n  ".join(differing) + "\n"
-            f"Resume with the settings there, or {anew}."
+            f"Resume with the settings there, or {alternative}."
         )
-    if held["data_hash"] != data_hash:
+    if stored["data_hash"] != data_hash:
         raise UserError(
             f"{folder.root} was trained on other images (or other grades) than --dataset_path now "
-            f"holds in train and val. Restore them, or {anew}."
+            f"has in train and val. Restore them, or {alternative}."
         )
 
 

@@ -1,8 +1,9 @@
-"""The state between two epochs, on disk: a run that goes on from it is the run never stopped.
+"""The resume state, saved after every epoch: a file per branch, and progress.json.
 
-Each branch has a file of its own, named by epoch; `progress.json` is renamed into place last and
-names the files that belong together, so a stop between two writes loses nothing. Queues are empty
-between epochs, and all random numbers are functions of (seed, epoch, position): neither is kept.
+A resumed run is identical to an uninterrupted one. Branch files are named by epoch;
+`progress.json` is renamed into place last and names the files that belong together, so a stop
+between two writes loses nothing. Queues are empty between epochs, and all random numbers are
+functions of (seed, epoch, position): neither needs saving.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ class BranchRun:
     best: Score | None = None
     best_epoch: int = 0
     progress: float | None = None  # the value from which `min_delta` counts
-    progress_epoch: int = 0  # from which patience counts
-    ended: str | None = None  # "patience" or "last epoch": its own end, never a stop
+    progress_epoch: int = 0  # the epoch from which patience counts
+    ended: str | None = None  # "patience" or "last epoch"; None after an interruption
 
     def end(self) -> None:
-        """Frees its optimizer and its place on the GPU; its best weights are on disk."""
+        """Frees the optimizer and GPU memory; the best weights are on disk."""
         if self.trainer is not None:
             self.trainer.branch.cpu()
         self.trainer = None
 
     def note_progress(self, score: Score, epoch: int, min_delta: float) -> None:
-        """Renews patience where the score is better by more than `min_delta`."""
+        """Resets patience if the score is better by more than `min_delta`."""
         if self.progress is None or score.value > self.progress + min_delta:
             self.progress, self.progress_epoch = score.value, epoch
 
@@ -56,17 +57,17 @@ class BranchRun:
             "ended": self.ended,
         }
 
-    def take(self, held: dict[str, Any]) -> None:
-        """The bookkeeping that `to_dict` gave."""
-        self.best = None if held["best"] is None else Score(*held["best"])
-        self.best_epoch, self.ended = held["best_epoch"], held["ended"]
-        self.progress, self.progress_epoch = held["progress"], held["progress_epoch"]
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Restores what `to_dict` returned."""
+        self.best = None if saved["best"] is None else Score(*saved["best"])
+        self.best_epoch, self.ended = saved["best_epoch"], saved["ended"]
+        self.progress, self.progress_epoch = saved["progress"], saved["progress_epoch"]
 
 
 def begin(folder: ResultsFolder) -> None:
-    """Forgets a training that never finished an epoch, and marks the folder as that of a new one.
+    """Removes a training that never finished an epoch, and marks the folder as a new one's.
 
-    So checkpoints without progress.json are never ones that this toolkit may write over.
+    Checkpoints without progress.json are therefore never ones that may be overwritten.
     """
     if folder.progress.is_file():
         for path in folder.models.glob("best_*"):
@@ -77,21 +78,21 @@ def begin(folder: ResultsFolder) -> None:
 
 
 def save_stem(folder: ResultsFolder, state: StateDict) -> None:
-    """Keeps the frozen stem, once: resuming must not depend on a download."""
+    """Saves the frozen stem, once: resuming must not depend on a download."""
     save_torch(folder.resume / "stem.pth", state)
 
 
 def load_stem(folder: ResultsFolder) -> StateDict:
-    """The stem that `save_stem` kept."""
+    """The stem that `save_stem` saved."""
     return dict(_load(folder, "stem.pth"))
 
 
 def save_progress(
     folder: ResultsFolder, epoch: int, runs: dict[str, BranchRun], *, finished: bool
 ) -> None:
-    """Keeps the state after `epoch`, then forgets the one before it.
+    """Saves the state after `epoch`, then deletes the previous one.
 
-    Raises MachineError where the disk does not take it; the state before stays valid then.
+    Raises MachineError if the disk refuses; the previous state then stays valid.
     """
     folder.resume.mkdir(parents=True, exist_ok=True)
     files = {}
@@ -110,31 +111,31 @@ def save_progress(
 def _write_progress(
     folder: ResultsFolder, epoch: int, branches: dict[str, Any], *, finished: bool
 ) -> None:
-    held = {"schema": SCHEMA, "epoch": epoch, "finished": finished, "branches": branches}
-    write_json(folder.progress, held)
+    progress = {"schema": SCHEMA, "epoch": epoch, "finished": finished, "branches": branches}
+    write_json(folder.progress, progress)
 
 
 def load_progress(folder: ResultsFolder, runs: dict[str, BranchRun]) -> int:
-    """Puts the kept state into `runs`; returns its epoch. Raises UserError where it is damaged."""
+    """Loads the saved state into `runs`; returns its epoch. Raises UserError if it is damaged."""
     progress = folder.read_progress()
     if progress.get("schema") != SCHEMA or set(progress["branches"]) != set(runs):
         raise UserError(
             f"{folder.progress} belongs to another version or another network. "
-            "Start anew in another --output_dir."
+            "Start from scratch in another --output_dir."
         )
-    for name, held in progress["branches"].items():
-        runs[name].take(held)
+    for name, saved in progress["branches"].items():
+        runs[name].restore(saved)
         trainer = runs[name].trainer
-        if held["ended"]:
+        if saved["ended"]:
             runs[name].end()
         elif trainer is not None:
-            trainer.load_state_dict(_load(folder, held["file"]))
+            trainer.load_state_dict(_load(folder, saved["file"]))
     return int(progress["epoch"])
 
 
 def _load(folder: ResultsFolder, name: str) -> dict[str, Any]:
     hint = (
         f"The resume state is damaged; the best checkpoints in {folder.models} are untouched. "
-        "Train anew in another --output_dir."
+        "Train from scratch in another --output_dir."
     )
     return dict(load_torch(folder.resume / name, hint))

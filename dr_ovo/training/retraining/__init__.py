@@ -1,1 +1,1 @@
-"""`--pairs`: training single classifiers of a finished network anew."""
+"""`--pairs`: retraining individual classifiers of a finished independent network."""

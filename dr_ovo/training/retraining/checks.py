@@ -1,4 +1,4 @@
-"""Whether `--pairs` may train classifiers into a finished independent network."""
+"""Whether `--pairs` may retrain classifiers of a finished network; which settings may differ."""
 
 from __future__ import annotations
 
@@ -15,87 +15,88 @@ from dr_ovo.training.resume.folder_checks import check_same_settings
 from dr_ovo.training.writing.record import settings_that_matter
 
 WORK = "retrain"  # the new classifiers' own results folder, inside the network's, while they train
-# What a new classifier must share with the network it joins.
+# Settings that a new classifier must share with the network it joins.
 FIXED = (
     "base_models", "head", "ovo_mode", "num_classes", "class_names", "img_size", "freeze_weights",
     "freeze_stages", "preprocessing", "enable_clahe", "clahe_clip_limit", "clahe_tile_grid_size",
     "pretrained", "tta_views",
 )  # fmt: skip
-# What may differ and still give the same weights.
+# Settings that may differ and still give the same weights.
 WITHOUT_EFFECT = ("pairs", "train_sample", "skip_damaged")
 
 
 def is_retraining(config: TrainConfig, folder: ResultsFolder) -> bool:
-    """Whether `--pairs` goes into a folder that holds a finished network."""
+    """Whether `--pairs` is given for a folder with a finished network."""
     return bool(config.pairs) and folder.is_finished()
 
 
 def retraining_is_done(config: TrainConfig, index: DatasetIndex, folder: ResultsFolder) -> bool:
     """Whether `--resume` finds the pairs already retrained with these settings.
 
-    Raises UserError where the new could not join the network, or would be the old again.
+    Raises UserError if new classifiers could not join the network or would equal the old ones.
     """
     _require_joinable(config, folder)
     work = work_folder(folder)
     if work.finished_epochs():
-        way_out = f"remove {work.root} and retrain from the beginning"
-        check_same_settings(work, settings_that_matter(config), index.content_hash(), way_out)
+        alternative = f"remove {work.root} and retrain from scratch"
+        check_same_settings(work, settings_that_matter(config), index.content_hash(), alternative)
         return False
-    again = [pair for pair in config.trained_pairs if _would_repeat(config, index, folder, pair)]
-    if not again:
+    repeated = [pair for pair in config.trained_pairs if _would_repeat(config, index, folder, pair)]
+    if not repeated:
         return False
-    if config.resume and again == config.trained_pairs:
+    if config.resume and repeated == config.trained_pairs:
         log.info("%s is finished: nothing to do.", folder.root)
         return True
-    names = " ".join(f"{a}-{b}" for a, b in again)
+    names = " ".join(f"{a}-{b}" for a, b in repeated)
     raise UserError(
-        f"Nothing is changed: training {names} again would give the same weights. Change "
+        f"Nothing has changed: training {names} again would give the same weights. Change "
         "--seed, --epochs, --learning_rate, the loss or the augmentation."
     )
 
 
 def _require_joinable(config: TrainConfig, folder: ResultsFolder) -> None:
-    held, now = folder.read_config()["settings"], settings_that_matter(config)
+    stored, now = folder.read_config()["settings"], settings_that_matter(config)
     differing = [
-        f"--{name}: {held.get(name)} there, {now[name]} now"
+        f"--{name}: {stored.get(name)} there, {now[name]} now"
         for name in FIXED
-        if held.get(name) != now[name]
+        if stored.get(name) != now[name]
     ]
     if differing:
         raise UserError(
             f"A classifier that joins {folder.root} must share:\n  " + "\n  ".join(differing) + "\n"
-            "Seed, epochs, rates, loss and augmentation may change; for these train a new folder."
+            "Seed, epochs, learning rates, loss and augmentation may differ; to change these, "
+            "train a new network in another --output_dir."
         )
 
 
 def _would_repeat(
     config: TrainConfig, index: DatasetIndex, folder: ResultsFolder, pair: Pair
 ) -> bool:
-    """Whether the pair's classifier stands and was trained with these settings on these images,
-    at first or in a retraining, one that lost included."""
-    held = folder.read_config()
-    tried = [_trial({}, held["data_hash"])]
+    """Whether the pair's classifier exists and was trained with these settings on these images,
+    originally or in a retraining, including one whose result was not kept."""
+    stored = folder.read_config()
+    tried = [_trial({}, stored["data_hash"])]
     tried += [
         _trial(entry["settings"], entry["data_hash"])
-        for entry in held["retrained"]
+        for entry in stored["retrained"]
         if entry["pair"] == list(pair)
     ]
-    now = _trial(changed_settings(config, held["settings"]), index.content_hash())
+    now = _trial(changed_settings(config, stored["settings"]), index.content_hash())
     return pair_checkpoint(config, folder, pair).is_file() and now in tried
 
 
-def changed_settings(config: TrainConfig, held: dict[str, Any]) -> dict[str, Any]:
-    """The settings that are not the network's own."""
+def changed_settings(config: TrainConfig, stored: dict[str, Any]) -> dict[str, Any]:
+    """The settings that differ from the network's stored ones."""
     now = settings_that_matter(config)
-    return {name: value for name, value in now.items() if held.get(name) != value}
+    return {name: value for name, value in now.items() if stored.get(name) != value}
 
 
 def _trial(changed: dict[str, Any], data_hash: str) -> tuple[dict[str, Any], str]:
-    return {name: v for name, v in changed.items() if name not in WITHOUT_EFFECT}, data_hash
+    return {name: value for name, value in changed.items() if name not in WITHOUT_EFFECT}, data_hash
 
 
 def work_folder(folder: ResultsFolder) -> ResultsFolder:
-    """Where the network in `folder` has classifiers in retraining."""
+    """The results folder of classifiers of `folder` that are being retrained."""
     return ResultsFolder(folder.root / WORK)
 
 

@@ -1,7 +1,7 @@
-"""`--pairs` on a finished independent network: one weak classifier anew, kept only when better.
+"""`--pairs` on a finished network: retrains single classifiers, keeping new ones only if better.
 
-The new classifier starts from the pretrained weights beside the same frozen stem. Old and new are
-measured on today's val; the loser goes to `models/replaced/`.
+The new classifier starts from the pretrained weights and shares the frozen stem. Old and new are
+evaluated on the current val; the worse one is moved to `models/replaced/`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from dr_ovo.training.writing.record import Record
 
 
 def retrain_pairs(record: Record) -> None:
-    """Trains the pairs of the settings; each takes its place where it is better, or missing."""
+    """Retrains the pairs of the settings; a new classifier replaces a worse or missing one."""
     folder = record.folder
-    _same_stem(record, folder)
+    _take_stem(record, folder)
     work = dataclasses.replace(
         record, config=dataclasses.replace(record.config, output_dir=str(work_folder(folder).root))
     )
@@ -45,26 +45,28 @@ def retrain_pairs(record: Record) -> None:
     for pair in record.config.trained_pairs:
         if pair_checkpoint(
             record.config, work.folder, pair
-        ).is_file():  # else settled before a stop
-            outcome = _settle(record, folder, work.folder, pair)
+        ).is_file():  # else done before an interruption
+            outcome = _keep_better(record, folder, work.folder, pair)
             log.info("%s", outcome["said"])
-            _note(record, folder, outcome)
+            _record_outcome(record, folder, outcome)
     shutil.rmtree(work.folder.root)
-    log.info("Evaluations in the folder are of the network as it was: run --mode evaluate anew.")
+    log.info(
+        "The evaluations in the folder are of the previous network: run --mode evaluate again."
+    )
     log.info("done: %s", folder.root)
 
 
-def _same_stem(record: Record, folder: ResultsFolder) -> None:
-    """Takes the frozen stem from a checkpoint of the network: a random one follows the seed."""
+def _take_stem(record: Record, folder: ResultsFolder) -> None:
+    """Loads the frozen stem from a checkpoint of the network: a random one depends on the seed."""
     stem = record.model.network.stem
-    standing = sorted(folder.models.glob("best_*.pth"))
-    if stem is not None and standing:
-        state = backbone_state(load_checkpoint(standing[0]))
+    existing = sorted(folder.models.glob("best_*.pth"))
+    if stem is not None and existing:
+        state = backbone_state(load_checkpoint(existing[0]))
         stem.load_state_dict({name: state[name] for name in stem.state_dict()}, strict=True)
 
 
 def _train(work: Record) -> None:
-    """Trains into the work folder, going on where a stopped retraining left it."""
+    """Trains into the work folder, resuming an interrupted retraining."""
     done = work.folder.finished_epochs()
     if done:
         load_progress(work.folder, work.model.runs)
@@ -77,36 +79,36 @@ def _train(work: Record) -> None:
         fit(work, done)
 
 
-def _settle(
+def _keep_better(
     record: Record, folder: ResultsFolder, work: ResultsFolder, pair: Pair
 ) -> dict[str, Any]:
-    """Puts the better of old and new in the pair's place; what was decided, and why."""
-    place = pair_checkpoint(record.config, folder, pair)
-    candidate = work.models / place.name
+    """Keeps the better of old and new as the pair's checkpoint; returns the decision and why."""
+    current = pair_checkpoint(record.config, folder, pair)
+    candidate = work.models / current.name
     name = f"{pair[0]}-{pair[1]}"
-    if not place.is_file():
-        _take_place(folder, work, candidate, place, pair)
-        said = f"pair {name}: was missing; now in place"
-        return {"pair": list(pair), "kept": "new", "said": said}
-    old, new = _val_score(record, place), _val_score(record, candidate)
+    if not current.is_file():
+        _install(folder, work, candidate, current, pair)
+        message = f"pair {name}: was missing; now in place"
+        return {"pair": list(pair), "kept": "new", "said": message}
+    old, new = _val_score(record, current), _val_score(record, candidate)
     better = new.better_than(old)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    loser = folder.models / "replaced" / f"{place.stem}.{stamp}.pth"
-    _move(place if better else candidate, loser)
+    loser = folder.models / "replaced" / f"{current.stem}.{stamp}.pth"
+    _move(current if better else candidate, loser)
     if better:
-        _take_place(folder, work, candidate, place, pair)
-    said = (
+        _install(folder, work, candidate, current, pair)
+    message = (
         f"pair {name}: val AUC {old.value:.4f} before, {new.value:.4f} now: the "
-        f"{'new' if better else 'old'} one is kept, the other is {loser}"
+        f"{'new' if better else 'old'} one is kept, the other is now {loser}"
     )
-    return {"pair": list(pair), "kept": "new" if better else "old", "said": said}
+    return {"pair": list(pair), "kept": "new" if better else "old", "said": message}
 
 
-def _take_place(
-    folder: ResultsFolder, work: ResultsFolder, candidate: Path, place: Path, pair: Pair
+def _install(
+    folder: ResultsFolder, work: ResultsFolder, candidate: Path, target: Path, pair: Pair
 ) -> None:
-    """Moves the new checkpoint in, and its epochs into the network's history."""
-    _move(candidate, place)
+    """Moves the new checkpoint into place, and its epochs into the network's history."""
+    _move(candidate, target)
     last = sys.maxsize
     others = [row for row in folder.read_history(last) if row["branch"] != pair_name(pair)]
     own = [row for row in work.read_history(last) if row["branch"] == pair_name(pair)]
@@ -114,7 +116,7 @@ def _take_place(
 
 
 def _move(source: Path, target: Path) -> None:
-    """Moves a checkpoint and the JSON beside it, unless a stop came between the two."""
+    """Moves a checkpoint and the JSON beside it, if an interruption has not moved that already."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.with_suffix(".json").is_file():
         source.with_suffix(".json").replace(target.with_suffix(".json"))
@@ -122,7 +124,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _val_score(record: Record, path: Path) -> Score:
-    """The score of one pair's checkpoint on the selection share of today's val."""
+    """The score of one pair's checkpoint on the selection share of the current val."""
     network, meta = load_single(path)
     spec, preprocessing = input_of(meta)
     data = training_data(record.config, record.index)
@@ -143,12 +145,12 @@ def _val_score(record: Record, path: Path) -> Score:
     return pair_score(pair, rows[0]["auc"], outputs.logits, targets)
 
 
-def _note(record: Record, folder: ResultsFolder, outcome: dict[str, Any]) -> None:
+def _record_outcome(record: Record, folder: ResultsFolder, outcome: dict[str, Any]) -> None:
     """Adds the retraining of a pair to the network's config.json."""
-    held = folder.read_config()
+    stored = folder.read_config()
     entry = {
         **outcome,
-        "settings": changed_settings(record.config, held["settings"]),
+        "settings": changed_settings(record.config, stored["settings"]),
         "data_hash": record.index.content_hash(),
     }
-    write_json(folder.config, {**held, "retrained": [*held["retrained"], entry]})
+    write_json(folder.config, {**stored, "retrained": [*stored["retrained"], entry]})

@@ -1,1 +1,1 @@
-"""What a training writes: config.json, checkpoints, history.csv, log, TensorBoard."""
+"""What a training writes: config.json, checkpoints, history.csv, log, TensorBoard curves."""

@@ -1,4 +1,4 @@
-"""The beginning of a training's log: what will run, and where each setting came from."""
+"""The first lines of a training's log: settings and sources, dataset, model, notes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dr_ovo.training.writing.record import Record
 
 
 def opening_lines(record: Record) -> list[str]:
-    """The beginning of the log: what will run, and where each value came from."""
+    """The first lines of the log: what will run, and where each value came from."""
     config, effective = record.config, record.effective()
     lines = [
         f"dr_ovo {__version__}  {' '.join(sys.argv)}",
         "Research use only; not a medical device.",
     ]
     if record.index.synthetic:
-        lines.append("SYNTHETIC data: drawn pictures, not photographs of patients.")
+        lines.append("SYNTHETIC data: drawn images, not photographs of patients.")
     if config.experiment_name:
         lines.append(f"experiment {config.experiment_name}")
     lines += [
@@ -33,12 +33,12 @@ def opening_lines(record: Record) -> list[str]:
     lines += audit_lines(record.audit, record.index.root)
     lines.append(
         f"batch {config.batch_size} x accumulation {config.gradient_accumulation_steps} = "
-        f"{effective['images_per_step']} images a step"
+        f"{effective['images_per_step']} images per step"
     )
     for name, branch in effective["branches"].items():
         lines.append(
             f"branch {name}: {branch['images_per_epoch']} images and {branch['steps_per_epoch']} "
-            f"steps an epoch, {branch['warmup_steps']} steps of warm-up"
+            f"steps per epoch, {branch['warmup_steps']} warm-up steps"
         )
     lines += [
         f"parameters: {effective['trained_parameters']:,} trained, "
@@ -55,7 +55,7 @@ def _shown(value: Any) -> str:
 
 
 def _notices(record: Record) -> list[str]:
-    """What a user might not expect of these settings."""
+    """What may be unexpected about these settings."""
     config, notices = record.config, []
     if config.warmup_epochs >= config.epochs:
         notices.append(
@@ -63,7 +63,7 @@ def _notices(record: Record) -> list[str]:
             "a tenth of all steps instead"
         )
     if config.sampler == "balanced" and config.enable_class_weights:
-        notices.append("--sampler balanced balances train: class weights are off")
+        notices.append("--sampler balanced already balances train: class weights are off")
     if config.head == "ordinal" and config.enable_class_weights:
         notices.append("the ordinal loss is unweighted: class weights are off")
     random_start = not config.pretrained and not config.pretrained_path
@@ -74,6 +74,6 @@ def _notices(record: Record) -> list[str]:
         )
     if len(record.index.splits["val"]) < MIN_IMAGES:
         notices.append(
-            f"val has fewer than {MIN_IMAGES} images: it serves both selection and calibration"
+            f"val has fewer than {MIN_IMAGES} images: it is used for both selection and calibration"
         )
     return [f"note: {notice}" for notice in notices]

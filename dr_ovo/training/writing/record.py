@@ -1,4 +1,4 @@
-"""What a training writes down of itself: config.json, checkpoints, history."""
+"""Writes config.json (its fields), checkpoints, and the rows of history.csv."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--tensorboard`: the rows of history.csv as curves, for those who have TensorBoard installed."""
+"""`--tensorboard`: the rows of history.csv as TensorBoard curves, if it is installed."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ CURVES = ("lr", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "val
 
 
 def check_installed() -> None:
-    """Raises UserError where the package is missing."""
+    """Raises UserError if the package is missing."""
     if importlib.util.find_spec("tensorboard") is None:
         raise UserError(
-            "--tensorboard needs its package: pip install tensorboard. Or leave it out."
+            "--tensorboard needs the tensorboard package: pip install tensorboard. Or omit it."
         )
 
 
 def write_curves(folder: Path, epoch: int, rows: Iterable[dict[str, Any]]) -> None:
-    """Adds the rows of an epoch to the curves in `folder`, one run a branch."""
+    """Adds the rows of an epoch to the curves in `folder`, one run per branch."""
     from torch.utils.tensorboard import SummaryWriter
 
     for row in rows:
-        # Closed each epoch, so that a killed run loses none. What a run that was stopped wrote
-        # of this epoch is hidden.
+        # Closed after each epoch, so that a killed run loses nothing. purge_step hides what an
+        # interrupted run wrote for this epoch.
         with SummaryWriter(str(folder / row["branch"]), purge_step=epoch) as writer:
             for name in CURVES:
                 if row[name] is not None:

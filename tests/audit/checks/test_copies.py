@@ -1,4 +1,4 @@
-"""Groups of pictures that must be judged together."""
+"""Groups of pictures that must be in one fold."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an audit makes of names that tell of copies."""
+"""Findings on file names that mark copies."""
 
 from __future__ import annotations
 

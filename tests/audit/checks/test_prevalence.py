@@ -1,4 +1,4 @@
-"""Val and test balanced by hand."""
+"""Artificially balanced val and test splits."""
 
 from __future__ import annotations
 

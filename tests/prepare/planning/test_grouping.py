@@ -1,4 +1,4 @@
-"""What belongs together: patients, groups, copies, near-duplicates, over any chain of them."""
+"""Groups that must share a split: patients, groups, copies, near-duplicates, and chains of them."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from dr_ovo.copies.near_duplicates import Pair
-from dr_ovo.dataset.components import components
 from dr_ovo.dataset.photograph import Photograph
+from dr_ovo.dataset.union_find import components
 from dr_ovo.prepare.planning.grouping import differing_grades, relate
 
 

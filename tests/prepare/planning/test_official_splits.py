@@ -1,4 +1,4 @@
-"""What yields to official splits, and what its reason says."""
+"""What is dropped because of official splits, and the reasons given."""
 
 import time
 from pathlib import Path
@@ -29,8 +29,8 @@ def test_the_closest_bond_is_told_of():
     pairs = (Pair(1, 3, 0.9, False, "turned by 180 degrees"),)
     assert {n: (one.other, one.reason) for n, one in dropped(rows, pairs).items()} == {
         3: ("1.jpg", "looks like 1.jpg, which is in test (turned by 180 degrees, score 0.90)"),
-        4: ("0.jpg", "is of group v, as 0.jpg in test is"),
-        5: ("0.jpg", "belongs, through others, with 0.jpg in test"),
+        4: ("0.jpg", "shares group v with 0.jpg, which is in test"),
+        5: ("0.jpg", "is linked through other photographs to 0.jpg, which is in test"),
     }
 
 
@@ -38,7 +38,7 @@ def test_a_look_alike_over_others_is_told_as_such():
     rows = photographs(("train", "", ""), ("train", "", ""), ("test", "", ""))
     pairs = (Pair(0, 1, 0.9, False, "scaled"), Pair(1, 2, 0.8, False, "scaled"))
     assert {n: one.reason for n, one in dropped(rows, pairs).items()} == {
-        0: "looks like 2.jpg, which is in test, through others that look like both",
+        0: "looks like 2.jpg, which is in test, through a chain of look-alikes",
         1: "looks like 2.jpg, which is in test (scaled, score 0.80)",
     }
 

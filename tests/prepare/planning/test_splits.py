@@ -1,4 +1,4 @@
-"""Splits: what belongs together stays together, whatever the order; official ones are kept."""
+"""Splits: groups stay together in any order of photographs; official splits are kept."""
 
 import random
 from collections import Counter, defaultdict
@@ -190,8 +190,8 @@ def test_official_splits_are_kept_and_test_stays_whole():
     }  # fmt: skip
     found = {one.file: (one.kind, one.reason, one.other) for one in plan.dropped.values()}
     assert found == {
-        "a": ("shares_with_test", "is of patient p, as b in test is", "b"),
-        "c": ("shares_with_test", "is of group v, as d in test is", "d"),
+        "a": ("shares_with_test", "shares patient p with b, which is in test", "b"),
+        "c": ("shares_with_test", "shares group v with d, which is in test", "d"),
         "e": (
             "shares_with_test",
             "looks like f, which is in test (turned by 180 degrees, score 0.81)",
@@ -199,7 +199,7 @@ def test_official_splits_are_kept_and_test_stays_whole():
         ),
         "g": ("shares_with_test", "is a copy of h, which is in test", "h"),
         "i": ("shares_with_test", "is a copy of h, which is in test", "h"),
-        "k": ("shares_with_val", "is of patient q, as j in val is", "j"),
+        "k": ("shares_with_val", "shares patient q with j, which is in val", "j"),
     }
 
 
@@ -210,8 +210,8 @@ def test_a_bond_over_others_counts_too():
     )  # fmt: skip
     plan = plan_of(rows)
     assert {one.file: one.reason for one in plan.dropped.values()} == {
-        "a": "belongs, through others, with c in test",
-        "b": "is of group v, as c in test is",
+        "a": "is linked through other photographs to c, which is in test",
+        "b": "shares group v with c, which is in test",
     }
 
 

@@ -1,4 +1,4 @@
-"""A CSV of grades and a folder of photographs: columns by their names, mistakes by their line."""
+"""A label CSV and a folder of photographs: columns found by name, errors with line numbers."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from dr_ovo.prepare.readers.csv_labels import read_labels
 
 @pytest.fixture
 def raw(tmp_path):
-    """Writes the files and the CSV; (folder, CSV)."""
+    """Writes the files and the CSV; returns (folder, CSV)."""
 
     def make(header: str, rows: list[str], files: list[str]) -> tuple[Path, Path]:
         images = tmp_path / "images"
@@ -97,7 +97,7 @@ def test_remarks_name_images_without_a_row_and_unused_visits(raw):
     _, _, remarks = read_labels(*raw("image,level,Visit", ["a,0,v1"], files), {})
     assert len(remarks) == 2
     assert remarks[0].startswith("--group_column Visit would keep")
-    assert remarks[1] == "1 images have no row in labels.csv and stay out: b.png."
+    assert remarks[1] == "1 images have no row in labels.csv and are left out: b.png."
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_remarks_name_images_without_a_row_and_unused_visits(raw):
         ("image,level", ["a,1.5"], ["a.png"], r"line 2: '1.5'"),
         ("image,level", ["a,nan"], ["a.png"], r"line 2: 'nan'"),
         ("image,level", ["a,0", "b,1"], ["a.png"], r"names 1 images that are not in .*: b\."),
-        ("image,level", ["a,0"], ["a.png", "sub/a.jpg"], r"have one name"),
+        ("image,level", ["a,0"], ["a.png", "sub/a.jpg"], r"have the same name"),
         (
             "image,level",
             ["a,0", "a.png,1"],
             ["a.png"],
-            r"line 3: a.png stands already in .* line 2, with another grade",
+            r"line 3: a.png is already in .* line 2, with a different grade",
         ),
         ("image,level", [",0"], ["a.png"], r"line 2: names no image"),
         ("image,level", [], ["a.png"], r"no rows"),
@@ -185,7 +185,7 @@ def test_a_placeholder_is_no_patient(raw):
     found, _, remarks = read_labels(*raw("image,level,patient_id", rows, files), {})
     assert [one.patient for one in found] == ["", "", "3", "P7", ""]
     (said,) = remarks
-    assert said.startswith("3 photographs have '-', 'NaN', 'unknown' for a patient: taken as unkn")
+    assert said.startswith("3 photographs have '-', 'NaN', 'unknown' as patient: treated as unk")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_patients_of_copies_and_of_folders(raw):
 
 
 def test_messidor_2(raw):
-    """The columns of its adjudicated grades, with the rows that have none."""
+    """Its columns of adjudicated grades, including rows without a grade."""
     header = "image_id,adjudicated_dr_grade,adjudicated_dme,adjudicated_gradable"
     rows = ["20051020_43808_0100_PP.png,0,0,1", "IM000001.jpg,2.0,1,1", "IM000002.jpg,,,0"]
     files = ["20051020_43808_0100_PP.png", "IM000001.JPG", "IM000002.JPG"]

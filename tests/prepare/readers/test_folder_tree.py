@@ -1,4 +1,4 @@
-"""An existing folder of grades, with and without splits."""
+"""A folder tree of grades, with and without splits."""
 
 import json
 
@@ -50,7 +50,7 @@ def test_grades_without_splits_by_number_or_by_name(tree):
 def test_other_folders_beside_splits_are_named(tree):
     _, remarks = read_tree(tree("train/0/a.jpg", "models/x.pth"), keep_splits=True)
     assert len(remarks) == 1
-    assert "no split stay out: models" in remarks[0]
+    assert "not splits are left out: models" in remarks[0]
 
 
 def test_a_manifest_tells_patients_and_groups(tree):
@@ -94,7 +94,7 @@ def test_linked_grades_and_links_that_lead_nowhere(tree, tmp_path):
         (["train/0/a.jpg", "train/5/b.jpg"], r"train/5 is neither a split nor a grade"),
         (["left/a.jpg"], r"left is neither"),
         (["train/0/a.gif"], r"no images"),
-        (["a/train/0/x.jpg", "b/test/0/x.jpg"], r"holds splits in .*a, .*b\. Name the one"),
+        (["a/train/0/x.jpg", "b/test/0/x.jpg"], r"has splits in .*a, .*b\. Name one"),
     ],
 )
 def test_user_mistakes(tree, names, said):

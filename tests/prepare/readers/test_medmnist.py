@@ -1,4 +1,4 @@
-"""MedMNIST's files: pictures written as PNG, pixel for pixel, with their official splits."""
+"""MedMNIST files: pictures are written as lossless PNG, with their official splits."""
 
 from collections import Counter
 
@@ -14,14 +14,14 @@ SPLITS = ("train", "val", "test")
 
 def arrays(**changes):
     rng = np.random.default_rng(0)
-    held = {f"{s}_images": rng.integers(0, 256, (3, 28, 28, 3), np.uint8) for s in SPLITS}
-    held |= {f"{s}_labels": np.array([[0], [4], [2]], np.uint8) for s in SPLITS}
-    return {name: value for name, value in (held | changes).items() if value is not None}
+    content = {f"{s}_images": rng.integers(0, 256, (3, 28, 28, 3), np.uint8) for s in SPLITS}
+    content |= {f"{s}_labels": np.array([[0], [4], [2]], np.uint8) for s in SPLITS}
+    return {name: value for name, value in (content | changes).items() if value is not None}
 
 
 def test_pictures_come_out_as_they_went_in(tmp_path):
-    held = arrays(val_images=np.zeros((3, 28, 28), np.uint8))
-    np.savez(tmp_path / "set.npz", **held)
+    content = arrays(val_images=np.zeros((3, 28, 28), np.uint8))
+    np.savez(tmp_path / "set.npz", **content)
     found = read_medmnist(tmp_path / "set.npz", tmp_path / "png")
     assert [(p.name, p.grade, p.split) for p in found[:4]] == [
         ("train_00000.png", 0, "train"),
@@ -33,10 +33,10 @@ def test_pictures_come_out_as_they_went_in(tmp_path):
     write_pictures(tmp_path / "set.npz", tmp_path / "png")
     assert sorted(p.path for p in found) == sorted((tmp_path / "png").iterdir())
     picture = cv2.imread(str(found[1].path))[..., ::-1]
-    assert np.array_equal(picture, held["train_images"][1])
-    found[0].path.write_bytes(b"stands")
+    assert np.array_equal(picture, content["train_images"][1])
+    found[0].path.write_bytes(b"existing")
     write_pictures(tmp_path / "set.npz", tmp_path / "png")
-    assert found[0].path.read_bytes() == b"stands"
+    assert found[0].path.read_bytes() == b"existing"
 
 
 def test_retinamnist(tmp_path, idrid_small):
@@ -51,7 +51,7 @@ def test_retinamnist(tmp_path, idrid_small):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"val_labels": None}, r"holds .*Expected .*val_labels"),
+        ({"val_labels": None}, r"contains .*Expected .*val_labels"),
         ({"train_labels": np.array([[0], [5], [1]])}, r"train_labels .* not one grade from 0 to 4"),
         ({"train_labels": np.array([[0], [1]])}, r"for each of 3 pictures"),
         ({"test_labels": np.zeros((3, 14), np.uint8)}, r"test_labels of shape \(3, 14\)"),

@@ -18,13 +18,13 @@ WEIGHTS = {
 }
 
 
-def read(folder: Path, held: dict[str, Any], name: str = "best_densenet121_0_1") -> Checkpoint:
-    torch.save(held, folder / f"{name}.pth")
+def read(folder: Path, content: dict[str, Any], name: str = "best_densenet121_0_1") -> Checkpoint:
+    torch.save(content, folder / f"{name}.pth")
     return read_checkpoint(folder / f"{name}.pth")
 
 
-def classifier_of(folder: Path, **held: Any) -> Classifier:
-    return read(folder, {"model_state_dict": WEIGHTS, **held}).classifiers[0]
+def classifier_of(folder: Path, **content: Any) -> Classifier:
+    return read(folder, {"model_state_dict": WEIGHTS, **content}).classifiers[0]
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_architecture_and_pair_from_the_name(
 
 
 def test_what_the_file_says_goes_before_its_name(tmp_path: Path) -> None:
-    held = {"model": WEIGHTS, "class_pair": (1, 2), "config": {"model_name": "resnet50"}}
-    checkpoint = read(tmp_path, held)
+    content = {"model": WEIGHTS, "class_pair": (1, 2), "config": {"model_name": "resnet50"}}
+    checkpoint = read(tmp_path, content)
     assert checkpoint.architecture == "resnet50"
     assert checkpoint.classifiers[0].pair == (1, 2)
 

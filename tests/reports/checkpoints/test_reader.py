@@ -73,9 +73,9 @@ def test_files_that_are_not_as_they_should_be_are_refused(
         read_checkpoint(save(tmp_path, **changes))
 
 
-@pytest.mark.parametrize("held", [[torch.zeros(2)], {}, torch.zeros(2), {"notes": "nothing"}])
-def test_a_file_without_a_checkpoint_is_refused(tmp_path: Path, held: Any) -> None:
-    torch.save(held, tmp_path / "x.pth")
+@pytest.mark.parametrize("content", [[torch.zeros(2)], {}, torch.zeros(2), {"notes": "nothing"}])
+def test_a_file_without_a_checkpoint_is_refused(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "x.pth")
     with pytest.raises(UnreadableError, match="holds"):
         read_checkpoint(tmp_path / "x.pth")
 

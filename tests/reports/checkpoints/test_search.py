@@ -10,7 +10,7 @@ from dr_ovo.reports.checkpoints.search import find_checkpoints
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two results folders, one with everything that stands beside checkpoints."""
+    """Two results folders, one with every kind of file found beside checkpoints."""
     for name in (
         "a_results/models/best_x_0_1.pth",
         "a_results/models/best_x_0_1.json",

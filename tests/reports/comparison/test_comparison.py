@@ -59,8 +59,8 @@ def model(name, count=60, classes=5, noise=1.0, seed=0, targets=None):
     random = np.random.default_rng(seed)
     scores = 2 * np.eye(classes)[targets] + noise * random.normal(size=(len(targets), classes))
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    held = predictions(targets, probabilities)
-    return ModelResults(name, Path(name), held, held, fit_calibration(held), FACTS)
+    answers = predictions(targets, probabilities)
+    return ModelResults(name, Path(name), answers, answers, fit_calibration(answers), FACTS)
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +80,16 @@ def test_every_metric_has_a_value_in_its_interval(report, opened):
     for found in opened.models:
         row, ones = rows[found.name], np.ones((120, 1))
         assert row["accuracy"]["value"] == accuracy_statistic(found.test).compute(ones)[0]
-        held = json.loads((found.folder / "evaluation.json").read_text())
+        evaluation = json.loads((found.folder / "evaluation.json").read_text())
         for key in ("accuracy", "balanced_accuracy", "quadratic_kappa", "macro_auc"):
-            assert row[key] == pytest.approx(held[key])
+            assert row[key] == pytest.approx(evaluation[key])
             assert row[key]["low"] < row[key]["value"] < row[key]["high"]
-        assert row["class_1_recall"] == held["per_class"][1]["recall"]
+        assert row["class_1_recall"] == evaluation["per_class"][1]["recall"]
         for point in ("argmax", "high_sensitivity"):
-            assert row["referable"][point] == held["referable"][point]
+            assert row["referable"][point] == evaluation["referable"][point]
         for kind, key in itertools.product(("raw", "tempered"), ("ece", "brier")):
             # Summed in another order of the samples.
-            known = held["calibration"][kind][key]
+            known = evaluation["calibration"][kind][key]
             assert row["calibration"][kind][key] == pytest.approx(known)
 
 
@@ -144,9 +144,12 @@ def test_holm_runs_over_all_comparisons():
 def test_a_gap_that_is_there_is_found_and_noise_is_not():
     models = [model("best", 300, noise=0.6), model("alike", 300, noise=0.6, seed=5)]
     models.append(model("poor", 300, noise=2.5, seed=9))
-    found = {held["model"]: held for held in compare(ResultSet(tuple(models))).data["differences"]}
+    found = {
+        difference["model"]: difference
+        for difference in compare(ResultSet(tuple(models))).data["differences"]
+    }
     assert found.pop("poor")["verdict"] == "worse"
-    assert [held["verdict"] for held in found.values()] == ["no difference shown"]
+    assert [difference["verdict"] for difference in found.values()] == ["no difference shown"]
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
@@ -155,7 +158,7 @@ def test_other_numbers_of_classes_say_why_nothing_is_referable(classes):
     report = compare(ResultSet(models))
     point = report.data["models"][0]["referable"]["high_sensitivity"]
     assert point["sensitivity"]["value"] is None
-    assert f"these are {classes} classes" in report_text(report)
+    assert f"not for {classes} classes" in report_text(report)
 
 
 @pytest.mark.parametrize(
@@ -220,11 +223,11 @@ def test_the_command(results, tmp_path):
     done = run("--results_dirs", *folders, "--output", "out", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "SIMULATED:" in done.stdout
-    held = json.loads((tmp_path / "out/comparison.json").read_text())
-    assert (held["schema"], held["marks"], held["n"]) == (1, ["SIMULATED"], 120)
+    content = json.loads((tmp_path / "out/comparison.json").read_text())
+    assert (content["schema"], content["marks"], content["n"]) == (1, ["SIMULATED"], 120)
     with (tmp_path / "out/performance.csv").open() as file:
         rows = list(csv.DictReader(file))
-    by_name = {row["name"]: row for row in held["models"]}
+    by_name = {row["name"]: row for row in content["models"]}
     for row in rows:
         metric = by_name[row["model"]]["accuracy"]
         assert float(row["accuracy"]) == metric["value"]
@@ -235,8 +238,8 @@ def test_the_command(results, tmp_path):
 
 def fewer_images(folder):
     path = folder / "predictions_test.npz"
-    held = load_predictions(path)
-    arrays = {name: getattr(held, name) for name in held.__dataclass_fields__}
+    stored = load_predictions(path)
+    arrays = {name: getattr(stored, name) for name in stored.__dataclass_fields__}
     for name in ("sample_ids", "patient_ids", "eyes", "quality", "calibration", "targets",
                  "predicted", "logits", "probabilities"):  # fmt: skip
         arrays[name] = arrays[name][:100]

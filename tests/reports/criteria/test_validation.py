@@ -125,8 +125,8 @@ def test_an_external_set_is_held_against_the_models_own_images(judged, results, 
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     for split in ("val", "test"):
-        held = replace(test, sample_ids=ids, marks=["LEAKY"])
-        save_predictions(folder / f"predictions_{split}.npz", held)
+        external_predictions = replace(test, sample_ids=ids, marks=["LEAKY"])
+        save_predictions(folder / f"predictions_{split}.npz", external_predictions)
     save_calibration(folder / "calibration.json", fit_calibration(test))
     text = criterion("external", "independent_images", "at_least = 1")
     found = judged(text, folder)
@@ -146,12 +146,12 @@ def test_an_external_set_is_held_against_the_models_own_images(judged, results, 
     [
         ("[[criterion]\n", "line 4"),
         ("", "no criteria"),
-        (criterion() + criterion(), "'a' stands twice"),
+        (criterion() + criterion(), "'a' occurs twice"),
         (criterion().replace("metric", "metrik"), r"criterion 1 \('a'\): unknown key 'metrik'"),
         (criterion(limit=""), "one limit"),
         (criterion(limit="above = 1\nbelow = 1"), "above and below"),
         (criterion(limit='above = "98 %"'), "expected a number"),
-        (criterion("coatnett"), "'coatnett' is no model. Nearest: coatnet"),
+        (criterion("coatnett"), "'coatnett' is not a model. Nearest: coatnet"),
         (criterion(metric="acuracy"), "no metric 'acuracy'. Nearest: accuracy"),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_file_that_is_not_there(tmp_path):
 
 def test_two_models_of_one_architecture_are_refused(results):
     twins = ResultSet((results.models[0], results.models[0]))
-    with pytest.raises(UserError, match="of one architecture"):
+    with pytest.raises(UserError, match="share an architecture"):
         validate(twins, read_checklist(DEFAULT), None)
 
 
@@ -187,8 +187,8 @@ def test_the_exit_code(limit, code, results, tmp_path):
     model = results.models[0]
     folder = tmp_path / "coatnet_5class_results"
     folder.mkdir()
-    for split, held in (("val", model.val), ("test", model.test)):
-        save_predictions(folder / f"predictions_{split}.npz", held)
+    for split, content in (("val", model.val), ("test", model.test)):
+        save_predictions(folder / f"predictions_{split}.npz", content)
     save_calibration(folder / "calibration.json", model.calibration)
     (tmp_path / "c.toml").write_text("schema = 1\n" + criterion(limit=limit))
     words = ["--results_dirs", folder, "--criteria", tmp_path / "c.toml", "--output", "out"]
@@ -199,5 +199,5 @@ def test_the_exit_code(limit, code, results, tmp_path):
     assert done.returncode == code, done.stderr
     assert "| torch" not in done.stderr
     if code < 2:
-        held = json.loads((tmp_path / "out" / "validation.json").read_text())
-        assert held["criteria"][0]["verdict"] == (MET, NOT_MET)[code]
+        content = json.loads((tmp_path / "out" / "validation.json").read_text())
+        assert content["criteria"][0]["verdict"] == (MET, NOT_MET)[code]

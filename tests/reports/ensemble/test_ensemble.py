@@ -75,7 +75,7 @@ def test_the_mean_of_the_members_figures_stands_beside_and_is_named(study):
         assert metric["value"] == pytest.approx(np.mean([row[name]["value"] for row in members]))
     text = report_text(ensemble_report(study))
     assert "mean of the members' figures (no ensemble)" in text
-    assert "SIMULATED: drawn numbers" in text
+    assert "SIMULATED: random numbers" in text
 
 
 def test_the_baseline_is_an_ensemble_of_the_cnns_by_the_same_method(study):
@@ -144,7 +144,7 @@ def test_members_that_can_be_dropped_are_named_and_the_rest_is_measured():
     guesser = replace(third, val=even[0], test=even[1])
     found = study_ensemble(ResultSet((good, other, guesser)), CombinationRule("greedy"), [])
     assert found.smaller.names == ("convnext", "coatnet")
-    assert "at no loss, by val: resnet50" in smaller_words(found)
+    assert "without loss, by val: resnet50" in smaller_words(found)
     assert found.figures["smaller ensemble of 2"]["accuracy"]["value"] > 0
 
 
@@ -166,12 +166,12 @@ def test_the_ensembles_folder_is_a_results_folder(study, tmp_path):
     written = write_report(ensemble_report(study), out) + write_results(study, out)
     assert all(path.is_file() for path in written)
     assert {"ensemble_forest.png", "ensemble_weights.png"} <= {path.name for path in written}
-    held = open_results([out], [], intersect=False)
-    assert held.marks == ["SIMULATED"]
-    assert held.models[0].test.head == "ensemble"
+    opened = open_results([out], [], intersect=False)
+    assert opened.marks == ["SIMULATED"]
+    assert opened.models[0].test.head == "ensemble"
     own, order = study.whole.test, np.argsort(study.whole.test.sample_ids)
-    np.testing.assert_array_equal(held.models[0].test.predicted, own.predicted[order])
-    assert held.models[0].calibration == study.whole.calibration
+    np.testing.assert_array_equal(opened.models[0].test.predicted, own.predicted[order])
+    assert opened.models[0].calibration == study.whole.calibration
     report = json.loads((out / "super_ensemble.json").read_text())
     evaluation = json.loads((out / "evaluation.json").read_text())
     assert report["ensemble"]["accuracy"] == evaluation["accuracy"]

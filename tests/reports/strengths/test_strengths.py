@@ -31,7 +31,7 @@ def model(name, targets, predicted, classes=5, confidence=0.6):
     # Noise too small to change a grade, so that no two models are the same.
     noise = 1e-3 * np.random.default_rng(sum(map(ord, name))).random(probabilities.shape)
     probabilities = (probabilities + noise) / (probabilities + noise).sum(axis=1, keepdims=True)
-    held = Predictions(
+    answers = Predictions(
         head="softmax",
         decoder="argmax",
         class_names=np.arange(classes).astype(str),
@@ -46,7 +46,7 @@ def model(name, targets, predicted, classes=5, confidence=0.6):
         logits=np.log(probabilities),
         probabilities=probabilities,
     )
-    return ModelResults(name, Path(name), held, held, fit_calibration(held), FACTS)
+    return ModelResults(name, Path(name), answers, answers, fit_calibration(answers), FACTS)
 
 
 def noisy(name, targets, share, classes=5, seed=0):
@@ -70,7 +70,7 @@ def test_class_figures_are_those_of_scikit_learn(report, opened):
     for found in opened.models:
         t, p = found.test.targets, found.test.predicted
         for grade in range(5):
-            held = report.data["classes"][grade]["models"][found.name]
+            figures = report.data["classes"][grade]["models"][found.name]
             one = {"labels": [grade], "average": "macro"}
             known = {
                 "recall": recall_score(t, p, **one),
@@ -79,15 +79,17 @@ def test_class_figures_are_those_of_scikit_learn(report, opened):
                 "f1": f1_score(t, p, **one),
                 "auc": roc_auc_score(t == grade, found.test.probabilities[:, grade]),
             }
-            assert {key: held[key]["value"] for key in known} == pytest.approx(known)
-            assert held["recall"]["low"] <= held["recall"]["value"] <= held["recall"]["high"]
+            assert {key: figures[key]["value"] for key in known} == pytest.approx(known)
+            assert (
+                figures["recall"]["low"] <= figures["recall"]["value"] <= figures["recall"]["high"]
+            )
 
 
 def test_pair_figures_are_those_of_scikit_learn(report, opened):
     found = opened.models[0]
-    for column, held in enumerate(report.data["pairs"]):
-        own = np.isin(found.test.targets, held["pair"])
-        positive = found.test.targets[own] == held["pair"][1]
+    for column, entry in enumerate(report.data["pairs"]):
+        own = np.isin(found.test.targets, entry["pair"])
+        positive = found.test.targets[own] == entry["pair"][1]
         logits = pair_logits(found.test)[own, column]
         known = {
             "accuracy": np.mean(positive == (logits > 0)),
@@ -97,38 +99,38 @@ def test_pair_figures_are_those_of_scikit_learn(report, opened):
             "f1": f1_score(positive, logits > 0),
             "auc": roc_auc_score(positive, logits),
         }
-        figures = held["models"][found.name]
+        figures = entry["models"][found.name]
         assert {key: figures[key]["value"] for key in known} == pytest.approx(known)
-        assert held["n"] == own.sum()
+        assert entry["n"] == own.sum()
 
 
 def test_the_best_is_chosen_on_val_and_tested_on_test():
     targets = np.arange(400) % 5
     good, bad = noisy("good", targets, 0.05), noisy("bad", targets, 0.5, seed=1)
     data = analyze_strengths(ResultSet((bad, good))).data
-    for held in data["classes"]:
-        assert (held["best"], held["runner_up"]) == ("good", "bad")
-        assert held["lead"]["recall"]["verdict"] == held["lead"]["f1"]["verdict"] == "better"
-        assert "its lead over bad in recall and F1 is real" in held["words"]
+    for entry in data["classes"]:
+        assert (entry["best"], entry["runner_up"]) == ("good", "bad")
+        assert entry["lead"]["recall"]["verdict"] == entry["lead"]["f1"]["verdict"] == "better"
+        assert "its lead over bad in recall and F1 is significant" in entry["words"]
     swapped = (replace(bad, val=good.val), replace(good, val=bad.val))
     data = analyze_strengths(ResultSet(swapped)).data
-    for held in data["classes"]:
-        assert held["best"] == "bad"
-        assert "on test good, the runner-up, is better in recall and F1" in held["words"]
+    for entry in data["classes"]:
+        assert entry["best"] == "bad"
+        assert "on test good, the runner-up, is better in recall and F1" in entry["words"]
 
 
 def test_noise_is_no_lead():
     targets = np.arange(400) % 5
     models = tuple(noisy(f"m{seed}", targets, 0.2, seed=seed) for seed in range(2))
-    for held in analyze_strengths(ResultSet(models)).data["classes"]:
-        assert "no lead over" in held["words"]
-        assert held["lead"]["f1"]["low"] <= 0 <= held["lead"]["f1"]["high"]
+    for entry in analyze_strengths(ResultSet(models)).data["classes"]:
+        assert "no lead over" in entry["words"]
+        assert entry["lead"]["f1"]["low"] <= 0 <= entry["lead"]["f1"]["high"]
 
 
 def test_leads_are_corrected_for_all_classes_together():
     targets = np.arange(200) % 5
     models = (noisy("a", targets, 0.2), noisy("b", targets, 0.35, seed=1))
-    leads = [held["lead"] for held in analyze_strengths(ResultSet(models)).data["classes"]]
+    leads = [entry["lead"] for entry in analyze_strengths(ResultSet(models)).data["classes"]]
     p = [lead[key]["p"] for lead in leads for key in ("recall", "f1")]
     corrected = [lead[key]["p_corrected"] for lead in leads for key in ("recall", "f1")]
     assert min(corrected) == pytest.approx(min(1.0, 10 * min(p)))
@@ -138,7 +140,7 @@ def test_shared_mistakes_by_hand():
     targets = np.array([0, 1, 2, 3, 4, 4])
     first = model("first", targets, np.array([0, 2, 0, 3, 2, 3]))
     second = model("second", targets, np.array([1, 2, 4, 3, 1, 4]))
-    found = {held["sample_id"]: held for held in shared_mistakes([first, second])}
+    found = {mistake["sample_id"]: mistake for mistake in shared_mistakes([first, second])}
     assert set(found) == {"i1", "i2", "i4"}
     assert found["i4"]["predicted"] == {"first": 2, "second": 1}
     assert found["i4"]["grades_off"] == {"least": 2, "most": 3}
@@ -202,9 +204,9 @@ def test_an_absent_grade_says_so():
     targets = np.array([0, 1, 2, 3] * 5)
     models = (noisy("a", targets, 0.3, seed=2), noisy("b", targets, 0.3, seed=3))
     report = analyze_strengths(ResultSet(models))
-    held = report.data["classes"][4]
-    assert held["best"] is None
-    assert held["models"]["a"]["recall"] == {"value": None, "reason": "no image of grade 4"}
+    entry = report.data["classes"][4]
+    assert entry["best"] is None
+    assert entry["models"]["a"]["recall"] == {"value": None, "reason": "no image of grade 4"}
     assert "Grade 4: no model can be chosen, since val has no image of it." in report_text(report)
 
 
@@ -224,12 +226,12 @@ def test_the_command(results, tmp_path):
     done = run("--models", "coatnet", "resnet50", "--output", "out")
     assert (done.returncode, done.stderr) == (0, "")
     assert "SIMULATED:" in done.stdout
-    held = json.loads((tmp_path / "out/strengths.json").read_text())
-    assert (held["schema"], held["models"]) == (1, ["coatnet", "resnet50"])
+    content = json.loads((tmp_path / "out/strengths.json").read_text())
+    assert (content["schema"], content["models"]) == (1, ["coatnet", "resnet50"])
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"strengths_heat.png", "confusions.png", "pair_strengths.csv"} <= names
     with (tmp_path / "out/shared_mistakes.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == held["shared_mistakes"]["n"]
+        assert len(list(csv.DictReader(file))) == content["shared_mistakes"]["n"]
     (resnet / "predictions_test.npz").write_bytes(b"damaged")
     refused = run("--results_dirs", coatnet, resnet)
     assert (refused.returncode, refused.stdout) == (2, "")

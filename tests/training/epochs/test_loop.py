@@ -1,4 +1,4 @@
-"""Epochs: what selects the best one, when a branch ends, and what branches never share."""
+"""Epochs: which one is selected, when a branch ends, and that branches are independent."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from dr_ovo.training.setup import (
 from dr_ovo.training.writing.record import Record
 
 INDEPENDENT = ("--ovo_mode", "independent", "--num_classes", "3")
-# A rate that changes no bit of any weight: no epoch is better than the first.
+# A learning rate too small to change any weight: no epoch is better than the first.
 STILL = ("--learning_rate", "1e-30", "--min_lr", "0", "--weight_decay", "0")
 
 
 @contextmanager
 def open_loop(*words: object, calibration: np.ndarray | None = None) -> Iterator[TrainingLoop]:
-    """The loop of a run with these flags, not begun."""
+    """The loop of a run with these flags, before its first epoch."""
     (config,) = resolve_models(parse_settings([str(word) for word in words]).config)
     index, _ = open_dataset(config)
     precision = choose_precision(config)
@@ -79,7 +79,7 @@ def progress(folder: Path) -> dict:
 
 
 def test_selection_never_sees_the_calibration_share(lite0, tiny_dataset):
-    # Val is three pictures of each grade; the last of each is left out.
+    # Val has three images per grade; the last of each is left out.
     left_out = np.arange(15) % 3 == 2
     words = (*lite0, "--dataset_path", tiny_dataset, "--train_sample", 0)
     with open_loop(*words, calibration=left_out) as loop:
@@ -94,7 +94,7 @@ def test_selection_never_sees_the_calibration_share(lite0, tiny_dataset):
     assert result.row["val_kappa"] == pytest.approx(kappas[0])
     assert result.row["val_loss"] == pytest.approx(losses[0])
     assert result.score.value == pytest.approx(kappas[0])
-    assert losses[0] != pytest.approx(losses[1])  # so the share matters
+    assert losses[0] != pytest.approx(losses[1])  # so that the share matters
 
 
 def test_feature_statistics_are_those_of_the_train_sample(lite0, tiny_dataset):
@@ -197,11 +197,11 @@ def test_the_checkpoint_is_that_of_the_best_epoch(small, tiny_dataset, tmp_path,
     rows = history(tmp_path)
     best = max(rows, key=lambda row: (float(row["val_kappa"]), -float(row["val_loss"])))
     assert len({row["val_loss"] for row in rows}) > 1
-    (meta,) = (tmp_path / "models").glob("*.json")
-    held = json.loads(meta.read_text())
-    assert held["epoch"] == int(best["epoch"])
-    assert held["metrics"]["val_kappa"] == float(best["val_kappa"])
-    assert held["metrics"]["val_loss"] == float(best["val_loss"])
+    (path,) = (tmp_path / "models").glob("*.json")
+    meta = json.loads(path.read_text())
+    assert meta["epoch"] == int(best["epoch"])
+    assert meta["metrics"]["val_kappa"] == float(best["val_kappa"])
+    assert meta["metrics"]["val_loss"] == float(best["val_loss"])
     assert f"best epoch {best['epoch']}" in outcome.stdout
 
 

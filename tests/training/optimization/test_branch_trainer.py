@@ -1,4 +1,4 @@
-"""Windows of micro-batches: what a step is made of, and what never becomes one."""
+"""Windows of micro-batches: what an optimizer step consists of, and when there is none."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize(("batch", "accumulation", "chunk"), [(2, 4, 8), (1, 8, 5)])
 def test_micro_batches_are_one_large_batch(head, batch, accumulation, chunk, bench):
-    # 13 pictures with a single one of grade 4: windows of eight and five, and of fewer in branches
-    # of one pair. In float64, since Adam turns rounding into whole steps where gradients vanish.
+    # 13 images, a single one of grade 4: windows of eight and five, and fewer in independent
+    # branches. In float64, because Adam turns rounding into full steps where gradients vanish.
     kept = {"dtype": torch.float64, **HEADS[head]}
     large = bench(batch_size=8, gradient_accumulation_steps=1, **kept)
     start = large.weights()
@@ -98,10 +98,10 @@ def test_no_branch_starves(sampler, bench):
     made.train(1)
     drawn = made.order(1)
     for name, run in made.model.runs.items():
-        mine = torch.isin(made.targets[drawn], torch.tensor(run.trainer.spec.pairs[0]))
-        own = made.features[drawn[mine]]
-        assert as_rows(torch.cat(seen[name])) == as_rows(own)
-        assert run.trainer.steps == math.ceil(len(own) / 8)
+        own = torch.isin(made.targets[drawn], torch.tensor(run.trainer.spec.pairs[0]))
+        features = made.features[drawn[own]]
+        assert as_rows(torch.cat(seen[name])) == as_rows(features)
+        assert run.trainer.steps == math.ceil(len(features) / 8)
         assert any(
             not torch.equal(before[key], value)
             for key, value in made.weights().items()

@@ -1,4 +1,4 @@
-"""Rates worked out by hand, and the order of images as a function of seed and epoch alone."""
+"""Learning rates computed by hand; the image order as a function of seed and epoch only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dr_ovo.training.optimization.schedule import (
     epoch_order,
 )
 
-# Peak 1, floor 0.1, two steps of warm-up, ten in all: by step, from the formulas.
+# Peak 1, floor 0.1, two warm-up steps of ten: rates by step, from the formulas.
 BY_HAND = {
     "cosine": {2: 1.0, 4: 0.8681981, 6: 0.55, 8: 0.2318019, 10: 0.1, 12: 0.1},
     "linear": {2: 1.0, 4: 0.775, 6: 0.55, 8: 0.325, 10: 0.1, 12: 0.1},

@@ -1,4 +1,4 @@
-"""The running average of weights: its values, and that it is what is measured, kept and resumed."""
+"""The moving average of weights: its values, and that it is evaluated, saved and resumed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dr_ovo.training.optimization.weight_average import WeightAverage
 
 
 def module_of(value: float) -> nn.BatchNorm1d:
-    """A parameter, running statistics, and a count of batches, which is a whole number."""
+    """A module with a parameter, running statistics, and an integer count of batches."""
     module = nn.BatchNorm1d(1)
     set_weight(module, value)
     return module
@@ -51,18 +51,18 @@ def test_training_averages_after_every_step_and_goes_on_from_the_last_weights(be
     name = "head.weight"
     expected, steps = run.trainer.branch.state_dict()[name].clone(), []
 
-    def note(*_: object) -> None:
+    def record(*_: object) -> None:
         decay = min(0.5, (1 + len(steps)) / (10 + len(steps)))
         expected.lerp_(run.trainer.branch.state_dict()[name], 1 - decay)
         steps.append(decay)
 
-    run.trainer.optimizer.register_step_post_hook(note)
+    run.trainer.optimizer.register_step_post_hook(record)
     made.train(3)
     plain.train(3)
     assert len(steps) == 6
     own = made.weights()
     assert all(torch.equal(own[key], value) for key, value in plain.weights().items())
-    with run.trainer.measured_weights():
+    with run.trainer.evaluated_weights():
         measured = run.trainer.branch.state_dict()[name].clone()
     assert torch.allclose(measured, expected, atol=1e-7)
     assert not torch.equal(measured, own[f"branches.ovo.{name}"])
@@ -76,8 +76,8 @@ def test_the_average_is_what_is_measured_and_kept(small, three_grades, trainer, 
     for name, more in flags.items():
         assert trainer(*words, *more, "--output_dir", tmp_path / name).code == 0
         (path,) = (tmp_path / name / "models").glob("*.pth")
-        held = torch.load(path, weights_only=True)
-        kept[name], losses[name] = held["state_dict"]["head.weight"], held["metrics"]["val_loss"]
+        saved = torch.load(path, weights_only=True)
+        kept[name], losses[name] = saved["state_dict"]["head.weight"], saved["metrics"]["val_loss"]
     assert torch.equal(kept["last"], kept["off"])
     assert not torch.equal(kept["last"], kept["average"])
     assert losses["last"] == losses["off"] != losses["average"]

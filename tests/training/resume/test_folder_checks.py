@@ -1,4 +1,4 @@
-"""Which trainings may go into a folder, and what a folder of results holds."""
+"""Which trainings may use a results folder, and what such a folder contains."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def finished(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stopped(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training that was stopped after the first of two epochs."""
+    """A training stopped after the first of two epochs."""
     folder = tmp_path_factory.mktemp("stopped") / "out"
     keep = Record.keep_epoch
 
@@ -44,7 +44,7 @@ def stopped(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["finished", "stopped"])
 def trained(request, tmp_path) -> Path:
-    """A folder of its own that holds a training."""
+    """A private copy of a folder with a training."""
     return shutil.copytree(request.getfixturevalue(request.param), tmp_path / "out")
 
 
@@ -65,18 +65,18 @@ def test_resuming_a_finished_training_changes_nothing(words, finished, trainer, 
     assert contents(finished) == before
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_resuming_where_nothing_is_starts_anew(there, words, trainer, tmp_path):
+@pytest.mark.parametrize("exists", [False, True])
+def test_resuming_where_nothing_is_starts_anew(exists, words, trainer, tmp_path):
     folder = tmp_path / "new" / "out"
-    if there:
+    if exists:
         folder.mkdir(parents=True)
     outcome = trainer(*words, "--output_dir", folder, "--resume")
     assert outcome.code == 0, outcome.stderr
-    assert "going on" not in outcome.stdout
+    assert "resuming after" not in outcome.stdout
     assert (folder / "models" / "best_test_efficientnet_ovo.pth").is_file()
 
 
-# A flag that matters, and how the refusal names it.
+# A flag that matters -> how the refusal names it.
 OTHERS = {
     "--seed 7": "--seed: 42 there, 7 now",
     "--learning_rate 1e-3": "--learning_rate: 5e-05 there, 0.001 now",
@@ -116,7 +116,7 @@ def test_resuming_with_smaller_micro_batches(words, stopped, finished, trainer, 
     smaller = ("--batch_size", 1, "--gradient_accumulation_steps", 8)
     outcome = trainer(*words, "--output_dir", folder, "--resume", *smaller)
     assert outcome.code == 0, outcome.stderr
-    assert "batch 1 x accumulation 8 = 8 images a step" in outcome.stdout
+    assert "batch 1 x accumulation 8 = 8 images per step" in outcome.stdout
     assert json.loads((folder / "resume" / "progress.json").read_text())["epoch"] == 2
     rows = [
         (where / "history.csv").read_text().splitlines()[1].split(",")[:7]
@@ -141,7 +141,7 @@ def test_foreign_checkpoints_are_left_alone(extra, words, trainer, contents, tmp
 def test_a_training_that_never_finished_an_epoch_is_begun_anew(
     extra, words, trainer, tmp_path, monkeypatch
 ):
-    # Stopped when the best checkpoint of the first epoch stands and no state names it.
+    # Stopped after the first epoch's best checkpoint was written, before any state names it.
     folder = tmp_path / "out"
 
     def stop(*_: object, **__: object) -> None:
@@ -198,18 +198,18 @@ def test_a_finished_folder_holds_no_more_than_it_needs(finished, contents):
 
 
 def test_config_json(finished, tiny_dataset):
-    held = json.loads((finished / "config.json").read_text())
-    assert held["schema"] == 1
-    assert held["settings"]["learning_rate"] == 5e-5
-    assert held["settings"]["base_models"] == ["test_efficientnet"]
-    assert held["sources"]["epochs"] == "command line"
-    assert held["sources"]["learning_rate"] == "default"
-    assert held["counts"]["train"] == dict.fromkeys("01234", 3)
-    assert held["data_manifest_hash"] is None
-    assert len(held["preprocessing_hash"]) == 16
-    assert {"dr_ovo", "torch", "timm", "python"} <= held["versions"].keys()
-    assert held["effective"]["branches"]["ovo"]["images_per_epoch"] == 15
-    assert held["skipped_images"] == []
+    config = json.loads((finished / "config.json").read_text())
+    assert config["schema"] == 1
+    assert config["settings"]["learning_rate"] == 5e-5
+    assert config["settings"]["base_models"] == ["test_efficientnet"]
+    assert config["sources"]["epochs"] == "command line"
+    assert config["sources"]["learning_rate"] == "default"
+    assert config["counts"]["train"] == dict.fromkeys("01234", 3)
+    assert config["data_manifest_hash"] is None
+    assert len(config["preprocessing_hash"]) == 16
+    assert {"dr_ovo", "torch", "timm", "python"} <= config["versions"].keys()
+    assert config["effective"]["branches"]["ovo"]["images_per_epoch"] == 15
+    assert config["skipped_images"] == []
 
 
 def test_history_csv(finished):
@@ -229,9 +229,9 @@ def test_history_csv(finished):
 
 def test_a_folder_older_than_a_setting_did_what_its_default_says(words, trained, trainer):
     path = trained / "config.json"
-    held = json.loads(path.read_text())
-    del held["settings"]["preprocessing"]
-    path.write_text(json.dumps(held))
+    config = json.loads(path.read_text())
+    del config["settings"]["preprocessing"]
+    path.write_text(json.dumps(config))
     assert trainer(*words, "--output_dir", trained, "--resume").code == 0
     refused = trainer(*words, "--output_dir", trained, "--resume", "--preprocessing", "disc_crop")
     assert refused.code == 2

@@ -1,4 +1,4 @@
-"""A run that was stopped, by whatever, and went on is the run that was never stopped."""
+"""A run that was stopped, by whatever means, and resumed equals an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dr_ovo.training.resume import state
 from dr_ovo.training.writing.record import Record
 
 ROOT = Path(__file__).resolve().parents[3]
-# What a clock and a memory meter say differs between any two runs.
+# Measured times and memory differ between any two runs.
 MEASURED = ("seconds", "images_per_second", "peak_memory_mb")
 EPOCHS = 4
 SHARED = ("--epochs", EPOCHS, "--learning_rate", "1e-3", "--warmup_epochs", 2)
@@ -50,8 +50,8 @@ def assert_same_training(one: Path, other: Path) -> None:
     """The same weights, optimizers, history and best checkpoints in two results folders."""
     names = [sorted(path.name for path in (folder / "resume").iterdir()) for folder in (one, other)]
     assert names[0] == names[1]
-    held = ("resume/*.json", "models/*.json")
-    for path in (p for pattern in held for p in one.glob(pattern)):
+    patterns = ("resume/*.json", "models/*.json")
+    for path in (p for pattern in patterns for p in one.glob(pattern)):
         assert path.read_text() == (other / path.relative_to(one)).read_text()
     tensors = [*one.glob("resume/*.pth"), *one.glob("models/*.pth")]
     assert tensors
@@ -76,7 +76,7 @@ Snapshots = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def never_stopped(trainer, tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
-    """Trains with the words given; a copy of its folder after each epoch stands in `<n>/`."""
+    """Trains with the given words; `<n>/` is a copy of its folder after epoch n."""
 
     def train(*words: object) -> Path:
         folder = tmp_path_factory.mktemp("never_stopped")
@@ -120,9 +120,9 @@ def small_independent(never_stopped, small, three_grades) -> tuple[tuple[object,
 def stop(
     words: tuple[object, ...], how: signal.Signals, after: int, *, group: bool
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the trainer with two workers in a process of its own, and sends `how` in the middle of
-    the epoch that follows `after` finished ones; to its whole process group, as a terminal does,
-    if `group`."""
+    """Runs the trainer with two workers in a separate process, and sends `how` in the middle of
+    the epoch that follows `after` finished ones; with `group`, to its whole process group, as a
+    terminal does."""
     command = [sys.executable, ROOT / "ensemble_5class_trainer.py", *words, "--num_workers", 2]
     folder = Path(str(words[words.index("--output_dir") + 1]))
     with subprocess.Popen(
@@ -135,7 +135,7 @@ def stop(
     ) as process:
         give_up = time.monotonic() + 120
         while finished(folder) < after and process.poll() is None:
-            assert time.monotonic() < give_up, "no epoch came to its end"
+            assert time.monotonic() < give_up, "no epoch finished"
             time.sleep(0.01)
         time.sleep(0.05)
         (os.killpg if group else os.kill)(process.pid, how)
@@ -155,15 +155,15 @@ def test_a_shared_run_stopped_by_ctrl_c(shared_words, shared_run, trainer, tmp_p
     assert 2 <= done < EPOCHS
     assert_same_training(tmp_path, shared_run / str(done))
     for text in (stopped.stderr, (tmp_path / "train.log").read_text()):
-        assert f"{done} finished epochs are kept" in last_line(text)
+        assert f"{done} finished epochs are saved" in last_line(text)
         assert last_line(text).endswith("--resume")
     assert "Traceback" not in stopped.stderr
 
-    python, script, *flags = shlex.split(last_line(stopped.stderr).partition("Go on with: ")[2])
+    python, script, *flags = shlex.split(last_line(stopped.stderr).partition("Resume with: ")[2])
     assert (python, Path(script)) == ("python", ROOT / "ensemble_5class_trainer.py")
     again = trainer(*flags)
     assert again.code == 0, again.stderr
-    assert f"going on after epoch {done}" in again.stdout
+    assert f"resuming after epoch {done}" in again.stdout
     assert_same_training(tmp_path, shared_run / str(EPOCHS))
 
 
@@ -175,7 +175,7 @@ def test_an_independent_run_stopped_resumed_and_evaluated(
     words = (*words, "--img_size", 64, "--epochs", 3, "--train_sample", 0)
     run = never_stopped(*words)
     words = (*words, "--output_dir", tmp_path)
-    # To the whole process group, as service managers send it: the workers die of it.
+    # To the whole process group, as service managers send it: the workers die too.
     stopped = stop(words, signal.SIGTERM, 1, group=True)
     assert stopped.returncode == 143, stopped.stderr
     done = finished(tmp_path)
@@ -186,7 +186,7 @@ def test_an_independent_run_stopped_resumed_and_evaluated(
     evaluation = ("--mode", "evaluate", "--dataset_path", idrid_small, "--output_dir", tmp_path)
     early = trainer(*evaluation)
     assert early.code == 0, early.stderr
-    assert f"is not finished: its best of {done} epochs so far" in early.stderr
+    assert f"is unfinished: using the best of {done} epochs so far" in early.stderr
 
     outcome = trainer(*words, "--num_workers", 2, "--resume")
     assert outcome.code == 0, outcome.stderr
@@ -194,13 +194,13 @@ def test_an_independent_run_stopped_resumed_and_evaluated(
     assert len(list((tmp_path / "models").glob("best_*.pth"))) == 10
     late = trainer(*evaluation)
     assert late.code == 0, late.stderr
-    assert "not finished" not in late.stderr
+    assert "is unfinished" not in late.stderr
 
 
 def test_a_run_killed_outright(shared_words, shared_run, trainer, tmp_path):
     words = (*shared_words, "--output_dir", tmp_path)
     assert stop(words, signal.SIGKILL, 1, group=True).returncode == -signal.SIGKILL
-    # Killed after its first epoch it is not finished, whatever stands in models/.
+    # Killed after its first epoch it is unfinished, whatever is in models/.
     assert list((tmp_path / "models").glob("*.pth"))
     assert not ResultsFolder(tmp_path).is_finished()
     assert trainer(*words, "--resume").code == 0
@@ -252,7 +252,7 @@ def test_a_stop_between_the_states_and_the_file_that_names_them(
     monkeypatch.undo()
     assert trainer(*words, "--resume").code == 0
     assert_same_training(tmp_path, run / str(EPOCHS))
-    # Nothing of the state that was never named is left behind.
+    # Nothing is left of the state that was never named.
     assert [path.name for path in (tmp_path / "resume").iterdir()] == ["progress.json"]
 
 

@@ -1,4 +1,4 @@
-"""`--pairs` into a finished independent network: what may change, and which classifier stays."""
+"""`--pairs` on a finished independent network: what may change, which classifier is kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dr_ovo.training.writing.record import Record
 
 NAME = "best_test_efficientnet_{}.pth"
 GOOD = ("--learning_rate", "1e-2")
-# A rate that changes no bit of any weight.
+# A learning rate too small to change any weight.
 STILL = ("--learning_rate", "1e-30", "--min_lr", "0", "--weight_decay", "0")
 SEED = ("--pairs", "0-2", "--seed", 7)
 
@@ -32,7 +32,7 @@ def words(small, three_grades) -> tuple[object, ...]:
 
 @pytest.fixture(scope="module")
 def networks(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One that learned, and one that never did."""
+    """One network that learned, and one that did not."""
     folders = {}
     for name, rate in (("good", GOOD), ("still", STILL)):
         folders[name] = tmp_path_factory.mktemp(name) / "out"
@@ -43,13 +43,13 @@ def networks(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.fixture
 def good(networks, tmp_path) -> Path:
-    """A copy of its own of the network that learned."""
+    """A private copy of the network that learned."""
     return shutil.copytree(networks["good"], tmp_path / "out")
 
 
 @pytest.fixture
 def still(networks, tmp_path) -> Path:
-    """A copy of its own of the network that never learned."""
+    """A private copy of the network that did not learn."""
     return shutil.copytree(networks["still"], tmp_path / "out")
 
 
@@ -137,7 +137,7 @@ def test_with_nothing_changed_it_is_refused(extra, words, good, trainer, content
     before = contents(good)
     outcome = trainer(*words, *GOOD, "--pairs", "0-2", "1-2", "--output_dir", good, *extra)
     assert outcome.code == 2
-    assert "Nothing is changed: training 0-2 1-2 again" in outcome.stderr
+    assert "Nothing has changed: training 0-2 1-2 again" in outcome.stderr
     assert contents(good) == before
 
 
@@ -147,7 +147,7 @@ def test_the_same_change_is_not_tried_twice(words, good, trainer, contents):
     before = contents(good)
     outcome = trainer(*again)
     assert outcome.code == 2
-    assert "Nothing is changed" in outcome.stderr
+    assert "Nothing has changed" in outcome.stderr
     resumed = trainer(*again, "--resume")
     assert resumed.code == 0
     assert "nothing to do" in resumed.stdout
@@ -203,11 +203,11 @@ def test_a_missing_classifier_is_named_and_trained_into_its_place(
     for pair in ("0_1", "1_2"):
         place(good, pair).unlink()
         place(good, pair).with_suffix(".json").unlink()
-    said = trainer("--mode", "evaluate", "--dataset_path", three_grades, "--output_dir", good)
-    assert said.code == 2
-    assert "no classifier for the pairs 0-1 1-2" in said.stderr
-    (line,) = [line for line in said.stderr.splitlines() if "ensemble_5class_trainer.py" in line]
-    command = shlex.split(line)[2:]  # less "python" and the script
+    refusal = trainer("--mode", "evaluate", "--dataset_path", three_grades, "--output_dir", good)
+    assert refusal.code == 2
+    assert "no classifier for the pairs 0-1 1-2" in refusal.stderr
+    (line,) = [line for line in refusal.stderr.splitlines() if "ensemble_5class_trainer.py" in line]
+    command = shlex.split(line)[2:]  # without "python" and the script
 
     outcome = trainer(
         *command, "--dataset_path", three_grades, "--device", "cpu", "--num_workers", 0
@@ -235,7 +235,7 @@ def test_a_stopped_retraining_goes_on(
     monkeypatch.setattr(Record, "keep_epoch", keep_and_stop)
     assert trainer(*again, "--output_dir", good).code == 130
     monkeypatch.undo()
-    assert contents(good / "models") == before  # the network is whole meanwhile
+    assert contents(good / "models") == before  # the network stays complete meanwhile
     assert evaluates(trainer, good, three_grades)
     other = trainer(*again, "--output_dir", good, "--epochs", 4)
     assert other.code == 2
@@ -255,7 +255,7 @@ def test_resume_starts_a_retraining_from_the_same_weights(words, good, trainer, 
     assert same(weights(place(good)), weights(place(straight)))
 
 
-@pytest.mark.parametrize("moment", ["_note", "_take_place"])
+@pytest.mark.parametrize("moment", ["_record_outcome", "_install"])
 def test_a_stop_while_classifiers_are_put_in_place(
     moment, words, still, trainer, monkeypatch, three_grades
 ):

@@ -1,4 +1,4 @@
-"""Copies by name go where their picture goes: what an audit would take for copies is bound."""
+"""Groups copies recognised by file name with their originals, as the audit would."""
 
 from __future__ import annotations
 
@@ -6,42 +6,50 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from dr_ovo.dataset.components import components
 from dr_ovo.dataset.copy_names import Family, families
-from dr_ovo.dataset.photograph import STRENGTH, Photograph
+from dr_ovo.dataset.photograph import SPLIT_RANK, Photograph
+from dr_ovo.dataset.union_find import components
 from dr_ovo.prepare.planning.grouping import Relations
 
 
 def bind_copies_by_name(
     photographs: Sequence[Photograph], relations: Relations, placed: Sequence[str]
 ) -> Relations:
-    """The relations, and the bonds between photographs that are named as copies.
+    """The relations, extended by links between photographs that are named as copies.
 
-    Looked at are their names in the source and those that they get, `placed` (N,), which an audit
-    will see. Sure copies count as alike. Of others, where the name tells too little, nothing is
-    dropped: they go to one split where the source gives none.
+    Considers their names in the source and the names that they get, `placed` (N,), which an audit
+    will see. Sure copies count as alike. Where the name proves too little, nothing is dropped: the
+    photographs only go to one split, if the source has no official splits.
     """
     official = any(photograph.split for photograph in photographs)
     alike = dict(relations.alike)
-    loose: list[tuple[int, int]] = []
+    possible: list[tuple[int, int]] = []
     for names in ([p.name for p in photographs], placed):
         for family in families(names, relations.alike):
             if family.sure:
                 how = f"named as copies of {family.base}"
                 alike = dict.fromkeys(_star(photographs, family), how) | alike
             elif not official and len(family.originals) <= 1:
-                loose += pairwise(family.members)
+                possible += pairwise(family.members)
     known: Iterable[tuple[int, int]] = (
         both for same in relations.components for both in pairwise(same)
     )
-    together = components(len(photographs), [*known, *alike, *loose])
+    together = components(len(photographs), [*known, *alike, *possible])
     return replace(relations, components=tuple(together), alike=alike)
 
 
 def _star(photographs: Sequence[Photograph], family: Family) -> list[tuple[int, int]]:
-    """Pairs of one member with each other one: of the picture, in the split that keeps it."""
+    """Pairs of each member with a central one: in the highest-ranking split, an original if any."""
     centre = max(
         family.members,
-        key=lambda one: (STRENGTH.get(photographs[one].split, -1), one in family.originals, -one),
+        key=lambda position: (
+            SPLIT_RANK.get(photographs[position].split, -1),
+            position in family.originals,
+            -position,
+        ),
     )
-    return [(min(one, centre), max(one, centre)) for one in family.members if one != centre]
+    return [
+        (min(position, centre), max(position, centre))
+        for position in family.members
+        if position != centre
+    ]

@@ -1,4 +1,4 @@
-"""The quality of many files."""
+"""Quality scores of many files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.photographs.quality import DISC_SIDE, quality_of
-from dr_ovo.photographs.quality_of_files import qualities
+from dr_ovo.photographs.quality_scores import qualities
 
 
 def test_scores_of_files(idrid_small, tmp_path):

@@ -1,4 +1,4 @@
-"""How well each of many files can be graded, measured on all cores."""
+"""Quality scores of many files, computed on all cores; prepare_dataset.py records them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ DIGITS = 4
 
 
 def qualities(paths: Sequence[Path]) -> dict[Path, float | None]:
-    """The gradability score of each file, 0 to 1, as evaluation measures it; None where unknown.
+    """The quality score of each file, 0 to 1, as evaluation measures it; None where unknown.
 
-    Unknown: pictures too small to tell, and files that can't be read any more.
+    It is unknown for pictures that are too small and for files that can't be read any more.
     """
-    return dict(zip(paths, in_parallel(_score, paths, "judging quality"), strict=True))
+    return dict(zip(paths, in_parallel(_score, paths, "measuring quality"), strict=True))
 
 
 def _score(path: Path) -> float | None:

@@ -1,4 +1,4 @@
-"""Copies by name go where their picture goes."""
+"""Copies recognised by file name are grouped with their originals."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dr_ovo.copies.near_duplicates import Pair
 from dr_ovo.dataset.photograph import Photograph
 from dr_ovo.prepare.file_names import placed_names
 from dr_ovo.prepare.options import Fractions
+from dr_ovo.prepare.planning.copies_by_name import bind_copies_by_name
 from dr_ovo.prepare.planning.grouping import relate
-from dr_ovo.prepare.planning.grouping_by_name import bind_copies_by_name
 from dr_ovo.prepare.planning.splits import make_plan
 
 
@@ -57,7 +57,7 @@ def test_what_is_bound_to_test_is_dropped_and_named():
 
 
 def test_the_names_that_they_get_bind_as_well():
-    # `left.jpg` repeats, so that folders go into its name, and those may tell of a copy.
+    # `left.jpg` repeats, so its folder becomes part of its name, which may show that it is a copy.
     found = photographs("scan9/left.jpg", "scan9_left_flip.jpg", "scan8/left.jpg")
     assert bound(found).components == ((0, 1), (2,))
 
