@@ -1,10 +1,11 @@
 """Measures how well the audit detects a filter applied to one grade alone, each grade in turn.
 
-    python benchmarks/planted_filters.py --images ../shared/data/idrid
+    python benchmarks/planted_filters.py --images ./idrid
 
 Prints, for the untouched set and for each filter, the area under the ROC curve of the filtered
-grade against the rest from image statistics alone; `STOP_AUC` in `dr_ovo/audit/grade_signal.py`
-follows from it. Filtered pictures are re-encoded at `--quality`, that of the other pictures.
+grade against the rest from image statistics alone; `STOP_AUC` in
+`dr_ovo/audit/grade_signal/classifier.py` follows from it. Filtered pictures are re-encoded at
+`--quality`, that of the other pictures.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 from dr_ovo.audit.audited_photographs import photographs_of_folder
 from dr_ovo.audit.findings import Photograph
-from dr_ovo.audit.grade_signal import STOP_AUC, grade_signal
+from dr_ovo.audit.grade_signal.classifier import STOP_AUC, grade_signal
 from dr_ovo.audit.image_statistics import STATISTICS_SIDE, image_statistics
 from dr_ovo.photographs.image_decoding import decode_bytes
 

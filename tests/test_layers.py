@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Bottom up: a module imports from its own row and from those before it.
 LAYERS = (
     ("errors", "choices", "tables", "torchvision_compat"),
-    ("pairs", "files", "logs", "device", "parallel"),
+    ("pairs", "files", "logs", "device", "parallel", "caches"),
     ("settings",),
     ("decoding",),
     ("photographs",),
@@ -41,8 +41,8 @@ LAYERS = (
 TORCH = {"torch", "torchvision", "timm"}
 # What must load in a moment, and run where they are not installed.
 WITHOUT_TORCH = (
-    "choices", "pairs", "settings", "decoding", "photographs", "dataset", "copies", "prepare",
-    "audit", "predictions", "statistics", "ensembles", "results", "document", "reports",
+    "choices", "pairs", "caches", "settings", "decoding", "photographs", "dataset", "copies",
+    "prepare", "audit", "predictions", "statistics", "ensembles", "results", "document", "reports",
     "synthetic",
 )  # fmt: skip
 WITHOUT_CV2 = (
@@ -195,11 +195,10 @@ def test_no_torch_and_no_cv2(module, library):
 )
 def test_neither_when_they_run(packages, unwanted):
     code = (
-        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-        f"import {', '.join(modules_of(packages))}\n"
+        f"import sys\nimport {', '.join(modules_of(packages))}\n"
         f"print(sorted({unwanted!r} & sys.modules.keys()))"
     )
     outcome = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert outcome.stdout.strip() == "[]", outcome.stderr

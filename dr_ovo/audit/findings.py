@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dr_ovo.audit.grade_signal.statistics_model import StatisticsModel
+
 SCHEMA = 1
 LEAK, WARNING = "leak", "warning"
 # From worst to mildest, the order in reports.
 KINDS = {
     "patient_in_two_splits": "a patient has pictures in two splits",
     "group_in_two_splits": "a visit or site of the manifest has pictures in two splits",
+    "in_other_set": "a picture that the set of --against has as well",
     "exact_copy": "files with the same content",
     "near_duplicate": "one photograph resized, re-encoded, flipped, turned, filtered or cropped",
     "look_alikes": "four or more pictures that look alike: a grade filled up with copies",
     "augmented_copy": "file names of one picture and its copies, such as _aug, copy, (1)",
     "conflicting_grades": "one picture with two grades",
     "processing_reveals_grade": "image statistics alone identify a grade: was it filtered alone?",
+    "acquisition_reveals_grade": "cameras follow a grade: a model can score by the camera",
     "balanced_prevalence": "val or test has equally many pictures per grade",
     "unreadable": "files that can't be decoded",
     "black": "pictures that show next to nothing",
@@ -84,12 +88,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """The findings on `n` pictures, worst first; `notes` say what could not be judged."""
+    """The findings on `n` pictures, worst first; `notes` say what could not be judged. `against` is
+    the other dataset that it was compared with, if any."""
 
     root: Path
     n: int
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    statistics_model: StatisticsModel | None = None
+    against: Path | None = None
 
     @property
     def leaks(self) -> list[Finding]:
@@ -111,7 +118,7 @@ class AuditReport:
             "leaks": len(self.leaks),
             "findings": [finding.to_dict() for finding in self.findings],
             "notes": list(self.notes),
-        }
+        } | ({"against": str(self.against)} if self.against else {})
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -7,6 +7,8 @@ well on them grades the processing.
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 
@@ -20,6 +22,14 @@ BANDS = 5  # octaves of a Laplacian pyramid
 DISC_SHARE = 0.92  # of the crop's sides: excludes the blurred rim of the disc
 JPEG_TABLES = 0xDB
 NO_TABLE = -1.0
+
+
+@cache
+def statistics_names() -> tuple[str, ...]:
+    """The names of the statistics, in the order in which `image_statistics` gives them."""
+    grey = np.full((64, 64, 3), 128, np.uint8)
+    grey[16:48, 16:48] = 200
+    return tuple(image_statistics(b"\0", grey))
 
 
 def image_statistics(data: bytes, image: np.ndarray) -> dict[str, float]:

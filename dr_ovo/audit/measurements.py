@@ -10,14 +10,21 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from dr_ovo.audit.grade_signal.outline import OUTLINE_SIDE, disc_outline
 from dr_ovo.audit.image_statistics import STATISTICS_SIDE, image_statistics
 from dr_ovo.audit.measurement_cache import MeasurementCache
 from dr_ovo.parallel import available_cores
-from dr_ovo.photographs.image_decoding import DamagedImage, decode_bytes, read_bytes, room_for
+from dr_ovo.photographs.image_decoding import (
+    DamagedImage,
+    decode_bytes,
+    full_sides,
+    read_bytes,
+    room_for,
+)
 from dr_ovo.photographs.quality import quality_of
 
 VERSION = "1"  # increase when the same pictures would give other values
-STATISTICS, QUALITY = "statistics", "quality"
+STATISTICS, QUALITY, OUTLINE = "statistics", "quality", "outline"
 QUALITY_SIDE = 256  # pixels; larger JPEGs are decoded at reduced scale, at least 1.5 times this
 QUALITY_FIELDS = ("score", "focus", "field", "exposure", "brightness")
 SAVE_EVERY = 500  # files between two writes to the cache
@@ -86,4 +93,16 @@ def _quality(path: Path) -> np.ndarray | None:
     return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
 
 
-MEASURES = {STATISTICS: _statistics, QUALITY: _quality}
+def _outline(path: Path) -> np.ndarray | None:
+    """The frame's aspect (width / height), and the disc's width and height as shares of it."""
+    try:
+        data = read_bytes(path)
+        with room_for(data, OUTLINE_SIDE):
+            image = decode_bytes(data, OUTLINE_SIDE)
+            height, width = full_sides(data, image)
+            return np.array([width / height, *disc_outline(image)], dtype=np.float64)
+    except DamagedImage:
+        return None
+
+
+MEASURES = {STATISTICS: _statistics, QUALITY: _quality, OUTLINE: _outline}

@@ -14,6 +14,7 @@ from dr_ovo.tables import table, wrapped
 EXAMPLES = 12
 EXAMPLES_PER_KIND = 4
 FILES_SHOWN = 3
+IN_OTHER_SET = "in_other_set"
 CLEANED = re.compile(r"(.*_clean)(\d*)$")
 
 
@@ -30,6 +31,11 @@ def report_text(report: AuditReport) -> str:
 
 
 def _verdict(report: AuditReport) -> str:
+    if {finding.kind for finding in report.leaks} == {IN_OTHER_SET}:
+        return (
+            f"LEAKY between the two sets: a model that is trained on one of {report.root} and "
+            f"{report.against} and tested on the other would score too high."
+        )
     if report.leaks:
         return "LEAKY: scores on this dataset would be too good."
     if report.findings:
@@ -70,9 +76,14 @@ def next_steps(report: AuditReport) -> list[str]:
     """What to do about the leaks, as lines; none without leaks."""
     kinds = {finding.kind for finding in report.leaks}
     lines = []
-    if kinds - {"processing_reveals_grade"}:
+    if IN_OTHER_SET in kinds:
+        lines += [
+            f"Create a dataset without what {report.against} has (links, which take no space):"
+        ]
+    elif kinds - {"processing_reveals_grade"}:
         lines += ["Create a clean dataset (test stays whole; links, which take no space):"]
-        lines += [f"  {clean_command(report.root)}"]
+    if kinds - {"processing_reveals_grade"}:
+        lines += [f"  {clean_command(report.root, report.against)}"]
     if "augmented_copy" in kinds:
         lines += [
             "Files named as copies (all in audit.json) are dropped from train and val if test has "
@@ -88,13 +99,22 @@ def next_steps(report: AuditReport) -> list[str]:
     return lines
 
 
-def clean_command(root: Path) -> str:
-    """The command that makes a clean dataset from a leaky one."""
+def clean_command(root: Path, exclude: Path | None = None) -> str:
+    """The command that makes a clean dataset from a leaky one, without what `exclude` has."""
     name = _clean_name(root.resolve().name)
     beside = root.resolve().parent
     output = root.with_name(name) if is_writable(beside) and root.name else Path(name)
+    left_out = ["--exclude", str(exclude)] if exclude else []
     return shlex.join(
-        ["python", "prepare_dataset.py", "--from_tree", str(root), "--output", str(output)]
+        [
+            "python",
+            "prepare_dataset.py",
+            "--from_tree",
+            str(root),
+            *left_out,
+            "--output",
+            str(output),
+        ]
     )
 
 

@@ -8,16 +8,43 @@ from pathlib import Path
 
 from dr_ovo.audit.audit import audit
 from dr_ovo.audit.audited_photographs import photographs_of_folder
+from dr_ovo.audit.between_sets import require_apart, with_shared
 from dr_ovo.audit.findings import KINDS
 from dr_ovo.audit.html_page import audit_page
 from dr_ovo.audit.measurement_cache import cache_folder
 from dr_ovo.audit.text_report import report_text
 from dr_ovo.errors import DONE, LEAK, UserError
 from dr_ovo.files import atomic_write_text, write_json
+from dr_ovo.logs import start_log
 
 
 def main(argv: Sequence[str], prog: str) -> int:
     """Audits the folder, writes audit.json and audit.html, prints the summary."""
+    arguments = _parser(prog).parse_args(argv)
+    start_log()  # for warnings, such as that a cache can't be used
+    root: Path = arguments.folder
+    other: Path | None = arguments.against
+    if other is not None:
+        require_apart(root, other)
+    photographs, synthetic = photographs_of_folder(root)
+    others = photographs_of_folder(other)[0] if other is not None else []
+    output: Path = arguments.output or Path(f"{root.resolve().name}_audit")
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output} is a file; give the name of a folder.")
+    output.mkdir(parents=True, exist_ok=True)
+    cache = cache_folder(root, output)
+    report = audit(root, photographs, cache, synthetic=synthetic)
+    if other is not None:
+        # Where `other` is read-only, its pictures share the output folder's cache with the others.
+        report = with_shared(report, photographs, cache, other, others, cache_folder(other, output))
+    write_json(output / "audit.json", report.to_dict())
+    atomic_write_text(output / "audit.html", audit_page(report))
+    print(report_text(report))
+    print(f"\nWritten to {output}: audit.json, audit.html")
+    return LEAK if report.leaks else DONE
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="finds what inflates the scores on a dataset: copies, shared patients, filters",
@@ -33,18 +60,13 @@ def main(argv: Sequence[str], prog: str) -> int:
         "folder", metavar="DIR", type=Path, help="<split>/<grade>/ or <grade>/ or flat"
     )
     parser.add_argument(
+        "--against",
+        metavar="OTHER",
+        type=Path,
+        help="another folder of photographs: what both have is a leak, too, for a model that is "
+        "trained on one and tested on the other",
+    )
+    parser.add_argument(
         "--output", type=Path, help="folder for audit.json and audit.html [./<name of DIR>_audit]"
     )
-    arguments = parser.parse_args(argv)
-    root: Path = arguments.folder
-    photographs, synthetic = photographs_of_folder(root)
-    output: Path = arguments.output or Path(f"{root.resolve().name}_audit")
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output} is a file; give the name of a folder.")
-    output.mkdir(parents=True, exist_ok=True)
-    report = audit(root, photographs, cache_folder(root, output), synthetic=synthetic)
-    write_json(output / "audit.json", report.to_dict())
-    atomic_write_text(output / "audit.html", audit_page(report))
-    print(report_text(report))
-    print(f"\nWritten to {output}: audit.json, audit.html")
-    return LEAK if report.leaks else DONE
+    return parser

@@ -6,7 +6,6 @@ A file is recognised by its size and times or, where links or moves changed thos
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,8 +16,14 @@ import numpy as np
 from tqdm import tqdm
 
 from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, describe_picture
-from dr_ovo.copies.descriptor_store import DescriptorStore, Stamp, open_store
-from dr_ovo.errors import log
+from dr_ovo.copies.descriptor_store import (
+    DescriptorStore,
+    Stamp,
+    name_in,
+    open_store,
+    stamp_of,
+    unchanged_files,
+)
 from dr_ovo.parallel import available_cores
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.photographs.image_decoding import (
@@ -58,8 +63,8 @@ def describe_files(
     """Each file's description, or its damage, in the order of `paths`.
 
     `cache` is the cache file (None: no cache); damaged files are not cached. `workers` is the
-    number of threads (None: one per core). A read-only cache is used for reading, with a warning.
-    Raises UserError for a cache that can't be opened, MachineError where writing to it fails.
+    number of threads (None: one per core). A cache that can't be written is used for reading, with
+    a warning. Raises UserError for a cache that can't be opened.
     """
     wanted = list(dict.fromkeys(paths))
     if cache is None:
@@ -67,29 +72,37 @@ def describe_files(
         entries = zip(wanted, found, strict=True)
         return {path: _new(entry) for path, entry in entries}
     with open_store(cache, check=True) as store:
-        result = _describe_with(store, cache, wanted, workers)
-        if not store.writable:
-            log.warning(
-                "%s can't be written: descriptors missing from it are computed on every run.", cache
-            )
-    return result
+        return _describe_with(store, cache, wanted, workers)
 
 
 def _describe_with(
     store: DescriptorStore, cache: Path, paths: Sequence[Path], workers: int | None
 ) -> dict[Path, Described | Damage]:
     """The descriptions, from `store` where possible; new ones are added to it."""
-    names = {path: _name(path, cache) for path in paths}
-    stamps, contents = store.stamps(), store.contents()
-    cached: dict[Path, str] = {}
-    for path in paths:
-        stamp, sha256 = stamps.get(names[path], (None, ""))
-        if stamp is not None and sha256 in contents and stamp == _stamp(path):
-            cached[path] = sha256
-    todo = [path for path in paths if path not in cached]
+    names = {path: name_in(cache, path) for path in paths}
+    result: dict[Path, Described | Damage] = dict(_kept(store, unchanged_files(store, names)))
+    # The second round is for files whose description in the cache turns out to be no evidence.
+    for contents in (store.contents(), frozenset[str]()):
+        todo = {path: names[path] for path in paths if path not in result}
+        if todo:
+            result |= _examine_and_save(store, todo, contents, workers)
+    return {path: result[path] for path in paths}
+
+
+def _examine_and_save(
+    store: DescriptorStore,
+    names: Mapping[Path, str],
+    known: frozenset[str],
+    workers: int | None,
+) -> dict[Path, Described | Damage]:
+    """The descriptions of files (path -> name in the cache) that had to be read.
+
+    Files of `known` content are not decoded; they are left out if the cache can't describe them.
+    """
     fresh: dict[Path, Described | Damage] = {}
+    cached: dict[Path, str] = {}
     unsaved: list[_Examined] = []
-    for path, entry in zip(todo, _examine_all(todo, contents, workers), strict=True):
+    for path, entry in zip(names, _examine_all(list(names), known, workers), strict=True):
         if isinstance(entry, _Examined):
             unsaved.append(entry)
         if isinstance(entry, _Examined) and entry.picture is None:
@@ -100,16 +113,16 @@ def _describe_with(
             _save(store, unsaved, names)
             unsaved.clear()
     _save(store, unsaved, names)
-    pictures = _pictures(store, cached.values())
-    return {path: pictures[cached[path]] if path in cached else fresh[path] for path in paths}
+    return fresh | _kept(store, cached)
 
 
-def _pictures(store: DescriptorStore, contents: Iterable[str]) -> dict[str, Described]:
-    """The descriptions of just these `contents`; the cache may have many more."""
-    return {
+def _kept(store: DescriptorStore, contents: Mapping[Path, str]) -> dict[Path, Described]:
+    """The descriptions in the cache of files (path -> sha256); the cache may have many more."""
+    pictures = {
         sha256: Described(sha256, np.frombuffer(blob, np.float16), width, height)
-        for sha256, width, height, blob in store.pictures(sorted(set(contents)))
+        for sha256, width, height, blob in store.pictures(sorted(set(contents.values())))
     }
+    return {path: pictures[sha256] for path, sha256 in contents.items() if sha256 in pictures}
 
 
 def _new(entry: _Examined | Damage) -> Described | Damage:
@@ -118,21 +131,6 @@ def _new(entry: _Examined | Damage) -> Described | Damage:
         return entry
     assert entry.picture is not None
     return entry.picture
-
-
-def _name(path: Path, cache: Path) -> str:
-    """A file's name in the cache: its path relative to the cache, so that both can be moved."""
-    return Path(os.path.relpath(path, cache.parent)).as_posix()
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    # Programs can't set the change time. It reveals a replaced file of the same size and date, as
-    # from `cp -p` or an unpacked archive.
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _examine_all(
@@ -158,7 +156,7 @@ def _examine_all(
 
 def _examine(known: frozenset[str], path: Path) -> _Examined | Damage:
     """Reads a file; its picture is decoded unless the sha256 of its content is `known`."""
-    stamp = _stamp(path) or (0, 0, 0)
+    stamp = stamp_of(path) or (0, 0, 0)
     try:
         data = read_bytes(path)
         sha256 = hashlib.sha256(data).hexdigest()

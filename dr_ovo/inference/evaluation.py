@@ -14,6 +14,7 @@ from dr_ovo.decoding.decoders import DECODERS, decode
 from dr_ovo.ensembles.combination import mean_predictions
 from dr_ovo.errors import MachineError, log
 from dr_ovo.files import write_json
+from dr_ovo.inference.statistics_only import TEST_ALONE, statistics_only, unknown
 from dr_ovo.inference.trained_model import TrainedModel, open_models, predict
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.damage import Damage, describe
@@ -85,6 +86,9 @@ def evaluate(settings: Settings) -> list[Evaluation]:
                 config.dataset_path,
             )
         extra["audited"] = audited
+        extra["statistics_only"] = statistics_only(
+            model.folder, Path(config.dataset_path), index.splits["test"], config.grades
+        )
         report = _write(model.folder, predictions, extra, patient_level=config.patient_level)
         decoders = _compare_decoders(predictions["test"], pair_accuracy)
         evaluations.append(Evaluation(title, model.folder.root, report, decoders))
@@ -170,6 +174,8 @@ def _write(
         if patient_level:
             reports[name]["patient_level"] = patient_report(on_split, calibration)
         reports[name] |= {mark.lower(): mark in marks for mark in ("LEAKY", "SYNTHETIC")} | extra
+        if name != "test":
+            reports[name]["statistics_only"] = unknown(TEST_ALONE)
         write_json(folder.evaluation(name), reports[name])
     return reports["test"]
 

@@ -84,8 +84,18 @@ def _patient_level(report: Mapping[str, Any]) -> str:
 
 
 def _overall(report: Mapping[str, Any]) -> str:
-    rows = [[label, *_both(name, report[name])] for name, label in OVERALL.items()]
-    return table(["overall", "value", "interval"], rows)
+    alone = report.get("statistics_only") or {}
+    known = any(metric["value"] is not None for metric in alone.values())
+    rows = [
+        [
+            label,
+            *_both(name, report[name]),
+            *((_both(name, alone[name]) if name in alone else ["-", "-"]) if known else []),
+        ]
+        for name, label in OVERALL.items()
+    ]
+    beside = ["image statistics alone", "interval"] if known else []
+    return table(["overall", "value", "interval", *beside], rows)
 
 
 def quality_section(block: Mapping[str, Any] | None) -> str:

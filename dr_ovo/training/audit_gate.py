@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import cv2
 
 from dr_ovo.audit.audit import audit
 from dr_ovo.audit.audited_photographs import photographs_of_index
-from dr_ovo.audit.findings import Photograph
+from dr_ovo.audit.fingerprint import are_same, fingerprints, replaced_splits
 from dr_ovo.audit.measurement_cache import cache_folder, temporary_copy
 from dr_ovo.audit.text_report import leak_message
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
@@ -26,10 +25,11 @@ LEAKY_WEIGHTS = "LEAKY weights: --pretrained_path was trained on a dataset with 
 # Below this, judging the quality of all files takes seconds, as decoding them all does;
 # `dr_ovo audit` judges sets of any size.
 QUALITY_BELOW = 2000
+LEARNED_FROM = ("train", "val")  # the splits that a resumed training must find unchanged
 
 
 def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dict[str, Any]:
-    """The audit as config.json stores it: counts by kind, and a hash of the files.
+    """The audit as config.json stores it: counts by kind, and the files' fingerprints.
 
     The cache goes to `output` if the dataset is read-only. A dry run leaves no cache behind.
     Raises LeakError for leaks, unless `--allow_leaks`.
@@ -43,24 +43,41 @@ def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dic
             synthetic=index.synthetic,
             quality=len(photographs) <= QUALITY_BELOW,
         )
-    if report.leaks and not config.allow_leaks:
-        raise LeakError(leak_message(report))
+        if report.leaks and not config.allow_leaks:
+            raise LeakError(leak_message(report))
+        files = fingerprints(photographs, cache)
     return {
-        "files": files_hash(photographs),
+        **files,
         "leaks": len(report.leaks),
         "leaky_weights": are_marked_leaky(config.pretrained_path),
         "findings": {f"{kind} ({severity})": n for severity, kind, n in report.counts()},
         "notes": list(report.notes),
+        "statistics_model": report.statistics_model.to_dict() if report.statistics_model else None,
     }
 
 
-def stored_audit(folder: ResultsFolder, index: DatasetIndex) -> dict[str, Any] | None:
-    """The audit in the folder's config.json; None if there is none or the files have changed."""
-    if not folder.config.is_file():
-        return None
-    stored = folder.read_config().get("audit")
-    same = stored is not None and stored["files"] == files_hash(photographs_of_index(index))
+def stored_audit(
+    folder: ResultsFolder, index: DatasetIndex, *, keep: bool = True
+) -> dict[str, Any] | None:
+    """The audit in the folder's config.json; None if there is none or the files have changed.
+
+    `keep`: the sha256 of files that had to be read go to the audit's cache.
+    """
+    stored = _stored(folder)
+    cache = cache_folder(index.root, folder.root)
+    same = stored is not None and are_same(stored, photographs_of_index(index), cache, keep=keep)
     return stored if same else None
+
+
+def pictures_replaced(folder: ResultsFolder, index: DatasetIndex, *, keep: bool = True) -> str:
+    """Which of train and val hold other contents under the same names than when the folder's
+    training audited them, such as "train and val"; "" for neither, and for a folder of an earlier
+    version, which does not tell."""
+    stored = _stored(folder)
+    photographs = [p for p in photographs_of_index(index) if p.split in LEARNED_FROM]
+    cache = cache_folder(index.root, folder.root)
+    found = replaced_splits(stored, photographs, cache, keep=keep) if stored else []
+    return " and ".join(name for name in LEARNED_FROM if name in found)
 
 
 def was_audited(folder: ResultsFolder, root: Path, grades: tuple[str, ...]) -> bool | None:
@@ -68,23 +85,19 @@ def was_audited(folder: ResultsFolder, root: Path, grades: tuple[str, ...]) -> b
 
     None if the folder has no audit.
     """
-    stored = folder.read_config().get("audit") if folder.config.is_file() else None
+    stored = _stored(folder)
     if stored is None:
         return None
     try:
         index = scan_dataset(root, grades)
     except UserError:  # such as a set without train, which no training can have used
         return False
-    return bool(stored["files"] == files_hash(photographs_of_index(index)))
+    return are_same(stored, photographs_of_index(index), cache_folder(root, folder.root))
 
 
-def files_hash(photographs: list[Photograph]) -> str:
-    """A hash over the path, size and modification time of every file, including test."""
-    digest = hashlib.sha256()
-    for photograph in photographs:
-        status = photograph.path.stat()
-        digest.update(f"{photograph.file}\t{status.st_size}\t{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+def _stored(folder: ResultsFolder) -> dict[str, Any] | None:
+    """The audit in the folder's config.json; None if there is none."""
+    return folder.read_config().get("audit") if folder.config.is_file() else None
 
 
 def audit_lines(audit: dict[str, Any], root: Path) -> list[str]:

@@ -13,12 +13,16 @@ from dr_ovo.models.backbone import create_backbone
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.audit_gate import audit_dataset, stored_audit
+from dr_ovo.training.audit_gate import audit_dataset, pictures_replaced, stored_audit
 from dr_ovo.training.build import build_model, load_backbone
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
 from dr_ovo.training.optimization.branch_trainer import Precision
-from dr_ovo.training.resume.folder_checks import check_folder, check_same_settings
+from dr_ovo.training.resume.folder_checks import (
+    check_folder,
+    check_same_pictures,
+    check_same_settings,
+)
 from dr_ovo.training.resume.state import begin, load_progress, load_stem, save_stem
 from dr_ovo.training.retraining.checks import is_retraining, retraining_is_done
 from dr_ovo.training.retraining.pairs import retrain_pairs
@@ -35,10 +39,10 @@ def train(settings: Settings) -> int:
     configs = resolve_models(settings.config)
     precision = choose_precision(settings.config)
     index, damaged = open_dataset(settings.config)
-    todo = [config for config in configs if not _is_done(config, index)]
-    backbones = {config.base_models: _backbone(config) for config in todo}
     partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
-    complete = scan_dataset(index.root, settings.config.grades) if todo and partial else index
+    complete = scan_dataset(index.root, settings.config.grades) if partial else index
+    todo = [config for config in configs if not _is_done(config, index, complete)]
+    backbones = {config.base_models: _backbone(config) for config in todo}
     audits = {config.base_models: _audit(config, complete) for config in todo}
     for config in todo:
         backbone = backbones.pop(config.base_models)
@@ -51,16 +55,17 @@ def train(settings: Settings) -> int:
     return DONE
 
 
-def _is_done(config: TrainConfig, index: DatasetIndex) -> bool:
-    """Whether the folder already has exactly this training, finished. Raises UserError if the
-    folder can't take it."""
+def _is_done(config: TrainConfig, index: DatasetIndex, complete: DatasetIndex) -> bool:
+    """Whether the folder already has exactly this training, finished; `complete` has the files that
+    `index` leaves out, too. Raises UserError if the folder can't take it."""
     folder = results_folder(config)
     if is_retraining(config, folder):
-        return retraining_is_done(config, index, folder)
+        return retraining_is_done(config, index, complete, folder)
     check_folder(folder, resume=config.resume or config.dry_run)
     if not config.resume or not folder.finished_epochs():
         return False
     check_same_settings(folder, settings_that_matter(config), index.content_hash())
+    check_same_pictures(folder, pictures_replaced(folder, complete, keep=not config.dry_run))
     if folder.is_finished():
         log.info("%s is finished: nothing to do.", folder.root)
     return folder.is_finished()
@@ -69,7 +74,8 @@ def _is_done(config: TrainConfig, index: DatasetIndex) -> bool:
 def _audit(config: TrainConfig, index: DatasetIndex) -> dict[str, Any]:
     """The audit of the dataset; a resumed run with the same files reuses its stored audit."""
     folder = results_folder(config)
-    stored = stored_audit(folder, index) if config.resume else None
+    keep = not config.dry_run
+    stored = stored_audit(folder, index, keep=keep) if config.resume else None
     return audit_dataset(config, index, folder.root) if stored is None else stored
 
 

@@ -37,7 +37,7 @@ def facts(root) -> set[tuple[str, str, str, str]]:
         ("testing/Proliferate_DR/deep/b.jpg", "test", "4", ""),
         ("data/train/3/c.jpg", "train", "3", ""),
         ("test/1/P7/left.jpg", "test", "1", "P7"),
-        ("test/healthy/left.jpg", "test", "healthy", ""),
+        ("test/undecided/left.jpg", "test", "undecided", ""),
         ("P7/left.jpg", "", "P7", "P7"),
         ("2/left.jpg", "", "2", ""),
         ("flat.jpg", "", "", ""),

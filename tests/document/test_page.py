@@ -118,12 +118,13 @@ def test_report_from_folders(simulated, tmp_path):
     output = tmp_path / "report.html"
     folders = [str(simulated / f"{name}_5class_results") for name in list(ACCURACIES)[:3]]
     code = (
-        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-        "from dr_ovo.commands.reports.report import main\n"
+        "import sys\nfrom dr_ovo.commands.reports.report import main\n"
         f"argv = ['--output', {str(output)!r}, '--results_dirs', *{folders!r}]\n"
         "assert main(argv, 'report.py') == 0\nprint('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "False"
     text = output.read_text(encoding="utf-8")

@@ -149,7 +149,10 @@ def test_a_folder_may_be_moved_and_needs_its_models_alone(networks, evaluate, tm
     moved = tmp_path / "elsewhere"
     shutil.copytree(networks["shared"] / "models", moved / "models")
     assert evaluate(moved).code == 0
-    assert report(moved) == report(networks["shared"]) | {"audited": None}
+    alone = report(moved)["statistics_only"]
+    assert "earlier version" in alone["accuracy"]["reason"]
+    expected = report(networks["shared"]) | {"audited": None, "statistics_only": alone}
+    assert report(moved) == expected
 
 
 CONTRADICTIONS = {
@@ -221,7 +224,7 @@ def test_what_can_not_be_evaluated(name, content, said, evaluate, tmp_path):
 
 
 OFFLINE = """
-import pathlib, runpy, socket, sys
+import runpy, socket, sys
 
 def refuse(*_, **__):
     raise AssertionError("evaluation asked for the network")
@@ -229,7 +232,6 @@ def refuse(*_, **__):
 socket.socket.connect = socket.socket.connect_ex = refuse
 socket.create_connection = socket.getaddrinfo = socket.gethostbyname = refuse
 sys.argv = sys.argv[1:]
-sys.path.insert(0, str(pathlib.Path(sys.argv[0]).parent))
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 

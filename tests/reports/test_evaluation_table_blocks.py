@@ -73,3 +73,19 @@ def test_patients_with_one_image_each_are_said_so():
     text = printed(predictions(60), patient_level=True)
     assert "Per patient: -" in text
     assert "patient level: no patient has two images" in text.replace("\n", " ")
+
+
+def test_image_statistics_alone_are_beside_the_model():
+    made = predictions(30)
+    report = evaluation_report(made, fit_calibration(made), "test")
+    alone = {"value": 0.31, "low": 0.2, "high": 0.4}
+    both = {"accuracy": alone, "quadratic_kappa": alone, "macro_auc": alone}
+    lines = evaluation_table(report | {"statistics_only": both}, {}).splitlines()
+    (header,) = [line for line in lines if line.startswith("overall")]
+    assert "image statistics alone" in header
+    (accuracy,) = [line for line in lines if line.startswith("accuracy")]
+    assert accuracy.split()[-4:] == ["%", "20.0", "-", "40.0"]
+    unknown = {"value": None, "reason": "measured on test alone"}
+    text = evaluation_table(report | {"statistics_only": dict.fromkeys(both, unknown)}, {})
+    assert "image statistics alone" not in text
+    assert "measured on test alone" in " ".join(text.split())

@@ -54,6 +54,19 @@ def check_same_settings(
         )
 
 
+def check_same_pictures(
+    folder: ResultsFolder,
+    replaced: str,
+    alternative: str = "start from scratch in another --output_dir",
+) -> None:
+    """Raises UserError if pictures were `replaced`, which names their splits ("" for none)."""
+    if replaced:
+        raise UserError(
+            f"{folder.root} was trained on other pictures than --dataset_path now has in "
+            f"{replaced}: some were replaced under their names. Restore them, or {alternative}."
+        )
+
+
 def _shown(value: Any) -> str:
     return (
         (" ".join(map(str, value)) or "nothing") if isinstance(value, list | tuple) else str(value)

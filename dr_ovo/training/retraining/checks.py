@@ -11,7 +11,8 @@ from dr_ovo.models.checkpoint import checkpoint_path
 from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.resume.folder_checks import check_same_settings
+from dr_ovo.training.audit_gate import pictures_replaced
+from dr_ovo.training.resume.folder_checks import check_same_pictures, check_same_settings
 from dr_ovo.training.writing.record import settings_that_matter
 
 WORK = "retrain"  # the new classifiers' own results folder, inside the network's, while they train
@@ -30,19 +31,24 @@ def is_retraining(config: TrainConfig, folder: ResultsFolder) -> bool:
     return bool(config.pairs) and folder.is_finished()
 
 
-def retraining_is_done(config: TrainConfig, index: DatasetIndex, folder: ResultsFolder) -> bool:
-    """Whether `--resume` finds the pairs already retrained with these settings.
+def retraining_is_done(
+    config: TrainConfig, index: DatasetIndex, complete: DatasetIndex, folder: ResultsFolder
+) -> bool:
+    """Whether `--resume` finds the pairs already retrained with these settings; `complete` has the
+    files that `index` leaves out, too.
 
     Raises UserError if new classifiers could not join the network or would equal the old ones.
     """
     _require_joinable(config, folder)
+    keep = not config.dry_run
     work = work_folder(folder)
     if work.finished_epochs():
         alternative = f"remove {work.root} and retrain from scratch"
         check_same_settings(work, settings_that_matter(config), index.content_hash(), alternative)
+        check_same_pictures(work, pictures_replaced(work, complete, keep=keep), alternative)
         return False
     repeated = [pair for pair in config.trained_pairs if _would_repeat(config, index, folder, pair)]
-    if not repeated:
+    if not repeated or pictures_replaced(folder, complete, keep=keep):
         return False
     if config.resume and repeated == config.trained_pairs:
         log.info("%s is finished: nothing to do.", folder.root)

@@ -37,7 +37,8 @@ class GradeSignal:
     `auc` is its area under the ROC curve against the rest, `recall` the share of its pictures found
     at 5 % false positives. `p` is the p value, and `chance` the 95th percentile of the largest area
     of any grade under shuffled grades. `aucs` has the areas of all grades (NaN: too few pictures),
-    `scores` (N,) are the classifier's for this grade.
+    `scores` (N,) are the classifier's for this grade, `all_scores` (N, num_grades) those for each
+    (NaN: too few pictures), out of `folds` (N,).
     """
 
     grade: int
@@ -47,6 +48,8 @@ class GradeSignal:
     chance: float
     aucs: np.ndarray
     scores: np.ndarray
+    all_scores: np.ndarray
+    folds: np.ndarray
 
 
 def grade_signal(
@@ -68,24 +71,28 @@ def grade_signal(
     folds = (rng.permutation(owners.max() + 1) % FOLDS)[owners]
     normal = normal_scores(statistics)
     targets = (grades[:, None] == judged).astype(np.float64)  # (N, G)
-    scores = _out_of_fold(normal, targets, folds)
+    scores = out_of_fold(normal, targets, folds)
     areas = _areas(scores, targets)
     shuffled = np.concatenate(
         [targets[rng.permutation(len(grades))] for _ in range(PERMUTATIONS)], axis=1
     )
-    null = _areas(_out_of_fold(normal, shuffled, folds), shuffled)
+    null = _areas(out_of_fold(normal, shuffled, folds), shuffled)
     null = null.reshape(PERMUTATIONS, len(judged)).max(axis=1)
     worst = int(np.argmax(areas))
     aucs = np.full(num_grades, np.nan)
     aucs[judged] = areas
+    all_scores = np.full((len(grades), num_grades), np.nan)
+    all_scores[:, judged] = scores
     return GradeSignal(
         grade=int(judged[worst]),
         auc=float(areas[worst]),
-        recall=_recall(scores[:, worst], targets[:, worst] > 0),
+        recall=recall_at_false_alarms(scores[:, worst], targets[:, worst] > 0),
         p=float((1 + (null >= areas[worst]).sum()) / (1 + PERMUTATIONS)),
         chance=float(np.quantile(null, 0.95)),
         aucs=aucs,
         scores=scores[:, worst],
+        all_scores=all_scores,
+        folds=folds,
     )
 
 
@@ -116,11 +123,13 @@ def normal_scores(values: np.ndarray) -> np.ndarray:
     return (normal - normal.mean(axis=0)) / np.where(deviation > 1e-9, deviation, np.inf)
 
 
-def _out_of_fold(values: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> np.ndarray:
+def out_of_fold(values: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> np.ndarray:
     """(N, T) out-of-fold predictions of `targets` (N, T) by ridge regression."""
     scores = np.zeros_like(targets)
     for fold in range(FOLDS):
         held_out = folds == fold
+        if not held_out.any() or held_out.all():
+            continue
         centre, level = values[~held_out].mean(axis=0), targets[~held_out].mean(axis=0)
         known = values[~held_out] - centre
         slopes = np.linalg.solve(
@@ -140,7 +149,7 @@ def _areas(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return np.asarray((ranks - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def _recall(scores: np.ndarray, positive: np.ndarray) -> float:
+def recall_at_false_alarms(scores: np.ndarray, positive: np.ndarray) -> float:
     """The share of positives above the threshold that FALSE_ALARMS of the negatives exceed."""
     threshold = np.quantile(scores[~positive], 1 - FALSE_ALARMS)
     return float((scores[positive] > threshold).mean())

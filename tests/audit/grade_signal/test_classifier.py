@@ -7,7 +7,13 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
-from dr_ovo.audit.grade_signal import FOLDS, RIDGE, grade_signal, normal_scores, not_judged
+from dr_ovo.audit.grade_signal.classifier import (
+    FOLDS,
+    RIDGE,
+    grade_signal,
+    normal_scores,
+    not_judged,
+)
 
 
 def noise(n: int = 200, statistics: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,1 @@
+"""Whether image statistics reveal a grade: filtered apart, or told by the camera."""

@@ -1,0 +1,1 @@
+"""Caches of measurements, in SQLite files whose rows only this user of this machine can write."""
