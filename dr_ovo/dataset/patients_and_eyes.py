@@ -1,11 +1,13 @@
 """Patient, eye, group, quality and weight of each photograph, from manifest or file name.
 
-File names such as `10_left` (EyePACS) give patient and eye where there is no manifest.
+File names such as `10_left` (EyePACS) give patient and eye where there is no manifest. Other names
+with an eye in them, such as `1221_OD_f_3`, do so only where all names of a set agree with it.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -20,6 +22,11 @@ from dr_ovo.errors import UserError
 
 # EyePACS names files like this; both eyes of a patient must count as one patient.
 _EYE_NAME = re.compile(r"(?P<patient>.+)_(?P<eye>left|right)$", re.IGNORECASE)
+# A part of a name that is an eye, maybe with the number of the picture: `OD`, `l1` (DeepDRiD).
+_EYE_PART = re.compile(r"(?P<eye>left|right|o[dsieg]|[lr])\d{0,2}", re.IGNORECASE)
+_PARTS = re.compile(r"[^_ .-]+")
+FEW = 8  # photographs of one patient: four of each eye
+MAX_SHARE_OF_MANY = 0.1  # of the photographs, for patients with more than FEW
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,42 @@ def patient_and_eye(stem: str, sample_id: str, folder: str = "") -> tuple[str, s
     if name.lower() not in EYES or is_unknown(folder) or is_split_or_grade(folder):
         return sample_id, ""
     return folder, EYES[name.lower()]
+
+
+def eye_in_name(stem: str) -> str:
+    """left or right where one part of a file's name says so (`1_l1`, `1221_OD_f_3`); else ""."""
+    return _around_eye(original_of(stem) or stem)[1]
+
+
+def patients_by_name(stems: Sequence[str]) -> list[tuple[str, str]]:
+    """(N,) patient and eye where the eye is inside the name, as in `1221_OD_f_3`; "" elsewhere.
+
+    The patient is what is before the eye, else what is behind it, and holds a digit. It takes all
+    names to know: where most of such names share few beginnings (`CAM1_OD_001` to `CAM1_OD_900`),
+    these are no patients, and none is returned.
+    """
+    found = [_around_eye(original_of(stem) or stem) for stem in stems]
+    counts = Counter(patient for patient, _ in found if patient)
+    many = sum(count for count in counts.values() if count > FEW)
+    only_one = len(counts) == 1 and counts.total() > FEW // 2
+    if only_one or many > MAX_SHARE_OF_MANY * counts.total():
+        return [("", "")] * len(found)
+    return [(patient, eye) if patient else ("", "") for patient, eye in found]
+
+
+def _around_eye(name: str) -> tuple[str, str]:
+    """Patient ("" where nothing with a digit is beside the eye) and eye of a name; "" and ""
+    for a name with no eye, or with both."""
+    parts = list(_PARTS.finditer(name))
+    eyes = [(part, match) for part in parts if (match := _EYE_PART.fullmatch(part[0]))]
+    found = {EYES[match["eye"].lower()] for _, match in eyes}
+    if len(found) != 1 or len(parts) == 1:
+        return "", ""
+    part = eyes[0][0]
+    before = name[: part.start()].strip("_ .-")
+    patient = before or name[part.end() :].strip("_ .-")
+    known = any(map(str.isdigit, patient)) and not is_unknown(patient)
+    return patient if known else "", found.pop()
 
 
 def known_facts(

@@ -39,6 +39,8 @@ class Photograph:
 DROP_KINDS = {
     "unreadable": "can't be read as photographs",
     "ungraded": "have no grade",
+    "missing": "are named by the labels and are not there",
+    "in_excluded_set": "are in a set of --exclude as well",
     "shares_with_test": "share a picture, patient or group with the official test split",
     "shares_with_val": "share a picture, patient or group with the official val split",
     "copy": "are copies of another photograph that is kept, with the same grade",

@@ -10,7 +10,7 @@ from typing import Any
 
 from dr_ovo.dataset.manifest import MANIFEST
 from dr_ovo.dataset.photograph import DROP_KINDS
-from dr_ovo.dataset.words import SPLITS
+from dr_ovo.dataset.words import NUM_GRADES, SPLITS
 from dr_ovo.tables import table, wrapped
 
 SHOWN = 10  # of each kind; the manifest lists all
@@ -21,8 +21,10 @@ def report(
 ) -> str:
     """Splits by grade, what was dropped and why, cases for manual review, and the next command."""
     parts = [
+        _columns(manifest.get("columns") or {}),
         splits_table(manifest),
         wrapped(_how_split(manifest)),
+        wrapped(_excluded(manifest)),
         _dropped(manifest["dropped"], dry_run=dry_run),
         _to_judge(manifest["to_judge"]),
         "\n".join(
@@ -46,7 +48,20 @@ def splits_table(manifest: Mapping[str, Any]) -> str:
         ]
         numbers = [str(counts[name][grade]) for grade in grades]
         rows.append([name, *numbers, str(sum(counts[name].values())), *owners])
-    return table(["split", *grades, "all", *(f"{kind}s" for kind in kinds)], rows)
+    titles = [_folder(manifest, int(grade)) for grade in grades]
+    return table(["split", *titles, "all", *(f"{kind}s" for kind in kinds)], rows)
+
+
+def _columns(columns: Mapping[str, str]) -> str:
+    """Which columns of the labels were used; "" for a source without columns."""
+    if not columns:
+        return ""
+    return wrapped(f"Columns used: {'; '.join(f'{r} from {name}' for r, name in columns.items())}.")
+
+
+def _folder(manifest: Mapping[str, Any], grade: int) -> str:
+    names = manifest.get("class_names")
+    return str(names[grade]) if names else str(grade)
 
 
 def _how_split(manifest: Mapping[str, Any]) -> str:
@@ -59,6 +74,15 @@ def _how_split(manifest: Mapping[str, Any]) -> str:
     return f"{kept} Cut from train: {', '.join(cut)}." if cut else kept
 
 
+def _excluded(manifest: Mapping[str, Any]) -> str:
+    """How many photographs the sets of --exclude have as well; "" without such sets."""
+    folders = manifest.get("excluded")
+    if not folders:
+        return ""
+    count = sum(entry["kind"] == "in_excluded_set" for entry in manifest["dropped"])
+    return f"Photographs that {' or '.join(folders)} has as well: {count}. They are left out."
+
+
 def _dropped(dropped: Sequence[Mapping[str, Any]], *, dry_run: bool) -> str:
     if not dropped:
         return "Dropped: none."
@@ -67,10 +91,19 @@ def _dropped(dropped: Sequence[Mapping[str, Any]], *, dry_run: bool) -> str:
     for kind, count in kinds.most_common():
         lines.append(f"  {count} {DROP_KINDS[kind]}")
         same = [entry for entry in dropped if entry["kind"] == kind]
+        lines += _reasons(same)
         lines += [f"    {entry['file']} {entry['reason']}" for entry in same[:SHOWN]]
         if count > SHOWN:
             lines.append(f"    ... and {count - SHOWN} more")
     return "\n".join(lines)
+
+
+def _reasons(dropped: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How many have each reason, where many have few of them (those of labels)."""
+    reasons = Counter(entry["reason"] for entry in dropped)
+    if len(dropped) <= SHOWN or len(reasons) > SHOWN:
+        return []
+    return [f"    {count} x {reason}" for reason, count in reasons.most_common()]
 
 
 def _to_judge(cases: Sequence[Mapping[str, Any]]) -> str:
@@ -94,7 +127,7 @@ def _to_judge(cases: Sequence[Mapping[str, Any]]) -> str:
 def _missing_grades(manifest: Mapping[str, Any]) -> list[str]:
     counts = manifest["counts"]
     missing = [
-        f"{name}/{grade}"
+        f"{name}/{_folder(manifest, int(grade))}"
         for name in ("train", "val")
         for grade, number in counts[name].items()
         if not number
@@ -123,4 +156,17 @@ def _next(manifest: Mapping[str, Any], output: Path, *, dry_run: bool) -> str:
         return "Nothing was written. To write it, run the same command without --dry_run."
     balanced = any("weight" in entry for entry in manifest["files"])
     sampler = " --sampler balanced" if balanced else ""
-    return f"Next: ./train_coatnet.sh --dataset_path {shlex.quote(str(output))}{sampler} --dry_run"
+    flags = f"{_classes(manifest)}{sampler}"
+    return f"Next: ./train_coatnet.sh --dataset_path {shlex.quote(str(output))}{flags} --dry_run"
+
+
+def _classes(manifest: Mapping[str, Any]) -> str:
+    """The flags by which training finds other classes than the five grades."""
+    grades = [int(grade) for grade in manifest["counts"][SPLITS[0]]]
+    # Without the worst classes, where these have no photographs.
+    if names := (manifest.get("class_names") or [])[: max(grades, default=0) + 1]:
+        quoted = " ".join(map(shlex.quote, names))
+        return f" --num_classes {len(names)} --class_names {quoted}"
+    if len(grades) in (1, NUM_GRADES) or grades != list(range(len(grades))):
+        return ""
+    return f" --num_classes {len(grades)}"

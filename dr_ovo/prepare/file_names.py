@@ -29,17 +29,23 @@ def placed_names(photographs: Sequence[Photograph], *, shrunken: bool) -> list[s
 
 
 def placed_ids(
-    photographs: Sequence[Photograph], split: Mapping[int, str], *, shrunken: bool
+    photographs: Sequence[Photograph],
+    split: Mapping[int, str],
+    class_names: Sequence[str] = (),
+    *,
+    shrunken: bool,
 ) -> dict[int, str]:
     """Position -> `<split>/<grade>/<file name>`, with the names of `placed_names`.
 
-    Raises UserError where two photographs would get the same name.
+    The folder of a grade has the name of its class, where there are `class_names`. Raises UserError
+    where two photographs would get the same name.
     """
     names = placed_names(photographs, shrunken=shrunken)
     ids: dict[int, str] = {}
     taken: dict[str, int] = {}
     for position, place in split.items():
-        ids[position] = f"{place}/{photographs[position].grade}/{names[position]}"
+        grade = photographs[position].grade
+        ids[position] = f"{place}/{class_names[grade] if class_names else grade}/{names[position]}"
         if taken.setdefault(ids[position].lower(), position) != position:
             other = photographs[taken[ids[position].lower()]].name
             raise UserError(

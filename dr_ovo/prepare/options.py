@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
+from dr_ovo.prepare.readers.label_files.label_text import refuse_packed
 
 SMALLEST, LARGEST = 64, 4096  # pixels per side of a shrunken photograph
 ABOUT = (
@@ -36,8 +37,13 @@ class PrepareOptions:
         default=None,
         metadata=_about(Path, "folder of photographs (with --labels), or a MedMNIST .npz", "DIR"),
     )
-    labels: Path | None = field(
-        default=None, metadata=_about(Path, "CSV with one row per photograph", "CSV")
+    labels: tuple[Path, ...] = field(
+        default=(),
+        metadata=_about(
+            Path,
+            "CSV with one row per photograph; of several, each is the split that its name says",
+            "CSV",
+        ),
     )
     from_tree: Path | None = field(
         default=None,
@@ -60,6 +66,36 @@ class PrepareOptions:
     )
     group_column: str = _column("visits or sites: a group stays in one split")
     split_column: str = _column("official splits, kept [found by usual names]; none: split again")
+    gradable_column: str = _column(
+        "0 or no for photographs without a grade [found by usual names]; none: ignore it"
+    )
+    class_names: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            str, "classes other than ICDR's five grades, mildest first: No_DR DR", "NAME"
+        ),
+    )
+    grade_map: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            str,
+            "what labels mean: R0=0 R1=1 R2=3 R3=4; 1,2,3=NPDR joins grades to a class; other=- "
+            "says no grade",
+            "LABEL=GRADE",
+        ),
+    )
+    skip_ungraded: bool = field(
+        default=False,
+        metadata=_about(bool, "leave out rows with a number outside the scale, and list them"),
+    )
+    skip_missing: bool = field(
+        default=False,
+        metadata=_about(bool, "leave out rows whose photograph is not there, and list them"),
+    )
+    exclude: tuple[Path, ...] = field(
+        default=(),
+        metadata=_about(Path, "folders of photographs: what they have too is left out", "DIR"),
+    )
     val_fraction: float = field(
         default=0.1, metadata=_about(float, "share of photographs for val [0.1]")
     )
@@ -93,11 +129,14 @@ class PrepareOptions:
         if self.seed < 0:
             raise UserError(f"--seed {self.seed}: expected 0 or more.")
         Fractions(self.val_fraction, self.test_fraction)
+        for flag, path in (("--images", self.images), ("--from_tree", self.from_tree)):
+            if path is not None:
+                refuse_packed(flag, path)
         self._check_source()
         self._check_output()
 
     def _check_source(self) -> None:
-        if self.images is not None and not self.is_medmnist and self.labels is None:
+        if self.images is not None and not self.is_medmnist and not self.labels:
             raise UserError(f"--images {self.images} needs --labels CSV, one row per photograph.")
         if self.images is not None and not self.is_medmnist:
             return
@@ -110,6 +149,9 @@ class PrepareOptions:
                 f"{source} has no columns: leave --{given[0]}_column out"
                 + (" (only --split_column none is allowed)." if self.from_tree else ".")
             )
+        for flag in ("skip_ungraded", "skip_missing"):
+            if getattr(self, flag):
+                raise UserError(f"{source} has no rows of labels: leave --{flag} out.")
         if self.shrinks and self._changed():
             raise UserError(
                 f"--from_tree with --preprocess only shrinks: leave {self._changed()[0]} out, or "
@@ -122,9 +164,19 @@ class PrepareOptions:
         assert output is not None
         if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
             raise UserError(f"--output {output} is inside {source}: choose a folder outside it.")
+        for folder in map(Path.resolve, self.exclude):
+            for other in (source.resolve(), output.resolve()):
+                if folder.is_relative_to(other) or other.is_relative_to(folder):
+                    raise UserError(
+                        f"--exclude {folder} and {other} lie inside one another: give a folder "
+                        "that lies apart from the photographs and from --output."
+                    )
 
     def _changed(self) -> list[str]:
-        names = ("split_column", "val_fraction", "test_fraction", "seed", "balance")
+        names = (
+            "split_column", "class_names", "grade_map", "exclude", "val_fraction",
+            "test_fraction", "seed", "balance",
+        )  # fmt: skip
         defaults = {option.name: option.default for option in dataclasses.fields(self)}
         return [f"--{name}" for name in names if getattr(self, name) != defaults[name]]
 
@@ -147,7 +199,7 @@ class PrepareOptions:
     @property
     def columns(self) -> dict[str, str]:
         """Role -> the column that its flag names, "" without."""
-        roles = ("image", "grade", "patient", "eye", "group", "split")
+        roles = ("image", "grade", "patient", "eye", "group", "split", "gradable")
         return {role: getattr(self, f"{role}_column") for role in roles}
 
 
@@ -158,10 +210,16 @@ def parse_options(argv: Sequence[str], prog: str = "prepare_dataset.py") -> Prep
         about, flag = option.metadata, f"--{option.name}"
         if about["parse"] is bool:
             parser.add_argument(flag, action="store_true", help=about["help"])
+            continue
+        texts: dict[str, Any] = {"help": about["help"], "metavar": about["metavar"]}
+        if isinstance(option.default, tuple):  # a flag given again adds to its values
+            texts |= {"nargs": "+", "action": "extend", "default": []}
         else:
-            texts = {"help": about["help"], "metavar": about["metavar"]}
-            parser.add_argument(flag, type=about["parse"], default=option.default, **texts)
-    return PrepareOptions(**vars(parser.parse_args(argv)))
+            texts |= {"default": option.default}
+        parser.add_argument(flag, type=about["parse"], **texts)
+    given: dict[str, Any] = vars(parser.parse_args(argv))
+    given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    return PrepareOptions(**given)
 
 
 @dataclass(frozen=True)

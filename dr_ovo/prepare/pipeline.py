@@ -24,6 +24,7 @@ from dr_ovo.prepare.file_names import placed_ids
 from dr_ovo.prepare.file_writing import place_files
 from dr_ovo.prepare.manifest_entries import build_manifest
 from dr_ovo.prepare.options import PrepareOptions
+from dr_ovo.prepare.planning.excluded import excluded_fingerprint
 from dr_ovo.prepare.planning.plan import Prepared, plan_dataset, readable, without
 from dr_ovo.prepare.resuming import MADE_WITH, PICTURES, begin, end, is_finished
 from dr_ovo.prepare.shrinking import shrink
@@ -64,7 +65,7 @@ def _make(options: PrepareOptions, source: Source, settings: dict[str, Any]) -> 
     output = options.folder
     begin(output, settings, placing=False)
     prepared = plan_dataset(options, source, output / DESCRIPTORS)
-    ids = placed_ids(prepared.photographs, prepared.plan.split, shrunken=bool(options.preprocess))
+    ids = _ids(options, source, prepared)
     begin(output, settings, placing=True)
     jobs = {prepared.photographs[position].path: output / ids[position] for position in ids}
     damaged = place_files(list(jobs.items()), _shrinking(options))
@@ -85,6 +86,15 @@ def _make(options: PrepareOptions, source: Source, settings: dict[str, Any]) -> 
     return manifest
 
 
+def _ids(options: PrepareOptions, source: Source, prepared: Prepared) -> dict[int, str]:
+    return placed_ids(
+        prepared.photographs,
+        prepared.plan.split,
+        source.class_names,
+        shrunken=bool(options.preprocess),
+    )
+
+
 def _shrinking(options: PrepareOptions) -> Preprocessing | None:
     return Preprocessing(options.preprocess, clahe=False) if options.preprocess else None
 
@@ -94,6 +104,7 @@ def _settings(options: PrepareOptions, source: Source) -> dict[str, Any]:
     return {
         "version": __version__,
         "source_fingerprint": source.fingerprint,
+        "excluded": excluded_fingerprint(options.exclude),
         "val_fraction": options.val_fraction,
         "test_fraction": options.test_fraction,
         "seed": options.seed,
@@ -104,7 +115,7 @@ def _settings(options: PrepareOptions, source: Source) -> dict[str, Any]:
 
 def _manifest(options: PrepareOptions, source: Source, prepared: Prepared) -> dict[str, Any]:
     shrinking = _shrinking(options)
-    ids = placed_ids(prepared.photographs, prepared.plan.split, shrunken=bool(shrinking))
+    ids = _ids(options, source, prepared)
     return build_manifest(
         prepared.photographs,
         prepared.plan,
@@ -115,11 +126,14 @@ def _manifest(options: PrepareOptions, source: Source, prepared: Prepared) -> di
             for path, description in prepared.described.items()
         },
         prepared.quality,
-        (*source.ungraded, *prepared.unreadable),
+        (*source.left_out, *prepared.left_out),
         {
             "seed": options.seed,
             "synthetic": source.synthetic,
             "source": source.title,
+            "columns": source.columns,
+            "class_names": list(source.class_names),
+            "excluded": [str(folder) for folder in options.exclude],
             "preprocessing": shrinking.to_dict() | {"hash": shrinking.hash} if shrinking else None,
             "compared_for_identity_only": prepared.identity_only,
         },

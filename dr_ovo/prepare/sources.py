@@ -9,15 +9,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from dr_ovo.dataset.patients_and_eyes import patient_and_eye
+from dr_ovo.dataset.patients_and_eyes import patient_and_eye, patients_by_name
 from dr_ovo.dataset.photograph import Dropped, Photograph
 from dr_ovo.dataset.synthetic_mark import is_synthetic
 from dr_ovo.errors import UserError
 from dr_ovo.prepare.file_names import placed_names
 from dr_ovo.prepare.options import PrepareOptions
-from dr_ovo.prepare.readers.csv_labels import read_labels
+from dr_ovo.prepare.readers.csv_labels import LabelReading, LabelRules, read_labels
 from dr_ovo.prepare.readers.folder_tree import read_tree
+from dr_ovo.prepare.readers.grade_map import scale_of
+from dr_ovo.prepare.readers.grade_scale import GradeScale
 from dr_ovo.prepare.readers.medmnist import read_medmnist, write_pictures
+from dr_ovo.prepare.readers.scale_checks import missing_grades
 from dr_ovo.prepare.resuming import file_stamp
 
 LARGE_SHARE = 0.05  # of all photographs; a patient with more is probably a placeholder for many
@@ -26,15 +29,18 @@ LARGE_NUMBER = 4  # photographs of one patient that are normal in any dataset
 
 @dataclass(frozen=True)
 class Source:
-    """The photographs of a source, ordered by name, those without a grade, and remarks.
+    """The photographs of a source, ordered by name, what its labels left out, and remarks.
 
+    `columns` is role -> column that it was read from, `class_names` are empty for ICDR's grades.
     `fingerprint` changes with every file (its size or time) and with its labels. `unpack` must run
     before the photographs are read, because they may still be inside an archive.
     """
 
     title: str
     photographs: tuple[Photograph, ...]
-    ungraded: tuple[Dropped, ...]
+    left_out: tuple[Dropped, ...]
+    columns: dict[str, str]
+    class_names: tuple[str, ...]
     remarks: tuple[str, ...]
     synthetic: bool
     fingerprint: str
@@ -48,32 +54,54 @@ def read_source(options: PrepareOptions, pictures: Path) -> Source:
     """
     root = options.images or options.from_tree
     assert root is not None
-    unpack: Callable[[], None] = _nothing
-    ungraded: list[Dropped] = []
-    remarks: list[str] = []
-    archives: tuple[Path, ...] = ()
-    if options.from_tree:
-        found, remarks = read_tree(root, keep_splits=options.split_column != "none")
-    elif options.is_medmnist:
-        found = read_medmnist(root, pictures)
-        unpack, archives = partial(write_pictures, root, pictures), (root,)
-    else:
-        assert options.labels is not None
-        found, ungraded, remarks = read_labels(root, options.labels, options.columns)
-    if not found:
-        raise UserError(f"{root}: none of its photographs has a grade; nothing can be prepared.")
-    found.sort(key=lambda photograph: photograph.name)
+    scale = scale_of(options.class_names, options.grade_map)
+    read = _read(options, root, pictures, scale)
+    if not read.photographs:
+        said = " ".join(["", *read.remarks])
+        raise UserError(
+            f"{root}: none of its photographs has a grade; nothing can be prepared.{said}"
+        )
+    found = sorted(read.photographs, key=lambda photograph: photograph.name)
+    found = with_eyes_in_names(found)
     found = with_patients(found, placed_names(found, shrunken=bool(options.preprocess)))
     folder = root.parent if options.is_medmnist else root
+    unpack: Callable[[], None] = _nothing
+    archives: tuple[Path, ...] = ()
+    if options.is_medmnist:
+        unpack, archives = partial(write_pictures, root, pictures), (root,)
+    grades = {photograph.grade for photograph in found}
     return Source(
         title=str(root),
         photographs=tuple(found),
-        ungraded=tuple(ungraded),
-        remarks=(*remarks, *_large_patients(found)),
+        left_out=tuple(read.dropped),
+        columns=read.columns,
+        class_names=scale.class_names,
+        remarks=(*read.remarks, *missing_grades(grades, scale), *_large_patients(found)),
         synthetic=is_synthetic(folder),
-        fingerprint=_fingerprint(found, archives),
+        fingerprint=_fingerprint(found, archives, scale.class_names),
         unpack=unpack,
     )
+
+
+def _read(options: PrepareOptions, root: Path, pictures: Path, scale: GradeScale) -> LabelReading:
+    """What the source says, by the reader of its kind."""
+    if options.from_tree:
+        keep = options.split_column != "none"
+        found, remarks = read_tree(root, scale, keep_splits=keep)
+        return LabelReading(found, [], remarks, {})
+    if options.is_medmnist:
+        return LabelReading(read_medmnist(root, pictures, scale), [], [], {})
+    rules = LabelRules(scale, options.skip_ungraded, options.skip_missing)
+    return read_labels(root, options.labels, options.columns, rules)
+
+
+def with_eyes_in_names(photographs: list[Photograph]) -> list[Photograph]:
+    """The same, with patients and eyes from names such as `1221_OD_f_3` where these are unknown."""
+    named = patients_by_name([photograph.path.stem for photograph in photographs])
+    return [
+        replace(photograph, patient=photograph.patient or patient, eye=photograph.eye or eye)
+        for photograph, (patient, eye) in zip(photographs, named, strict=True)
+    ]
 
 
 def with_patients(photographs: list[Photograph], names: Sequence[str]) -> list[Photograph]:
@@ -106,9 +134,11 @@ def _nothing() -> None:
     """Nothing to unpack: the photographs are files already."""
 
 
-def _fingerprint(photographs: list[Photograph], archives: tuple[Path, ...]) -> str:
-    """A hash over the photographs' labels and the sizes and times of their files."""
-    digest = hashlib.sha256()
+def _fingerprint(
+    photographs: list[Photograph], archives: tuple[Path, ...], class_names: tuple[str, ...]
+) -> str:
+    """A hash over labels and class names, and over the sizes and times of the files."""
+    digest = hashlib.sha256(repr(class_names).encode() if class_names else b"")
     for photograph in photographs:
         labels = (
             photograph.name,

@@ -31,7 +31,7 @@ def read_settings_file(path_text: str | None) -> tuple[str, dict[str, Any]]:
         return "", {}
     path = Path(path_text)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows write a byte order mark
         data = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise UserError(f"--config {path}: can't be read ({error.strerror}).") from None

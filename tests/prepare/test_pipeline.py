@@ -453,7 +453,7 @@ def test_other_fractions_may_be_tried_after_a_refusal(eyepacs, tmp_path):
 
 def test_options_are_frozen_and_follow_the_command_line():
     options = parse_options(["--images", "a", "--labels", "b", "--output", "c", "--balance"])
-    assert (options.images, options.labels, options.folder) == (Path("a"), Path("b"), Path("c"))
+    assert (options.images, options.labels, options.folder) == (Path("a"), (Path("b"),), Path("c"))
     assert (options.balance, options.dry_run, options.seed) == (True, False, 42)
     with pytest.raises(UserError):
-        replace(options, labels=None)
+        replace(options, labels=())

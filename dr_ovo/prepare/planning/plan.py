@@ -15,6 +15,7 @@ from dr_ovo.photographs.damage import Damage
 from dr_ovo.prepare.file_names import placed_names
 from dr_ovo.prepare.options import Fractions, PrepareOptions
 from dr_ovo.prepare.planning.copies_by_name import bind_copies_by_name
+from dr_ovo.prepare.planning.excluded import in_excluded_sets
 from dr_ovo.prepare.planning.grouping import Relations, relate
 from dr_ovo.prepare.planning.splits import Plan, make_plan
 from dr_ovo.prepare.sources import Source
@@ -22,13 +23,14 @@ from dr_ovo.prepare.sources import Source
 
 @dataclass(frozen=True)
 class Prepared:
-    """The readable photographs, their descriptions, what links them, and their plan."""
+    """The readable photographs, their descriptions, what links them, and their plan; `left_out` are
+    those that were dropped before there was a plan."""
 
     photographs: tuple[Photograph, ...]
     described: dict[Path, Described]
     relations: Relations
     plan: Plan
-    unreadable: tuple[Dropped, ...]
+    left_out: tuple[Dropped, ...]
     identity_only: int
     quality: dict[Path, float | None]
 
@@ -45,6 +47,9 @@ def plan_dataset(options: PrepareOptions, source: Source, cache: Path | None) ->
         if isinstance(found[photograph.path], Described)
     )
     described = {photograph.path: readable(found[photograph.path]) for photograph in kept}
+    excluded = in_excluded_sets(kept, described, options.exclude, cache)
+    kept = tuple(photograph for photograph in kept if photograph.path not in excluded)
+    described = {photograph.path: described[photograph.path] for photograph in kept}
     paths = [photograph.path for photograph in kept]
     pairs = find_pairs(paths, described, cache)
     relations = relate(kept, [described[path].sha256 for path in paths], pairs)
@@ -53,8 +58,9 @@ def plan_dataset(options: PrepareOptions, source: Source, cache: Path | None) ->
     fractions = Fractions(options.val_fraction, options.test_fraction)
     plan = make_plan(kept, relations, fractions, options.seed)
     _require_splits(plan)
+    left_out = (*unreadable, *excluded.values())
     return Prepared(
-        kept, described, relations, plan, unreadable, len(too_small(paths, described)), {}
+        kept, described, relations, plan, left_out, len(too_small(paths, described)), {}
     )
 
 
@@ -91,7 +97,7 @@ def without(prepared: Prepared, damaged: list[Damage]) -> Prepared:
     return replace(
         prepared,
         plan=Plan(split, prepared.plan.dropped),
-        unreadable=(*prepared.unreadable, *_unreadable(prepared.photographs, damaged)),
+        left_out=(*prepared.left_out, *_unreadable(prepared.photographs, damaged)),
     )
 
 

@@ -1,154 +1,179 @@
-"""Reads a folder of photographs with a label CSV, one row per photograph."""
+"""Reads a folder of photographs with one or several label files, one row per photograph."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from dr_ovo.dataset.patients_and_eyes import patient_and_eye
 from dr_ovo.dataset.photograph import Dropped, Photograph
 from dr_ovo.dataset.words import is_unknown
 from dr_ovo.errors import UserError
-from dr_ovo.prepare.readers.csv_columns import (
-    find_columns,
-    group_hint,
-    parse_eye,
-    parse_grade,
-    parse_split,
+from dr_ovo.prepare.readers.grade_columns import GradeColumn, choose
+from dr_ovo.prepare.readers.grade_scale import GRADED, OUTSIDE, GradeScale, Reading
+from dr_ovo.prepare.readers.label_files.cells import says_ungradable
+from dr_ovo.prepare.readers.label_files.image_lookup import ImageLookup
+from dr_ovo.prepare.readers.label_files.label_rows import (
+    LabelFile,
+    Row,
+    located_rows,
+    open_label_files,
 )
-from dr_ovo.prepare.readers.csv_rows import read_rows
-from dr_ovo.prepare.readers.image_lookup import ImageLookup
-
-SHOWN = 10
+from dr_ovo.prepare.readers.label_remarks import label_remarks
+from dr_ovo.prepare.readers.scale_checks import check_labels, check_yes_or_no
 
 
 @dataclass(frozen=True)
-class _Row:
-    """A row of the CSV whose image exists: file and line for messages, path, cells by role."""
+class LabelRules:
+    """What labels mean, and what is left out without a question."""
 
-    where: str
-    path: Path
-    cells: dict[str, str]
+    scale: GradeScale = field(default_factory=GradeScale)
+    skip_ungraded: bool = False
+    skip_missing: bool = False
+
+
+@dataclass(frozen=True)
+class LabelReading:
+    """The graded photographs, those left out, remarks for the user, and role -> column used."""
+
+    photographs: list[Photograph]
+    dropped: list[Dropped]
+    remarks: list[str]
+    columns: dict[str, str]
 
 
 def read_labels(
-    images: Path, labels: Path, named: Mapping[str, str]
-) -> tuple[list[Photograph], list[Dropped], list[str]]:
-    """The photographs in `images` (searched recursively) that the CSV `labels` grades.
+    images: Path, labels: Sequence[Path], named: Mapping[str, str], rules: LabelRules
+) -> LabelReading:
+    """What the files `labels` say of the photographs in `images` (searched recursively).
 
-    Also the photographs without a grade, and remarks for the user. `named` maps roles to columns
-    named by flags (see `find_columns`). The image column has file names or paths, with or without
-    suffix. Raises UserError for cells that can't be interpreted, for missing images, and for images
-    named twice with different labels.
+    `named` maps roles to columns named by flags (see `find_columns`). The image column has file
+    names or paths, with or without suffix. Raises UserError for cells that can't be interpreted,
+    for missing images, and for images named twice with different labels.
     """
     if not images.is_dir():
         raise UserError(f"--images {images}: there is no such folder.")
-    header, lines = read_rows(labels)
-    columns = find_columns(labels, header, named)
-    files = ImageLookup(images)
-    wheres = [f"{labels} line {line}" for line, _ in lines]
-    cells = [
-        {role: (row.get(column) or "").strip() for role, column in columns.items()}
-        for _, row in lines
-    ]
-    rows, repeated = _without_repeats(_located(files, labels, wheres, cells))
+    lookup = ImageLookup(images)
+    files = open_label_files(labels, named, lookup, rules.scale)
+    rows, missing, remarks = located_rows(files, lookup, skip_missing=rules.skip_missing)
+    grades = {file.labels: _grade_column(file, rows, rules.scale) for file in files}
+    texts = [grades[row.file.labels].text(row.where, row.cells, row.eye) for row in rows]
+    readings = [rules.scale.read(text) for text in texts]
+    _check(files, grades, rows, texts, readings, rules)
+    repeats = _repeats(rows, readings)
     found: list[Photograph] = []
     ungraded: list[Dropped] = []
-    for row in rows:
-        grade = parse_grade(row.where, row.cells["grade"])
-        name = row.path.relative_to(images).as_posix()
-        if grade is None:
-            ungraded.append(Dropped(name, "ungraded", f"has no grade in {labels.name}"))
+    for at, row in enumerate(rows):
+        if at in repeats:
+            continue
+        reason = _without_grade(row, texts[at], readings[at])
+        grade = readings[at].grade
+        if reason or grade is None:
+            ungraded.append(Dropped(row.name, "ungraded", reason, split=row.split))
         else:
-            found.append(_photograph(row, name, grade))
-    remarks = [
-        group_hint(header, columns),
-        _unnamed(files.unnamed({row.path for row in rows}), labels),
-        _repeats(repeated, labels),
-        _placeholders(rows),
-    ]
-    return found, ungraded, [remark for remark in remarks if remark]
+            found.append(_photograph(row, grade))
+    remarks += label_remarks(files, rows, repeats, lookup)
+    return LabelReading(found, [*missing, *ungraded], remarks, _columns_used(files, grades))
 
 
-def _located(
-    files: ImageLookup, labels: Path, wheres: Sequence[str], cells: Sequence[dict[str, str]]
-) -> list[_Row]:
-    """The rows with their images. Raises UserError where images are missing."""
-    places = [files.find(row["image"], where) for row, where in zip(cells, wheres, strict=True)]
-    missing = [row["image"] for row, place in zip(cells, places, strict=True) if place is None]
-    if missing:
-        raise UserError(
-            f"{labels} names {len(missing)} images that are not in {files.images}: "
-            f"{_few(missing)}. Complete the folder, or remove their rows."
+def _grade_column(file: LabelFile, rows: Sequence[Row], scale: GradeScale) -> GradeColumn:
+    """The column of a file that has the grades of its rows: one of the best rank with a grade."""
+    own = [row for row in rows if row.file is file]
+    wheres = [row.where for row in own]
+    for rank in sorted({column.rank for column in file.candidates}):
+        equal = [column for column in file.candidates if column.rank == rank]
+        texts = [[one.text(row.where, row.cells, row.eye) for row in own] for one in equal]
+        chosen = choose(file.labels, equal, texts, wheres, scale)
+        if chosen is not None:
+            return equal[chosen]
+    return file.candidates[0]
+
+
+def _check(
+    files: Sequence[LabelFile],
+    grades: Mapping[Path, GradeColumn],
+    rows: Sequence[Row],
+    texts: Sequence[str],
+    readings: Sequence[Reading],
+    rules: LabelRules,
+) -> None:
+    """Raises UserError where the labels of all files together are not on the scale."""
+    # A row that its own column calls ungradable may say anything as grade.
+    judged = [at for at, row in enumerate(rows) if not says_ungradable(row.cell("gradable"))]
+    wheres, texts, readings = (
+        [rows[at].where for at in judged],
+        [texts[at] for at in judged],
+        [readings[at] for at in judged],
+    )
+    check_labels(wheres, texts, readings, rules.scale, skip_ungraded=rules.skip_ungraded)
+    chosen = [grades[file.labels] for file in files]
+    explicit = rules.scale.is_given or any(file.names_grade for file in files)
+    if not explicit and not any(column.says_grade for column in chosen):
+        titles = dict.fromkeys(
+            f"{file.labels}: {column.title}" for file, column in zip(files, chosen, strict=True)
         )
-    return [
-        _Row(where, place, row)
-        for where, place, row in zip(wheres, places, cells, strict=True)
-        if place is not None
-    ]
+        check_yes_or_no(", ".join(titles), texts, readings)
 
 
-def _without_repeats(rows: Sequence[_Row]) -> tuple[list[_Row], list[str]]:
-    """The rows, each image once, and the images that later rows repeat with the same labels.
+def _repeats(rows: Sequence[Row], readings: Sequence[Reading]) -> set[int]:
+    """The rows that repeat an earlier one with the same labels.
 
     Raises UserError where the labels differ.
     """
-    first: dict[Path, _Row] = {}
-    repeated = []
-    for row in rows:
-        known = first.setdefault(row.path, row)
-        if known is row:
+    first: dict[Path, int] = {}
+    repeated = set()
+    for at, row in enumerate(rows):
+        known = first.setdefault(row.path, at)
+        if known == at:
             continue
-        if known.cells | {"image": ""} != row.cells | {"image": ""}:
+        if (readings[known], rows[known].facts) != (readings[at], row.facts):
+            hint = ""
+            if rows[known].split != row.split:
+                hint = (
+                    " Where the splits have pictures of the same names, name a folder with the "
+                    "pictures of all of them, each split in a folder of its own."
+                )
             raise UserError(
-                f"{row.where}: {row.cells['image']} is already in {known.where}, with a different "
-                "grade or other labels. Remove one of the rows."
+                f"{row.where}: {row.image} is already in {rows[known].where}, with a different "
+                f"grade or other labels. Remove one of the rows.{hint}"
             )
-        repeated.append(row.cells["image"])
-    return list(first.values()), repeated
+        repeated.add(at)
+    return repeated
 
 
-def _photograph(row: _Row, name: str, grade: int) -> Photograph:
-    patient, eye = patient_and_eye(row.path.stem, "", PurePosixPath(name).parent.name)
-    cells, labelled = row.cells, row.cells.get("patient", "")
+def _without_grade(row: Row, text: str, reading: Reading) -> str:
+    """Why a row is left out, "" for one with a grade."""
+    file = row.file.labels.name
+    if reading.kind == OUTSIDE:
+        return f"has '{text}' as grade in {file}, which is outside the scale"
+    if reading.kind != GRADED:
+        return f"has '{text}' as grade in {file}" if text else f"has no grade in {file}"
+    if says_ungradable(row.cell("gradable")):
+        return f"is ungradable by the column {row.file.title('gradable')} of {file}"
+    return ""
+
+
+def _photograph(row: Row, grade: int) -> Photograph:
+    patient, eye = patient_and_eye(row.path.stem, "", PurePosixPath(row.name).parent.name)
+    labelled, group = row.cell("patient"), row.cell("group")
     return Photograph(
         row.path,
-        name,
+        row.name,
         grade,
         patient=patient if is_unknown(labelled) else labelled,
-        eye=parse_eye(row.where, cells.get("eye", "")) or eye,
-        group="" if is_unknown(cells.get("group", "")) else cells["group"],
-        split=parse_split(row.where, cells["split"]) if "split" in cells else "",
-        source=name,
+        eye=row.eye or eye,
+        group="" if is_unknown(group) else group,
+        split=row.split,
+        source=row.name,
     )
 
 
-def _unnamed(names: Sequence[str], labels: Path) -> str:
-    if not names:
-        return ""
-    return f"{len(names)} images have no row in {labels.name} and are left out: {_few(names)}."
-
-
-def _repeats(names: Sequence[str], labels: Path) -> str:
-    if not names:
-        return ""
-    return (
-        f"{len(names)} rows in {labels.name} repeat an earlier one and count once: {_few(names)}."
-    )
-
-
-def _placeholders(rows: Sequence[_Row]) -> str:
-    patients = [row.cells.get("patient", "") for row in rows]
-    placeholders = sorted({patient for patient in patients if patient and is_unknown(patient)})
-    if not placeholders:
-        return ""
-    count = sum(patient in placeholders for patient in patients)
-    return (
-        f"{count} photographs have {', '.join(map(repr, placeholders))} as patient: treated as "
-        "unknown, so each counts as a patient of its own."
-    )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+def _columns_used(files: Sequence[LabelFile], grades: Mapping[Path, GradeColumn]) -> dict[str, str]:
+    """Role -> the column it was read from; several names where files or eyes have their own."""
+    used: dict[str, list[str]] = {}
+    for file in files:
+        for role in file.columns:
+            used.setdefault(role, []).append(file.title(role))
+        used.setdefault("grade", []).append(grades[file.labels].title)
+    return {role: ", ".join(dict.fromkeys(names)) for role, names in used.items()}

@@ -10,14 +10,18 @@ from dr_ovo.dataset.image_files import image_files
 from dr_ovo.dataset.manifest import MANIFEST, read_manifest
 from dr_ovo.dataset.patients_and_eyes import patient_and_eye
 from dr_ovo.dataset.photograph import Photograph
-from dr_ovo.dataset.words import grade_of, split_of
+from dr_ovo.dataset.words import split_of
 from dr_ovo.errors import UserError
+from dr_ovo.prepare.readers.grade_scale import GradeScale
 
 SHOWN = 5
 
 
-def read_tree(root: Path, *, keep_splits: bool) -> tuple[list[Photograph], list[str]]:
-    """The photographs below `root`, graded by their folders' names, and remarks for the user.
+def read_tree(
+    root: Path, scale: GradeScale, *, keep_splits: bool
+) -> tuple[list[Photograph], list[str]]:
+    """The photographs below `root`, graded on `scale` by their folders' names, and remarks for the
+    user.
 
     Folders named after splits are official splits (unless `keep_splits` is False); they may be in a
     folder below `root`. Patients, eyes, groups and sources come from a manifest.json, else from
@@ -41,10 +45,13 @@ def read_tree(root: Path, *, keep_splits: bool) -> tuple[list[Photograph], list[
         found = [
             replace(photograph, split=split_of(split.name) if keep_splits else "")
             for split in splits
-            for photograph in _graded(base, split)
+            for photograph in _graded(base, split, scale)
         ]
     else:
-        found = _graded(base, base)
+        found = _graded(base, base, scale)
+    without = {p.name for f in (splits or [base]) for p in subfolders(f)}
+    if left_out := sorted(filter(scale.says_no_grade, without)):
+        remarks.append(f"Folders without a grade by --grade_map: {', '.join(left_out)}.")
     if not found:
         raise UserError(f"--from_tree {root}: no images (.jpg .jpeg .png .tif .tiff) below it.")
     return _with_manifest(base, found), remarks
@@ -79,16 +86,20 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _graded(root: Path, folder: Path) -> list[Photograph]:
+def _graded(root: Path, folder: Path, scale: GradeScale) -> list[Photograph]:
     """The photographs in the grade folders of `folder`."""
     grades = {}
     for place in subfolders(folder):
-        grade = grade_of(place.name)
+        if scale.says_no_grade(place.name):
+            continue
+        grade = scale.grade_of_name(place.name)
         if grade is None:
+            names = " ".join(map(scale.folder, range(scale.size)))
             raise UserError(
                 f"--from_tree {root}: {place} is neither a split nor a grade. Expected train, val, "
-                "test with folders 0 to 4 in each, or folders 0 to 4 alone. Rename it, or move it "
-                "out."
+                f"test with the folders {names} in each, or these folders alone. Rename it, move "
+                "it out, or say what the folders mean: --class_names No_DR DR (mildest first), or "
+                "--grade_map FOLDER=2."
             )
         grades[place] = grade
     return [

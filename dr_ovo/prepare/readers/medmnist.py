@@ -10,36 +10,44 @@ import cv2
 import numpy as np
 
 from dr_ovo.dataset.photograph import Photograph
-from dr_ovo.dataset.words import NUM_GRADES, SPLITS
+from dr_ovo.dataset.words import SPLITS
 from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_write_bytes
+from dr_ovo.prepare.readers.grade_scale import GradeScale
+from dr_ovo.prepare.readers.scale_checks import TWO_CLASSES
 
 _DAMAGES = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
-def read_medmnist(file: Path, pictures: Path) -> list[Photograph]:
+def read_medmnist(file: Path, pictures: Path, scale: GradeScale) -> list[Photograph]:
     """The photographs of `file`, with paths in the folder `pictures` (see `write_pictures`).
 
-    Raises UserError for a file without pictures and labels of train, val and test, and for labels
-    that are not one grade per picture.
+    Raises UserError for a file without pictures and labels of train, val and test, for labels that
+    are not one grade of `scale` per picture, and for a set of two classes that `scale` does not
+    name.
     """
-    found = []
+    found: list[Photograph] = []
     with _open(file) as arrays:
         for split in SPLITS:
             images = _shape(file, arrays, split)
             labels = _array(file, arrays, f"{split}_labels")
-            if labels.ndim not in (1, 2) or labels.size != images[0] or not _are_grades(labels):
+            grades = _grades(labels, scale)
+            if labels.ndim not in (1, 2) or labels.size != images[0] or grades is None:
                 raise UserError(
                     f"{file}: {split}_labels of shape {labels.shape} and kind {labels.dtype} are "
-                    f"not one grade from 0 to {NUM_GRADES - 1} for each of {images[0]} pictures. "
-                    "Expected RetinaMNIST, or another set graded like it."
+                    f"not one grade from 0 to {scale.size - 1} for each of {images[0]} pictures. "
+                    "Expected RetinaMNIST, or another set graded like it. Other classes are named "
+                    "with --class_names, mildest first."
                 )
-            for number, grade in enumerate(labels.ravel()):
+            for number, grade in enumerate(grades):
                 name = _name(split, number)
                 source = f"{file.name}:{split}_images[{number}]"
-                found.append(
-                    Photograph(pictures / name, name, int(grade), split=split, source=source)
-                )
+                found.append(Photograph(pictures / name, name, grade, split=split, source=source))
+    if not scale.is_given and {photograph.grade for photograph in found} <= {0, 1}:
+        raise UserError(
+            f"--images {file}: its labels are only 0 and 1, so it has two classes, not ICDR's "
+            f"grades. If these are two classes, mildest first, name them: {TWO_CLASSES}."
+        )
     return found
 
 
@@ -104,6 +112,10 @@ def _shape(file: Path, arrays: np.lib.npyio.NpzFile, split: str) -> tuple[int, .
     return images.shape
 
 
-def _are_grades(labels: np.ndarray) -> bool:
-    whole = np.issubdtype(labels.dtype, np.integer)
-    return bool(whole and np.isin(labels, range(NUM_GRADES)).all())
+def _grades(labels: np.ndarray, scale: GradeScale) -> list[int] | None:
+    """The grades of whole numbers, None where one of them has no grade."""
+    if not np.issubdtype(labels.dtype, np.integer):
+        return None
+    meaning = {int(label): scale.grade_of_name(str(label)) for label in np.unique(labels)}
+    grades = [meaning[int(label)] for label in labels.ravel()]
+    return None if None in grades else [grade for grade in grades if grade is not None]

@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 
 from dr_ovo.errors import UserError
+from dr_ovo.prepare.readers.grade_scale import GradeScale
 from dr_ovo.prepare.readers.medmnist import read_medmnist, write_pictures
 
 SPLITS = ("train", "val", "test")
+
+
+def read(file, pictures, scale=None):
+    return read_medmnist(file, pictures, scale or GradeScale())
 
 
 def arrays(**changes):
@@ -22,7 +27,7 @@ def arrays(**changes):
 def test_pictures_come_out_as_they_went_in(tmp_path):
     content = arrays(val_images=np.zeros((3, 28, 28), np.uint8))
     np.savez(tmp_path / "set.npz", **content)
-    found = read_medmnist(tmp_path / "set.npz", tmp_path / "png")
+    found = read(tmp_path / "set.npz", tmp_path / "png")
     assert [(p.name, p.grade, p.split) for p in found[:4]] == [
         ("train_00000.png", 0, "train"),
         ("train_00001.png", 4, "train"),
@@ -41,7 +46,7 @@ def test_pictures_come_out_as_they_went_in(tmp_path):
 
 def test_retinamnist(tmp_path, idrid_small):
     file = idrid_small.parent / "retinamnist28" / "retinamnist.npz"
-    found = read_medmnist(file, tmp_path)
+    found = read(file, tmp_path)
     counts = Counter((p.split, p.grade) for p in found)
     assert [counts["train", grade] for grade in range(5)] == [486, 128, 206, 194, 66]
     assert [counts["val", grade] for grade in range(5)] == [54, 12, 28, 20, 6]
@@ -63,31 +68,31 @@ def test_retinamnist(tmp_path, idrid_small):
 def test_user_mistakes(tmp_path, changes, said):
     np.savez(tmp_path / "set.npz", **arrays(**changes))
     with pytest.raises(UserError, match=said):
-        read_medmnist(tmp_path / "set.npz", tmp_path)
+        read(tmp_path / "set.npz", tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut off"])
 def test_files_that_are_no_npz(tmp_path, content):
     (tmp_path / "set.npz").write_bytes(content)
     with pytest.raises(UserError, match="can't be read as a MedMNIST"):
-        read_medmnist(tmp_path / "set.npz", tmp_path)
+        read(tmp_path / "set.npz", tmp_path)
 
 
 def test_a_single_array(tmp_path):
     with (tmp_path / "set.npz").open("wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(UserError, match="a single array"):
-        read_medmnist(tmp_path / "set.npz", tmp_path)
+        read(tmp_path / "set.npz", tmp_path)
 
 
 def test_arrays_that_are_damaged_or_hold_objects(tmp_path):
     file = tmp_path / "set.npz"
     np.savez(file, **arrays(val_labels=np.array([[0], [1], [2]], object)))
     with pytest.raises(UserError, match=r"set\.npz: val_labels can't be read .* Python objects"):
-        read_medmnist(file, tmp_path)
+        read(file, tmp_path)
     np.savez_compressed(file, **arrays())
     content = bytearray(file.read_bytes())
     content[200:1200] = bytes(1000)
     file.write_bytes(content)
     with pytest.raises(UserError, match=r"set\.npz: train_images can't be read as a MedMNIST"):
-        read_medmnist(file, tmp_path)
+        read(file, tmp_path)

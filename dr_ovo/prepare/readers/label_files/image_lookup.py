@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from pathlib import Path, PurePosixPath
 
 from dr_ovo.dataset.image_files import IMAGE_SUFFIXES, image_files
-from dr_ovo.dataset.words import split_of
+from dr_ovo.dataset.words import split_in_name, split_of
 from dr_ovo.errors import UserError
 
 
@@ -17,6 +17,7 @@ class ImageLookup:
     def __init__(self, images: Path) -> None:
         self.images = images
         self.paths = image_files(images)
+        self._root_name = images.resolve().name
         # Paths are looked up first: two folders may have the same name (IDRiD_001.jpg in both).
         self._by_path: dict[str, list[Path]] = defaultdict(list)
         self._by_name: dict[str, list[Path]] = defaultdict(list)
@@ -27,27 +28,54 @@ class ImageLookup:
             for key in {path.name, path.stem}:
                 self._by_name[key].append(path)
 
-    def find(self, text: str, where: str) -> Path | None:
+    def knows(self, text: str) -> bool:
+        """Whether the images have one of this name, in any folder."""
+        name = text.replace("\\", "/").rpartition("/")[2]
+        return bool(name) and (name in self._by_name or _bare(name) in self._by_name)
+
+    def looks_like_one(self, text: str) -> bool:
+        """Whether a cell names an image: one that is there, or any by its suffix."""
+        return self.knows(text) or Path(text).suffix.lower() in IMAGE_SUFFIXES
+
+    def find(self, text: str, where: str, split: str = "") -> Path | None:
         """The image that a cell names, None where there is none.
 
         A bare name may be in any folder. A path is used as it is if it exists. Otherwise it may be
         from another machine: its folders may be absent here, but must not contradict those that
-        exist. Raises UserError if several images match.
+        exist. Of several images, the one is meant that is in a folder of the row's `split`. Raises
+        UserError if several images match.
         """
         if not text:
             raise UserError(f"{where}: names no image. Fill in the cell, or remove the row.")
         path = text.replace("\\", "/")
         name = path.removeprefix("./")
-        bare = name[: name.rindex(".")] if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
-        folders = PurePosixPath(name).parent.parts
+        bare = _bare(name)
+        # DeepDRiD's paths begin with a backslash.
+        folders = PurePosixPath(name.lstrip("/")).parent.parts
         for key in (name, bare) if "/" in path else ():
             if hits := self._by_path.get(key):
-                return _only(hits, text, where)
+                return self._only(hits, text, where, split)
         for key in (Path(name).name, Path(bare).name):
             hits = [hit for hit in self._by_name.get(key, []) if self._may_be(hit, folders)]
             if hits:
-                return _only(hits, text, where)
+                return self._only(hits, text, where, split)
         return None
+
+    def split_of(self, path: Path) -> str:
+        """The split that the nearest folder of an image says in its name (`a. Training Set`)."""
+        folders = [*path.relative_to(self.images).parent.parts[::-1], self._root_name]
+        return next(filter(None, map(split_in_name, folders)), "")
+
+    def _only(self, hits: list[Path], text: str, where: str, split: str) -> Path:
+        same = [hit for hit in hits if split and self.split_of(hit) == split]
+        first, *others = (same or hits) if len(hits) > 1 else hits
+        if others:
+            raise UserError(
+                f"{where}: '{text}' may be {first} or {others[0]}, which have the same name. "
+                f"Write the path (./{text} for the folder itself), rename one, or give the labels "
+                "of each split in a file of its own."
+            )
+        return first
 
     def _may_be(self, path: Path, folders: tuple[str, ...]) -> bool:
         """Whether the image `path` is consistent with a cell that names these `folders`."""
@@ -56,7 +84,7 @@ class ImageLookup:
         if any(one.lower() != other.lower() for one, other in nearest):
             return False
         # `train/1.jpg` does not name 1.jpg in a folder that is itself called test.
-        actual = split_of(self.images.resolve().name)
+        actual = split_of(self._root_name)
         named = split_of(folders[-1]) if folders and not own else ""
         return not actual or not named or actual == named
 
@@ -65,11 +93,6 @@ class ImageLookup:
         return [p.relative_to(self.images).as_posix() for p in self.paths if p not in used]
 
 
-def _only(hits: Iterable[Path], text: str, where: str) -> Path:
-    first, *others = hits
-    if others:
-        raise UserError(
-            f"{where}: '{text}' may be {first} or {others[0]}, which have the same name. "
-            f"Write the path (./{text} for the folder itself), or rename one."
-        )
-    return first
+def _bare(name: str) -> str:
+    """A name without the suffix of an image; other dots are part of it."""
+    return name[: name.rindex(".")] if Path(name).suffix.lower() in IMAGE_SUFFIXES else name

@@ -1,0 +1,35 @@
+"""Reads single cells of a label file: split, eye, and whether a photograph is gradable."""
+
+from __future__ import annotations
+
+from dr_ovo.dataset.words import SPLIT_WORDS, comparable, eye_of, has_no_grade, is_unknown, split_of
+from dr_ovo.errors import UserError
+
+_NO = {"0", "0.0", "0,0", "no", "n", "false", "f"}
+
+
+def parse_split(where: str, text: str) -> str:
+    """train, val or test from the text of a cell. Raises UserError, which names the line."""
+    if split := split_of(text):
+        return split
+    raise UserError(
+        f"{where}: '{text}' is not a split. Expected one of {', '.join(SPLIT_WORDS)}. Fix it, "
+        "name another column with --split_column, or split again with --split_column none."
+    )
+
+
+def parse_eye(where: str, text: str, column: str) -> str:
+    """left, right or "" from a cell in a column of this name. Raises UserError, which names the
+    line."""
+    eye = eye_of(text, column)
+    if eye or is_unknown(text):
+        return eye
+    raise UserError(
+        f"{where}: '{text}' is not an eye. Expected left or right (l, r, os, od, oi, oe, og) or an "
+        "empty cell. Fix it, or ignore the column with --eye_column none."
+    )
+
+
+def says_ungradable(text: str) -> bool:
+    """Whether a cell of a gradable column says no; an empty cell says nothing."""
+    return comparable(text) in _NO or bool(text and has_no_grade(text))
