@@ -32,8 +32,8 @@ def cache_folder(root: Path, output: Path | None) -> Path | None:
 
 def _is_closed(folder: Path) -> bool:
     """Whether the cache folder exists, can't be written, and has nothing that can be read; or is a
-    link, which may lead anywhere."""
-    if folder.is_symlink():
+    link, which may lead anywhere, or a file."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         return True
     if not folder.exists() or is_writable(folder):
         return False
@@ -46,9 +46,11 @@ def temporary_copy(folder: Path | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="dr_ovo_audit_") as name:
         for file in (DESCRIPTORS, MEASUREMENTS):
             # What is missing or unreadable is measured again.
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            try:
                 if folder is not None and not unlike_a_file(folder / file):
                     shutil.copyfile(folder / file, Path(name, file))
+            except OSError:
+                Path(name, file).unlink(missing_ok=True)
         yield Path(name)
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+# SQLite quotes a damaged file in its messages, which Python can't always decode.
+CACHE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 DAMAGED = "is damaged"
 OTHER_VERSION = "was made by another version"
 FOREIGN = "holds what no cache of this toolkit does"
@@ -78,7 +80,7 @@ def unlike_a_cache(connection: sqlite3.Connection, layout: Layout, *, thorough: 
         if "unsupported file format" in str(error):
             return DAMAGED
         raise
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         return DAMAGED
     return reason
 

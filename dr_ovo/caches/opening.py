@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dr_ovo.caches.inspection import (
+    CACHE_ERRORS,
     OTHER_VERSION,
     Layout,
     companions,
@@ -47,7 +48,7 @@ def open_cache(
     if not refusal:
         try:
             connection = _open_to_write(file, layout, check=check)
-        except (sqlite3.Error, OSError) as error:
+        except (*CACHE_ERRORS, OSError) as error:
             refusal = str(error)
     if refusal:
         connection = _open_to_read(file, layout)
@@ -95,7 +96,7 @@ def _open_to_read(file: Path, layout: Layout) -> sqlite3.Connection | None:
         return None
     try:
         found = _connect(file, layout, "ro", check=False)
-    except sqlite3.Error:
+    except CACHE_ERRORS:
         return None
     if isinstance(found, str):
         _say(file, found)
@@ -169,4 +170,14 @@ def _set_aside(file: Path, reason: str) -> None:
         file.unlink()
     for path in (file, *companions(file)):
         with suppress(FileNotFoundError):
-            path.replace(path.with_name(path.name + SET_ASIDE))
+            path.replace(_free(path.with_name(path.name + SET_ASIDE)))
+
+
+def _free(path: Path) -> Path:
+    """The path, or one with a number where a folder is in its place."""
+    number = 1
+    free = path
+    while free.is_dir() and not free.is_symlink():
+        number += 1
+        free = path.with_name(f"{path.name}{number}")
+    return free

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from dr_ovo.caches.inspection import Layout
+from dr_ovo.caches.inspection import CACHE_ERRORS, Layout
 from dr_ovo.caches.signing import is_signed, signature, signing_key
 from dr_ovo.errors import log
 
@@ -49,7 +49,7 @@ class SignedCache:
     def _read(self, query: str, parameters: Sequence[str]) -> Iterator[Row]:
         try:
             yield from self._connection.execute(query, parameters)
-        except sqlite3.Error as error:
+        except CACHE_ERRORS as error:
             warn_once(f"{self._name} can't be read ({error}): what is missing is measured again.")
 
     def add(self, rows: Mapping[str, Iterable[Row]], *then: str) -> None:
@@ -63,7 +63,7 @@ class SignedCache:
         if not self.refusal:
             try:
                 self._write(signed, then)
-            except sqlite3.Error as error:
+            except CACHE_ERRORS as error:
                 self.refusal = str(error)
         if self.refusal:
             warn_once(

@@ -57,7 +57,8 @@ def key_file() -> Path | None:
         base = given if given.is_absolute() else Path.home() / ".cache"
     except RuntimeError:
         return None
-    return base / "dr_ovo" / "cache.key"
+    # A relative home would leave a key wherever a command is started.
+    return base / "dr_ovo" / "cache.key" if base.is_absolute() else None
 
 
 @lru_cache

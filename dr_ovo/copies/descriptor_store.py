@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from dr_ovo.caches.inspection import Layout
+from dr_ovo.caches.inspection import CACHE_ERRORS, Layout
 from dr_ovo.caches.opening import open_cache
 from dr_ovo.caches.signed_cache import SignedCache
 from dr_ovo.copies.descriptor import DESCRIPTOR_VERSION
@@ -77,7 +76,7 @@ def open_store(file: Path, *, check: bool = False, write: bool = True) -> Iterat
     cache = open_cache(file, layout, check=check, write=write)
     try:
         yield DescriptorStore(cache)
-    except sqlite3.Error as error:
+    except CACHE_ERRORS as error:
         raise MachineError(
             f"The descriptor cache {file} could not be used: {error}. Free disk space, or delete "
             "the file, and run the command again."

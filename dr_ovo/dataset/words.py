@@ -55,6 +55,8 @@ _UNGRADABLE = {
     "badquality", "reject", "rejected", "unreadable", "unusable",
 }  # fmt: skip
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d*)?")
+# `trainlabels.csv`, `testset`: one word in lower case.
+_BEFORE_SET = re.compile(r"(?<=.)(labels?|set|data|images?|list)$")
 _WORDS_OF_A_NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -65,7 +67,7 @@ def split_of(word: str) -> str:
 
 def split_in_name(name: str) -> str:
     """The split that a longer name holds (`a. Training Set`, `trainLabels`); "" for none or two."""
-    words = (word.lower() for word in _WORDS_OF_A_NAME.findall(name))
+    words = [_BEFORE_SET.sub("", word.lower()) for word in _WORDS_OF_A_NAME.findall(name)]
     found = {_SPLITS_IN_NAMES[word] for word in words if word in _SPLITS_IN_NAMES}
     return found.pop() if len(found) == 1 else ""
 
@@ -89,7 +91,7 @@ def grade_of(word: str) -> int | None:
 def eye_of(word: str, column: str = "") -> str:
     """left or right for the text of a cell in a `column`; "" for any other word."""
     word = word.strip().lower().replace(".", "") if number_of(word) is None else word
-    codes = EYE_CODES.get(column.strip().lower(), {})
+    codes = EYE_CODES.get(re.sub(r"[\W_]+", "_", column.strip().lower()), {})
     number = number_of(word)
     return EYES.get(word, "") if number is None else codes.get(f"{number:g}", "")
 

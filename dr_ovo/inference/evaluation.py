@@ -14,7 +14,7 @@ from dr_ovo.decoding.decoders import DECODERS, decode
 from dr_ovo.ensembles.combination import mean_predictions
 from dr_ovo.errors import MachineError, log
 from dr_ovo.files import write_json
-from dr_ovo.inference.statistics_only import TEST_ALONE, statistics_only, unknown
+from dr_ovo.inference.statistics_only import TEST_ALONE, common_block, statistics_only, unknown
 from dr_ovo.inference.trained_model import TrainedModel, open_models, predict
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.damage import Damage, describe
@@ -100,6 +100,9 @@ def evaluate(settings: Settings) -> list[Evaluation]:
         title = f"mean of {len(models)} models"
         audits = {evaluation.report["audited"] for evaluation in evaluations}
         extra["audited"] = False if False in audits else None if None in audits else True
+        extra["statistics_only"] = common_block(
+            [evaluation.report["statistics_only"] for evaluation in evaluations]
+        )
         report = _write(folder, means, extra, patient_level=config.patient_level)
         evaluations.append(Evaluation(title, folder.root, report, {}))
     return evaluations

@@ -10,11 +10,11 @@ import numpy as np
 
 from dr_ovo.audit.grade_signal.statistics_model import StatisticsModel, read_statistics_model
 from dr_ovo.audit.image_statistics import statistics_names
-from dr_ovo.audit.measurement_cache import MEASUREMENTS, cache_folder
+from dr_ovo.audit.measurement_cache import DESCRIPTORS, MEASUREMENTS, cache_folder
 from dr_ovo.audit.measurements import STATISTICS, measure
+from dr_ovo.copies.content_hashes import content_hashes
 from dr_ovo.dataset.index import Split
-from dr_ovo.files import file_sha256
-from dr_ovo.parallel import in_parallel
+from dr_ovo.errors import ToolkitError, UserError
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.statistics.intervals import Estimate, with_intervals
@@ -48,12 +48,12 @@ def statistics_only(
         return unknown(OLDER)
     if audit["statistics_model"] is None:
         return unknown(NOT_FITTED)
-    model = read_statistics_model(audit["statistics_model"])
-    if model.names != statistics_names() or set(model.classes) != set(class_names):
-        return unknown("the training's version measured other statistics or grades")
-    predictions = _predictions(model, class_names, root, folder, test)
-    if predictions is None:
-        return unknown("a picture in test could not be measured")
+    try:  # whatever goes wrong here is no reason to lose an evaluation
+        predictions = _predictions(
+            read_statistics_model(audit["statistics_model"]), class_names, root, folder, test
+        )
+    except (ToolkitError, OSError) as error:
+        return unknown(str(error))
     tree = {name: statistic(predictions) for name, statistic in METRICS.items()}
     return dict(with_intervals(tree, predictions.patient_ids))
 
@@ -63,20 +63,28 @@ def unknown(reason: str) -> dict[str, Any]:
     return {name: Estimate(None, reason=reason).to_json() for name in METRICS}
 
 
+def common_block(blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The block of an ensemble: that of its members where they have one and the same."""
+    if all(block == blocks[0] for block in blocks):
+        return blocks[0]
+    return unknown("the members' trainings fitted different models of statistics")
+
+
 def _predictions(
     model: StatisticsModel,
     class_names: Sequence[str],
     root: Path,
     folder: ResultsFolder,
     test: Split,
-) -> Predictions | None:
+) -> Predictions:
+    """The grades by statistics alone. Raises UserError where they can't be had."""
+    if model.names != statistics_names() or set(model.classes) != set(class_names):
+        raise UserError("the training's version measured other statistics or grades")
     cache = cache_folder(root, folder.root)
-    contents = dict(
-        zip(test.paths, in_parallel(file_sha256, test.paths, "hashing test"), strict=True)
-    )
+    contents = content_hashes(test.paths, cache / DESCRIPTORS if cache else None)
     vectors = measure(STATISTICS, contents, cache / MEASUREMENTS if cache else None)
     if len(vectors) < len(set(test.paths)):
-        return None
+        raise UserError("a picture in test could not be measured")
     columns = [model.classes.index(name) for name in class_names]
     statistics = np.stack([vectors[path] for path in test.paths])
     probabilities = model.probabilities(statistics)[:, columns]

@@ -45,7 +45,8 @@ def processing_findings(
         return [_processing(sample, signal, signal.grade, WARNING, "")], notes
     clusters = clusters_of()
     if clusters is None:
-        return [_processing(sample, signal, signal.grade, LEAK, "")], notes
+        reason = "the outline of a picture could not be measured"
+        return [_filtered(sample, signal, dict.fromkeys(told.tolist(), reason))], notes
     found = {grade: _among_like(sample, signal, grade, clusters) for grade in told.tolist()}
     findings = [
         _acquisition(sample, signal, grade, like)

@@ -88,6 +88,8 @@ def fit_statistics_model(
 def read_statistics_model(stored: Mapping[str, Any]) -> StatisticsModel:
     """The model from `to_dict`. Raises UserError for anything else."""
     try:
+        if stored["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {stored['schema']}")
         names = tuple(str(stored["names"]).split())
         grades = tuple(str(name) for name in stored["classes"])
         shapes = {

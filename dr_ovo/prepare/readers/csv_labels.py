@@ -107,13 +107,20 @@ def _check(
         [readings[at] for at in judged],
     )
     check_labels(wheres, texts, readings, rules.scale, skip_ungraded=rules.skip_ungraded)
-    chosen = [grades[file.labels] for file in files]
-    explicit = rules.scale.is_given or any(file.names_grade for file in files)
-    if not explicit and not any(column.says_grade for column in chosen):
-        titles = dict.fromkeys(
-            f"{file.labels}: {column.title}" for file, column in zip(files, chosen, strict=True)
-        )
-        check_yes_or_no(", ".join(titles), texts, readings)
+    if rules.scale.is_given:
+        return
+    for title in dict.fromkeys(grades[file.labels].title for file in files):
+        named = [file for file in files if grades[file.labels].title == title]
+        if any(file.names_grade or grades[file.labels].says_grade for file in named):
+            continue
+        # What is left out by --skip_ungraded says nothing of the others.
+        own = [
+            at
+            for at, row in enumerate(judged)
+            if rows[row].file in named and readings[at].kind != OUTSIDE
+        ]
+        place = ", ".join(f"{file.labels}: {title}" for file in named)
+        check_yes_or_no(place, [texts[at] for at in own], [readings[at] for at in own])
 
 
 def _repeats(rows: Sequence[Row], readings: Sequence[Reading]) -> set[int]:

@@ -38,6 +38,7 @@ RANKS = (
     # Of the patient: of the worse eye, so it may be that of the other one.
     ("patient_dr_level", "patient_dr_grade", "patient_level", "patient_grade"),
 )  # fmt: skip
+PATIENT_RANK = len(RANKS) - 1
 GRADE_NAMES = tuple(name for names in RANKS for name in names)
 _RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 _SAYS_GRADE = re.compile(r"grade|level|stage|severity|icdr", re.IGNORECASE)
@@ -45,7 +46,7 @@ _SAYS_GRADE = re.compile(r"grade|level|stage|severity|icdr", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class GradeColumn:
-    """A column of grades, or a pair with one per eye: names, and positions by eye ("" for both)."""
+    """A column of grades, or one per eye: names, and positions by eye ("" for both)."""
 
     names: tuple[str, ...]
     positions: Mapping[str, int]
@@ -69,7 +70,13 @@ class GradeColumn:
         if "" in self.positions:
             return cells[self.positions[""]]
         if eye:
-            return cells[self.positions[eye]]
+            return cells[self.positions[eye]] if eye in self.positions else ""
+        if len(self.positions) == 1 and any(cells[at] for at in self.positions.values()):
+            raise UserError(
+                f"{where}: {self.title} is of one eye, and neither a column nor the file's name "
+                "says which eye the picture is of. Name a column with --eye_column, or one of "
+                "grades with --grade_column."
+            )
         filled = {cells[at] for at in self.positions.values() if cells[at]}
         if len(filled) > 1:
             raise UserError(
@@ -91,11 +98,19 @@ def grade_positions(names: Sequence[str]) -> list[GradeColumn]:
     for at, name in enumerate(names):
         eye, rest = _eye_and_rest(name)
         if eye and rest in _RANK:
-            by_rest.setdefault(rest, {})[eye] = at
+            eyes = by_rest.setdefault(rest, {})
+            if eye in eyes:
+                raise UserError(
+                    f"The columns {names[eyes[eye]]} and {name} may both be the grade of the {eye} "
+                    "eye. Remove one, or name a column of grades with --grade_column."
+                )
+            eyes[eye] = at
+    pairs = [rest for rest, eyes in by_rest.items() if len(eyes) == 2]
+    # One eye's column alone is better than the patient's grade, and than nothing.
+    alone = not pairs and all(column.rank == PATIENT_RANK for column in found)
     found += [
-        GradeColumn(tuple(names[at] for at in eyes.values()), eyes, _RANK[rest])
-        for rest, eyes in by_rest.items()
-        if len(eyes) == 2
+        GradeColumn(tuple(names[at] for at in by_rest[rest].values()), by_rest[rest], _RANK[rest])
+        for rest in (by_rest if alone else pairs)
     ]
     return sorted(found, key=lambda column: (column.rank, min(column.positions.values())))
 

@@ -45,8 +45,11 @@ class GradeScale:
 
     @property
     def is_given(self) -> bool:
-        """Whether the user said what labels mean, so that nothing about them is guessed."""
-        return bool(self.class_names or self.mapped)
+        """Whether the user said which labels are grades, so that nothing about them is guessed.
+
+        A label that is said to be none (`x=-`) tells nothing of the others.
+        """
+        return bool(self.class_names) or any(grade is not None for grade in self.mapped.values())
 
     def folder(self, grade: int) -> str:
         """The name of a grade's folder, in which training finds it."""
@@ -108,6 +111,6 @@ def icdr_grade(text: str) -> int | None:
     if number is not None:
         return int(number) if number in range(NUM_GRADES) else None
     word = comparable(text)
-    if word[:1].isdigit() and grade_of(word[1:]) == int(word[0]):
+    if word[:1].isdecimal() and grade_of(word[1:]) == int(word[0]):
         return int(word[0])
     return grade_of(text)

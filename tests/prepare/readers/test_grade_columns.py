@@ -146,3 +146,43 @@ def test_yes_and_no_in_words(read):
         read("image,DR", "a,yes", "b,no")
     rules = LabelRules(scale_of(("No_DR", "DR"), ("no=No_DR", "yes=DR")))
     assert grades(read("image,DR", "a,yes", "b,no", rules=rules)) == [1, 0]
+
+
+def test_one_eye_s_column_is_better_than_the_patient_s_and_worse_than_any_other():
+    (best, patient) = grade_positions(["image", "left_eye_dr_level", "patient_dr_level"])
+    assert (best.names, patient.names) == (("left_eye_dr_level",), ("patient_dr_level",))
+    assert best.text("line 2", ["a", "3", "4"], "left") == "3"
+    assert best.text("line 2", ["a", "3", "4"], "right") == ""
+    with pytest.raises(UserError, match="is of one eye"):
+        best.text("line 2", ["a", "3", "4"], "")
+    (only,) = grade_positions(["image", "left_eye_dr_level", "level"])
+    assert only.names == ("level",)
+
+
+def test_an_eye_with_two_columns_is_refused():
+    with pytest.raises(UserError, match="may both be the grade of the left eye"):
+        grade_positions(["image", "left_grade", "right_grade", "left_grade"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "rules"),
+    [
+        ({"l.csv": [("a", "0"), ("b", "1"), ("c", "9")]}, LabelRules(skip_ungraded=True)),
+        ({"l.csv": [("a", "0"), ("b", "1"), ("c", "x")]}, LabelRules(scale_of((), ("x=-",)))),
+        ({"train.csv": [("a", "0"), ("b", "1")], "test.csv": [("c", "3")]}, LabelRules()),
+    ],
+)
+def test_yes_and_no_are_told_in_spite_of_what_is_beside_them(labels, rules, tmp_path):
+    """A stray number, a label that is no grade, another file with grades."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in "abc":
+        (images / f"{name}.jpg").write_bytes(b"")
+    files = []
+    for name, rows in labels.items():
+        column = "grade" if name == "test.csv" else "DR"
+        files.append(tmp_path / name)
+        lines = [f"image,{column}", *(f"{image},{label}" for image, label in rows)]
+        files[-1].write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match="has only 0 and 1"):
+        read_labels(images, files, {}, rules)

@@ -158,3 +158,13 @@ def test_a_grade_without_photographs_is_said(grades, said):
     found = missing_grades(grades, GradeScale())
     assert len(found) == len(said)
     assert all(re.search(one, text) for one, text in zip(said, found, strict=True))
+
+
+def test_a_label_that_is_no_grade_tells_nothing_of_the_others():
+    assert not GradeScale(mapped={"x": None}).is_given
+    assert GradeScale(mapped={"r0": 0}).is_given
+
+
+def test_a_digit_that_is_no_number_is_an_unknown_word():
+    assert GradeScale().read("² mild").kind == UNKNOWN
+    assert GradeScale().read("²").kind == UNKNOWN

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from dr_ovo.dataset.words import SPLIT_WORDS, comparable, eye_of, has_no_grade, is_unknown, split_of
+from dr_ovo.dataset.words import (
+    SPLIT_WORDS,
+    comparable,
+    eye_of,
+    has_no_grade,
+    is_unknown,
+    number_of,
+    split_of,
+)
 from dr_ovo.errors import UserError
 
-_NO = {"0", "0.0", "0,0", "no", "n", "false", "f"}
+_NO = {
+    "no", "n", "not", "false", "f", "bad", "poor", "insufficient", "inadequate", "reject",
+}  # fmt: skip
 
 
 def parse_split(where: str, text: str) -> str:
@@ -32,4 +42,7 @@ def parse_eye(where: str, text: str, column: str) -> str:
 
 def says_ungradable(text: str) -> bool:
     """Whether a cell of a gradable column says no; an empty cell says nothing."""
+    number = number_of(text)
+    if number is not None:
+        return number <= 0
     return comparable(text) in _NO or bool(text and has_no_grade(text))

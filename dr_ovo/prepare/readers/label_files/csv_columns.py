@@ -35,7 +35,11 @@ SEARCHED = 200  # rows of which the names of photographs are looked up
 
 
 def simple_name(name: str) -> str:
-    """A column's name in lower case, with _ for runs of blanks and the like; without `(0-4)`."""
+    """A column's name in lower case, with _ for runs of blanks and the like; without `(0-4)`.
+
+    `LeftDRLevel` is left_dr_level.
+    """
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
     name = re.sub(r"[(\[][\d\W]*[)\]]", "", name.lower())
     return re.sub(r"[\W_]+", "_", name).strip("_")
 
