@@ -28,7 +28,7 @@ from dr_ovo.predictions.predictions_file import Predictions, marks_of, save_pred
 from dr_ovo.results.evaluation_file import evaluation_report, patient_report
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
-from dr_ovo.training.audit_gate import was_audited
+from dr_ovo.training.audit_gate import single_threaded_opencv, was_audited
 from dr_ovo.training.optimization.branch_trainer import Precision
 from dr_ovo.training.setup import choose_precision, joint_folder, open_dataset
 
@@ -86,9 +86,10 @@ def evaluate(settings: Settings) -> list[Evaluation]:
                 config.dataset_path,
             )
         extra["audited"] = audited
-        extra["statistics_only"] = statistics_only(
-            model.folder, Path(config.dataset_path), index.splits["test"], config.grades
-        )
+        with single_threaded_opencv():  # the next model's image-reading processes are forked
+            extra["statistics_only"] = statistics_only(
+                model.folder, Path(config.dataset_path), index.splits["test"], config.grades
+            )
         report = _write(model.folder, predictions, extra, patient_level=config.patient_level)
         decoders = _compare_decoders(predictions["test"], pair_accuracy)
         evaluations.append(Evaluation(title, model.folder.root, report, decoders))

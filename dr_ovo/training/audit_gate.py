@@ -35,7 +35,7 @@ def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dic
     Raises LeakError for leaks, unless `--allow_leaks`.
     """
     photographs = photographs_of_index(index)
-    with _cache(config, index.root, output) as cache, _single_threaded_opencv():
+    with _cache(config, index.root, output) as cache, single_threaded_opencv():
         report = audit(
             index.root,
             photographs,
@@ -121,7 +121,7 @@ def _cache(config: TrainConfig, root: Path, output: Path) -> Iterator[Path | Non
 
 
 @contextlib.contextmanager
-def _single_threaded_opencv() -> Iterator[None]:
+def single_threaded_opencv() -> Iterator[None]:
     """OpenCV's thread pool would not survive the fork of the image-reading processes."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(0)
