@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dr_ovo.audit.findings import Photograph
-from dr_ovo.dataset.image_files import IMAGE_SUFFIXES, image_files
+from dr_ovo.dataset.image_files import SUFFIXES_SHOWN, image_files
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.dataset.manifest import MANIFEST, read_manifest
-from dr_ovo.dataset.patients_and_eyes import patient_and_eye
+from dr_ovo.dataset.patients_and_eyes import patient_and_eye, patients_of_files
 from dr_ovo.dataset.synthetic_mark import SYNTHETIC_MARK
 from dr_ovo.dataset.words import grade_of, split_of
 from dr_ovo.errors import UserError
@@ -34,7 +35,9 @@ def photographs_of_index(index: DatasetIndex) -> list[Photograph]:
             grade = index.class_names[target]
             sha256 = contents.get(file, "")
             found.append(Photograph(path, file, name, grade, patient, group, sha256))
-    return found
+    # Below split and grade.
+    places = [PurePosixPath(*PurePosixPath(one.file).parts[2:]) for one in found]
+    return found if manifest else _with_patients(found, places)
 
 
 def photographs_of_folder(root: Path) -> tuple[list[Photograph], bool]:
@@ -43,7 +46,7 @@ def photographs_of_folder(root: Path) -> tuple[list[Photograph], bool]:
     The layout is `<split>/<grade>/...`, `<grade>/...` or flat; hidden folders are skipped. Splits
     and grades are recognised by the same words as in prepare_dataset.py, and the folder with the
     splits may be below `root`. Patients and groups come from a manifest.json, else patients from
-    names such as `10_left`.
+    all names together (`10_left`, `1221_OD_3`).
     Raises UserError for a folder that is missing, has no pictures, or has splits in several places.
     """
     if not root.is_dir():
@@ -51,29 +54,48 @@ def photographs_of_folder(root: Path) -> tuple[list[Photograph], bool]:
         raise UserError(f"{root} is {kind}: expected a folder of photographs.")
     paths = image_files(root)
     if not paths:
-        suffixes = " ".join(sorted(IMAGE_SUFFIXES))
-        raise UserError(f"{root} has no pictures ({suffixes}) in any of its folders.")
+        raise UserError(f"{root} has no pictures ({SUFFIXES_SHOWN}) in any of its folders.")
     base = folder_of_splits(root, paths)
     manifest = read_manifest(base / MANIFEST)
     entries = {entry["id"]: entry for entry in manifest["files"]} if manifest else {}
     marked = any((place / SYNTHETIC_MARK).is_file() for place in (root, base))
     drawn = marked or bool(manifest and manifest.get("synthetic"))
-    return [_photograph(root, base, path, entries) for path in paths], drawn
+    found = [_photograph(root, base, path, entries) for path in paths]
+    places = [PurePosixPath(*_folders(base, path)[2], path.name) for path in paths]
+    return found if manifest else _with_patients(found, places), drawn
+
+
+def _with_patients(
+    photographs: Sequence[Photograph], places: Sequence[PurePosixPath]
+) -> list[Photograph]:
+    """The same, with patients by the names of all: only a manifest, which has judged the names of
+    all that was prepared, knows better."""
+    patients = patients_of_files(places)
+    return [
+        replace(photograph, patient=patient)
+        for photograph, patient in zip(photographs, patients, strict=True)
+    ]
+
+
+def _folders(base: Path, path: Path) -> tuple[str, str, list[str]]:
+    """The split of a file, "" for none; its grade's folder, "" for none; and those of owners.
+
+    Folders directly inside a split are grades, whatever their names.
+    """
+    folders = list(path.relative_to(base).parts[:-1])
+    split = split_of(folders[0]) if folders else ""
+    if split:
+        folders.pop(0)
+    grade = folders[0] if folders else ""
+    return split, grade, folders[1:] if split else folders
 
 
 def _photograph(
     root: Path, base: Path, path: Path, entries: Mapping[str, dict[str, Any]]
 ) -> Photograph:
-    inside = path.relative_to(base)
-    folders = list(inside.parts[:-1])
-    split = split_of(folders[0]) if folders else ""
-    if split:
-        folders.pop(0)
-    grade = folders[0] if folders else ""
+    split, grade, owners = _folders(base, path)
     number = grade_of(grade)
-    entry = entries.get(inside.as_posix(), {})
-    # Folders directly inside a split are grades, whatever their names.
-    owners = folders[1:] if split else folders
+    entry = entries.get(path.relative_to(base).as_posix(), {})
     return Photograph(
         path=path,
         file=path.relative_to(root).as_posix(),

@@ -17,16 +17,13 @@ import numpy as np
 
 from dr_ovo.dataset.copy_names import original_of
 from dr_ovo.dataset.manifest import MANIFEST
+from dr_ovo.dataset.naming.eyes import GLUED_LETTER, NUMBERED, eye_in_stem, eyes_in_names
+from dr_ovo.dataset.naming.patients import are_patients, patients_in_names
 from dr_ovo.dataset.words import EYES, is_split_or_grade, is_unknown
 from dr_ovo.errors import UserError
 
 # EyePACS names files like this; both eyes of a patient must count as one patient.
 _EYE_NAME = re.compile(r"(?P<patient>.+)_(?P<eye>left|right)$", re.IGNORECASE)
-# A part of a name that is an eye, maybe with the number of the picture: `OD`, `l1` (DeepDRiD).
-_EYE_PART = re.compile(r"(?P<eye>left|right|o[dsieg]|[lr])\d{0,2}", re.IGNORECASE)
-_PARTS = re.compile(r"[^_ .-]+")
-FEW = 8  # photographs of one patient: four of each eye
-MAX_SHARE_OF_MANY = 0.1  # of the photographs, for patients with more than FEW
 
 
 @dataclass(frozen=True)
@@ -63,39 +60,58 @@ def patient_and_eye(stem: str, sample_id: str, folder: str = "") -> tuple[str, s
 
 
 def eye_in_name(stem: str) -> str:
-    """left or right where one part of a file's name says so (`1_l1`, `1221_OD_f_3`); else ""."""
-    return _around_eye(original_of(stem) or stem)[1]
+    """left or right where one part of a file's name says so (`1_l1`, `1221_OD_f_3`); else "".
+
+    `R0_0004` does not: without the other names, a numbered letter in front may be a grade.
+    """
+    found = eye_in_stem(original_of(stem) or stem)
+    if found is None or (found.in_front and found.kind == NUMBERED):
+        return ""
+    return "" if found.kind == GLUED_LETTER else found.eye
 
 
 def patients_by_name(stems: Sequence[str]) -> list[tuple[str, str]]:
     """(N,) patient and eye where the eye is inside the name, as in `1221_OD_f_3`; "" elsewhere.
 
-    The patient is what is before the eye, else what is behind it, and holds a digit. It takes all
-    names to know: where most of such names share few beginnings (`CAM1_OD_001` to `CAM1_OD_900`),
-    these are no patients, and none is returned.
+    It takes all names to know which of their parts are patients (`dr_ovo/dataset/naming`): where
+    many share a part (`CAM1_OD_001` to `CAM1_OD_900`), it is none. Without a patient, no eye.
     """
-    found = [_around_eye(original_of(stem) or stem) for stem in stems]
-    counts = Counter(patient for patient, _ in found if patient)
-    many = sum(count for count in counts.values() if count > FEW)
-    only_one = len(counts) == 1 and counts.total() > FEW // 2
-    if only_one or many > MAX_SHARE_OF_MANY * counts.total():
-        return [("", "")] * len(found)
-    return [(patient, eye) if patient else ("", "") for patient, eye in found]
+    eyes = eyes_in_names([original_of(stem) or stem for stem in stems])
+    return [
+        (patient, eye.eye) if eye and patient else ("", "")
+        for eye, patient in zip(eyes, patients_in_names(eyes), strict=True)
+    ]
 
 
-def _around_eye(name: str) -> tuple[str, str]:
-    """Patient ("" where nothing with a digit is beside the eye) and eye of a name; "" and ""
-    for a name with no eye, or with both."""
-    parts = list(_PARTS.finditer(name))
-    eyes = [(part, match) for part in parts if (match := _EYE_PART.fullmatch(part[0]))]
-    found = {EYES[match["eye"].lower()] for _, match in eyes}
-    if len(found) != 1 or len(parts) == 1:
-        return "", ""
-    part = eyes[0][0]
-    before = name[: part.start()].strip("_ .-")
-    patient = before or name[part.end() :].strip("_ .-")
-    known = any(map(str.isdigit, patient)) and not is_unknown(patient)
-    return patient if known else "", found.pop()
+def patients_of_files(places: Sequence[PurePosixPath]) -> list[str]:
+    """(N,) patient of each file of a set by names and folders; "" where unknown.
+
+    `places` are paths below the folder of the split or grade. The name comes first; where it
+    begins with the eye (`P7/OD_1`, `P7/OD/1`), the folder is the patient, if few files are in it.
+    """
+    named = list(map(_name_and_folder, places))
+    by_name = patients_by_name([name for name, _ in named])
+    owned = [folder if _eye_leads(name) else "" for name, folder in named]
+    by_folder = are_patients(Counter((folder,) for folder in owned if folder))
+    return [
+        (owner if by_folder else "") or patient or patient_and_eye(name, "", folder)[0]
+        for owner, (patient, _), (name, folder) in zip(owned, by_name, named, strict=True)
+    ]
+
+
+def _name_and_folder(place: PurePosixPath) -> tuple[str, str]:
+    """A file's name, after the eye where its folder is an eye; and the folder that may be its
+    patient, else ""."""
+    name, folders = place.stem, list(place.parts[:-1])
+    if folders and folders[-1].lower() in EYES:
+        name = f"{folders.pop()}_{original_of(name) or name}"
+    folder = folders[-1] if folders else ""
+    return name, "" if is_unknown(folder) or is_split_or_grade(folder) else folder
+
+
+def _eye_leads(name: str) -> bool:
+    found = eye_in_stem(original_of(name) or name)
+    return found is not None and found.before == 0 and found.kind != GLUED_LETTER
 
 
 def known_facts(

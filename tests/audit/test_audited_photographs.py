@@ -47,6 +47,36 @@ def test_splits_grades_and_patients_by_the_words_of_prepare(tree, file, split, g
     assert facts(tree(file)) == {(file, split, grade, patient)}
 
 
+SHARED = {
+    "DeepDRiD": ("train/0/7_l1", "test/1/7_r1", "val/0/8_l1", "val/0/8_r1"),
+    "inside": ("train/0/1221_OD_f_3", "test/1/1221_OS_f_1", "val/0/1222_OD_f_1"),
+    "eye first": ("train/0/OD_1221_1", "test/0/OD_1221_2", "val/0/OS_1222_1"),
+    "camel case": ("train/0/P7LeftEye", "test/0/P7RightEye", "val/0/P8LeftEye"),
+    "folders": ("train/0/P7/OD_1", "test/1/P7/OS_2", "val/0/P8/OD_1"),
+}
+
+
+@pytest.mark.parametrize("scheme", SHARED)
+def test_a_patient_in_two_splits_of_a_raw_folder(tree, scheme):
+    """Both for the command `audit` and for the audit before a training."""
+    others = [f"{split}/{grade}/x{grade}" for split in ("train", "val", "test") for grade in "01"]
+    root = tree(*(f"{name}.jpg" for name in (*SHARED[scheme], *others)))
+    for found in (
+        photographs_of_folder(root)[0],
+        photographs_of_index(scan_dataset(root, ("0", "1"))),
+    ):
+        (finding,) = owner_findings(found)
+        assert finding.splits == ["test", "train"]
+        assert len(finding.photographs) == 2
+
+
+@pytest.mark.parametrize("name", ["R{}_{:04}", "S1_OD_{1:03}", "IMG_OS_{1:03}"])
+def test_grades_sites_and_counters_of_a_raw_folder_are_no_patients(tree, name):
+    splits = ("train", "val", "test")
+    root = tree(*(f"{splits[n % 3]}/{n % 2}/{name.format(n % 4, n)}.jpg" for n in range(24)))
+    assert owner_findings(photographs_of_folder(root)[0]) == []
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [
