@@ -54,7 +54,11 @@ _UNGRADABLE = {
     "nongradable", "nongradeable", "cannotgrade", "cannotbegraded", "nograde", "poorquality",
     "badquality", "reject", "rejected", "unreadable", "unusable",
 }  # fmt: skip
-_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d*)?")
+# The exponent as NumPy writes it (2.000e+00); 1e0 may be a name that a spreadsheet spoiled.
+_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d*)?|-?\d\.\d+e[-+]\d\d")
+# `Mild non-proliferative diabetic retinopathy (NPDR)`: abbreviation behind a name -> its grades.
+_ABBREVIATION = re.compile(r"[(\[]\s*(?P<short>n?pdr|dr)\s*[)\]]\s*$", re.IGNORECASE)
+_ABBREVIATED = {"npdr": (1, 2, 3), "pdr": (4,), "dr": tuple(range(NUM_GRADES))}
 # `trainlabels.csv`, `testset`: one word in lower case.
 _BEFORE_SET = re.compile(r"(?<=.)(labels?|set|data|images?|list)$")
 _WORDS_OF_A_NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
@@ -78,14 +82,19 @@ def comparable(word: str) -> str:
 
 
 def number_of(text: str) -> float | None:
-    """The number in a cell, with a point or a decimal comma ("2", "2.0", "2,0"); else None."""
+    """The number in a cell, with a point or a decimal comma ("2", "2.0", "2,0", "2.0e+00"); else
+    None."""
     text = text.strip()
     return float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else None
 
 
 def grade_of(word: str) -> int | None:
     """The grade for the name of a folder or the text of a cell; None for any other word."""
-    return GRADE_WORDS.get(comparable(word))
+    grade = GRADE_WORDS.get(comparable(word))
+    if grade is not None or not (match := _ABBREVIATION.search(word)):
+        return grade
+    grade = GRADE_WORDS.get(comparable(word[: match.start()]))
+    return grade if grade in _ABBREVIATED[match["short"].lower()] else None
 
 
 def eye_of(word: str, column: str = "") -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from dr_ovo.dataset.index import scan_dataset
 from dr_ovo.errors import UserError
-from dr_ovo.prepare.options import parse_options
+from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 from dr_ovo.synthetic.folder import write_dataset
 

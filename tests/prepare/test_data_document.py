@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dr_ovo.prepare.options import parse_options
+from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.readers.grade_map import scale_of
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "data.md"

@@ -10,9 +10,15 @@ from dr_ovo.dataset.patients_and_eyes import patient_and_eye
 from dr_ovo.dataset.photograph import Dropped, Photograph
 from dr_ovo.dataset.words import is_unknown
 from dr_ovo.errors import UserError
-from dr_ovo.prepare.readers.grade_columns import GradeColumn, choose
+from dr_ovo.prepare.readers.grade_choice import (
+    check_gradable_columns,
+    check_grades,
+    grade_column,
+    other_column_has_more,
+)
+from dr_ovo.prepare.readers.grade_columns import GradeColumn
 from dr_ovo.prepare.readers.grade_scale import GRADED, OUTSIDE, GradeScale, Reading
-from dr_ovo.prepare.readers.label_files.cells import says_ungradable
+from dr_ovo.prepare.readers.label_files.csv_columns import NOT_USED
 from dr_ovo.prepare.readers.label_files.image_lookup import ImageLookup
 from dr_ovo.prepare.readers.label_files.label_rows import (
     LabelFile,
@@ -21,7 +27,6 @@ from dr_ovo.prepare.readers.label_files.label_rows import (
     open_label_files,
 )
 from dr_ovo.prepare.readers.label_remarks import label_remarks
-from dr_ovo.prepare.readers.scale_checks import check_labels, check_yes_or_no
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,13 @@ def read_labels(
     lookup = ImageLookup(images)
     files = open_label_files(labels, named, lookup, rules.scale)
     rows, missing, remarks = located_rows(files, lookup, skip_missing=rules.skip_missing)
-    grades = {file.labels: _grade_column(file, rows, rules.scale) for file in files}
+    check_gradable_columns(files, rows)
+    grades = {file.labels: grade_column(file, rows, rules.scale) for file in files}
     texts = [grades[row.file.labels].text(row.where, row.cells, row.eye) for row in rows]
     readings = [rules.scale.read(text) for text in texts]
-    _check(files, grades, rows, texts, readings, rules)
+    check_grades(
+        files, grades, rows, texts, readings, rules.scale, skip_ungraded=rules.skip_ungraded
+    )
     repeats = _repeats(rows, readings)
     found: list[Photograph] = []
     ungraded: list[Dropped] = []
@@ -73,54 +81,10 @@ def read_labels(
             ungraded.append(Dropped(row.name, "ungraded", reason, split=row.split))
         else:
             found.append(_photograph(row, grade))
-    remarks += label_remarks(files, rows, repeats, lookup)
+    keep = named.get("split", "").lower() != NOT_USED
+    more = [other_column_has_more(f, grades[f.labels], rows, rules.scale) for f in files]
+    remarks += [*filter(None, more), *label_remarks(files, rows, repeats, lookup, keep_splits=keep)]
     return LabelReading(found, [*missing, *ungraded], remarks, _columns_used(files, grades))
-
-
-def _grade_column(file: LabelFile, rows: Sequence[Row], scale: GradeScale) -> GradeColumn:
-    """The column of a file that has the grades of its rows: one of the best rank with a grade."""
-    own = [row for row in rows if row.file is file]
-    wheres = [row.where for row in own]
-    for rank in sorted({column.rank for column in file.candidates}):
-        equal = [column for column in file.candidates if column.rank == rank]
-        texts = [[one.text(row.where, row.cells, row.eye) for row in own] for one in equal]
-        chosen = choose(file.labels, equal, texts, wheres, scale)
-        if chosen is not None:
-            return equal[chosen]
-    return file.candidates[0]
-
-
-def _check(
-    files: Sequence[LabelFile],
-    grades: Mapping[Path, GradeColumn],
-    rows: Sequence[Row],
-    texts: Sequence[str],
-    readings: Sequence[Reading],
-    rules: LabelRules,
-) -> None:
-    """Raises UserError where the labels of all files together are not on the scale."""
-    # A row that its own column calls ungradable may say anything as grade.
-    judged = [at for at, row in enumerate(rows) if not says_ungradable(row.cell("gradable"))]
-    wheres, texts, readings = (
-        [rows[at].where for at in judged],
-        [texts[at] for at in judged],
-        [readings[at] for at in judged],
-    )
-    check_labels(wheres, texts, readings, rules.scale, skip_ungraded=rules.skip_ungraded)
-    if rules.scale.is_given:
-        return
-    for title in dict.fromkeys(grades[file.labels].title for file in files):
-        named = [file for file in files if grades[file.labels].title == title]
-        if any(file.names_grade or grades[file.labels].says_grade for file in named):
-            continue
-        # What is left out by --skip_ungraded says nothing of the others.
-        own = [
-            at
-            for at, row in enumerate(judged)
-            if rows[row].file in named and readings[at].kind != OUTSIDE
-        ]
-        place = ", ".join(f"{file.labels}: {title}" for file in named)
-        check_yes_or_no(place, [texts[at] for at in own], [readings[at] for at in own])
 
 
 def _repeats(rows: Sequence[Row], readings: Sequence[Reading]) -> set[int]:
@@ -156,8 +120,8 @@ def _without_grade(row: Row, text: str, reading: Reading) -> str:
         return f"has '{text}' as grade in {file}, which is outside the scale"
     if reading.kind != GRADED:
         return f"has '{text}' as grade in {file}" if text else f"has no grade in {file}"
-    if says_ungradable(row.cell("gradable")):
-        return f"is ungradable by the column {row.file.title('gradable')} of {file}"
+    if row.ungradable_by:
+        return f"is ungradable by the column {row.ungradable_by} of {file}"
     return ""
 
 
@@ -182,5 +146,7 @@ def _columns_used(files: Sequence[LabelFile], grades: Mapping[Path, GradeColumn]
     for file in files:
         for role in file.columns:
             used.setdefault(role, []).append(file.title(role))
+        for at in file.gradable:
+            used.setdefault("gradable", []).append(file.table.header[at])
         used.setdefault("grade", []).append(grades[file.labels].title)
     return {role: ", ".join(dict.fromkeys(names)) for role, names in used.items()}

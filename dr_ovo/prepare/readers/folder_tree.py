@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from dr_ovo.dataset.image_files import image_files
+from dr_ovo.dataset.image_files import SUFFIXES_SHOWN, image_files
 from dr_ovo.dataset.manifest import MANIFEST, read_manifest
 from dr_ovo.dataset.patients_and_eyes import patient_and_eye
 from dr_ovo.dataset.photograph import Photograph
 from dr_ovo.dataset.words import split_of
 from dr_ovo.errors import UserError
 from dr_ovo.prepare.readers.grade_scale import GradeScale
+from dr_ovo.prepare.readers.scale_checks import check_folders
 
 SHOWN = 5
 
@@ -37,11 +39,8 @@ def read_tree(
     if base != root:
         remarks.append(f"The splits were found in {base}.")
     if splits:
-        others = [folder.name for folder in folders if folder not in splits]
-        if others:
-            remarks.append(
-                f"{base}: folders that are not splits are left out: {', '.join(others)}."
-            )
+        if others := ", ".join(folder.name for folder in folders if folder not in splits):
+            remarks.append(f"{base}: folders that are not splits are left out: {others}.")
         found = [
             replace(photograph, split=split_of(split.name) if keep_splits else "")
             for split in splits
@@ -53,8 +52,11 @@ def read_tree(
     if left_out := sorted(filter(scale.says_no_grade, without)):
         remarks.append(f"Folders without a grade by --grade_map: {', '.join(left_out)}.")
     if not found:
-        raise UserError(f"--from_tree {root}: no images (.jpg .jpeg .png .tif .tiff) below it.")
-    return _with_manifest(base, found), remarks
+        raise UserError(f"--from_tree {root}: no images ({SUFFIXES_SHOWN}) below it.")
+    manifest = read_manifest(base / MANIFEST)
+    if manifest is None:
+        check_folders(base, sorted(without - set(left_out)), scale)
+    return _completed(found, manifest), remarks
 
 
 def folder_of_splits(root: Path, files: Sequence[Path]) -> Path:
@@ -115,9 +117,10 @@ def _photograph(root: Path, path: Path, grade: int) -> Photograph:
     return Photograph(path, name, grade, patient=patient, eye=eye, source=name)
 
 
-def _with_manifest(root: Path, photographs: list[Photograph]) -> list[Photograph]:
-    """The photographs, completed from the manifest of the tree."""
-    manifest = read_manifest(root / MANIFEST)
+def _completed(
+    photographs: list[Photograph], manifest: Mapping[str, Any] | None
+) -> list[Photograph]:
+    """The photographs with what the manifest of the tree says of them, if it has one."""
     if manifest is None:
         return photographs
     entries = {entry["id"]: entry for entry in manifest["files"]}

@@ -4,27 +4,84 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
+from dr_ovo.dataset.patients_and_eyes import eye_in_name
 from dr_ovo.dataset.words import is_unknown
-from dr_ovo.prepare.readers.label_files.csv_columns import group_hint
+from dr_ovo.prepare.readers.label_files.csv_columns import simple_name
+from dr_ovo.prepare.readers.label_files.gradable import quality_hint
 from dr_ovo.prepare.readers.label_files.image_lookup import ImageLookup
 from dr_ovo.prepare.readers.label_files.label_rows import LabelFile, Row
 
 SHOWN = 10
+GROUP_HINTS = ("visit", "visit_id", "exam_id", "session", "site", "clinic", "hospital", "centre")
 
 
 def label_remarks(
-    files: Sequence[LabelFile], rows: Sequence[Row], repeats: Container[int], lookup: ImageLookup
+    files: Sequence[LabelFile],
+    rows: Sequence[Row],
+    repeats: Container[int],
+    lookup: ImageLookup,
+    *,
+    keep_splits: bool,
 ) -> list[str]:
-    """Remarks on the N `rows` of the label files; `repeats` are positions of rows that repeat."""
+    """Remarks on the N `rows` of the label files; `repeats` are positions of rows that repeat.
+
+    `keep_splits` is False where the user wants no official splits.
+    """
     titles = ", ".join(file.labels.name for file in files)
-    hints = [group_hint(file.table.header, "group" in file.columns) for file in files]
+    hints = [hint for file in files for hint in (_group_hint(file), _quality_hint(file))]
     remarks = [
+        _joined(files) if keep_splits else "",
         *dict.fromkeys(hints),
         _unnamed(lookup.unnamed({row.path for row in rows}), titles),
         _repeated([row for at, row in enumerate(rows) if at in repeats], titles),
+        _other_eyes([row for at, row in enumerate(rows) if at not in repeats]),
         _placeholders([row for at, row in enumerate(rows) if at not in repeats]),
     ]
     return [remark for remark in remarks if remark]
+
+
+def _joined(files: Sequence[LabelFile]) -> str:
+    """That several files are one set, where neither names nor columns say otherwise."""
+    if len(files) < 2 or any(file.split or "split" in file.columns for file in files):
+        return ""
+    return (
+        f"{len(files)} label files are joined, and divided anew: their names do not say different "
+        "splits. Where they are official splits, name them so (train.csv, val.csv, test.csv), or "
+        "name a column with --split_column."
+    )
+
+
+def _group_hint(file: LabelFile) -> str:
+    found = [name for name in file.table.header if simple_name(name) in GROUP_HINTS]
+    if not found or "group" in file.columns:
+        return ""
+    return f"--group_column {found[0]} would keep the photographs of one {found[0]} in one split."
+
+
+def _quality_hint(file: LabelFile) -> str:
+    used = {*file.columns.values(), *file.gradable}
+    used |= {at for column in file.candidates for at in column.positions.values()}
+    header = file.table.header
+    return quality_hint(
+        {name: simple_name(name) for at, name in enumerate(header) if at not in used}
+    )
+
+
+def _other_eyes(rows: Sequence[Row]) -> str:
+    """Where the column of eyes contradicts the names of the files."""
+    found = [
+        row
+        for row in rows
+        if row.labelled_eye and eye_in_name(row.path.stem) not in ("", row.labelled_eye)
+    ]
+    if not found:
+        return ""
+    row = found[0]
+    return (
+        f"{len(found)} photographs have another eye in the column {row.file.title('eye')} than in "
+        f"their names ({row.image}: {row.labelled_eye}). The column is used; to use the names: "
+        "--eye_column none."
+    )
 
 
 def _unnamed(names: Sequence[str], labels: str) -> str:

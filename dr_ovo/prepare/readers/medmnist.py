@@ -9,46 +9,77 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dr_ovo.dataset.photograph import Photograph
+from dr_ovo.dataset.photograph import Dropped, Photograph
 from dr_ovo.dataset.words import SPLITS
 from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_write_bytes
-from dr_ovo.prepare.readers.grade_scale import GradeScale
-from dr_ovo.prepare.readers.scale_checks import TWO_CLASSES
+from dr_ovo.prepare.readers.grade_scale import GRADED, MISSING, GradeScale
+from dr_ovo.prepare.readers.scale_checks import TWO_CLASSES, check_one_to_five
 
 _DAMAGES = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
-def read_medmnist(file: Path, pictures: Path, scale: GradeScale) -> list[Photograph]:
-    """The photographs of `file`, with paths in the folder `pictures` (see `write_pictures`).
+def read_medmnist(
+    file: Path, pictures: Path, scale: GradeScale
+) -> tuple[list[Photograph], list[Dropped]]:
+    """The photographs of `file`, with paths in the folder `pictures` (see `write_pictures`), and
+    those without a grade by `scale`.
 
     Raises UserError for a file without pictures and labels of train, val and test, for labels that
     are not one grade of `scale` per picture, and for a set of two classes that `scale` does not
     name.
     """
     found: list[Photograph] = []
-    with _open(file) as arrays:
-        for split in SPLITS:
-            images = _shape(file, arrays, split)
-            labels = _array(file, arrays, f"{split}_labels")
-            grades = _grades(labels, scale)
-            if labels.ndim not in (1, 2) or labels.size != images[0] or grades is None:
-                raise UserError(
-                    f"{file}: {split}_labels of shape {labels.shape} and kind {labels.dtype} are "
-                    f"not one grade from 0 to {scale.size - 1} for each of {images[0]} pictures. "
-                    "Expected RetinaMNIST, or another set graded like it. Other classes are named "
-                    "with --class_names, mildest first."
-                )
-            for number, grade in enumerate(grades):
-                name = _name(split, number)
-                source = f"{file.name}:{split}_images[{number}]"
-                found.append(Photograph(pictures / name, name, grade, split=split, source=source))
+    dropped: list[Dropped] = []
+    for split, labels in _labels(file, scale).items():
+        for number, text in enumerate(labels):
+            name, reading = _name(split, number), scale.read(text)
+            source = f"{file.name}:{split}_images[{number}]"
+            if reading.grade is None:
+                dropped.append(Dropped(source, "ungraded", f"has '{text}' as label", split=split))
+                continue
+            found.append(
+                Photograph(pictures / name, name, reading.grade, split=split, source=source)
+            )
     if not scale.is_given and {photograph.grade for photograph in found} <= {0, 1}:
         raise UserError(
             f"--images {file}: its labels are only 0 and 1, so it has two classes, not ICDR's "
             f"grades. If these are two classes, mildest first, name them: {TWO_CLASSES}."
         )
-    return found
+    return found, dropped
+
+
+def _labels(file: Path, scale: GradeScale) -> dict[str, list[str]]:
+    """Split -> the label of each picture, as text. Raises UserError where one has no meaning."""
+    texts: dict[str, list[str]] = {}
+    problems = []
+    with _open(file) as arrays:
+        for split in SPLITS:
+            count = _shape(file, arrays, split)[0]
+            labels = _array(file, arrays, f"{split}_labels")
+            whole = labels.ndim in (1, 2) and labels.size == count and _is_whole(labels)
+            texts[split] = [str(int(label)) for label in labels.ravel()] if whole else []
+            known = {text: scale.read(text).kind for text in set(texts[split])}
+            if not whole or any(kind not in (GRADED, MISSING) for kind in known.values()):
+                problems.append(
+                    f"{file}: {split}_labels of shape {labels.shape} and kind {labels.dtype} are "
+                    f"not one grade from 0 to {scale.size - 1} for each of {count} pictures. "
+                    "Expected RetinaMNIST, or another set graded like it. Other classes are named "
+                    "with --class_names, mildest first."
+                )
+    if problems:
+        wheres = [f"{file} {s}_labels[{at}]" for s in SPLITS for at in range(len(texts[s]))]
+        every = [text for split in SPLITS for text in texts[split]]
+        check_one_to_five(wheres, every, list(map(scale.read, every)), scale)
+        raise UserError(problems[0])
+    return texts
+
+
+def _is_whole(labels: np.ndarray) -> bool:
+    """Whether labels are whole numbers, 1.0 too."""
+    if np.issubdtype(labels.dtype, np.floating):
+        return bool(np.all(np.isfinite(labels) & (labels == np.round(labels))))
+    return np.issubdtype(labels.dtype, np.integer)
 
 
 def write_pictures(file: Path, pictures: Path) -> None:
@@ -110,12 +141,3 @@ def _shape(file: Path, arrays: np.lib.npyio.NpzFile, split: str) -> tuple[int, .
             "(N, H, W) or (N, H, W, 3)."
         )
     return images.shape
-
-
-def _grades(labels: np.ndarray, scale: GradeScale) -> list[int] | None:
-    """The grades of whole numbers, None where one of them has no grade."""
-    if not np.issubdtype(labels.dtype, np.integer):
-        return None
-    meaning = {int(label): scale.grade_of_name(str(label)) for label in np.unique(labels)}
-    grades = [meaning[int(label)] for label in labels.ravel()]
-    return None if None in grades else [grade for grade in grades if grade is not None]

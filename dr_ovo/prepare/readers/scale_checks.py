@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from dr_ovo.dataset.words import NUM_GRADES, number_of
 from dr_ovo.errors import UserError
@@ -42,17 +43,25 @@ def check_labels(
     outside = [at for at, reading in enumerate(readings) if reading.kind == OUTSIDE]
     if not outside:
         return
-    grades = {reading.grade for reading in readings if reading.kind == GRADED}
-    if not scale.is_given and 0 not in grades and any(number_of(texts[at]) == 5 for at in outside):
-        raise UserError(
-            f"{_first(wheres, texts, outside, scale)} There is no 0, so the scale may run from 1 "
-            f"to 5: {_ONE_TO_FIVE}. Where 5 says that there is no grade: --grade_map 5=-."
-        )
+    check_one_to_five(wheres, texts, readings, scale)
     if not skip_ungraded:
         raise UserError(
             f"{_first(wheres, texts, outside, scale)} Where they say that there is no grade (DDR: "
             "5 is ungradable), leave them out with --skip_ungraded; where they are grades, say "
             "which with --grade_map, or fix or remove the rows."
+        )
+
+
+def check_one_to_five(
+    wheres: Sequence[str], texts: Sequence[str], readings: Sequence[Reading], scale: GradeScale
+) -> None:
+    """Raises UserError where N labels have a 5 and no 0, and the user did not say what they are."""
+    outside = [at for at, reading in enumerate(readings) if reading.kind == OUTSIDE]
+    grades = {reading.grade for reading in readings if reading.kind == GRADED}
+    if not scale.is_given and 0 not in grades and any(number_of(texts[at]) == 5 for at in outside):
+        raise UserError(
+            f"{_first(wheres, texts, outside, scale)} There is no 0, so the scale may run from 1 "
+            f"to 5: {_ONE_TO_FIVE}. Where 5 says that there is no grade: --grade_map 5=-."
         )
 
 
@@ -73,6 +82,17 @@ def _first(
     return (
         f"{wheres[rows[0]]}: '{texts[rows[0]]}' is not {expected} (rows without a grade by their "
         f"label: {labels}{more})."
+    )
+
+
+def check_folders(root: Path, names: Sequence[str], scale: GradeScale) -> None:
+    """Raises UserError where the folders of grades below `root` are 0 and 1, and no others."""
+    if scale.is_given or {number_of(name) for name in names} != {0, 1}:
+        return
+    raise UserError(
+        f"--from_tree {root}: only two of ICDR's five grades are there, 0 and 1 (mild), and "
+        "folders of these names often say whether there is a retinopathy. For two classes: "
+        f"{TWO_CLASSES}. If these are ICDR's grades: --grade_map 0=0 1=1."
     )
 
 

@@ -39,7 +39,7 @@ class Checklist:
 def read_checklist(path: Path) -> Checklist:
     """The criteria in a file. Raises UserError that says where the mistake is."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors write a mark
     except OSError as error:
         raise UserError(f"--criteria {path}: can't be read ({error.strerror}).") from None
     except ValueError as error:  # its message names line and column

@@ -39,8 +39,8 @@ def test_splits_are_official(tree):
 
 
 def test_splits_can_be_passed_over(tree):
-    found, _ = read(tree("train/0/a.jpg", "test/1/b.jpg"), keep_splits=False)
-    assert {(p.name, p.split) for p in found} == {("train/0/a.jpg", ""), ("test/1/b.jpg", "")}
+    found, _ = read(tree("train/0/a.jpg", "test/2/b.jpg"), keep_splits=False)
+    assert {(p.name, p.split) for p in found} == {("train/0/a.jpg", ""), ("test/2/b.jpg", "")}
 
 
 def test_grades_without_splits_by_number_or_by_name(tree):
@@ -73,10 +73,10 @@ def test_a_manifest_tells_patients_and_groups(tree):
 
 
 def test_splits_below_the_folder_are_found(tree):
-    found, remarks = read(tree("data/Train/0/a.jpg", "data/test/1/P1/left.jpg"), keep_splits=True)
+    found, remarks = read(tree("data/Train/0/a.jpg", "data/test/2/P1/left.jpg"), keep_splits=True)
     assert {(p.name, p.split, p.patient) for p in found} == {
         ("Train/0/a.jpg", "train", ""),
-        ("test/1/P1/left.jpg", "test", "P1"),
+        ("test/2/P1/left.jpg", "test", "P1"),
     }
     (said,) = remarks
     assert said.endswith("data.")
@@ -86,10 +86,10 @@ def test_linked_grades_and_links_that_lead_nowhere(tree, tmp_path):
     root = tree("train/0/a.jpg")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "b.jpg").touch()
-    (root / "train" / "1").symlink_to(tmp_path / "elsewhere")
+    (root / "train" / "2").symlink_to(tmp_path / "elsewhere")
     (root / "train" / "0" / "gone.jpg").symlink_to("nowhere.jpg")
     found, _ = read(root, keep_splits=True)
-    assert [p.name for p in found] == ["train/0/a.jpg", "train/0/gone.jpg", "train/1/b.jpg"]
+    assert [p.name for p in found] == ["train/0/a.jpg", "train/0/gone.jpg", "train/2/b.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -127,3 +127,34 @@ def test_folders_by_a_map(tree):
     found, remarks = read(root, scale, keep_splits=True)
     assert {(p.name, p.grade) for p in found} == {("R0/a.jpg", 0), ("R1/b.jpg", 1), ("R3/c.jpg", 4)}
     assert remarks == ["Folders without a grade by --grade_map: U."]
+
+
+@pytest.mark.parametrize("names", [("0/a.jpg", "1/b.jpg"), ("train/0/a.jpg", "test/1/b.jpg")])
+def test_only_the_folders_0_and_1_are_stopped(tree, names):
+    root = tree(*names)
+    with pytest.raises(
+        UserError,
+        match=r"only two of ICDR's five grades.*--class_names No_DR DR.*--grade_map 0=0 1=1",
+    ):
+        read(root, keep_splits=True)
+    for scale in (scale_of(("No_DR", "DR"), ()), scale_of((), ("0=0", "1=1"))):
+        assert sorted(p.grade for p in read(root, scale, keep_splits=True)[0]) == [0, 1]
+
+
+@pytest.mark.parametrize("other", ["2", "4"])
+def test_an_empty_folder_of_another_grade_tells_that_these_are_grades(tree, other):
+    root = tree("0/a.jpg", "1/b.jpg")
+    (root / other).mkdir()
+    assert len(read(root, keep_splits=True)[0]) == 2
+
+
+def test_words_for_0_and_1_are_grades(tree):
+    assert len(read(tree("No DR/a.jpg", "Mild/b.jpg"), keep_splits=True)[0]) == 2
+
+
+def test_a_manifest_tells_that_0_and_1_are_grades(tree):
+    root = tree("train/0/a.jpg", "train/1/b.jpg")
+    manifest = {"schema": SCHEMA, "files": []}
+    manifest["hash"] = content_hash(manifest)
+    (root / "manifest.json").write_text(json.dumps(manifest))
+    assert [p.grade for p in read(root, keep_splits=True)[0]] == [0, 1]

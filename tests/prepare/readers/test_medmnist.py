@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dr_ovo.errors import UserError
+from dr_ovo.prepare.readers.grade_map import scale_of
 from dr_ovo.prepare.readers.grade_scale import GradeScale
 from dr_ovo.prepare.readers.medmnist import read_medmnist, write_pictures
 
@@ -14,7 +15,8 @@ SPLITS = ("train", "val", "test")
 
 
 def read(file, pictures, scale=None):
-    return read_medmnist(file, pictures, scale or GradeScale())
+    """The photographs that have a grade."""
+    return read_medmnist(file, pictures, scale or GradeScale())[0]
 
 
 def arrays(**changes):
@@ -60,7 +62,7 @@ def test_retinamnist(tmp_path, idrid_small):
         ({"train_labels": np.array([[0], [5], [1]])}, r"train_labels .* not one grade from 0 to 4"),
         ({"train_labels": np.array([[0], [1]])}, r"for each of 3 pictures"),
         ({"test_labels": np.zeros((3, 14), np.uint8)}, r"test_labels of shape \(3, 14\)"),
-        ({"test_labels": np.zeros(3)}, r"kind float64"),
+        ({"test_labels": np.full(3, 0.5)}, r"kind float64"),
         ({"test_images": np.zeros((3, 28, 28, 3))}, r"test_images are float64"),
         ({"test_images": np.zeros((3, 28, 28, 28), np.uint8)}, r"shape \(3, 28, 28, 28\)"),
     ],
@@ -96,3 +98,32 @@ def test_arrays_that_are_damaged_or_hold_objects(tmp_path):
     file.write_bytes(content)
     with pytest.raises(UserError, match=r"set\.npz: train_images can't be read as a MedMNIST"):
         read(file, tmp_path)
+
+
+def scored(kind, first):
+    """Labels from `first` to `first` + 4 over the three splits, as numbers of a `kind`."""
+    labels = np.array([[0, 1, 2], [3, 4, 0], [1, 2, 3]], kind) + first
+    return {f"{s}_labels": labels[at][:, None] for at, s in enumerate(SPLITS)}
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, np.uint8])
+def test_a_scale_from_1_to_5(tmp_path, kind):
+    file = tmp_path / "set.npz"
+    np.savez(file, **arrays(**scored(kind, 1)))
+    with pytest.raises(UserError, match=r"val_labels\[1\]: '5' is not.*--grade_map 1=0 2=1 3=2"):
+        read(file, tmp_path)
+    scale = scale_of((), ("1=0", "2=1", "3=2", "4=3", "5=4"))
+    assert [p.grade for p in read(file, tmp_path, scale)] == [0, 1, 2, 3, 4, 0, 1, 2, 3]
+
+
+def test_whole_numbers_may_be_floats(tmp_path):
+    np.savez(tmp_path / "set.npz", **arrays(**scored(np.float64, 0)))
+    assert [p.grade for p in read(tmp_path / "set.npz", tmp_path)][:4] == [0, 1, 2, 3]
+
+
+def test_a_label_without_a_grade_is_left_out(tmp_path):
+    np.savez(tmp_path / "set.npz", **arrays(**scored(np.int64, 1)))
+    scale = scale_of((), ("5=-",))
+    found, dropped = read_medmnist(tmp_path / "set.npz", tmp_path, scale)
+    assert [p.name for p in found][3:5] == ["val_00000.png", "val_00002.png"]
+    assert [(drop.file, drop.split) for drop in dropped] == [("set.npz:val_images[1]", "val")]

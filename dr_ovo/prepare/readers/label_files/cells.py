@@ -1,21 +1,14 @@
-"""Reads single cells of a label file: split, eye, and whether a photograph is gradable."""
+"""Reads single cells of a label file: split and eye."""
 
 from __future__ import annotations
 
 from dr_ovo.dataset.words import (
     SPLIT_WORDS,
-    comparable,
     eye_of,
-    has_no_grade,
     is_unknown,
-    number_of,
     split_of,
 )
 from dr_ovo.errors import UserError
-
-_NO = {
-    "no", "n", "not", "false", "f", "bad", "poor", "insufficient", "inadequate", "reject",
-}  # fmt: skip
 
 
 def parse_split(where: str, text: str) -> str:
@@ -38,11 +31,3 @@ def parse_eye(where: str, text: str, column: str) -> str:
         f"{where}: '{text}' is not an eye. Expected left or right (l, r, os, od, oi, oe, og) or an "
         "empty cell. Fix it, or ignore the column with --eye_column none."
     )
-
-
-def says_ungradable(text: str) -> bool:
-    """Whether a cell of a gradable column says no; an empty cell says nothing."""
-    number = number_of(text)
-    if number is not None:
-        return number <= 0
-    return comparable(text) in _NO or bool(text and has_no_grade(text))

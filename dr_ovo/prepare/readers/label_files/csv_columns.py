@@ -11,6 +11,7 @@ from dr_ovo.errors import UserError
 from dr_ovo.prepare.readers.grade_columns import GRADE_NAMES, GradeColumn, grade_positions
 from dr_ovo.prepare.readers.grade_scale import UNKNOWN, GradeScale
 from dr_ovo.prepare.readers.label_files.csv_rows import LabelTable
+from dr_ovo.prepare.readers.label_files.gradable import GRADABLE_NAMES
 
 NOT_USED = "none"  # `--split_column none`: ignore a column that would be found by its name
 # As `simple_name` writes them; the first match is used. EyePACS, APTOS, IDRiD, Messidor-2,
@@ -24,13 +25,8 @@ USUAL_NAMES = {
     "patient": ("patient", "patient_id", "patientid", "subject", "subject_id"),
     "eye": ("eye", "laterality", "exam_eye", "eye_side", "side"),
     "split": ("split", "set", "subset", "partition", "dataset_split"),
-    "gradable": (
-        "adjudicated_gradable", "gradable", "gradeable", "is_gradable", "is_gradeable",
-        "image_gradable", "gradability",
-    ),
     "group": (),  # a visit or site must be named by flag: a wrong guess would join whole clinics
 }  # fmt: skip
-GROUP_HINTS = ("visit", "visit_id", "exam_id", "session", "site", "clinic", "hospital", "centre")
 SEARCHED = 200  # rows of which the names of photographs are looked up
 
 
@@ -49,13 +45,20 @@ def header_test(named: Mapping[str, str]) -> Callable[[Sequence[str]], bool]:
     image, grade = (simple_name(named.get(role, "")) for role in ("image", "grade"))
 
     def is_header(cells: Sequence[str]) -> bool:
-        if image.isdigit() and grade.isdigit():  # positions: `1 2` may be picture 1 with grade 2
+        # Positions from 1 on: `1 2` may be picture 1 with grade 2. pandas names columns 0, 1.
+        if image.isdigit() and grade.isdigit() and "0" not in (image, grade):
             return False
         names = [simple_name(cell) for cell in cells]
         has_image = image in names if image else any(n in USUAL_NAMES["image"] for n in names)
         return has_image and (grade in names if grade else bool(grade_positions(names)))
 
     return is_header
+
+
+def names_column(cell: str) -> bool:
+    """Whether a cell is the usual name of a column."""
+    names = (*USUAL_NAMES.values(), GRADABLE_NAMES, GRADE_NAMES)
+    return any(simple_name(cell) in usual for usual in names)
 
 
 def find_columns(
@@ -88,6 +91,19 @@ def find_columns(
         elif role == "image":
             raise not_found(table, role, usual)
     return columns
+
+
+def gradable_columns(table: LabelTable, named: Mapping[str, str]) -> list[int]:
+    """The positions of the columns that say which photographs can be graded: the one named by a
+    flag, else each of a usual name. Raises UserError for one that is not there, or stands twice."""
+    wanted = named.get("gradable", "")
+    if wanted.lower() == NOT_USED or (table.headerless and not wanted):
+        return []
+    if wanted:
+        return [named_position(table, "gradable", wanted)]
+    found = [at for at, name in enumerate(table.header) if simple_name(name) in GRADABLE_NAMES]
+    require_once(table, found)
+    return found
 
 
 def grade_candidates(
@@ -157,7 +173,7 @@ def named_position(table: LabelTable, role: str, wanted: str) -> int:
             require_once(table, [position])
             return position
     raise UserError(
-        f"--{role}_column {wanted}: {table.labels} has no such column. It has: {_listed(table)}."
+        f"--{role}_column {wanted}: {table.labels} has no such column. It has: {table.titles}."
     )
 
 
@@ -177,17 +193,5 @@ def not_found(table: LabelTable, role: str, usual: Sequence[str] = GRADE_NAMES) 
     """The error for a file without a usual column of a role."""
     return UserError(
         f"{table.labels} has no column of {role}s under a usual name ({', '.join(usual)})."
-        f" It has: {_listed(table)}. Name the right one with --{role}_column."
+        f" It has: {table.titles}. Name the right one with --{role}_column."
     )
-
-
-def _listed(table: LabelTable) -> str:
-    return ", ".join(name for name in table.header if name)
-
-
-def group_hint(header: Sequence[str], has_group: bool) -> str:
-    """A hint if a column seems to be visits or sites, and none is used as such; else ""."""
-    found = [name for name in header if simple_name(name) in GROUP_HINTS]
-    if not found or has_group:
-        return ""
-    return f"--group_column {found[0]} would keep the photographs of one {found[0]} in one split."

@@ -1,28 +1,21 @@
-"""Reads the rows of a label file: delimiter, title lines, header line, or none of them."""
+"""The table in a label file: its header line, or none, and its rows."""
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dr_ovo.dataset.words import grade_of, number_of
 from dr_ovo.errors import UserError
 from dr_ovo.prepare.readers.label_files.label_text import read_text
-
-BLANKS = " "  # runs of blanks between the cells
-# The first of those that cut the lines most evenly. Semicolons before commas: with decimal commas
-# ("a.jpg;2,0") both cut every line.
-DELIMITERS = "\t;|," + BLANKS
-SEARCHED = 30  # lines at the beginning in which the header line is looked for
-_SEPARATOR = re.compile(r'"?sep=(?P<delimiter>.)"?', re.IGNORECASE)
-_EXCEL_TEXT = re.compile(r'="(?P<text>[^"]*)"')  # how Excel's users keep leading zeros
-_TOKEN = re.compile(r'"[^"]*"|\S+')
-
-Line = tuple[int, list[str]]  # its number in the file, its cells
+from dr_ovo.prepare.readers.label_files.line_cutting import (
+    SEARCHED,
+    Line,
+    Recognised,
+    cut_lines,
+)
 
 
 @dataclass(frozen=True)
@@ -37,21 +30,24 @@ class LabelTable:
     rows: tuple[tuple[int, tuple[str, ...]], ...]
     headerless: bool = False
 
+    @property
+    def titles(self) -> str:
+        """The names of the columns, for people."""
+        return ", ".join(filter(None, self.header))
+
     def column(self, position: int) -> list[str]:
         """The cells of the column at a position, (N,)."""
         return [cells[position] for _, cells in self.rows]
 
 
-def read_table(
-    labels: Path, is_header: Callable[[Sequence[str]], bool], is_image: Callable[[str], bool]
-) -> LabelTable:
+def read_table(labels: Path, recognised: Recognised) -> LabelTable:
     """The table in a label file.
 
-    `is_header` recognises the cells of a header line, `is_image` a cell that names a photograph; a
-    file with the second in its first line and the first nowhere has no header line. Raises
-    UserError for a file that can't be read, has no rows, or has a row with more cells than columns.
+    Raises UserError for a file that can't be read, has no rows, or has a row with more cells than
+    columns.
     """
-    lines = _lines(labels, is_header, is_image)
+    is_header, is_image = recognised.is_header, recognised.is_image
+    lines = cut_lines(labels, read_text(labels), recognised)
     widths = Counter(len(cells) for _, cells in lines)
     usual = widths.most_common(1)[0][0] if lines else 0
     if lines and max(widths) == 1:
@@ -60,12 +56,14 @@ def read_table(
             "name and a grade, with a comma, semicolon, tab, | or blanks between them."
         )
     found = [at for at, (_, cells) in enumerate(lines[:SEARCHED]) if is_header(cells)]
-    headerless = not found and bool(lines) and any(map(is_image, lines[0][1]))
+    full = [at for at, (_, cells) in enumerate(lines) if len(cells) == usual]
+    start = (found or full or [0])[0]
+    headerless = not found and bool(lines) and _is_row(lines, start, recognised)
     if headerless:
-        header, rows = [str(number + 1) for number in range(max(widths))], lines
+        titles = [_filled(cells) < 2 and not any(map(is_image, cells)) for _, cells in lines]
+        header = [str(number + 1) for number in range(max(widths))]
+        rows = lines[start if all(titles[:start]) else 0 :]
     else:
-        full = [at for at, (_, cells) in enumerate(lines) if len(cells) == usual]
-        start = (found or full or [0])[0]
         header, rows = (lines[start][1] if lines else []), lines[start + 1 :]
     if not rows:
         raise UserError(f"--labels {labels}: has no rows.")
@@ -73,61 +71,29 @@ def read_table(
     return _fitted(labels, header, rows, headerless)
 
 
-def _lines(
-    labels: Path, is_header: Callable[[Sequence[str]], bool], is_image: Callable[[str], bool]
-) -> list[Line]:
-    """The lines that are not empty, cut at the delimiter that cuts them most evenly."""
-    text = read_text(labels)
-    first, _, rest = text.partition("\n")
-    if match := _SEPARATOR.match(first.strip("\ufeff \r")):
-        return _cut(labels, rest, match["delimiter"], skipped=1)
+def _is_row(lines: Sequence[Line], start: int, recognised: Recognised) -> bool:
+    """Whether the line at `start`, which is no header that is known, is a row of a list.
 
-    def fit(delimiter: str) -> tuple[float, bool]:
-        lines = _cut(labels, text, delimiter, strict=False)
-        counts = Counter(len(cells) for _, cells in lines if len(cells) > 1)
-        evenness = max(counts.values(), default=0) / max(1, len(lines))
-        return evenness, any(is_header(c) or any(map(is_image, c)) for _, c in lines[:SEARCHED])
-
-    best = max(DELIMITERS, key=fit)
-    lines = _cut(labels, text, best)
-    if best == BLANKS and fit(best)[0] < 1 and not any(is_header(c) for _, c in lines[:SEARCHED]):
-        # Names with blanks in them: the grade is what is behind the last one.
-        cut = [(n, line.rsplit(maxsplit=1)) for n, line in enumerate(text.splitlines(), 1)]
-        cut = [(number, cells) for number, cells in cut if cells]
-        if is_image(cut[0][1][0]):
-            return cut
-    return lines
-
-
-def _cut(
-    labels: Path, text: str, delimiter: str, *, skipped: int = 0, strict: bool = True
-) -> list[Line]:
-    """The cells of each line that is not empty."""
-    file = io.StringIO(text, newline=None)
-    if delimiter == BLANKS:
-        cut = [(number, _TOKEN.findall(line.lstrip("# "))) for number, line in enumerate(file, 1)]
-    else:
-        reader = csv.reader(file, delimiter=delimiter, strict=strict)
-        try:
-            cut = [(reader.line_num, cells) for cells in reader]
-        except csv.Error as error:
-            if not strict:
-                return []
-            raise UserError(
-                f"--labels {labels}: can't be read as CSV (line {reader.line_num + skipped}: "
-                f"{error}). Is a quotation mark not closed?"
-            ) from None
-    cleaned = [(number + skipped, list(map(_clean, cells))) for number, cells in cut]
-    return [(number, cells) for number, cells in cleaned if any(cells)]
-
-
-def _clean(cell: str) -> str:
-    """A cell without blanks, a byte order mark from joined files, and Excel's `="..."`."""
-    cell = cell.strip("\ufeff\u200b \t\r\n\xa0")
-    if match := _EXCEL_TEXT.fullmatch(cell):
-        return match["text"].strip()
-    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
-    return cell[1:-1].strip() if quoted else cell
+    It names a photograph. Where its own is missing, others name one, and it has a number, a grade,
+    or a label that is repeated below it: the names of columns are not.
+    """
+    first = lines[start][1]
+    is_image = recognised.is_image
+    if any(recognised.names_column(cell) and not is_image(cell) for cell in first):
+        return False
+    if any(map(is_image, first)):
+        return True
+    below = [cells for _, cells in lines[start + 1 :]]
+    if not any(is_image(cell) for cells in below for cell in cells):
+        return False
+    labels = [
+        number_of(cell) is not None
+        or grade_of(cell) is not None
+        or any(at < len(cells) and cells[at] == cell for cells in below)
+        for at, cell in enumerate(first)
+        if cell
+    ]
+    return any(labels)
 
 
 def _fitted(labels: Path, header: list[str], rows: list[Line], headerless: bool) -> LabelTable:

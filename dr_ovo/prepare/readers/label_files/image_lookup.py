@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Container
 from pathlib import Path, PurePosixPath
 
-from dr_ovo.dataset.image_files import IMAGE_SUFFIXES, image_files
+from dr_ovo.dataset.image_files import IMAGE_SUFFIXES, folder_content
 from dr_ovo.dataset.words import split_in_name, split_of
 from dr_ovo.errors import UserError
 
 
 class ImageLookup:
-    """The images below a folder, indexed by path and by name."""
+    """The images below a folder, by path and by name; `others` are files of other formats."""
 
     def __init__(self, images: Path) -> None:
         self.images = images
-        self.paths = image_files(images)
+        content = folder_content(images)
+        self.paths, self.others = content.images, content.others
         self._root_name = images.resolve().name
         # Paths are looked up first: two folders may have the same name (IDRiD_001.jpg in both).
         self._by_path: dict[str, list[Path]] = defaultdict(list)
@@ -27,11 +29,12 @@ class ImageLookup:
                 self._by_path[key].append(path)
             for key in {path.name, path.stem}:
                 self._by_name[key].append(path)
+        self._spelled = set(map(_one_spelling, self._by_name))
 
     def knows(self, text: str) -> bool:
-        """Whether the images have one of this name, in any folder."""
-        name = text.replace("\\", "/").rpartition("/")[2]
-        return bool(name) and (name in self._by_name or _bare(name) in self._by_name)
+        """Whether the images have one of this name, in any folder, in upper or lower case."""
+        name = _one_spelling(text.replace("\\", "/").rpartition("/")[2])
+        return bool(name) and (name in self._spelled or _bare(name) in self._spelled)
 
     def looks_like_one(self, text: str) -> bool:
         """Whether a cell names an image: one that is there, or any by its suffix."""
@@ -96,3 +99,7 @@ class ImageLookup:
 def _bare(name: str) -> str:
     """A name without the suffix of an image; other dots are part of it."""
     return name[: name.rindex(".")] if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
+
+
+def _one_spelling(name: str) -> str:
+    return unicodedata.normalize("NFC", name).lower()

@@ -16,25 +16,29 @@ from dr_ovo.prepare.readers.label_files.cells import parse_eye, parse_split
 from dr_ovo.prepare.readers.label_files.csv_columns import (
     NOT_USED,
     find_columns,
+    gradable_columns,
     grade_candidates,
     header_test,
+    names_column,
 )
 from dr_ovo.prepare.readers.label_files.csv_rows import LabelTable, read_table
+from dr_ovo.prepare.readers.label_files.gradable import says_ungradable
 from dr_ovo.prepare.readers.label_files.image_lookup import ImageLookup
-from dr_ovo.prepare.readers.label_files.missing_images import missing_words
-
-SHOWN = 10
+from dr_ovo.prepare.readers.label_files.line_cutting import Recognised
+from dr_ovo.prepare.readers.label_files.missing_images import missing_remark
 
 
 @dataclass(frozen=True)
 class LabelFile:
     """A label file: its table, role -> position of the column, and the columns that may have the
-    grade. `split` is the official split that its name says, where there are several files."""
+    grade. `gradable` are the positions of the columns that say which photographs can be graded,
+    `split` is the official split that its name says, where there are several files."""
 
     table: LabelTable
     columns: Mapping[str, int]
     candidates: Sequence[GradeColumn]
     names_grade: bool
+    gradable: Sequence[int] = ()
     split: str = ""
 
     @property
@@ -54,10 +58,8 @@ class LabelFile:
 
 @dataclass(frozen=True)
 class Row:
-    """A row whose photograph is there.
-
-    `labelled_eye` is the eye by its column, `split` is official, `where` names file and line.
-    """
+    """A row whose photograph is there. `labelled_eye` is the eye by its column, `split` is
+    official, `where` names file and line."""
 
     file: LabelFile
     where: str
@@ -84,7 +86,14 @@ class Row:
     @property
     def facts(self) -> tuple[str, ...]:
         """What must be the same in each row of one photograph."""
-        return (*map(self.cell, ("patient", "group", "gradable")), self.labelled_eye, self.split)
+        cells = map(self.cell, ("patient", "group"))
+        return (*cells, self.ungradable_by, self.labelled_eye, self.split)
+
+    @property
+    def ungradable_by(self) -> str:
+        """The first column that says that the photograph can't be graded, "" for none."""
+        says = (at for at in self.file.gradable if says_ungradable(self.cells[at]))
+        return next((self.file.table.header[at] for at in says), "")
 
 
 def open_label_files(
@@ -92,13 +101,22 @@ def open_label_files(
 ) -> list[LabelFile]:
     """The label files, with their columns. Raises UserError for one that can't be read."""
     splits = _splits_by_name(labels) if named.get("split", "").lower() != NOT_USED else {}
+    recognised = Recognised(header_test(named), names_column, lookup.looks_like_one, lookup.knows)
     files = []
     for path in dict.fromkeys(labels):
-        table = read_table(path, header_test(named), lookup.looks_like_one)
+        table = read_table(path, recognised)
         columns = find_columns(table, named, lookup.knows)
         candidates = grade_candidates(table, named, columns["image"], scale)
-        names_grade = bool(named.get("grade"))
-        files.append(LabelFile(table, columns, candidates, names_grade, splits.get(path, "")))
+        files.append(
+            LabelFile(
+                table,
+                columns,
+                candidates,
+                names_grade=bool(named.get("grade")),
+                gradable=gradable_columns(table, named),
+                split=splits.get(path, ""),
+            )
+        )
     without = [file.labels for file in files if not file.split and "split" not in file.columns]
     if any(file.split for file in files) and without:
         raise UserError(
@@ -149,7 +167,9 @@ def located_rows(
             rows.append(Row(file, where, path, name, cells, _eye(file, where, cells), split))
     remarks = [_in_other_folders(file, rows, lookup) for file in files]
     if missing:
-        said = _missing([drop.file for drop in missing], files, lookup)
+        titles = ", ".join(str(file.labels) for file in files)
+        names = [drop.file for drop in missing]
+        said = missing_remark(titles, names, lookup.images, lookup.paths, lookup.others)
         if not skip_missing:
             raise UserError(
                 f"{said} Complete the folder, correct the names, or leave these rows out with "
@@ -163,16 +183,6 @@ def _eye(file: LabelFile, where: str, cells: Sequence[str]) -> str:
     if "eye" not in file.columns:
         return ""
     return parse_eye(where, cells[file.columns["eye"]], file.title("eye"))
-
-
-def _missing(names: Sequence[str], files: Sequence[LabelFile], lookup: ImageLookup) -> str:
-    titles = ", ".join(str(file.labels) for file in files)
-    spelled = missing_words(names, [path.name for path in lookup.paths])
-    return (
-        f"{titles} names {len(names)} images that are not in {lookup.images}: "
-        f"{', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}."
-        + (f" {spelled}." if spelled else "")
-    )
 
 
 def _in_other_folders(file: LabelFile, rows: Sequence[Row], lookup: ImageLookup) -> str:

@@ -131,7 +131,7 @@ MISSPELLED = {
     ".0": ("10.0", ("10.png",), r"only by a \.0 at the end \(10\.0 is 10\.png\)"),
     "zeros and .0": ("7.0", ("007.png",), r"only by lost leading zeros and a \.0 at the end"),
     "case": ("EYE_1", ("eye_1.png",), r"only by letter case \(EYE_1 is eye_1\.png\)"),
-    "suffix": ("eye.bmp", ("eye.png",), r"only by the suffix \(eye\.bmp is eye\.png\)"),
+    "suffix": ("eye.gif", ("eye.png",), r"only by the suffix \(eye\.gif is eye\.png\)"),
     "NFC and NFD": (
         unicodedata.normalize("NFC", "\u00e9"), (unicodedata.normalize("NFD", "\u00e9.png"),),
         r"accented letters \(NFC or NFD\)",
