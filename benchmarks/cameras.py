@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.alterations import ALTERATIONS
 from dr_ovo.audit.checks.measured_sample import MeasuredSample
 from dr_ovo.audit.checks.processing import processing_findings
-from dr_ovo.audit.findings import LEAK, Photograph
+from dr_ovo.audit.findings import LEAK, Finding, Photograph
 from dr_ovo.audit.grade_signal.acquisition_clusters import acquisition_clusters
 from dr_ovo.audit.image_statistics import STATISTICS_SIDE, image_statistics, statistics_names
 from dr_ovo.photographs.image_decoding import decode_bytes
@@ -42,18 +42,20 @@ class Numbers:
     geometry: np.ndarray
 
     def take(self, chosen: np.ndarray) -> Numbers:
+        """Those of the `chosen` photographs, by position."""
         return Numbers(self.statistics[chosen], self.grades[chosen], self.geometry[chosen])
 
 
 def read_numbers(path: Path) -> Numbers:
+    """The numbers in the .npz."""
     with np.load(path) as held:
         outline = np.stack([np.ones(len(held["grades"])), held["disc_width"], held["disc_height"]])
         statistics = held["statistics"].astype(np.float64)
         return Numbers(statistics, held["grades"].astype(int), outline.T)
 
 
-def verdict(numbers: Numbers, *, cameras: bool = True) -> str:
-    """`leak`, `warning` or `nothing`; without `cameras` all pictures count as taken alike."""
+def findings_of(numbers: Numbers) -> list[Finding]:
+    """The findings on processing of an audit that measured these numbers."""
     names = tuple(str(grade) for grade in range(int(numbers.grades.max()) + 1))
     photographs = tuple(
         Photograph(Path(str(number)), str(number), "train", names[grade])
@@ -61,8 +63,14 @@ def verdict(numbers: Numbers, *, cameras: bool = True) -> str:
     )
     groups = np.arange(len(photographs))
     sample = MeasuredSample(photographs, names, numbers.grades, groups, numbers.statistics)
-    geometry = numbers.geometry if cameras else np.ones_like(numbers.geometry)
-    findings, _ = processing_findings(sample, lambda: acquisition_clusters(geometry))
+    return processing_findings(sample, lambda: acquisition_clusters(numbers.geometry))[0]
+
+
+def verdict(numbers: Numbers, *, cameras: bool = True) -> str:
+    """`leak`, `warning` or `nothing`; without `cameras` all pictures count as taken alike."""
+    if not cameras:
+        numbers = replace(numbers, geometry=np.ones_like(numbers.geometry))
+    findings = findings_of(numbers)
     if any(finding.severity == LEAK for finding in findings):
         return "leak"
     return "warning" if findings else "nothing"
@@ -82,7 +90,7 @@ def print_samples(numbers: Numbers, draws: int) -> None:
 
 
 def differences(images: list[Path], name: str) -> np.ndarray:
-    """(K, S) what a filter does to the statistics of single photographs."""
+    """(K, S) what the filter of this name does to the statistics of single photographs."""
     rows = []
     for path in images:
         data = path.read_bytes()
@@ -93,18 +101,23 @@ def differences(images: list[Path], name: str) -> np.ndarray:
     return np.array(rows)
 
 
+def planted(numbers: Numbers, rows: np.ndarray, grade: int) -> Numbers:
+    """The numbers as if every picture of the grade had been filtered: each gets one of the `rows`
+    (K, S) of `differences`, drawn at random."""
+    statistics = numbers.statistics.copy()
+    members = np.flatnonzero(numbers.grades == grade)
+    drawn = np.random.default_rng(grade).integers(len(rows), size=len(members))
+    statistics[members] += rows[drawn]
+    return replace(numbers, statistics=statistics)
+
+
 def print_planted(numbers: Numbers, images: list[Path]) -> None:
     """The verdict with a filter on each grade in turn."""
     grades = sorted(set(numbers.grades.tolist()))
     print(f"{'filter on one grade':22}" + "".join(f"{f'grade {grade}':>10}" for grade in grades))
     for name in FILTERS:
-        rows, said = differences(images, name), []
-        for grade in grades:
-            statistics = numbers.statistics.copy()
-            members = np.flatnonzero(numbers.grades == grade)
-            drawn = np.random.default_rng(grade).integers(len(rows), size=len(members))
-            statistics[members] += rows[drawn]
-            said.append(verdict(replace(numbers, statistics=statistics)))
+        rows = differences(images, name)
+        said = [verdict(planted(numbers, rows, grade)) for grade in grades]
         print(f"{name:22}" + "".join(f"{word:>10}" for word in said))
 
 

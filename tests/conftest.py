@@ -57,6 +57,16 @@ def real_data(name: str) -> Path:
     return folder
 
 
+def odd_folder(parent: Path) -> Path:
+    """A new folder with a name that is not UTF-8; skips where the file system has no such names."""
+    folder = Path(os.fsdecode(os.fsencode(parent) + b"/caf\xe9 \xff"))
+    try:
+        folder.mkdir()
+    except OSError as error:
+        pytest.skip(f"the file system refuses names that are not UTF-8: {error.strerror}")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def idrid_small() -> Path:
     """103 photographs of IDRiD at 320 px: train 58, val 20, test 25. Read only."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from dr_ovo.caches.inspection import Layout, unlike_a_file
 from dr_ovo.caches.opening import open_cache
+from dr_ovo.copies.descriptor_store import open_store
 from dr_ovo.files import is_writable
 
 FOLDER = ".audit"
@@ -44,14 +45,18 @@ def _is_closed(folder: Path) -> bool:
 def temporary_copy(folder: Path | None) -> Iterator[Path]:
     """A temporary copy of a cache folder, for an audit that must not write to the dataset."""
     with tempfile.TemporaryDirectory(prefix="dr_ovo_audit_") as name:
+        copy = Path(name)
         for file in (DESCRIPTORS, MEASUREMENTS):
             # What is missing or unreadable is measured again.
             try:
                 if folder is not None and not unlike_a_file(folder / file):
-                    shutil.copyfile(folder / file, Path(name, file))
+                    shutil.copyfile(folder / file, copy / file)
             except OSError:
-                Path(name, file).unlink(missing_ok=True)
-        yield Path(name)
+                (copy / file).unlink(missing_ok=True)
+        if folder is not None and (copy / DESCRIPTORS).is_file():
+            with open_store(copy / DESCRIPTORS, check=True) as store:
+                store.rename(folder / DESCRIPTORS, copy / DESCRIPTORS)
+        yield copy
 
 
 class MeasurementCache:

@@ -112,7 +112,8 @@ def _connect(file: Path, layout: Layout, mode: str, *, check: bool) -> sqlite3.C
     reason = unlike_a_file(file)
     if reason:
         return reason
-    address = f"file:{quote(str(file.absolute()))}?mode={mode}"
+    # As bytes: the folders above a dataset may have names that are not UTF-8.
+    address = f"file:{quote(os.fsencode(file.absolute()))}?mode={mode}"
     connection = sqlite3.connect(address, timeout=LOCK_SECONDS, uri=True)
     try:
         _harden(connection)

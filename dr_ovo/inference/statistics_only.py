@@ -30,7 +30,7 @@ METRICS = {
     "macro_auc": macro_auc_statistic,
 }
 OLDER = "its training was by an earlier version, which fitted no model of statistics"
-NOT_FITTED = "drawn pictures, or a grade that train lacks: no model of statistics was fitted"
+NOT_FITTED = "the training's audit fitted no model of statistics"
 TEST_ALONE = "measured on test alone"
 
 
@@ -47,7 +47,8 @@ def statistics_only(
     if "statistics_model" not in audit:
         return unknown(OLDER)
     if audit["statistics_model"] is None:
-        return unknown(NOT_FITTED)
+        reason = audit.get("no_statistics_model")
+        return unknown(f"{NOT_FITTED}: {reason}" if reason else NOT_FITTED)
     try:  # whatever goes wrong here is no reason to lose an evaluation
         predictions = _predictions(
             read_statistics_model(audit["statistics_model"]), class_names, root, folder, test

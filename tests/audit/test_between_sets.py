@@ -18,7 +18,7 @@ from dr_ovo.copies.descriptor_cache import describe_files
 from dr_ovo.dataset.image_files import image_files
 from dr_ovo.dataset.manifest import read_manifest
 from dr_ovo.errors import UserError
-from dr_ovo.prepare.options import parse_options
+from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 from tests.conftest import real_data
 

@@ -66,7 +66,7 @@ def other_contents(folder: Path) -> None:
     change(
         folder,
         "DELETE FROM pairs",
-        "UPDATE stamps SET sha256 = (SELECT sha256 FROM pictures ORDER BY sha256 LIMIT 1) "
+        "UPDATE file_stamps SET sha256 = (SELECT sha256 FROM pictures ORDER BY sha256 LIMIT 1) "
         "WHERE path LIKE '%exact%' OR path LIKE '%flipped%'",
     )
 
@@ -122,11 +122,13 @@ def test_rows_of_another_datasets_cache_hide_no_leak(leaky, tmp_path):
         (clean / "test" / "2" / name).write_bytes(source.read_bytes()[:-2] + b"\0\xff\xd9")
     quick_audit(clean)
     quick_audit(leaky)
-    rows = query(clean, "SELECT path, sha256, digest FROM stamps WHERE path LIKE '../test/2/%'")
+    taken_rows = "SELECT path, sha256, digest FROM file_stamps WHERE path LIKE '../test/2/%'"
+    rows = query(clean, taken_rows)
     with contextlib.closing(sqlite3.connect(leaky / FOLDER / DESCRIPTORS)) as store, store:
         for path, sha256, digest in rows:
             store.execute(
-                "UPDATE stamps SET sha256 = ?, digest = ? WHERE path = ?", (sha256, digest, path)
+                "UPDATE file_stamps SET sha256 = ?, digest = ? WHERE path = ?",
+                (sha256, digest, path),
             )
         store.execute("DELETE FROM pairs")
     assert kinds(quick_audit(leaky)) == KINDS

@@ -16,7 +16,7 @@ from dr_ovo.audit.findings import Photograph
 from dr_ovo.audit.text_report import clean_command, report_text
 from dr_ovo.dataset.index import scan_dataset
 from dr_ovo.errors import UserError
-from dr_ovo.prepare.options import parse_options
+from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 
 GRADES = ("0", "1", "2", "3", "4")

@@ -65,6 +65,7 @@ def test_a_filtered_grade_is_graded_without_its_disease(filtered, tmp_path):
         (None, OLDER),
         ({"files": "0", "notes": []}, OLDER),
         ({"statistics_model": None}, NOT_FITTED),
+        ({"statistics_model": None, "no_statistics_model": "why"}, f"{NOT_FITTED}: why"),
         ({"statistics_model": 7}, DAMAGED),
         ({"statistics_model": {"names": "a"}}, DAMAGED),
     ],

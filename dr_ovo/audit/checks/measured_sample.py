@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,16 +68,29 @@ def taken_alike(
 
 def train_statistics_model(
     sample: MeasuredSample, photographs: Sequence[Photograph]
-) -> StatisticsModel | None:
-    """The grader on statistics alone, fitted on the sampled pictures of train; None where these
-    lack a grade."""
+) -> StatisticsModel | str:
+    """The grader on statistics alone, fitted on the sampled pictures of train, or why there is
+    none: these lack a grade."""
     own = np.array([photograph.split == "train" for photograph in sample.photographs])
     counts = dict.fromkeys(sample.names, 0)
     for photograph in photographs:
         if photograph.split == "train" and photograph.grade:
             counts[photograph.grade] += 1
-    return fit_statistics_model(
+    model = fit_statistics_model(
         statistics_names(), sample.statistics[own], sample.grades[own], counts
+    )
+    return model or _lacking(counts, {sample.names[grade] for grade in sample.grades[own]})
+
+
+def _lacking(counts: Mapping[str, int], measured: Collection[str]) -> str:
+    """Which grades train lacks or, where it has all of them, the pictures measured of it."""
+    absent = [name for name, count in counts.items() if not count]
+    if absent:
+        return f"train has no picture of grade {', '.join(absent)}"
+    missed = [name for name in counts if name not in measured]
+    return (
+        f"none of train's pictures of grade {', '.join(missed)} was among those that the audit "
+        "measured"
     )
 
 

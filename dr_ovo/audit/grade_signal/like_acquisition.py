@@ -76,9 +76,13 @@ def like_acquisition(
 
 
 def told_by_cluster(positive: np.ndarray, clusters: np.ndarray) -> float:
-    """The area under the ROC curve at which the grade's share of a picture's cluster tells it."""
-    _, places, counts = np.unique(clusters, return_inverse=True, return_counts=True)
-    share = (np.bincount(places, weights=positive) / counts)[places]
+    """The area under the ROC curve at which the grade's share of a picture's cluster tells it.
+
+    A picture in no cluster (-1) tells nothing: it has the grade's share of all pictures.
+    """
+    share = np.full(len(positive), positive.mean())
+    for members in _members(clusters):
+        share[members] = positive[members].mean()
     return float(_share_beaten(share, positive)[positive].mean())
 
 

@@ -2,91 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.alterations import ALTERATIONS
-from dr_ovo.audit.checks.measured_sample import MeasuredSample
-from dr_ovo.audit.checks.processing import processing_findings
-from dr_ovo.audit.findings import LEAK, WARNING, Finding, Photograph
-from dr_ovo.audit.grade_signal.acquisition_clusters import acquisition_clusters
-from dr_ovo.audit.image_statistics import (
-    STATISTICS_SIDE,
-    image_statistics,
-    statistics_names,
-)
-from dr_ovo.photographs.image_decoding import decode_bytes
+from benchmarks.cameras import Numbers, differences, findings_of, planted, read_numbers
+from dr_ovo.audit.findings import LEAK, WARNING
+from dr_ovo.audit.grade_signal.like_acquisition import told_by_cluster
 from tests.conftest import real_data
 
-GRADES = ("0", "1", "2", "3", "4")
 
-
-@dataclass(frozen=True)
-class Aptos:
-    """`statistics` (N, S), `grades` (N,), `geometry` (N, 3) of a sample of APTOS 2019."""
-
-    statistics: np.ndarray
-    grades: np.ndarray
-    geometry: np.ndarray
-
-
-def aptos(per_grade: int) -> Aptos:
+def aptos(per_grade: int) -> Numbers:
     """At most `per_grade` pictures of each grade, as an audit draws them."""
-    with np.load(real_data("aptos_statistics") / "aptos_statistics.npz") as held:
-        statistics = held["statistics"].astype(np.float64)
-        grades = held["grades"].astype(int)
-        outline = np.stack([held["disc_width"], held["disc_height"]], axis=1)
+    numbers = read_numbers(real_data("aptos_statistics") / "aptos_statistics.npz")
     rng = np.random.default_rng(7)
-    chosen = np.concatenate(
-        [rng.permutation(np.flatnonzero(grades == grade))[:per_grade] for grade in range(5)]
-    )
-    geometry = np.column_stack([np.ones(len(chosen)), outline[chosen]])
-    return Aptos(statistics[chosen], grades[chosen], geometry)
-
-
-def judged(found: Aptos) -> list[Finding]:
-    """The findings of an audit that measured these statistics and outlines."""
-    photographs = tuple(
-        Photograph(Path(f"{number}.png"), f"{number}.png", "train", GRADES[grade])
-        for number, grade in enumerate(found.grades)
-    )
-    groups = np.arange(len(found.grades))
-    sample = MeasuredSample(photographs, GRADES, found.grades, groups, found.statistics)
-    findings, notes = processing_findings(sample, lambda: acquisition_clusters(found.geometry))
-    assert notes == []
-    return findings
+    drawn = [
+        rng.permutation(np.flatnonzero(numbers.grades == grade))[:per_grade] for grade in range(5)
+    ]
+    return numbers.take(np.concatenate(drawn))
 
 
 @cache
-def differences(name: str) -> np.ndarray:
-    """(K, S) what a filter does to the statistics of real photographs, one by one."""
-    rows = []
-    for path in sorted(real_data("idrid_small").glob("*/*/*.jpg"))[::3]:
-        data = path.read_bytes()
-        image = decode_bytes(data, STATISTICS_SIDE)
-        before = image_statistics(data, image)
-        after = image_statistics(data, ALTERATIONS[name](image))
-        rows.append([after[key] - before[key] for key in statistics_names()])
-    return np.array(rows)
-
-
-def planted(found: Aptos, name: str, grade: int) -> Aptos:
-    """The same with the filter's differences on every picture of a grade."""
-    rows = differences(name)
-    statistics = found.statistics.copy()
-    members = np.flatnonzero(found.grades == grade)
-    drawn = np.random.default_rng(0).integers(len(rows), size=len(members))
-    statistics[members] += rows[drawn]
-    return Aptos(statistics, found.grades, found.geometry)
+def what_it_does(name: str) -> np.ndarray:
+    """(K, S) the differences that a filter makes to real photographs."""
+    return differences(sorted(real_data("idrid_small").glob("*/*/*.jpg"))[::3], name)
 
 
 @pytest.mark.parametrize("per_grade", [600, 10_000])
 def test_aptos_is_no_leak(per_grade):
-    (finding,) = judged(aptos(per_grade))
+    (finding,) = findings_of(aptos(per_grade))
     assert finding.kind == "acquisition_reveals_grade"
     assert finding.severity == WARNING
     assert finding.grades == [0]
@@ -103,7 +49,7 @@ FILTERS = [
 @pytest.mark.parametrize("name", FILTERS)
 @pytest.mark.parametrize("grade", [0, 2])
 def test_a_filter_on_one_grade_is_a_leak(name, grade):
-    findings = judged(planted(aptos(400), name, grade))
+    findings = findings_of(planted(aptos(400), what_it_does(name), grade))
     leaks = [finding for finding in findings if finding.severity == LEAK]
     assert grade in {g for finding in leaks for g in finding.grades}
     assert {finding.kind for finding in leaks} == {"processing_reveals_grade"}
@@ -114,14 +60,32 @@ def test_a_grade_of_a_camera_of_its_own_stays_a_leak():
     found = aptos(400)
     geometry = found.geometry.copy()
     geometry[found.grades == 0, 1] = 0.4
-    (finding,) = judged(Aptos(found.statistics, found.grades, geometry))
+    (finding,) = findings_of(replace(found, geometry=geometry))
     assert finding.severity == LEAK
     assert "only 0 % of its pictures" in finding.detail
 
 
 def test_with_one_camera_the_test_is_that_of_the_whole_set():
     found = aptos(400)
-    alike = Aptos(found.statistics, found.grades, np.ones_like(found.geometry))
-    (finding,) = judged(alike)
+    alike = replace(found, geometry=np.ones_like(found.geometry))
+    (finding,) = findings_of(alike)
     assert finding.severity == LEAK
     assert "can't be told apart by how they were taken" in finding.detail
+
+
+def test_a_camera_tells_a_grade_by_its_share_of_the_grade():
+    positive = np.array([True] * 3 + [False] * 5)
+    # Shares of 2/3, 1/3, 0: of 15 pairs 10 are in order and 4 tie.
+    clusters = np.array([0, 0, 1, 0, 1, 1, 2, 2])
+    assert told_by_cluster(positive, clusters) == pytest.approx(12 / 15)
+    assert told_by_cluster(positive, np.zeros(8, np.int64)) == 0.5
+    assert told_by_cluster(positive, np.full(8, -1)) == 0.5
+
+
+def test_pictures_in_no_cluster_are_no_camera():
+    """What they have in common is only that few are like each."""
+    counts = {0: (6, 4), 1: (0, 20), -1: (9, 1)}  # of the grade, and of others
+    rows = [(c, own) for c, n in counts.items() for own in (True, False) for _ in range(n[not own])]
+    clusters, positive = (np.array(column) for column in zip(*rows, strict=True))
+    # Those nine of the grade are above the 20 of camera 1, and below the four of camera 0.
+    assert told_by_cluster(positive, clusters) == pytest.approx((6 * 23 + 9 * 20.5) / (15 * 25))

@@ -1,0 +1,76 @@
+"""A trained network's predictions on a split of the dataset, as the predictions file holds them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dr_ovo.batches.reading import written_meanwhile
+from dr_ovo.dataset.index import Split
+from dr_ovo.decoding.decoders import decode
+from dr_ovo.errors import MachineError, log
+from dr_ovo.inference.trained_model import TrainedModel, predict
+from dr_ovo.pairs import class_pairs
+from dr_ovo.photographs.damage import Damage, describe
+from dr_ovo.predictions.calibration import calibration_share
+from dr_ovo.predictions.predictions_file import Predictions
+from dr_ovo.training.optimization.branch_trainer import Precision
+
+
+def predict_split(
+    model: TrainedModel,
+    split: Split,
+    precision: Precision,
+    decoder: str,
+    num_workers: int,
+    marks: list[str],
+) -> Predictions:
+    """The predictions, grades chosen by `decoder`. Raises MachineError for damaged files."""
+    outputs = predict(model, split.paths, precision, num_workers, with_quality=True)
+    if outputs.damaged:
+        _stop(split, outputs.damaged)
+    if outputs.changed:
+        log.warning("%s", written_meanwhile([split.paths[i] for i in outputs.changed]))
+    meta, head = model.meta, model.meta["head"]
+    has_pairs = head == "ovo"
+    predicted, probabilities = decode(
+        head, outputs.logits, meta["num_classes"], decoder, pair_accuracy(model)
+    )
+    return Predictions(
+        head=head,
+        decoder=decoder if has_pairs else "argmax",
+        class_names=np.array(meta["class_names"]),
+        sample_ids=np.array(split.sample_ids),
+        patient_ids=np.array(split.patient_ids),
+        eyes=np.array(split.eyes),
+        quality=outputs.quality,
+        calibration=_calibration_share(split),
+        targets=split.targets,
+        predicted=predicted,
+        pairs=np.array(class_pairs(meta["num_classes"]) if has_pairs else [], dtype=np.int64),
+        logits=outputs.logits,
+        probabilities=probabilities,
+        marks=np.array(marks, np.str_),
+    )
+
+
+def pair_accuracy(model: TrainedModel) -> np.ndarray | None:
+    """(P,) val accuracies, for the `weighted` decoder; None for a head without pairs."""
+    if model.meta["head"] != "ovo":
+        return None
+    return np.array(model.meta["pair_accuracy"], dtype=np.float64)
+
+
+def _stop(split: Split, damaged: dict[int, str]) -> None:
+    """Raises the error about damaged files, given by position in the split, with their reasons."""
+    files = [Damage(split.paths[i], reason) for i, reason in damaged.items()]
+    raise MachineError(
+        f"{len(files)} files in {split.name} can't be read:\n{describe(files)}\nRepair them, or "
+        "evaluate without them with --skip_damaged."
+    )
+
+
+def _calibration_share(split: Split) -> np.ndarray:
+    """(N,) bool: which pictures are left out of selection; of val alone."""
+    if split.name != "val":
+        return np.zeros(len(split), dtype=bool)
+    return calibration_share(np.array(split.sample_ids), np.array(split.patient_ids), split.targets)
