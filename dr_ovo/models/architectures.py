@@ -32,25 +32,50 @@ ARCHITECTURES = {
         Architecture("efficientnetb5", "efficientnet_b5", "CNN", "convolution"),
     )
 }
+# How Hugging Face's hub and timm write the place of a model of timm's.
+HUB_PREFIXES = (
+    "hf-hub:timm/", "hf_hub:timm/", "https://huggingface.co/timm/", "huggingface.co/timm/", "timm/",
+)  # fmt: skip
 SEVEN = tuple(ARCHITECTURES)[:7]
 _BY_TIMM_NAME = {row.timm_name: row for row in ARCHITECTURES.values()}
 
 
 def resolve_architecture(name: str) -> str:
-    """The timm name for an alias or a timm name. Raises UserError for others."""
-    if name in ARCHITECTURES:
-        return ARCHITECTURES[name].timm_name
+    """The timm name for an alias or a timm name, also as the hub writes it (`timm/NAME`).
+
+    Raises UserError for others, and for a tag of pretrained weights that timm does not have.
+    """
+    plain = next((name.removeprefix(p) for p in HUB_PREFIXES if name.startswith(p)), name)
+    base, dot, tag = plain.partition(".")
+    if base in ARCHITECTURES:
+        base = ARCHITECTURES[base].timm_name
+        if not dot:
+            return base
     import timm  # imports torch, which no report needs
 
-    if timm.is_model(name):
-        return name
+    if timm.is_model(base):
+        return _with_known_tag(base, tag) if dot else base
     known = list(dict.fromkeys([*ARCHITECTURES, *timm.list_models()]))
-    near = difflib.get_close_matches(name, known, n=5, cutoff=0.4)
+    near = difflib.get_close_matches(base, known, n=5, cutoff=0.4)
     hint = f" Nearest names: {', '.join(near)}." if near else ""
     raise UserError(
         f"There is no model '{name}'.{hint} Short names: {', '.join(ARCHITECTURES)}; "
         'every timm name works too (python -c "import timm; print(timm.list_models())").'
     )
+
+
+def _with_known_tag(base: str, tag: str) -> str:
+    """`base.tag`. Raises UserError, with the tags that there are, if timm has no such weights."""
+    import timm
+
+    known = [n.partition(".")[2] for n in timm.list_models(f"{base}.*", pretrained=True)]
+    if tag in known:
+        return f"{base}.{tag}"
+    given = f"--base_models {base}.{tag}: {base} has no pretrained weights with the tag '{tag}'."
+    if not known:
+        raise UserError(f"{given} It has no tags: use {base}.")
+    names = ", ".join(f"{base}.{one}" for one in known)
+    raise UserError(f"{given} Known: {names}; or {base} for timm's default.")
 
 
 def architecture_of(name: str) -> Architecture | None:

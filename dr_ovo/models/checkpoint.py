@@ -20,14 +20,15 @@ from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256, write_json
 from dr_ovo.models.backbone import InputSpec, create_backbone
 from dr_ovo.models.network import BranchSpec, OvoNetwork, build_network
-from dr_ovo.models.pretrained_weights import BACKBONE, StateDict
 from dr_ovo.models.torch_files import load_torch, save_torch
+from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.preprocessing import Preprocessing
 
 SCHEMA = 1
 ADDED_LATER = {"tta_views": 1}  # keys that older files lack -> how those networks behave
 TOOLKIT = "dr_ovo"
+BACKBONE = "backbone."  # prefix of the backbone's weights
 # Keys on which all files of one network must agree.
 COMMON = (
     "architecture", "head", "ovo_mode", "class_names", "input", "preprocessing", "tta_views",

@@ -17,8 +17,8 @@ from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dr_ovo.models.pretrained_weights import StateDict
 from dr_ovo.models.stem import WHOLE, split_backbone
+from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.pairs import Pair, pair_name
 
 

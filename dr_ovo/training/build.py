@@ -11,10 +11,11 @@ from torch import nn
 from dr_ovo.choices import PREPROCESSING_STEPS
 from dr_ovo.dataset.index import Split
 from dr_ovo.errors import log
-from dr_ovo.models.backbone import InputSpec, check_size, create_backbone, input_spec
+from dr_ovo.models.backbone import InputSpec, create_backbone, input_spec
+from dr_ovo.models.input_size import check_size
 from dr_ovo.models.losses import LossSettings, create_loss
 from dr_ovo.models.network import BranchSpec, OvoNetwork, branch_specs, build_network
-from dr_ovo.models.pretrained_weights import read_weights
+from dr_ovo.models.weights.sources import read_weights
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer, Precision, StepSettings
@@ -37,13 +38,14 @@ class Model:
     checkpointing: bool
 
 
-def load_backbone(config: TrainConfig) -> nn.Module:
+def load_backbone(config: TrainConfig, *, whole_input: bool = True) -> nn.Module:
     """The backbone with the weights that the settings name; random ones follow the seed.
 
-    Raises UserError for a size or weights that don't fit, and for weights that can't be obtained.
+    `whole_input`: the network must see every pixel. Raises UserError for a size or weights that
+    don't fit, and for weights that can't be obtained.
     """
     (name,) = config.base_models
-    check_size(name, config.img_size)
+    check_size(name, config.img_size, whole_input=whole_input)
     wanted = config.pretrained or config.pretrained_path
     weights = read_weights(name, config.pretrained_path) if wanted else None
     torch.manual_seed(config.seed)

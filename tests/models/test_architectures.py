@@ -69,3 +69,36 @@ def test_an_unknown_name_is_answered_with_the_nearest(wrong, nearest):
 def test_a_name_like_no_other_is_answered_with_all_short_ones(wrong):
     with pytest.raises(UserError, match=r"Short names: coatnet, convnext, swinv2"):
         resolve_architecture(wrong)
+
+
+@pytest.mark.parametrize("place", ["hf-hub:timm/", "hf_hub:timm/", "timm/"])
+@pytest.mark.parametrize(
+    ("name", "timm_name"),
+    [
+        ("resnet18", "resnet18"),
+        ("resnet18.a1_in1k", "resnet18.a1_in1k"),
+        ("vit_small_patch14_dinov2.lvd142m", "vit_small_patch14_dinov2.lvd142m"),
+        ("coatnet", "coatnet_0_rw_224"),
+        ("convnext.fb_in22k", "convnext_tiny.fb_in22k"),
+    ],
+)
+def test_the_hub_s_way_to_write_a_name_is_the_name(place, name, timm_name):
+    assert resolve_architecture(place + name) == timm_name
+
+
+def test_an_unknown_tag_is_answered_with_the_known_ones():
+    for name in ("resnet18.in1k", "timm/resnet18.in1k", "resnet18."):
+        with pytest.raises(UserError) as error:
+            resolve_architecture(name)
+        text = str(error.value)
+        assert "resnet18 has no pretrained weights with the tag" in text
+        assert "resnet18.a1_in1k" in text
+        assert "resnet18.tv_in1k" in text
+    with pytest.raises(UserError, match="no tags: use coatnet_0_224"):
+        resolve_architecture("coatnet_0_224.x")
+
+
+@pytest.mark.parametrize("name", ["hf-hub:someone/resnet18", "timm/", "timm/resnet"])
+def test_a_place_without_a_model_of_timm_s_is_no_name(name):
+    with pytest.raises(UserError, match=f"no model '{name}'"):
+        resolve_architecture(name)

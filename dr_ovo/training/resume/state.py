@@ -14,8 +14,8 @@ from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
-from dr_ovo.models.pretrained_weights import StateDict
 from dr_ovo.models.torch_files import load_torch, save_torch
+from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.measure import Score
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer

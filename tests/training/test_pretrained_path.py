@@ -1,0 +1,122 @@
+"""`--pretrained_path` and `--img_size` through the trainer's command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+import torch
+
+from dr_ovo.training.writing.record import Record
+from tests.fixtures.weights import state_of
+
+VIT, STRICT_VIT, RESNET = (
+    "test_vit",
+    "test_vit3",
+    "test_resnet",
+)  # timm builds the second at any size
+ARGS = argparse.Namespace(model="vit_large_patch16", lr=1e-3)
+
+
+@pytest.fixture
+def train(trainer, tiny_dataset, tmp_path):
+    """Trains an architecture for an epoch from what a weights file holds."""
+
+    def call(name: str, content: object, *flags: object):
+        torch.save(content, tmp_path / "weights.pth")
+        return trainer(
+            "--base_models", name, "--pretrained_path", "weights.pth", "--img_size", 32,
+            "--device", "cpu", "--num_workers", 0, "--dataset_path", tiny_dataset,
+            "--output_dir", "out", "--epochs", 1, *flags, cwd=tmp_path,
+        )  # fmt: skip
+
+    return call
+
+
+def test_retfound_s_layout_trains_and_says_what_it_left_out(train, tmp_path):
+    state = state_of(VIT, num_classes=0)
+    given = {**state, "mask_token": torch.ones(1, 1, 8), "decoder_embed.weight": torch.ones(8, 8)}
+    outcome = train(VIT, {"model": given, "optimizer": {}, "epoch": 3, "args": ARGS})
+    assert outcome.code == 0, outcome.stderr
+    assert "weights: dropped: mask_token, decoder_embed" in outcome.stdout
+    assert "weights: interpolated: pos_embed (1, 101, 64) -> (1, 5, 64)" in outcome.stdout
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["leaky"] is False
+
+
+def test_a_checkpoint_of_timm_s_train_py_trains_from_its_averages(train, tmp_path):
+    last, averaged = state_of(RESNET, 1), state_of(RESNET, 2)
+    content = {"state_dict": last, "state_dict_ema": averaged, "args": ARGS, "epoch": 3}
+    flags = ("--freeze_weights", "true", "--freeze_stages", 4)
+    outcome = train(RESNET, content, *flags)
+    assert outcome.code == 0, outcome.stderr
+    assert "of the entry 'state_dict_ema' (not used: state_dict, args, epoch)" in outcome.stdout
+    (path,) = (tmp_path / "out" / "models").glob("*.pth")
+    kept = torch.load(path, weights_only=True)["state_dict"]
+    assert kept["backbone.conv1.0.weight"].equal(averaged["conv1.0.weight"])
+    # And the folder is what the next training starts from.
+    again = train(RESNET, {}, "--pretrained_path", "out", "--output_dir", "next", *flags)
+    assert again.code == 0, again.stderr
+    (path,) = (tmp_path / "next" / "models").glob("*.pth")
+    assert torch.load(path, weights_only=True)["state_dict"]["backbone.conv1.0.weight"].equal(
+        averaged["conv1.0.weight"]
+    )
+
+
+class Options:
+    """A class that no allowlist has."""
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"model": {}, "args": Options()}, "test_pretrained_path.Options"),
+        ({"optimizer": {}}, "its entries: optimizer"),
+        ({"strange.tower.cls_token": torch.ones(1, 1, 64)}, "'strange.'"),
+    ],
+)
+def test_other_files_are_refused_before_anything_is_written(content, said, train, tmp_path):
+    outcome = train(VIT, content)
+    assert outcome.code == 2
+    assert said in outcome.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--base_models", "resnet18.in1k"), "Known: resnet18.a1_in1k"),
+        (("--base_models", "vit_small_patch14_dinov2", "--img_size", 512), "Nearest: 504, 518"),
+    ],
+)
+def test_tags_and_sizes_that_can_not_be(flags, said, train, tmp_path):
+    outcome = train(VIT, {}, *flags)
+    assert outcome.code == 2
+    assert said in outcome.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_made_at_a_size_that_leaves_an_edge_unseen_goes_on(
+    train, trainer, tiny_dataset, tmp_path, monkeypatch
+):
+    state = state_of(STRICT_VIT, num_classes=0)
+    size = ("--img_size", 40, "--epochs", 2)
+    assert train(STRICT_VIT, state, *size).code == 2
+    keep = Record.keep_epoch
+
+    def keep_and_stop(self: Record, epoch: int, results: list) -> None:
+        keep(self, epoch, results)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:  # as earlier versions did
+        patch.setattr("dr_ovo.training.build.check_size", lambda *_, **__: None)
+        patch.setattr(Record, "keep_epoch", keep_and_stop)
+        assert train(STRICT_VIT, state, *size).code == 130
+    outcome = train(STRICT_VIT, state, *size, "--resume")
+    assert outcome.code == 0, outcome.stderr
+    assert "resuming after epoch 1" in outcome.stdout
+    words = ("--output_dir", "out", "--device", "cpu", "--num_workers", 0)
+    evaluated = trainer("--mode", "evaluate", *words, "--dataset_path", tiny_dataset, cwd=tmp_path)
+    assert evaluated.code == 0, evaluated.stderr
+    graded = trainer("--mode", "inference", *words, "--input", tiny_dataset / "test", cwd=tmp_path)
+    assert graded.code == 0, graded.stderr
