@@ -1,4 +1,4 @@
-"""The allowed values of settings: modes, heads, decoders, preprocessing steps, test-time views."""
+"""The allowed values of settings, and defaults that several commands share."""
 
 from __future__ import annotations
 
@@ -10,3 +10,5 @@ DECODERS = ("coupling", "weighted", "vote")
 PREPROCESSING_STEPS = ("disc_crop", "ben_graham", "clahe")
 NO_STEPS = "none"
 VIEWS = (1, 2, 4)  # 1: as it is; 2: also flipped left-right; 4: also upside down, and both
+
+MAX_MEGAPIXELS = 100.0  # default of --max_megapixels; fundus cameras have up to 50

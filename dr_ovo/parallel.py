@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -20,18 +20,28 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def in_parallel(work: Callable[[Job], Result], jobs: Sequence[Job], title: str) -> list[Result]:
-    """The results of `work` for all jobs, in order, computed on all cores with a progress bar.
+def each_in_parallel(
+    work: Callable[[Job], Result], jobs: Sequence[Job], title: str, workers: int | None = None
+) -> Iterator[Result]:
+    """The results of `work` for all jobs, in order, as they are ready, with a progress bar.
 
-    Threads suffice: decoding, resizing and hashing release the GIL, and Ctrl-C stops them at once.
+    Computed by `workers` threads (None: one per core). Threads suffice: decoding, resizing and
+    hashing release the GIL. And they are needed: processes forked after OpenCV has been used in
+    this one hang. Ctrl-C stops them at once.
     """
-    with ThreadPoolExecutor(available_cores()) as pool:
-        try:
-            results = pool.map(work, jobs)
-            return list(tqdm(results, title, total=len(jobs), unit="img", disable=None))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ThreadPoolExecutor(workers or available_cores())
+    try:
+        results = pool.map(work, jobs)
+        yield from tqdm(
+            results, title, total=len(jobs), unit="img", disable=None if jobs else True, leave=False
+        )
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def in_parallel(work: Callable[[Job], Result], jobs: Sequence[Job], title: str) -> list[Result]:
+    """The results of `work` for all jobs, in order; see `each_in_parallel`."""
+    return list(each_in_parallel(work, jobs, title))
 
 
 def in_threads(work: Callable[[Job], Result], jobs: Iterable[Job]) -> list[Result]:

@@ -27,7 +27,7 @@ from dr_ovo.files import file_sha256
 from dr_ovo.logs import close_log
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.network import Branch
-from dr_ovo.predictions.calibration import Calibration
+from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.operating_points import OperatingPoint, OperatingPoints
 from dr_ovo.settings.command_line import parse_settings
 from dr_ovo.settings.train_config import TrainConfig
@@ -158,6 +158,7 @@ ROWS = (
     Row("patient_level", "--patient_level", blocks, "--mode evaluate", True),
     Row("allow_leaks", "--allow_leaks", exit_code, f"{BASE} --dataset_path {{leaky}}"),
     Row("skip_damaged", "--skip_damaged", exit_code, f"{BASE} --dataset_path {{damaged}}"),
+    Row("max_megapixels", "--max_megapixels 0.001", exit_code),
     Row("num_classes", "--num_classes 4 --dataset_path {four}", logits),
     Row("class_names", "--class_names 4 3 2 1 0", weights),
     Row("img_size", "--img_size 48", weights),

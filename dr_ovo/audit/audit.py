@@ -17,6 +17,7 @@ from dr_ovo.audit.findings import AuditReport, Finding, Photograph, ordered
 from dr_ovo.audit.grade_signal.statistics_model import StatisticsModel
 from dr_ovo.audit.measurement_cache import DESCRIPTORS, MEASUREMENTS
 from dr_ovo.audit.measurements import QUALITY, measure
+from dr_ovo.choices import MAX_MEGAPIXELS
 from dr_ovo.copies.descriptor_cache import Described, describe_files
 from dr_ovo.copies.near_duplicates import MIN_SIDE, Pair, find_pairs
 from dr_ovo.photographs.damage import Damage
@@ -29,17 +30,19 @@ def audit(
     *,
     synthetic: bool = False,
     quality: bool = True,
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> AuditReport:
     """The findings on `photographs`, worst first.
 
     `cache` is a folder for measurements (None: nothing is cached). `synthetic` pictures may show
     their grade by their colours: the way they are drawn is not a leak. `quality`: measure whether
-    each picture can be graded, which decodes all of them at a larger size. Raises UserError for
-    pictures that differ from those in the manifest.
+    each picture can be graded, which decodes all of them at a larger size. A picture of more than
+    `max_megapixels` counts as unreadable. Raises UserError for pictures that differ from those in
+    the manifest.
     """
     paths = [p.path for p in photographs]
     descriptors = cache / DESCRIPTORS if cache else None
-    described = describe_files(paths, descriptors)
+    described = describe_files(paths, descriptors, max_megapixels=max_megapixels)
     contents = {p: d.sha256 for p, d in described.items() if isinstance(d, Described)}
     require_listed_contents(root, photographs, contents)
     pairs = find_pairs(paths, described, descriptors)
@@ -56,7 +59,20 @@ def audit(
         findings += quality_findings(photographs, measure(QUALITY, contents, measurements))
     signal, notes, model = _processing(photographs, pairs, contents, measurements, synthetic)
     notes += [*without_splits(photographs), *_not_compared(photographs, described)]
-    return AuditReport(root, len(photographs), ordered(findings + signal), tuple(notes), model)
+    notes += _odd(photographs, described)
+    return _report(root, len(photographs), findings + signal, notes, model)
+
+
+def _report(
+    root: Path,
+    count: int,
+    findings: Sequence[Finding],
+    notes: Sequence[str],
+    model: StatisticsModel | str,
+) -> AuditReport:
+    fitted = model if isinstance(model, StatisticsModel) else None
+    reason = model if isinstance(model, str) else ""
+    return AuditReport(root, count, ordered(findings), tuple(notes), fitted, reason)
 
 
 def _processing(
@@ -65,14 +81,15 @@ def _processing(
     contents: Mapping[Path, str],
     cache: Path | None,
     synthetic: bool,
-) -> tuple[list[Finding], list[str], StatisticsModel | None]:
-    """Findings on processing, notes on what was not judged, and the grader on statistics alone."""
+) -> tuple[list[Finding], list[str], StatisticsModel | str]:
+    """Findings on processing, notes on what was not judged, and the grader on statistics alone or
+    why there is none."""
     if synthetic or len({p.grade for p in photographs if p.grade}) < 2:
         reason = "the pictures are drawn" if synthetic else "there are no folders of grades"
-        return [], [f"whether processing reveals the grade was not judged: {reason}"], None
+        return [], [f"whether processing reveals the grade was not judged: {reason}"], reason
     sample = measured_sample(photographs, pairs, contents, cache)
     if sample is None:
-        return [], [], None
+        return [], [], "no picture could be measured"
     findings, notes = processing_findings(sample, lambda: taken_alike(sample, contents, cache))
     return findings, notes, train_statistics_model(sample, photographs)
 
@@ -91,3 +108,18 @@ def _not_compared(
         f"{small} pictures have a side below {MIN_SIDE} pixels: they were compared for identity "
         "only, not for similarity"
     ]
+
+
+def _odd(
+    photographs: Sequence[Photograph], described: Mapping[Path, Described | Damage]
+) -> list[str]:
+    """A note on files that are whole, but odd, with the first of them."""
+    odd = [
+        f"{p.file} {d.remark}"
+        for p in photographs
+        if isinstance(d := described[p.path], Described) and d.remark
+    ]
+    if not odd:
+        return []
+    more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+    return [f"files that are odd, but whole: {odd[0]}{more}"]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from dr_ovo.audit.findings import LEAK, AuditReport, Finding, Photograph, ordered
 from dr_ovo.audit.measurement_cache import DESCRIPTORS
+from dr_ovo.choices import MAX_MEGAPIXELS
 from dr_ovo.copies.between_sets import shared_pictures
 from dr_ovo.copies.descriptor_cache import Described, describe_files
 from dr_ovo.copies.near_duplicates import MIN_SIDE, too_small
@@ -35,6 +37,7 @@ def with_shared(
     other: Path,
     others: Sequence[Photograph],
     other_cache: Path | None,
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> AuditReport:
     """The report with one leak per photograph of the audited `photographs` that the dataset `other`
     has as well, and with notes on what was compared.
@@ -44,7 +47,8 @@ def with_shared(
     ours, theirs = [p.path for p in photographs], [p.path for p in others]
     file = cache / DESCRIPTORS if cache else None
     other_file = other_cache / DESCRIPTORS if other_cache else None
-    described = describe_files(ours, file) | describe_files(theirs, other_file)
+    look = partial(describe_files, max_megapixels=max_megapixels)
+    described = look(ours, file) | look(theirs, other_file)
     shared = shared_pictures(ours, theirs, described, file)
     findings = []
     for picture in shared:

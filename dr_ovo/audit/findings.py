@@ -25,7 +25,7 @@ KINDS = {
     "processing_reveals_grade": "image statistics alone identify a grade: was it filtered alone?",
     "acquisition_reveals_grade": "cameras follow a grade: a model can score by the camera",
     "balanced_prevalence": "val or test has equally many pictures per grade",
-    "unreadable": "files that can't be decoded",
+    "unreadable": "files that are damaged, too large or no pictures",
     "black": "pictures that show next to nothing",
     "tiny": "pictures of fewer than 100 pixels per side",
     "blurred": "pictures out of focus",
@@ -88,14 +88,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """The findings on `n` pictures, worst first; `notes` say what could not be judged. `against` is
-    the other dataset that it was compared with, if any."""
+    """The findings on `n` pictures, worst first; `notes` say what could not be judged;
+    `no_statistics_model` why there is no `statistics_model`. `against` is the other dataset that it
+    was compared with, if any."""
 
     root: Path
     n: int
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     statistics_model: StatisticsModel | None = None
+    no_statistics_model: str = ""
     against: Path | None = None
 
     @property

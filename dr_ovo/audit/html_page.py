@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import cv2
 
 from dr_ovo.audit.findings import KINDS, AuditReport, Finding, Photograph
-from dr_ovo.photographs.image_decoding import DamagedImage, decode_image
+from dr_ovo.photographs.damage import DamagedImage
+from dr_ovo.photographs.image_decoding import decode_image
 
 THUMBNAIL = 180  # pixels of the longer side
 JPEG_QUALITY = 70
@@ -34,6 +35,12 @@ img { display: block; width: 180px; height: auto; background: #000; }
 
 def audit_page(report: AuditReport) -> str:
     """The self-contained page; file names are escaped and can't run scripts in it."""
+    unreadable = {
+        photograph.path
+        for finding in report.findings
+        if finding.kind == "unreadable"
+        for photograph in finding.photographs
+    }
     title = f"Audit of {report.root.resolve().name}"
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return "\n".join(
@@ -47,7 +54,7 @@ def audit_page(report: AuditReport) -> str:
             f"{len(report.findings) - len(report.leaks)}. {NOTICE}</p>",
             *_counts(report),
             *(f"<p>Note: {html.escape(note)}.</p>" for note in report.notes),
-            *(_section(finding) for finding in report.findings[:MAX_FINDINGS]),
+            *(_section(finding, unreadable) for finding in report.findings[:MAX_FINDINGS]),
             *_rest(report),
             "</body></html>\n",
         ]
@@ -64,7 +71,7 @@ def _counts(report: AuditReport) -> Iterator[str]:
     yield "</table>"
 
 
-def _section(finding: Finding) -> str:
+def _section(finding: Finding, unreadable: Container[Path]) -> str:
     head = f'<span class="{finding.severity}">{finding.severity}</span> {finding.kind}'
     score = "" if finding.score is None else f", score {finding.score:.3f}"
     rest = finding.photographs[PICTURES:]
@@ -74,7 +81,7 @@ def _section(finding: Finding) -> str:
             f"<section><h2>{head}</h2>",
             f"<p>{html.escape(finding.detail)}{score}</p>",
             '<div class="pictures">',
-            *(_figure(photograph) for photograph in finding.photographs[:PICTURES]),
+            *(_figure(p, unreadable) for p in finding.photographs[:PICTURES]),
             "</div>",
             f"<p>and {len(rest)} more: {html.escape(named)}</p>" if rest else "",
             "</section>",
@@ -82,7 +89,7 @@ def _section(finding: Finding) -> str:
     )
 
 
-def _figure(photograph: Photograph) -> str:
+def _figure(photograph: Photograph, unreadable: Container[Path]) -> str:
     facts = [
         photograph.file,
         f"{photograph.split} " * bool(photograph.split) + f"grade {photograph.grade}"
@@ -92,7 +99,8 @@ def _figure(photograph: Photograph) -> str:
         f"group {photograph.group}" if photograph.group else "",
     ]
     caption = html.escape("; ".join(filter(None, facts)))
-    source = _thumbnail(photograph.path)
+    # A file that is too large must not be decoded here either.
+    source = "" if photograph.path in unreadable else _thumbnail(photograph.path)
     picture = f'<img src="{source}" alt="{caption}">' if source else "<p>can't be shown</p>"
     return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from dr_ovo.audit.grade_signal.outline import OUTLINE_SIDE, disc_outline
 from dr_ovo.audit.image_statistics import STATISTICS_SIDE, image_statistics
 from dr_ovo.audit.measurement_cache import MeasurementCache
-from dr_ovo.parallel import available_cores
-from dr_ovo.photographs.image_decoding import (
-    DamagedImage,
-    decode_bytes,
-    full_sides,
-    read_bytes,
-    room_for,
-)
+from dr_ovo.parallel import each_in_parallel
+from dr_ovo.photographs.damage import DamagedImage
+from dr_ovo.photographs.image_decoding import decode_bytes, full_sides, read_bytes, room_for
 from dr_ovo.photographs.quality import quality_of
 
 VERSION = "1"  # increase when the same pictures would give other values
@@ -42,7 +35,9 @@ def measure(
         known = store.get(kind, sorted(set(files.values())))
         todo = list({sha: path for path, sha in files.items() if sha not in known}.values())
         fresh: dict[str, np.ndarray] = {}
-        for path, vector in zip(todo, _measure_all(kind, todo, workers), strict=True):
+        for path, vector in zip(
+            todo, each_in_parallel(MEASURES[kind], todo, kind, workers), strict=True
+        ):
             if vector is not None:
                 fresh[files[path]] = vector
             if len(fresh) == SAVE_EVERY:
@@ -54,19 +49,6 @@ def measure(
         store.close()
     known |= fresh
     return {path: known[sha] for path, sha in files.items() if sha in known}
-
-
-def _measure_all(
-    kind: str, paths: Sequence[Path], workers: int | None
-) -> Iterator[np.ndarray | None]:
-    # Threads, because OpenCV and NumPy release the GIL, and because processes forked after OpenCV
-    # has been used in this one hang.
-    pool = ThreadPoolExecutor(workers or available_cores())
-    try:
-        found = pool.map(MEASURES[kind], paths)
-        yield from tqdm(found, total=len(paths), desc=kind, unit="img", disable=None, leave=False)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _statistics(path: Path) -> np.ndarray | None:

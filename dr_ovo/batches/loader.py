@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,36 +17,33 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torch.utils.data._utils import signal_handling
 
+from dr_ovo.batches.reading import Reader, Reading, last_written
 from dr_ovo.errors import MachineError
 from dr_ovo.parallel import available_cores
-from dr_ovo.photographs.image_decoding import DamagedImage
 from dr_ovo.photographs.preprocessing import Preprocessing
-from dr_ovo.photographs.quality import load_with_quality
-
-# Position, image (None if damaged), its quality (NaN: unknown), the damage.
-Item = tuple[int, np.ndarray | None, float, str]
-# Positions, images, their quality; the damage by position.
-Batch = tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, str]]
 
 
-class _Photographs(Dataset[Item]):
-    def __init__(
-        self, paths: Sequence[Path], preprocessing: Preprocessing, with_quality: bool
-    ) -> None:
-        self.paths, self.preprocessing, self.with_quality = paths, preprocessing, with_quality
+class _Photographs(Dataset[Reading]):
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
 
-    def __getitem__(self, position: int) -> Item:
-        # Returned, not raised: the main process decides whether a damaged file ends the run.
-        try:
-            if not self.with_quality:
-                return position, self.preprocessing.load(self.paths[position]), math.nan, ""
-            image, quality = load_with_quality(self.paths[position], self.preprocessing)
-        except DamagedImage as error:
-            return position, None, math.nan, str(error)
-        return position, image, quality.score, ""
+    def __getitem__(self, position: int) -> Reading:
+        return self.reader.read(position)
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.reader.paths)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Positions (B,) and images (B, size, size, 3) uint8 of intact files, their quality; damage by
+    position; positions of changed files."""
+
+    positions: np.ndarray
+    images: np.ndarray
+    quality: list[float]
+    damaged: dict[int, str]
+    changed: list[int]
 
 
 class _Batches(Sampler[list[int]]):
@@ -67,6 +64,7 @@ class ImageLoader:
 
     One loader serves training and validation, so that at most `num_workers` processes exist. As a
     context manager it ends its workers on exit and raises MachineError if one of them died.
+    `max_megapixels`: judge each content before it is decoded (None: it was judged before).
     """
 
     def __init__(
@@ -76,15 +74,18 @@ class ImageLoader:
         num_workers: int,
         *,
         with_quality: bool = False,
+        max_megapixels: float | None = None,
     ) -> None:
         self.paths = paths
         self.damaged: dict[int, str] = {}  # position -> reason, of files read so far
         self.quality: dict[int, float] = {}  # position -> score, of files read so far, if requested
+        self.changed: set[int] = set()  # positions of files that were written since this began
         workers = min(num_workers, available_cores(), len(paths))
+        written = [last_written(path) for path in paths]
         self._sampler = _Batches()
         self._watcher: threading.Thread | None = None
         self._loader = DataLoader(
-            _Photographs(paths, preprocessing, with_quality),
+            _Photographs(Reader(paths, preprocessing, with_quality, max_megapixels, written)),
             batch_sampler=self._sampler,
             num_workers=workers,
             collate_fn=_collate,
@@ -104,11 +105,12 @@ class ImageLoader:
         ]
         loaded = iter(self._loader)
         self._watch_workers()
-        for found, images, quality, damaged in loaded:
-            self.damaged.update(damaged)
-            self.quality.update(zip(found.tolist(), quality.tolist(), strict=True))
-            if len(found):
-                yield found, torch.from_numpy(images)
+        for batch in _until_all_are_dead(loaded):
+            self.damaged.update(batch.damaged)
+            self.changed.update(batch.changed)
+            self.quality.update(zip(batch.positions.tolist(), batch.quality, strict=True))
+            if len(batch.positions):
+                yield batch.positions, torch.from_numpy(batch.images)
 
     def _watch_workers(self) -> None:
         """Makes the death of a worker raise an error where the next batch is read.
@@ -167,6 +169,14 @@ class ImageLoader:
             ) from error
 
 
+def _until_all_are_dead(loaded: Iterator[_Batch]) -> Iterator[_Batch]:
+    """The same. torch knows the error of a closed pipe only once it has seen the worker's death."""
+    try:
+        yield from loaded
+    except EOFError:
+        raise RuntimeError("DataLoader worker closed its pipe") from None
+
+
 def _end_all_with_first(workers: Sequence[BaseProcess], writer: Connection) -> None:
     """Waits until a worker ends, then kills the others and closes our end of the pipe."""
     wait([worker.sentinel for worker in workers])
@@ -175,20 +185,19 @@ def _end_all_with_first(workers: Sequence[BaseProcess], writer: Connection) -> N
     writer.close()
 
 
-def _collate(items: list[Item]) -> Batch:
+def _collate(readings: list[Reading]) -> _Batch:
     """A batch of the images that could be read.
 
     Arrays, not tensors, so that they travel through a pipe: tensors would need /dev/shm, which is
     small in containers, and an open file each.
     """
-    intact = [
-        (position, image, quality) for position, image, quality, _ in items if image is not None
-    ]
-    return (
-        np.array([position for position, _, _ in intact], dtype=np.int64),
-        np.array([image for _, image, _ in intact], dtype=np.uint8),
-        np.array([quality for _, _, quality in intact], dtype=np.float64),
-        {position: reason for position, image, _, reason in items if image is None},
+    intact = [reading for reading in readings if reading.image is not None]
+    return _Batch(
+        np.array([reading.position for reading in intact], dtype=np.int64),
+        np.array([reading.image for reading in intact], dtype=np.uint8),
+        [reading.quality for reading in intact],
+        {reading.position: reading.damage for reading in readings if reading.image is None},
+        [reading.position for reading in readings if reading.changed],
     )
 
 

@@ -27,7 +27,8 @@ from dr_ovo.copies.registration import (
 )
 from dr_ovo.errors import MachineError
 from dr_ovo.parallel import available_cores
-from dr_ovo.photographs.image_decoding import DamagedImage, decode_bytes, read_bytes, room_for
+from dr_ovo.photographs.damage import DamagedImage
+from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes, room_for
 
 # Of the descriptors. Altered copies have .78 and more (.70 after darkening by 51 levels, which
 # clips dark detail), different photographs rarely .60. It serves only to save registrations.

@@ -1,22 +1,22 @@
 """Computes the descriptors of many files in parallel, once, and reads them back from the cache.
 
-A file is recognised by its size and times or, where links or moves changed those, by its content.
+A file is recognised by its stamp or, where links or copying changed that, by its content.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from dr_ovo.choices import MAX_MEGAPIXELS
 from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, describe_picture
 from dr_ovo.copies.descriptor_store import (
+    NO_STAMP,
     DescriptorStore,
     Stamp,
     name_in,
@@ -24,89 +24,109 @@ from dr_ovo.copies.descriptor_store import (
     stamp_of,
     unchanged_files,
 )
-from dr_ovo.parallel import available_cores
-from dr_ovo.photographs.damage import Damage
-from dr_ovo.photographs.image_decoding import (
-    DamagedImage,
-    decode_bytes,
-    full_sides,
-    read_bytes,
-    room_for,
-)
+from dr_ovo.parallel import each_in_parallel
+from dr_ovo.photographs.content_check import Verdict, damage_of, judge
+from dr_ovo.photographs.damage import Damage, DamagedImage
+from dr_ovo.photographs.image_decoding import decode_bytes, full_sides, read_bytes, room_for
 
 SAVE_EVERY = 200  # files between two writes to the cache
 
 
 @dataclass(frozen=True)
 class Described:
-    """A file's sha256, its descriptor (see `describe_picture`), full width and height in pixels."""
+    """A file's sha256, its descriptor (see `describe_picture`), width and height in pixels, and
+    what is odd about it ("" for nothing)."""
 
     sha256: str
     descriptor: np.ndarray
     width: int
     height: int
+    remark: str = ""
 
 
 @dataclass(frozen=True)
 class _Examined:
-    """What reading a file gave; `picture` is None where the cache knows its content."""
+    """What reading a file gave; `picture` is None where the cache knows its content, and where the
+    verdict is that it is damaged."""
 
     path: Path
     stamp: Stamp
     sha256: str
+    verdict: Verdict
     picture: Described | None
+
+    @property
+    def damage(self) -> Damage | None:
+        """The damage that the verdict tells of."""
+        return damage_of(self.path, self.verdict)
+
+
+_Work = Callable[[Path], "_Examined | Damage"]
 
 
 def describe_files(
-    paths: Sequence[Path], cache: Path | None, workers: int | None = None
+    paths: Sequence[Path],
+    cache: Path | None,
+    workers: int | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> dict[Path, Described | Damage]:
     """Each file's description, or its damage, in the order of `paths`.
 
-    `cache` is the cache file (None: no cache); damaged files are not cached. `workers` is the
-    number of threads (None: one per core). A cache that can't be written is used for reading, with
-    a warning. Raises UserError for a cache that can't be opened.
+    `cache` is the cache file (None: no cache). `workers` is the number of threads (None: one per
+    core). A picture of more than `max_megapixels` is damaged. A cache that can't be written is used
+    for reading, with a warning. Raises UserError for a cache that can't be opened.
     """
     wanted = list(dict.fromkeys(paths))
+    examine = partial(_examine, max_megapixels)
     if cache is None:
-        found = _examine_all(wanted, frozenset(), workers)
+        found = _examine_all(partial(examine, frozenset(), {}), wanted, workers)
         entries = zip(wanted, found, strict=True)
         return {path: _new(entry) for path, entry in entries}
     with open_store(cache, check=True) as store:
-        return _describe_with(store, cache, wanted, workers)
+        names = {path: name_in(cache, path) for path in wanted}
+        result = _unchanged(store, names, max_megapixels)
+        verdicts = store.verdicts(sorted(store.judged()))
+        # The second round is for files whose description in the cache turns out to be no evidence.
+        for contents in (store.contents(), frozenset[str]()):
+            todo = {path: names[path] for path in wanted if path not in result}
+            if todo:
+                work = partial(examine, contents, verdicts)
+                result |= _examine_and_save(store, todo, work, workers)
+    return {path: result[path] for path in wanted}
 
 
-def _describe_with(
-    store: DescriptorStore, cache: Path, paths: Sequence[Path], workers: int | None
+def _unchanged(
+    store: DescriptorStore, names: Mapping[Path, str], max_megapixels: float
 ) -> dict[Path, Described | Damage]:
-    """The descriptions, from `store` where possible; new ones are added to it."""
-    names = {path: name_in(cache, path) for path in paths}
-    result: dict[Path, Described | Damage] = dict(_kept(store, unchanged_files(store, names)))
-    # The second round is for files whose description in the cache turns out to be no evidence.
-    for contents in (store.contents(), frozenset[str]()):
-        todo = {path: names[path] for path in paths if path not in result}
-        if todo:
-            result |= _examine_and_save(store, todo, contents, workers)
-    return {path: result[path] for path in paths}
+    """What the cache knows of the files (path -> name in the cache) that are as it saw them."""
+    contents = unchanged_files(store, names)
+    verdicts = store.verdicts(sorted(set(contents.values())))
+    judged = {
+        path: (sha256, verdicts[sha256].within(max_megapixels))
+        for path, sha256 in contents.items()
+        if sha256 in verdicts
+    }
+    damaged = {path: damage_of(path, verdict) for path, (_, verdict) in judged.items()}
+    found: dict[Path, Described | Damage] = {path: d for path, d in damaged.items() if d}
+    whole = {path: entry for path, entry in judged.items() if path not in found}
+    return found | _kept(store, whole)
 
 
 def _examine_and_save(
-    store: DescriptorStore,
-    names: Mapping[Path, str],
-    known: frozenset[str],
-    workers: int | None,
+    store: DescriptorStore, names: Mapping[Path, str], work: _Work, workers: int | None
 ) -> dict[Path, Described | Damage]:
-    """The descriptions of files (path -> name in the cache) that had to be read.
+    """The descriptions of files (path -> name in the cache) that had to be read by `work`.
 
-    Files of `known` content are not decoded; they are left out if the cache can't describe them.
+    Whole files of a known content are left out if the cache can't describe them.
     """
     fresh: dict[Path, Described | Damage] = {}
-    cached: dict[Path, str] = {}
+    cached: dict[Path, tuple[str, Verdict]] = {}
     unsaved: list[_Examined] = []
-    for path, entry in zip(names, _examine_all(list(names), known, workers), strict=True):
+    for path, entry in zip(names, _examine_all(work, list(names), workers), strict=True):
         if isinstance(entry, _Examined):
             unsaved.append(entry)
-        if isinstance(entry, _Examined) and entry.picture is None:
-            cached[path] = entry.sha256
+        if isinstance(entry, _Examined) and entry.picture is None and not entry.damage:
+            cached[path] = entry.sha256, entry.verdict
         else:
             fresh[path] = _new(entry)
         if len(unsaved) == SAVE_EVERY:
@@ -116,59 +136,58 @@ def _examine_and_save(
     return fresh | _kept(store, cached)
 
 
-def _kept(store: DescriptorStore, contents: Mapping[Path, str]) -> dict[Path, Described]:
-    """The descriptions in the cache of files (path -> sha256); the cache may have many more."""
-    pictures = {
-        sha256: Described(sha256, np.frombuffer(blob, np.float16), width, height)
-        for sha256, width, height, blob in store.pictures(sorted(set(contents.values())))
-    }
-    return {path: pictures[sha256] for path, sha256 in contents.items() if sha256 in pictures}
+def _kept(
+    store: DescriptorStore, contents: Mapping[Path, tuple[str, Verdict]]
+) -> dict[Path, Described]:
+    """The descriptions in the cache of whole files (path -> sha256, verdict); the cache may have
+    many more."""
+    wanted = sorted({sha256 for sha256, _ in contents.values()})
+    rows = {row[0]: row for row in store.pictures(wanted)}
+    found = {}
+    for path, (sha256, verdict) in contents.items():
+        if sha256 in rows:
+            _, width, height, blob = rows[sha256]
+            vector = np.frombuffer(blob, np.float16)
+            found[path] = Described(sha256, vector, width, height, verdict.remark)
+    return found
 
 
 def _new(entry: _Examined | Damage) -> Described | Damage:
     """The description or damage of a file whose content was not in the cache."""
     if isinstance(entry, Damage):
         return entry
-    assert entry.picture is not None
-    return entry.picture
+    found = entry.damage or entry.picture
+    assert found is not None
+    return found
 
 
 def _examine_all(
-    paths: Sequence[Path], known: frozenset[str], workers: int | None
+    work: _Work, paths: Sequence[Path], workers: int | None
 ) -> Iterator[_Examined | Damage]:
-    """Examines the files, in order, with a progress bar."""
-    # Threads, because reading, hashing and OpenCV release the GIL, and because processes forked
-    # after OpenCV has been used in this one hang.
-    pool = ThreadPoolExecutor(workers or available_cores())
-    try:
-        found = pool.map(partial(_examine, known), paths)
-        yield from tqdm(
-            found,
-            total=len(paths),
-            desc="computing descriptors",
-            unit="img",
-            disable=None,
-            leave=False,
-        )
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return each_in_parallel(work, paths, "computing descriptors", workers)
 
 
-def _examine(known: frozenset[str], path: Path) -> _Examined | Damage:
-    """Reads a file; its picture is decoded unless the sha256 of its content is `known`."""
-    stamp = stamp_of(path) or (0, 0, 0)
+def _examine(
+    max_megapixels: float, known: Collection[str], verdicts: Mapping[str, Verdict], path: Path
+) -> _Examined | Damage:
+    """Reads a file, judges it, and describes its picture, unless its sha256 is among those that are
+    `known` or have `verdicts`."""
+    stamp = stamp_of(path) or NO_STAMP
     try:
         data = read_bytes(path)
         sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 in known:
-            return _Examined(path, stamp, sha256, None)
+        verdict = verdicts.get(sha256) or judge(data, max_megapixels)
+        verdict = verdict.within(max_megapixels)
+        if verdict.damage or sha256 in known:
+            return _Examined(path, stamp, sha256, verdict, None)
         with room_for(data, DESCRIPTOR_SIDE):
             image = decode_bytes(data, DESCRIPTOR_SIDE)
             height, width = full_sides(data, image)
-            picture = Described(sha256, describe_picture(image), width, height)
+            vector = describe_picture(image)
+            picture = Described(sha256, vector, width, height, verdict.remark)
     except DamagedImage as error:
         return Damage(path, str(error))
-    return _Examined(path, stamp, sha256, picture)
+    return _Examined(path, stamp, sha256, verdict, picture)
 
 
 def _save(store: DescriptorStore, entries: Iterable[_Examined], names: Mapping[Path, str]) -> None:
@@ -178,6 +197,7 @@ def _save(store: DescriptorStore, entries: Iterable[_Examined], names: Mapping[P
     store.add(
         [(p.sha256, p.width, p.height, p.descriptor.tobytes()) for p in new],
         [(names[entry.path], *entry.stamp, entry.sha256) for entry in entries],
+        {entry.sha256: entry.verdict for entry in entries},
     )
 
 

@@ -7,11 +7,16 @@ from pathlib import Path
 
 from dr_ovo.errors import UserError
 
-SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
+SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+# Of archives from a Mac, Synology disks (which hold thumbnails), Windows and Linux disks.
+SYSTEM_FOLDERS = {
+    "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",
+}  # fmt: skip
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The files below `folder`, without hidden files and SYSTEM_FILES; none if it does not exist.
+    """The files below `folder`; none if it does not exist. Hidden files and those of the system
+    are left out.
 
     Linked folders are entered unless they contain their own link, which would never end. Raises
     UserError for a folder that can't be listed and for a name that is not UTF-8.
@@ -28,7 +33,7 @@ def files_below(folder: Path) -> list[Path]:
         folders[:] = [
             name
             for name, real in places.items()
-            if not name.startswith(".") and not any(_is_within(parent, real) for parent in above)
+            if not is_hidden_folder(name) and not any(_is_within(parent, real) for parent in above)
         ]
         entered |= {where / name: (*above, places[name]) for name in folders}
         result += [
@@ -39,6 +44,11 @@ def files_below(folder: Path) -> list[Path]:
     for path in result:
         _require_text(path)
     return result
+
+
+def is_hidden_folder(name: str) -> bool:
+    """Whether a folder of this name is left out, with all that is in it."""
+    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS
 
 
 def _is_within(folder: str, other: str) -> bool:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.dataset.folder_walk import files_below
-from dr_ovo.dataset.image_files import IMAGE_SUFFIXES
+from dr_ovo.dataset.folder_walk import is_hidden_folder
+from dr_ovo.dataset.image_files import SUFFIXES_SHOWN, folder_content
 from dr_ovo.dataset.manifest import MANIFEST, read_manifest
 from dr_ovo.dataset.patients_and_eyes import known_facts
 from dr_ovo.dataset.synthetic_mark import SYNTHETIC_MARK
@@ -29,8 +29,8 @@ class Split:
     `sample_ids` are paths inside the split with forward slashes, `targets` (N,) int64 grades,
     `patient_ids` the patient, else the group, else the sample itself, `eyes` "left", "right" or "",
     `groups` the visit or site or "", `quality` (N,) in [0, 1] or NaN where unknown, `weights` (N,)
-    how often to draw each with --sampler balanced, None without such weights. `non_images` are
-    files in grade folders that are not images.
+    how often to draw each with --sampler balanced, None without such weights. `others` are files
+    that are not read: other formats, and files outside the grade folders.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Split:
     groups: tuple[str, ...]
     quality: np.ndarray
     weights: np.ndarray | None
-    non_images: tuple[Path, ...] = ()
+    others: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -71,6 +71,11 @@ class DatasetIndex:
     splits: dict[str, Split]
     manifest_hash: str | None
     synthetic: bool
+
+    @property
+    def others(self) -> list[Path]:
+        """The files of all splits that are not read."""
+        return [path for split in self.splits.values() for path in split.others]
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -138,20 +143,22 @@ def _scan_split(
     unknown = sorted(
         p.name
         for p in folder.iterdir()
-        if p.is_dir() and p.name not in class_names and not p.name.startswith(".")
+        if p.is_dir() and p.name not in class_names and not is_hidden_folder(p.name)
     )
     if unknown:
         raise UserError(
             f"{folder} has folders that are not a grade: {', '.join(unknown)}. Expected "
             f"{', '.join(class_names)}; set --num_classes and --class_names to match your folders."
         )
-    rows, non_images = [], []
-    for grade, class_name in enumerate(class_names):
-        for path in files_below(folder / class_name):
-            if path.suffix.lower() in IMAGE_SUFFIXES:
-                rows.append((path.relative_to(folder).as_posix(), path, grade))
-            else:
-                non_images.append(path)
+    content = folder_content(folder)
+    numbers = {class_name: grade for grade, class_name in enumerate(class_names)}
+    rows, others = [], list(content.others)
+    for path in content.images:
+        inside = path.relative_to(folder)
+        if len(inside.parts) == 1:
+            others.append(path)
+        else:
+            rows.append((inside.as_posix(), path, numbers[inside.parts[0]]))
     rows.sort()
     samples = tuple(sample for sample, _, _ in rows)
     grades = [grade for _, _, grade in rows]
@@ -166,7 +173,7 @@ def _scan_split(
         groups=facts.groups,
         quality=facts.quality,
         weights=facts.weights,
-        non_images=tuple(sorted(non_images)),
+        others=tuple(sorted(others)),
     )
 
 
@@ -180,9 +187,8 @@ def _require_grades(root: Path, class_names: tuple[str, ...], splits: dict[str, 
     ]
     if empty:
         raise UserError(
-            f"{root} has no images in {', '.join(empty)}. Every grade needs images in train and "
-            "in val (.jpg .jpeg .png .tif .tiff). For fewer grades, set --num_classes and "
-            "--class_names."
+            f"{root} has no images in {', '.join(empty)}. Every grade needs images in train and in "
+            f"val ({SUFFIXES_SHOWN}). For fewer grades, set --num_classes and --class_names."
         )
     if "test" in splits and not len(splits["test"]):
         raise UserError(f"{root}/test has no images in the folders {', '.join(class_names)}.")

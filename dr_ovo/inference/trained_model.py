@@ -107,12 +107,13 @@ def _require_same_classes(models: Sequence[TrainedModel]) -> None:
 @dataclass(frozen=True)
 class PhotographLogits:
     """Logits (n, K) and quality (n,) (NaN: unknown) of the photographs at `positions` (n,); the
-    damage of the others by position."""
+    damage of the others by position; the positions of those that were written meanwhile."""
 
     positions: np.ndarray
     logits: np.ndarray
     quality: np.ndarray
     damaged: dict[int, str]
+    changed: tuple[int, ...]
 
 
 def predict(
@@ -122,14 +123,22 @@ def predict(
     num_workers: int,
     *,
     with_quality: bool = False,
+    max_megapixels: float | None = None,
 ) -> PhotographLogits:
     """The logits of all branches side by side, for every readable path.
 
-    The quality of the photographs is measured only `with_quality`.
+    The quality of the photographs is measured only `with_quality`. `max_megapixels`: judge each
+    file before it is decoded (None: that was done before).
     """
     spec, preprocessing = input_of(model.meta)
     names = list(model.network.branches)
-    with ImageLoader(paths, preprocessing, num_workers, with_quality=with_quality) as loader:
+    with ImageLoader(
+        paths,
+        preprocessing,
+        num_workers,
+        with_quality=with_quality,
+        max_megapixels=max_megapixels,
+    ) as loader:
         outputs = branch_outputs(
             model.network,
             loader.batches(np.arange(len(paths)), MEASURE_BATCH),
@@ -139,9 +148,11 @@ def predict(
             model.meta["tta_views"],
         )
         damaged, measured = dict(loader.damaged), loader.quality
+        changed = tuple(sorted(loader.changed))
     if not outputs:
-        return PhotographLogits(np.zeros(0, dtype=np.int64), np.zeros((0, 0)), np.zeros(0), damaged)
+        none = np.zeros(0, dtype=np.int64)
+        return PhotographLogits(none, np.zeros((0, 0)), np.zeros(0), damaged, changed)
     logits = np.concatenate([outputs[name].logits for name in names], axis=1)
     positions = outputs[names[0]].positions
     quality = np.array([measured.get(position, np.nan) for position in positions.tolist()])
-    return PhotographLogits(positions, logits, quality, damaged)
+    return PhotographLogits(positions, logits, quality, damaged, changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,11 +11,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dr_ovo.photographs.damage import DamagedImage
+from dr_ovo.photographs.file_header import PNG_START, sides_of
+from dr_ovo.photographs.jpeg_segments import (
+    JPEG_END,
+    JPEG_START,
+    SCAN,
+    jpeg_frame,
+    jpeg_scans,
+    jpeg_segments,
+)
+
 MIN_SIDE = 16  # pixels; a smaller picture shows no fundus
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-JPEG_SCAN = 0xDA
-PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
-LONGEST_TAIL = 65536  # bytes that may follow the end of the picture; some cameras append data
+MAX_BYTES = 2 << 30  # of a file; 100 megapixels take 0.6 GB uncompressed at 16 bits
+PNG_END = b"IEND"
+LAST_BYTES = 1024  # of a file, in which its end marker is looked for first
 LARGE_PIXELS = 16_000_000  # once decoded; takes 10 bytes per pixel at 16 bits, 6 at 8
 LARGE_AT_ONCE = 2
 REDUCTIONS = {
@@ -28,10 +39,6 @@ REDUCTIONS = {
 _large_pictures = threading.BoundedSemaphore(LARGE_AT_ONCE)
 
 
-class DamagedImage(ValueError):
-    """A file that can't be read as a photograph; the message says why."""
-
-
 def decode_image(path: Path, size: int) -> np.ndarray:
     """The file as (H, W, 3) uint8 RGB; a JPEG much larger than `size` is decoded at reduced scale.
 
@@ -41,8 +48,18 @@ def decode_image(path: Path, size: int) -> np.ndarray:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file. Raises DamagedImage where it can't be read."""
+    """The content of a file. Raises DamagedImage where it can't be read, or is not a file.
+
+    A pipe or device is not even opened: reading one may never end.
+    """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DamagedImage("is not a regular file")
+        if status.st_size > MAX_BYTES:
+            raise DamagedImage(
+                f"has {status.st_size >> 20} MiB; expected at most {MAX_BYTES >> 20}"
+            )
         return path.read_bytes()
     except OSError as error:
         raise DamagedImage(f"can't be read: {error.strerror}") from None
@@ -94,48 +111,48 @@ def room_for(data: bytes, size: int) -> Iterator[None]:
 
 
 def decoded_pixels(data: bytes, size: int) -> int:
-    """The number of pixels that decoding a file with this content gives.
+    """The number of pixels that a decoder holds of a file with this content, by its header.
 
-    Read from the header of a JPEG or PNG. Other formats are seldom compressed much: three bytes
-    per pixel are assumed.
+    A progressive JPEG is held at full size, whatever the scale at which it is decoded. Zero for a
+    file that can't be decoded.
     """
-    if data.startswith(JPEG_START):
-        height, width = _jpeg_sides(data)
+    try:
+        height, width = sides_of(data)
+    except DamagedImage:
+        return 0
+    if data.startswith(JPEG_START) and not jpeg_frame(data).progressive:
         return height * width // reduction(data, size) ** 2
-    if data.startswith(PNG_START):
-        return int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
-    return len(data) // 3
+    return height * width
 
 
 def check_complete(data: bytes) -> None:
     """Raises DamagedImage for an empty file and for a JPEG or PNG that was cut off.
 
-    Decoders fill the missing part of such a picture with grey and report nothing.
+    Decoders fill the missing part of such a picture with grey and report nothing. Anything may
+    follow the end of the picture: some cameras append data.
     """
     if not data:
         raise DamagedImage("is empty (zero bytes)")
-    tail = max(0, len(data) - LONGEST_TAIL)
-    if data.startswith(JPEG_START):
-        # Search after the headers: their thumbnail has its own end marker.
-        scan = next((at for marker, at in jpeg_segments(data) if marker == JPEG_SCAN), 0)
-        if JPEG_END not in data[max(scan, tail) :]:
-            raise DamagedImage("is truncated: the end of the JPEG is missing")
-    if data.startswith(PNG_START) and PNG_END not in data[tail:]:
+    if data.startswith(JPEG_START) and not _jpeg_ends(data):
+        raise DamagedImage("is truncated: the end of the JPEG is missing")
+    if data.startswith(PNG_START) and PNG_END not in data[-LAST_BYTES:] and not _png_ends(data):
         raise DamagedImage("is truncated: the end of the PNG is missing")
 
 
-def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """(marker, offset of its content) of each segment of a JPEG up to the first scan."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # a fill byte
-            position += 1
-            continue
-        yield marker, position + 4
-        if marker == JPEG_SCAN:
-            return
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+def _jpeg_ends(data: bytes) -> bool:
+    if not any(marker == SCAN for marker, _ in jpeg_segments(data)):
+        return JPEG_END in data  # it has no picture at all, which is not to be called truncated
+    return data.endswith(JPEG_END) or jpeg_scans(data).end is not None
+
+
+def _png_ends(data: bytes) -> bool:
+    """Whether the chunks of a PNG lead to its last one, whatever follows it."""
+    position = len(PNG_START)
+    while position + 8 <= len(data):
+        if data[position + 4 : position + 8] == PNG_END:
+            return True
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+    return False
 
 
 def full_sides(data: bytes, image: np.ndarray) -> tuple[int, int]:
@@ -149,10 +166,5 @@ def full_sides(data: bytes, image: np.ndarray) -> tuple[int, int]:
 
 
 def _jpeg_sides(data: bytes) -> tuple[int, int]:
-    """Height and width in pixels from the JPEG's frame header; zeros where there is none."""
-    for marker, at in jpeg_segments(data):
-        # SOF0-SOF15 hold the size; C4, C8 and CC are tables with numbers in that range.
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = data[at + 1 : at + 3], data[at + 3 : at + 5]
-            return int.from_bytes(height, "big"), int.from_bytes(width, "big")
-    return 0, 0
+    frame = jpeg_frame(data)
+    return frame.height, frame.width

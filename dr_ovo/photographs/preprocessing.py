@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,7 +17,6 @@ import numpy as np
 
 from dr_ovo.errors import UserError
 from dr_ovo.photographs.disc import pad_to_square
-from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.photographs.preprocessing_steps import (
     AFTER_RESIZING,
     BEFORE_RESIZING,
@@ -90,10 +88,6 @@ class Preprocessing:
         interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
         resized = cv2.resize(square, (self.size, self.size), interpolation=interpolation)
         return self._run(AFTER_RESIZING, resized)
-
-    def load(self, path: Path) -> np.ndarray:
-        """The photograph at `path` as (size, size, 3) uint8 RGB. Raises DamagedImage."""
-        return self.apply(decode_image(path, self.size))
 
     def _run(self, steps: dict[str, Step], image: np.ndarray) -> np.ndarray:
         settings = Clahe(self.clahe_clip_limit, self.clahe_tile_grid_size)

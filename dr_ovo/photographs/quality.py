@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from dr_ovo.photographs.disc import brightest_channel, disc_mask, largest_outline
 from dr_ovo.photographs.gradability import MIN_GRADABLE
-from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes, reduction
+from dr_ovo.photographs.image_decoding import decode_bytes, reduction
 from dr_ovo.photographs.preprocessing import Preprocessing
 
 DISC_SIDE = 192  # pixels of the disc's diameter at which everything is measured
@@ -89,13 +88,12 @@ def quality_of(image: np.ndarray) -> Quality:
     return Quality(min(focus, field, exposure), focus, field, exposure)
 
 
-def load_with_quality(path: Path, preprocessing: Preprocessing) -> tuple[np.ndarray, Quality]:
-    """The network input of a photograph, and its quality; the file is read once.
+def decode_with_quality(data: bytes, preprocessing: Preprocessing) -> tuple[np.ndarray, Quality]:
+    """The network input of a photograph with this content, and its quality.
 
     The quality is measured at the same scale whatever the network's input size, so that all
     networks record the same value. Raises DamagedImage.
     """
-    data = read_bytes(path)
     image = decode_bytes(data, preprocessing.size)
     measured = image
     if reduction(data, DISC_SIDE) != reduction(data, preprocessing.size):

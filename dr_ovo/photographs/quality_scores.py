@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.parallel import in_parallel
-from dr_ovo.photographs.image_decoding import DamagedImage, decode_image
+from dr_ovo.photographs.damage import DamagedImage
+from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.photographs.quality import DISC_SIDE, quality_of
 
 DIGITS = 4

@@ -12,8 +12,9 @@ import cv2
 
 from dr_ovo.files import atomic_path, atomic_write_bytes
 from dr_ovo.parallel import in_parallel
-from dr_ovo.photographs.damage import Damage
-from dr_ovo.photographs.image_decoding import DamagedImage
+from dr_ovo.photographs.content_check import damage_of, judge
+from dr_ovo.photographs.damage import Damage, DamagedImage
+from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes, room_for
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.prepare.file_names import SHRUNKEN_SUFFIX
 
@@ -21,7 +22,9 @@ JPEG_QUALITY = 95
 
 
 def place_files(
-    jobs: Iterable[tuple[Path, Path]], preprocessing: Preprocessing | None
+    jobs: Iterable[tuple[Path, Path]],
+    preprocessing: Preprocessing | None,
+    max_megapixels: float,
 ) -> list[Damage]:
     """Links (or copies, across file systems) each (source, target), or writes a shrunken target.
 
@@ -30,7 +33,7 @@ def place_files(
     todo = [(path, target) for path, target in jobs if not target.exists()]
     for folder in {target.parent for _, target in todo}:
         folder.mkdir(parents=True, exist_ok=True)
-    work = partial(_shrink, preprocessing) if preprocessing else _link
+    work = partial(_shrink, preprocessing, max_megapixels) if preprocessing else _link
     return [damage for damage in in_parallel(work, todo, "writing") if damage is not None]
 
 
@@ -43,13 +46,19 @@ def _link(job: tuple[Path, Path]) -> None:
             shutil.copy2(path, part)
 
 
-def _shrink(preprocessing: Preprocessing, job: tuple[Path, Path]) -> Damage | None:
+def _shrink(
+    preprocessing: Preprocessing, max_megapixels: float, job: tuple[Path, Path]
+) -> Damage | None:
     path, target = job
     try:
-        image = preprocessing.load(path)
+        data = read_bytes(path)
+        if damage := damage_of(path, judge(data, max_megapixels)):
+            return damage
+        with room_for(data, preprocessing.size):
+            image = preprocessing.apply(decode_bytes(data, preprocessing.size))
     except DamagedImage as error:
         return Damage(path, str(error))
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(SHRUNKEN_SUFFIX, bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    atomic_write_bytes(target, data.tobytes())
+    _, shrunken = cv2.imencode(SHRUNKEN_SUFFIX, bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    atomic_write_bytes(target, shrunken.tobytes())
     return None

@@ -1,24 +1,19 @@
-"""The command-line options of prepare_dataset.py, their help texts, defaults and checks."""
+"""The options of prepare_dataset.py, their help texts, defaults and checks."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dr_ovo.choices import MAX_MEGAPIXELS
 from dr_ovo.errors import UserError
 from dr_ovo.prepare.readers.label_files.label_text import refuse_packed
+from dr_ovo.settings.option import positive
 
 SMALLEST, LARGEST = 64, 4096  # pixels per side of a shrunken photograph
-ABOUT = (
-    "Creates a dataset folder (train/ val/ test/ with a folder per grade, and manifest.json) from "
-    "photographs and their grades; no patient, group or look-alike is in two splits. With "
-    "--from_tree and --preprocess it only shrinks the pictures of a dataset folder and does not "
-    "check for leaks."
-)
 
 
 def _about(parse: Callable[[str], Any], help: str, metavar: str = "") -> dict[str, Any]:
@@ -29,6 +24,14 @@ def _column(what: str) -> Any:
     return field(default="", metadata=_about(str, f"column of {what}", "NAME"))
 
 
+def _many(parse: Callable[[str], Any], help: str, metavar: str) -> Any:
+    return field(default=(), metadata=_about(parse, help, metavar))
+
+
+def _switch(help: str) -> Any:
+    return field(default=False, metadata=_about(bool, help))
+
+
 @dataclass(frozen=True)
 class PrepareOptions:
     """The options; the command line is built from the fields. Raises UserError for conflicts."""
@@ -37,13 +40,10 @@ class PrepareOptions:
         default=None,
         metadata=_about(Path, "folder of photographs (with --labels), or a MedMNIST .npz", "DIR"),
     )
-    labels: tuple[Path, ...] = field(
-        default=(),
-        metadata=_about(
-            Path,
-            "CSV with one row per photograph; of several, each is the split that its name says",
-            "CSV",
-        ),
+    labels: tuple[Path, ...] = _many(
+        Path,
+        "CSV with one row per photograph; of several, each is the split that its name says",
+        "CSV",
     )
     from_tree: Path | None = field(
         default=None,
@@ -69,32 +69,19 @@ class PrepareOptions:
     gradable_column: str = _column(
         "0 or no for photographs without a grade [found by usual names]; none: ignore it"
     )
-    class_names: tuple[str, ...] = field(
-        default=(),
-        metadata=_about(
-            str, "classes other than ICDR's five grades, mildest first: No_DR DR", "NAME"
-        ),
+    class_names: tuple[str, ...] = _many(
+        str, "classes other than ICDR's five grades, mildest first: No_DR DR", "NAME"
     )
-    grade_map: tuple[str, ...] = field(
-        default=(),
-        metadata=_about(
-            str,
-            "what labels mean: R0=0 R1=1 R2=3 R3=4; 1,2,3=NPDR joins grades to a class; other=- "
-            "says no grade",
-            "LABEL=GRADE",
-        ),
+    grade_map: tuple[str, ...] = _many(
+        str,
+        "what labels mean: R0=0 R1=1 R2=3 R3=4; 1,2,3=NPDR joins grades to a class; other=- "
+        "says no grade",
+        "LABEL=GRADE",
     )
-    skip_ungraded: bool = field(
-        default=False,
-        metadata=_about(bool, "leave out rows with a number outside the scale, and list them"),
-    )
-    skip_missing: bool = field(
-        default=False,
-        metadata=_about(bool, "leave out rows whose photograph is not there, and list them"),
-    )
-    exclude: tuple[Path, ...] = field(
-        default=(),
-        metadata=_about(Path, "folders of photographs: what they have too is left out", "DIR"),
+    skip_ungraded: bool = _switch("leave out rows with a number outside the scale, and list them")
+    skip_missing: bool = _switch("leave out rows whose photograph is not there, and list them")
+    exclude: tuple[Path, ...] = _many(
+        Path, "folders of photographs: what they have too is left out", "DIR"
     )
     val_fraction: float = field(
         default=0.1, metadata=_about(float, "share of photographs for val [0.1]")
@@ -106,13 +93,14 @@ class PrepareOptions:
     preprocess: int | None = field(
         default=None, metadata=_about(int, "crop to the disc and resize to SIZE px", "SIZE")
     )
-    balance: bool = field(
-        default=False,
-        metadata=_about(bool, "write weights for --sampler balanced; no picture is copied"),
+    max_megapixels: float = field(
+        default=MAX_MEGAPIXELS,
+        metadata=_about(
+            positive, f"a larger photograph counts as unreadable [{MAX_MEGAPIXELS:g}]", "N"
+        ),
     )
-    dry_run: bool = field(
-        default=False, metadata=_about(bool, "show splits and what would be dropped; write nothing")
-    )
+    balance: bool = _switch("write weights for --sampler balanced; no picture is copied")
+    dry_run: bool = _switch("show splits and what would be dropped; write nothing")
 
     def __post_init__(self) -> None:
         if self.output is None:
@@ -203,23 +191,11 @@ class PrepareOptions:
         return {role: getattr(self, f"{role}_column") for role in roles}
 
 
-def parse_options(argv: Sequence[str], prog: str = "prepare_dataset.py") -> PrepareOptions:
-    """The options of a command line. Raises UserError; an unknown flag exits with code 2."""
-    parser = argparse.ArgumentParser(prog=prog, description=ABOUT)
-    for option in dataclasses.fields(PrepareOptions):
-        about, flag = option.metadata, f"--{option.name}"
-        if about["parse"] is bool:
-            parser.add_argument(flag, action="store_true", help=about["help"])
-            continue
-        texts: dict[str, Any] = {"help": about["help"], "metavar": about["metavar"]}
-        if isinstance(option.default, tuple):  # a flag given again adds to its values
-            texts |= {"nargs": "+", "action": "extend", "default": []}
-        else:
-            texts |= {"default": option.default}
-        parser.add_argument(flag, type=about["parse"], **texts)
-    given: dict[str, Any] = vars(parser.parse_args(argv))
-    given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    return PrepareOptions(**given)
+def limit_of_size(options: PrepareOptions) -> dict[str, float]:
+    """The limit among the settings that determine a folder's content; left out where it is usual,
+    as in folders of version 0.1.0."""
+    limit = options.max_megapixels
+    return {} if limit == MAX_MEGAPIXELS else {"max_megapixels": limit}
 
 
 @dataclass(frozen=True)

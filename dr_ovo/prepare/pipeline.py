@@ -15,6 +15,7 @@ import cv2
 
 from dr_ovo import __version__
 from dr_ovo.copies.descriptor_cache import describe_files
+from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.manifest import DESCRIPTORS, MANIFEST, read_manifest, write_manifest
 from dr_ovo.errors import DONE
 from dr_ovo.photographs.preprocessing import Preprocessing
@@ -23,12 +24,13 @@ from dr_ovo.prepare.closing_report import report
 from dr_ovo.prepare.file_names import placed_ids
 from dr_ovo.prepare.file_writing import place_files
 from dr_ovo.prepare.manifest_entries import build_manifest
-from dr_ovo.prepare.options import PrepareOptions
+from dr_ovo.prepare.options import PrepareOptions, limit_of_size
 from dr_ovo.prepare.planning.excluded import excluded_fingerprint
 from dr_ovo.prepare.planning.plan import Prepared, plan_dataset, readable, without
 from dr_ovo.prepare.resuming import MADE_WITH, PICTURES, begin, end, is_finished
 from dr_ovo.prepare.shrinking import shrink
 from dr_ovo.prepare.sources import Source, read_source
+from dr_ovo.tables import say
 
 
 def prepare(options: PrepareOptions) -> int:
@@ -41,7 +43,7 @@ def prepare(options: PrepareOptions) -> int:
     # forked while they exist never ends.
     cv2.setNumThreads(1)
     if options.shrinks:
-        print(shrink(options))
+        say(shrink(options))
         return DONE
     output = options.folder
     with tempfile.TemporaryDirectory() as scratch:
@@ -49,14 +51,15 @@ def prepare(options: PrepareOptions) -> int:
         source = read_source(options, pictures)
         settings = _settings(options, source)
         if is_finished(output, settings):
-            print(f"{output} is already complete: nothing was changed.")
+            say(f"{output} is already complete: nothing was changed.")
             manifest = read_manifest(output / MANIFEST)
         elif options.dry_run:
             manifest = _manifest(options, source, plan_dataset(options, source, cache=None))
         else:
             manifest = _make(options, source, settings)
     assert manifest is not None
-    print(report(manifest, output, source.remarks, dry_run=options.dry_run))
+    remarks = (*source.remarks, *filter(None, [not_read(source.others)]))
+    say(report(manifest, output, remarks, dry_run=options.dry_run))
     return DONE
 
 
@@ -68,12 +71,14 @@ def _make(options: PrepareOptions, source: Source, settings: dict[str, Any]) -> 
     ids = _ids(options, source, prepared)
     begin(output, settings, placing=True)
     jobs = {prepared.photographs[position].path: output / ids[position] for position in ids}
-    damaged = place_files(list(jobs.items()), _shrinking(options))
+    damaged = place_files(list(jobs.items()), _shrinking(options), options.max_megapixels)
     lost = {damage.path for damage in damaged}
     prepared = without(prepared, damaged)
     # Links too: they are then in the cache under their new names, and training need not read them.
     written = describe_files(
-        [target for path, target in jobs.items() if path not in lost], output / DESCRIPTORS
+        [target for path, target in jobs.items() if path not in lost],
+        output / DESCRIPTORS,
+        max_megapixels=options.max_megapixels,
     )
     prepared = replace(
         prepared,
@@ -110,6 +115,7 @@ def _settings(options: PrepareOptions, source: Source) -> dict[str, Any]:
         "seed": options.seed,
         "preprocess": options.preprocess,
         "balance": options.balance,
+        **limit_of_size(options),
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from dr_ovo.dataset.manifest import MANIFEST, read_manifest
 from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
+from dr_ovo.writable import check_writable_folder
 
 MARK = ".unfinished.json"
 RECORD = ".made_with.json"  # the settings, in a finished folder without a manifest
@@ -51,7 +52,11 @@ def file_stamp(path: Path) -> str:
 
 
 def begin(output: Path, settings: dict[str, Any], *, placing: bool) -> None:
-    """Marks `output` as unfinished; `placing`: photographs are about to be placed in it."""
+    """Marks `output` as unfinished; `placing`: photographs are about to be placed in it.
+
+    Raises UserError where it can't be written.
+    """
+    check_writable_folder(output, "--output")
     mark = _read_mark(output)
     if mark is not None and mark[MADE_WITH] != settings:
         shutil.rmtree(output / PICTURES, ignore_errors=True)

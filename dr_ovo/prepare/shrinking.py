@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import shlex
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dr_ovo import __version__
+from dr_ovo.choices import MAX_MEGAPIXELS
 from dr_ovo.copies.descriptor_cache import Described, describe_files
-from dr_ovo.dataset.image_files import image_files
+from dr_ovo.dataset.image_files import SUFFIXES_SHOWN, folder_content, image_files, not_read
 from dr_ovo.dataset.manifest import DESCRIPTORS, MANIFEST, read_manifest, write_manifest
 from dr_ovo.dataset.synthetic_mark import SYNTHETIC_MARK
 from dr_ovo.errors import UserError
@@ -24,7 +25,7 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.prepare.file_names import SHRUNKEN_SUFFIX
 from dr_ovo.prepare.file_writing import place_files
 from dr_ovo.prepare.manifest_entries import add_weights, count, digest
-from dr_ovo.prepare.options import PrepareOptions
+from dr_ovo.prepare.options import PrepareOptions, limit_of_size
 from dr_ovo.prepare.resuming import MADE_WITH, begin, end, file_stamp, is_finished, record
 
 
@@ -35,35 +36,42 @@ def shrink(options: PrepareOptions) -> str:
     source, output = options.from_tree, options.folder
     if options.dry_run:
         jobs = _jobs(source, output)
-        is_finished(output, _settings(source, jobs, options.preprocess))
+        settings = _settings(source, jobs, options.preprocess) | limit_of_size(options)
+        is_finished(output, settings)
         todo = sum(not target.exists() for _, target in jobs)
         return f"{todo} photographs would be written to {output}. Nothing was written."
-    written, existing, damaged = shrink_tree(source, output, options.preprocess)
+    limit = limit_of_size(options)
+    written, existing, damaged = shrink_tree(source, output, options.preprocess, limit)
     lines = [f"{written} photographs written, {existing} already present: {output}"]
     if damaged:
         lines.append(f"Unreadable and left out: {len(damaged)}\n{describe(damaged)}")
+    if left_out := not_read(folder_content(source).others):
+        lines.append(left_out)
     audit = shlex.join(["python", "-m", "dr_ovo", "audit", str(output)])
     lines.append(f"Leaks were not checked. To check: {audit}")
     return "\n".join(lines)
 
 
-def shrink_tree(source: Path, output: Path, size: int) -> tuple[int, int, list[Damage]]:
+def shrink_tree(
+    source: Path, output: Path, size: int, limit: Mapping[str, float] | None = None
+) -> tuple[int, int, list[Damage]]:
     """Writes every image below `source` to the same place below `output`, `size` px square.
 
     Returns the number written, the number already present, and the damaged files, which are left
     out. CLAHE is not applied: training does that, at its own size. A manifest.json is carried over
     with the names and hashes of the new files. Raises UserError for a source without images, and
     for an `output` that is not empty unless it is the result, complete or unfinished, of the same
-    settings.
+    settings. `limit` is that of `limit_of_size`.
     """
     jobs = _jobs(source, output)
     manifest = read_manifest(source / MANIFEST)
-    settings = _settings(source, jobs, size)
+    limit = limit or {}
+    settings = _settings(source, jobs, size) | dict(limit)
     is_finished(output, settings)
     begin(output, settings, placing=True)
     existing = sum(target.exists() for _, target in jobs)
     preprocessing = Preprocessing(size, clahe=False)
-    damaged = place_files(jobs, preprocessing)
+    damaged = place_files(jobs, preprocessing, limit.get("max_megapixels", MAX_MEGAPIXELS))
     if (source / SYNTHETIC_MARK).is_file():
         shutil.copy2(source / SYNTHETIC_MARK, output / SYNTHETIC_MARK)
     if manifest is None:
@@ -90,7 +98,7 @@ def _jobs(source: Path, output: Path) -> list[tuple[Path, Path]]:
         raise UserError(f"--from_tree {source}: there is no such folder.")
     paths = image_files(source)
     if not paths:
-        raise UserError(f"--from_tree {source}: no images (.jpg .jpeg .png .tif .tiff) below it.")
+        raise UserError(f"--from_tree {source}: no images ({SUFFIXES_SHOWN}) below it.")
     jobs: dict[Path, Path] = {}
     for path in paths:
         target = (output / path.relative_to(source)).with_suffix(SHRUNKEN_SUFFIX)

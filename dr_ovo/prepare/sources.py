@@ -9,9 +9,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from dr_ovo.dataset.patients_and_eyes import patient_and_eye, patients_by_name
+from dr_ovo.dataset.image_files import folder_content, without_files
+from dr_ovo.dataset.patients_and_eyes import (
+    patient_and_eye,
+    patients_by_name,
+    patients_of_files,
+)
 from dr_ovo.dataset.photograph import Dropped, Photograph
 from dr_ovo.dataset.synthetic_mark import is_synthetic
+from dr_ovo.dataset.words import split_of
 from dr_ovo.errors import UserError
 from dr_ovo.prepare.file_names import placed_names
 from dr_ovo.prepare.options import PrepareOptions
@@ -23,6 +29,7 @@ from dr_ovo.prepare.readers.medmnist import read_medmnist, write_pictures
 from dr_ovo.prepare.readers.scale_checks import missing_grades
 from dr_ovo.prepare.resuming import file_stamp
 
+SHOWN = 5
 LARGE_SHARE = 0.05  # of all photographs; a patient with more is probably a placeholder for many
 LARGE_NUMBER = 4  # photographs of one patient that are normal in any dataset
 
@@ -33,7 +40,8 @@ class Source:
 
     `columns` is role -> column that it was read from, `class_names` are empty for ICDR's grades.
     `fingerprint` changes with every file (its size or time) and with its labels. `unpack` must run
-    before the photographs are read, because they may still be inside an archive.
+    before the photographs are read, because they may still be inside an archive. `others` are files
+    that are not read.
     """
 
     title: str
@@ -44,6 +52,7 @@ class Source:
     remarks: tuple[str, ...]
     synthetic: bool
     fingerprint: str
+    others: tuple[Path, ...]
     unpack: Callable[[], None]
 
 
@@ -57,12 +66,14 @@ def read_source(options: PrepareOptions, pictures: Path) -> Source:
     scale = scale_of(options.class_names, options.grade_map)
     read = _read(options, root, pictures, scale)
     if not read.photographs:
-        said = " ".join(["", *read.remarks])
+        reasons = Counter(drop.reason for drop in read.dropped).most_common(SHOWN)
+        left_out = [f"{count} x: {reason}." for reason, count in reasons]
+        said = " ".join(["", *left_out, *read.remarks])
         raise UserError(
             f"{root}: none of its photographs has a grade; nothing can be prepared.{said}"
         )
     found = sorted(read.photographs, key=lambda photograph: photograph.name)
-    found = with_eyes_in_names(found)
+    found = with_eyes_in_names(found, listed="patient" in read.columns)
     found = with_patients(found, placed_names(found, shrunken=bool(options.preprocess)))
     folder = root.parent if options.is_medmnist else root
     unpack: Callable[[], None] = _nothing
@@ -80,7 +91,20 @@ def read_source(options: PrepareOptions, pictures: Path) -> Source:
         synthetic=is_synthetic(folder),
         fingerprint=_fingerprint(found, archives, scale.class_names),
         unpack=unpack,
+        others=_others(root, options),
     )
+
+
+def _others(root: Path, options: PrepareOptions) -> tuple[Path, ...]:
+    """The files below `root` that are not read: other formats and, of a tree of grades, pictures
+    outside its grades."""
+    if options.is_medmnist:
+        return ()
+    content = folder_content(root)
+    others = without_files(content.others, options.labels)
+    if options.from_tree:
+        others += [p for p in content.images if p.parent == root or split_of(p.parent.name)]
+    return tuple(others)
 
 
 def _read(options: PrepareOptions, root: Path, pictures: Path, scale: GradeScale) -> LabelReading:
@@ -90,18 +114,27 @@ def _read(options: PrepareOptions, root: Path, pictures: Path, scale: GradeScale
         found, remarks = read_tree(root, scale, keep_splits=keep)
         return LabelReading(found, [], remarks, {})
     if options.is_medmnist:
-        return LabelReading(read_medmnist(root, pictures, scale), [], [], {})
+        found, dropped = read_medmnist(root, pictures, scale)
+        return LabelReading(found, dropped, [], {})
     rules = LabelRules(scale, options.skip_ungraded, options.skip_missing)
     return read_labels(root, options.labels, options.columns, rules)
 
 
-def with_eyes_in_names(photographs: list[Photograph]) -> list[Photograph]:
-    """The same, with patients and eyes from names such as `1221_OD_f_3` where these are unknown."""
+def with_eyes_in_names(photographs: list[Photograph], *, listed: bool) -> list[Photograph]:
+    """The same, with patients and eyes from all names together (`1221_OD_f_3`) where unknown.
+
+    Unless patients are `listed` in a column, they replace those that were read from one name: of
+    `1221_3_left`, that is `1221_3`.
+    """
     named = patients_by_name([photograph.path.stem for photograph in photographs])
-    return [
-        replace(photograph, patient=photograph.patient or patient, eye=photograph.eye or eye)
-        for photograph, (patient, eye) in zip(photographs, named, strict=True)
-    ]
+    owners = patients_of_files([PurePosixPath(photograph.name) for photograph in photographs])
+    found = []
+    for photograph, (_, eye), owner in zip(photographs, named, owners, strict=True):
+        alone = patient_and_eye(photograph.path.stem, "")[0]
+        replaced = not photograph.patient or (photograph.patient == alone and not listed)
+        patient = (owner if replaced else "") or photograph.patient
+        found.append(replace(photograph, patient=patient, eye=photograph.eye or eye))
+    return found
 
 
 def with_patients(photographs: list[Photograph], names: Sequence[str]) -> list[Photograph]:

@@ -50,6 +50,17 @@ def boolean(text: str) -> bool:
     return words[text.lower()]
 
 
+def positive(text: str) -> float:
+    """A finite number above 0, for argparse; its error says what was expected."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}': expected a number above 0")
+    return value
+
+
 def typed(parse: Any) -> Any:
     """`parse` with an error that names the value and the expected type."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dr_ovo.choices import (
     DECODERS,
     HEADS,
+    MAX_MEGAPIXELS,
     MODES,
     NO_STEPS,
     OVO_MODES,
@@ -76,8 +77,13 @@ class TrainConfig:
     patient_level: bool = option(
         False, boolean, "evaluate: add figures per patient, by the worse eye", matters=False
     )
-    skip_damaged: bool = option(
-        False, boolean, "decode every image first; continue without damaged ones and record them"
+    skip_damaged: bool = option(False, boolean, "continue without damaged images, and record them")
+    max_megapixels: float = option(
+        MAX_MEGAPIXELS,
+        float,
+        "a larger image counts as damaged: it could fill the memory",
+        above=0,
+        matters=False,
     )
 
     allow_leaks: bool = option(
@@ -135,7 +141,7 @@ class TrainConfig:
     )
     ovo_dropout: float = option(0.28, float, "dropout before the head", low=0, high=0.95)
     pretrained: bool = option(True, boolean, "start from ImageNet weights")
-    pretrained_path: str = option("", str, "weights file to start from (.pth or .safetensors)")
+    pretrained_path: str = option("", str, "weights file or results folder to start from")
 
     # Training
     epochs: int = option(100, int, "passes over train", low=1)

@@ -16,7 +16,7 @@ from dr_ovo.audit.measurement_cache import cache_folder, temporary_copy
 from dr_ovo.audit.text_report import leak_message
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.errors import LeakError, UserError
-from dr_ovo.models.pretrained_weights import are_marked_leaky
+from dr_ovo.models.weights.sources import are_marked_leaky
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
 
@@ -42,6 +42,7 @@ def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dic
             cache,
             synthetic=index.synthetic,
             quality=len(photographs) <= QUALITY_BELOW,
+            max_megapixels=config.max_megapixels,
         )
         if report.leaks and not config.allow_leaks:
             raise LeakError(leak_message(report))
@@ -49,10 +50,11 @@ def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dic
     return {
         **files,
         "leaks": len(report.leaks),
-        "leaky_weights": are_marked_leaky(config.pretrained_path),
+        "leaky_weights": are_marked_leaky(config.base_models[0], config.pretrained_path),
         "findings": {f"{kind} ({severity})": n for severity, kind, n in report.counts()},
         "notes": list(report.notes),
         "statistics_model": report.statistics_model.to_dict() if report.statistics_model else None,
+        "no_statistics_model": report.no_statistics_model,
     }
 
 

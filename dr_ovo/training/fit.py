@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
 from dr_ovo.batches.loader import ImageLoader
+from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.errors import MachineError, Terminated, log
+from dr_ovo.files import write_json
 from dr_ovo.training.epochs.loop import TrainingLoop
 from dr_ovo.training.setup import augmentation, loop_settings, training_data
 from dr_ovo.training.writing.record import Record
@@ -30,6 +34,8 @@ def fit(record: Record, done: int) -> None:
                 record.precision,
                 loop_settings(config),
             ).run(done + 1, record.keep_best, record.keep_epoch)
+            if loader.changed:
+                _note_changes(record, [paths[position] for position in sorted(loader.changed)])
     except torch.OutOfMemoryError as error:
         raise MachineError(
             f"The GPU's memory is full ({str(error).splitlines()[0]}). The last finished epoch is "
@@ -46,6 +52,13 @@ def fit(record: Record, done: int) -> None:
             raise
         _log_stop(record)
         raise Terminated from None
+
+
+def _note_changes(record: Record, paths: Sequence[Path]) -> None:
+    """Repeats, at the end, which files were written since training began, and records them."""
+    log.warning("%s", written_meanwhile(paths))
+    content = record.folder.read_config() | {"changed_images": [str(path) for path in paths]}
+    write_json(record.folder.config, content)
 
 
 def _log_stop(record: Record) -> None:

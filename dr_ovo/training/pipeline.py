@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.errors import DONE, log
 from dr_ovo.logs import log_to_file, stop_file
@@ -30,6 +31,7 @@ from dr_ovo.training.setup import choose_precision, open_dataset, resolve_models
 from dr_ovo.training.writing.opening_lines import opening_lines
 from dr_ovo.training.writing.record import Record, settings_that_matter
 from dr_ovo.training.writing.tensorboard import check_installed
+from dr_ovo.writable import check_writable_folder
 
 
 def train(settings: Settings) -> int:
@@ -38,10 +40,13 @@ def train(settings: Settings) -> int:
         check_installed()
     configs = resolve_models(settings.config)
     precision = choose_precision(settings.config)
-    index, damaged = open_dataset(settings.config)
+    index, damaged = open_dataset(settings.config, [results_folder(config) for config in configs])
     partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
     complete = scan_dataset(index.root, settings.config.grades) if partial else index
     todo = [config for config in configs if not _is_done(config, index, complete)]
+    for config in todo:
+        if not config.dry_run:  # which writes nothing
+            check_writable_folder(results_folder(config).root, "--output_dir")
     backbones = {config.base_models: _backbone(config) for config in todo}
     audits = {config.base_models: _audit(config, complete) for config in todo}
     for config in todo:
@@ -65,7 +70,12 @@ def _is_done(config: TrainConfig, index: DatasetIndex, complete: DatasetIndex) -
     if not config.resume or not folder.finished_epochs():
         return False
     check_same_settings(folder, settings_that_matter(config), index.content_hash())
-    check_same_pictures(folder, pictures_replaced(folder, complete, keep=not config.dry_run))
+    keep = not config.dry_run
+    replaced = pictures_replaced(folder, complete, keep=keep)
+    if replaced and index is not complete:
+        # An earlier version did not even audit formats that it could not read.
+        replaced = pictures_replaced(folder, index, keep=keep)
+    check_same_pictures(folder, replaced)
     if folder.is_finished():
         log.info("%s is finished: nothing to do.", folder.root)
     return folder.is_finished()
@@ -82,9 +92,10 @@ def _audit(config: TrainConfig, index: DatasetIndex) -> dict[str, Any]:
 def _backbone(config: TrainConfig) -> nn.Module:
     """The backbone to start from; a resumed run loads all weights from its own state later."""
     folder = results_folder(config)
-    if config.resume and folder.finished_epochs() and not is_retraining(config, folder):
+    retraining = is_retraining(config, folder)
+    if config.resume and folder.finished_epochs() and not retraining:
         return create_backbone(config.base_models[0], config.img_size, weights=None)
-    return load_backbone(config)
+    return load_backbone(config, whole_input=not retraining)
 
 
 def _prepare(
@@ -137,6 +148,8 @@ def _train_one(record: Record) -> None:
             run.ended,
         )
     log.info("done: %s", folder.root)
+    if record.index.others:
+        log.warning("%s", not_read(record.index.others))
 
 
 def load_stem_into(record: Record) -> None:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from dr_ovo.audit.measurement_cache import DESCRIPTORS, cache_folder
 from dr_ovo.batches.augmentation import Augmentation
-from dr_ovo.dataset.damaged_files import find_damage, without
+from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.dataset.words import SPLITS
 from dr_ovo.device import amp_dtype, check_gpu, select_device
 from dr_ovo.errors import UserError, log
+from dr_ovo.integrity.damaged_files import examine, remaining, without
 from dr_ovo.models.architectures import ARCHITECTURES, alias_of, resolve_architecture
 from dr_ovo.models.backbone import input_spec
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.predictions.calibration import calibration_share
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.audit_gate import single_threaded_opencv
 from dr_ovo.training.epochs.loop import LoopSettings, TrainingData
 from dr_ovo.training.optimization.branch_trainer import Precision
+from dr_ovo.training.resume.files_begun_with import files_begun_with
 
 DEBUG_IMAGES, DEBUG_EPOCHS = 8, 2
 STEM_BATCH_LIMIT = 32
@@ -75,23 +80,68 @@ def choose_precision(config: TrainConfig) -> Precision:
 
 
 def open_dataset(
-    config: TrainConfig, splits: tuple[str, ...] = SPLITS
+    config: TrainConfig,
+    folders: Sequence[ResultsFolder],
+    splits: tuple[str, ...] = SPLITS,
 ) -> tuple[DatasetIndex, list[Damage]]:
-    """The photographs of a run, and the damaged ones that `--skip_damaged` leaves out.
+    """The photographs of a run that uses these results folders, and the files that are left out:
+    with `--skip_damaged` those that can't be used, in a resumed training those that it left out.
 
-    Raises UserError, listing all damaged files, without `--skip_damaged`.
+    Raises UserError, listing all that can't be used, without `--skip_damaged`.
     """
     index = scan_dataset(Path(config.dataset_path), config.grades, splits)
-    damaged = find_damage(index, decode=config.skip_damaged)
-    if damaged and not config.skip_damaged:
+    # With --resume, a finished training leaves everything as it is.
+    finished = config.resume and all(folder.is_finished() for folder in folders)
+    damaged = _damaged(config, index, folders[0], keep=not (config.dry_run or finished))
+    begun = None
+    if config.mode == "train" and config.resume:
+        begun = files_begun_with(index, damaged, folders)
+    if begun is None:
+        index, left_out = _usable(config, index, damaged)
+    else:
+        index, left_out = remaining(index, begun.left_out), begun.left_out
+        if begun.damaged:
+            log.warning(
+                "This training began with %d damaged files, and goes on with them:\n%s",
+                len(begun.damaged),
+                describe(begun.damaged),
+            )
+    if index.others:
+        log.warning("%s", not_read(index.others))
+    return (_debug_subset(index) if config.debug_mode else index), left_out
+
+
+def _damaged(
+    config: TrainConfig, index: DatasetIndex, folder: ResultsFolder, *, keep: bool
+) -> list[Damage]:
+    """The damaged files of the dataset; warns of those that are odd, but whole. The verdicts go to
+    the audit's cache, unless not to `keep` them."""
+    cache = cache_folder(index.root, folder.root)
+    with single_threaded_opencv():
+        file = cache / DESCRIPTORS if cache else None
+        found = examine(index, file, config.max_megapixels, keep=keep)
+    if found.odd:
+        log.warning("%d files are odd, but whole:\n%s", len(found.odd), describe(found.odd))
+    return found.damaged
+
+
+def _usable(
+    config: TrainConfig, index: DatasetIndex, damaged: Sequence[Damage]
+) -> tuple[DatasetIndex, list[Damage]]:
+    """The dataset without the files that can't be used, and these."""
+    in_grades = [path for path in index.others if path.parent.parent != index.root]
+    unusable = [*damaged, *(Damage(path, "is not a photograph that is read") for path in in_grades)]
+    if not unusable:
+        return index, []
+    if not config.skip_damaged:
         raise UserError(
-            f"{len(damaged)} files in {config.dataset_path} can't be used:\n{describe(damaged)}\n"
-            "Repair or remove them, or continue without them with --skip_damaged."
+            f"{len(unusable)} files in {config.dataset_path} can't be used:\n{describe(unusable)}\n"
+            "Repair or remove them, or continue without them with --skip_damaged. "
+            f"{not_read(in_grades)}".rstrip()
         )
-    if damaged:
-        index = without(index, damaged)
-        log.warning("Continuing without %d damaged files:\n%s", len(damaged), describe(damaged))
-    return (_debug_subset(index) if config.debug_mode else index), damaged
+    clean = without(index, damaged)
+    log.warning("Continuing without %d damaged files:\n%s", len(unusable), describe(unusable))
+    return clean, unusable
 
 
 def _debug_subset(index: DatasetIndex) -> DatasetIndex:

@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,16 @@ from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.dataset.index import scan_dataset
 from dr_ovo.errors import MachineError
 from dr_ovo.parallel import available_cores
+from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.photographs.preprocessing import Preprocessing
 
 SETTINGS = Preprocessing(64)
+
+
+def network_input(path: Path) -> np.ndarray:
+    return SETTINGS.apply(decode_image(path, SETTINGS.size))
+
+
 GRADES = ("0", "1", "2", "3", "4")
 
 
@@ -42,7 +50,7 @@ def test_pictures_come_in_the_order_asked_for_and_as_preprocessed(paths, workers
         assert images.shape == (15, 64, 64, 3)
         assert images.dtype == torch.uint8
         for position, image in zip(positions, images, strict=True):
-            assert np.array_equal(image.numpy(), SETTINGS.load(paths[position]))
+            assert np.array_equal(image.numpy(), network_input(paths[position]))
 
 
 def test_workers_change_nothing_over_several_passes(paths):
@@ -72,7 +80,7 @@ def test_a_pass_that_was_left_does_not_disturb_the_next(paths):
             break
         positions, images = read(loader, [7, 1, 2])
         assert positions.tolist() == [7, 1, 2]
-        assert np.array_equal(images[1].numpy(), SETTINGS.load(paths[1]))
+        assert np.array_equal(images[1].numpy(), network_input(paths[1]))
 
 
 def test_pictures_may_be_changed_in_place(paths):

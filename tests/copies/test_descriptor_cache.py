@@ -145,7 +145,7 @@ def test_a_damaged_cache_is_made_anew_with_a_warning(files, cache, caplog, harm)
         expect_right(describe_files(files, cache, 1), files)
     assert f"{cache} is damaged" in caplog.text
     with contextlib.closing(sqlite3.connect(cache)) as store:
-        assert store.execute("SELECT count(*) FROM stamps").fetchone() == (len(files),)
+        assert store.execute("SELECT count(*) FROM file_stamps").fetchone() == (len(files),)
 
 
 def test_a_cache_of_another_version_is_made_anew(files, cache, reads, monkeypatch):
@@ -300,12 +300,22 @@ def test_a_cache_whose_writing_turns_out_to_be_forbidden(files, cache, monkeypat
     assert f"{cache} can't be written" in caplog.text
 
 
-def test_descriptors_of_a_cache_without_change_times_serve_on(files, cache, reads, monkeypatch):
+EARLIER_STAMPS = {
+    "files": "path, size, time, sha256",
+    "stamps": "path, size, time, changed, sha256",
+}
+
+
+@pytest.mark.parametrize("table", EARLIER_STAMPS)
+def test_descriptors_of_a_cache_with_earlier_stamps_serve_on(
+    table, files, cache, reads, monkeypatch
+):
     describe_files(files, cache, 1)
+    columns = EARLIER_STAMPS[table]
     with contextlib.closing(sqlite3.connect(cache)) as store, store:
-        store.execute("CREATE TABLE files (path TEXT PRIMARY KEY, size, time, sha256)")
-        store.execute("INSERT INTO files SELECT path, size, time, sha256 FROM stamps")
-        store.execute("DROP TABLE stamps")
+        store.execute(f"CREATE TABLE {table} ({columns}, PRIMARY KEY (path))")
+        store.execute(f"INSERT INTO {table} SELECT {columns} FROM file_stamps")
+        store.execute("DROP TABLE file_stamps")
     reads.clear()
 
     def decode(data: bytes, size: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import scan_dataset
 from dr_ovo.dataset.manifest import write_manifest
 from dr_ovo.dataset.words import SPLITS
@@ -67,17 +68,21 @@ def test_grades_follow_the_order_of_the_class_names(tree):
 
 
 def test_no_picture_is_opened(tree):
-    # A pipe without a writer would block whoever opened it.
+    # A pipe without a writer would block whoever opened it: it is no photograph.
     root = tree(full())
     os.mkfifo(root / "train/0/pipe.jpg")
-    assert scan_dataset(root, ("0", "1")).counts["train"]["0"] == 2
+    (root / "train/0/link.jpg").symlink_to(root / "train/0/pipe.jpg")
+    split = scan_dataset(root, ("0", "1")).splits["train"]
+    assert split.sample_ids == ("0/a.jpg", "1/a.jpg")
+    assert not_read(split.others).startswith("2 other files were not read: 2 pipe or device.")
 
 
 def test_every_suffix_in_any_case_and_nested_folders_count(tree):
     names = ["a.JPG", "b.jpeg", "c.Png", "d.TIF", "e.tiff", "clinic/day 1/f.JPEG"]
+    names += ["g.webp", "h.bmp", "i.jfif", "j.JPE"]
     root = tree([*full(("0", "1")), *(f"train/0/{name}" for name in names)])
     split = scan_dataset(root, ("0", "1")).splits["train"]
-    assert split.sample_ids[:7] == (
+    assert split.sample_ids[:11] == (
         "0/a.JPG",
         "0/a.jpg",
         "0/b.jpeg",
@@ -85,18 +90,31 @@ def test_every_suffix_in_any_case_and_nested_folders_count(tree):
         "0/clinic/day 1/f.JPEG",
         "0/d.TIF",
         "0/e.tiff",
+        "0/g.webp",
+        "0/h.bmp",
+        "0/i.jfif",
+        "0/j.JPE",
     )
-    assert split.non_images == ()
+    assert split.others == ()
 
 
-def test_hidden_and_system_files_are_skipped_and_others_are_non_images(tree):
+def test_hidden_and_system_files_are_skipped_and_others_are_listed(tree):
     skipped = ["._a.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", ".cache/b.jpg"]
-    others = ["notes.txt", "a.gif", "deeper/labels.csv"]
-    root = tree([*full(), *(f"train/0/{name}" for name in skipped + others)])
+    skipped += ["@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "__MACOSX/c.jpg"]
+    others = ["notes.txt", "a.gif", "deeper/labels.csv", "README"]
+    root = tree([*full(), *(f"train/0/{name}" for name in skipped + others), "train/loose.png"])
     (root / "train" / ".ipynb_checkpoints").mkdir()
-    split = scan_dataset(root, ("0", "1")).splits["train"]
+    (root / "train" / "lost+found").mkdir()
+    index = scan_dataset(root, ("0", "1"))
+    split = index.splits["train"]
     assert split.sample_ids == ("0/a.jpg", "1/a.jpg")
-    assert [path.name for path in split.non_images] == ["a.gif", "labels.csv", "notes.txt"]
+    names = [path.name for path in split.others]
+    assert names == ["README", "a.gif", "labels.csv", "notes.txt", "loose.png"]
+    assert index.others == list(split.others)
+    assert not_read(index.others).startswith(
+        "5 other files were not read: 1 .csv, 1 .gif, 1 .txt, 1 outside the grades, "
+        "1 without suffix."
+    )
 
 
 @pytest.mark.parametrize(

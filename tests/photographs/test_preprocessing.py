@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dr_ovo.errors import UserError
+from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.disc import crop_to_disc, disc_box, pad_to_square
-from dr_ovo.photographs.image_decoding import DamagedImage, decode_bytes, decode_image, full_sides
+from dr_ovo.photographs.image_decoding import decode_bytes, decode_image, full_sides
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.photographs.preprocessing_steps import STEPS
 
@@ -368,7 +369,7 @@ def test_the_photograph_is_resized_before_its_contrast_is_raised(idrid_small):
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
     lab[..., 0] = cv2.createCLAHE(3.0, (8, 8)).apply(lab[..., 0].copy())
     expected = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
-    assert np.array_equal(Preprocessing(64).load(path), expected)
+    assert np.array_equal(Preprocessing(64).apply(decode_image(path, 64)), expected)
     # The other order gives a different picture.
     lab = cv2.cvtColor(square, cv2.COLOR_RGB2LAB)
     lab[..., 0] = cv2.createCLAHE(3.0, (8, 8)).apply(lab[..., 0].copy())
@@ -384,7 +385,9 @@ def test_each_setting_of_clahe_changes_the_picture(idrid_small):
         dataclasses.replace(base, clahe_clip_limit=1.5),
         dataclasses.replace(base, clahe_tile_grid_size=4),
     ]
-    pictures = {base.load(path).tobytes(), *(settings.load(path).tobytes() for settings in changed)}
+    pictures = {
+        settings.apply(decode_image(path, settings.size)).tobytes() for settings in (base, *changed)
+    }
     assert len(pictures) == 4
 
 

@@ -18,7 +18,7 @@ from dr_ovo.photographs.quality import (
     DISC_SIDE,
     SMALLEST_DISC,
     Quality,
-    load_with_quality,
+    decode_with_quality,
     quality_of,
 )
 from dr_ovo.synthetic.folder import split_patients, write_dataset
@@ -199,6 +199,6 @@ def test_networks_of_every_size_hold_the_same_quality(size, tmp_path, real):
     path = tmp_path / "a.jpg"
     cv2.imwrite(str(path), cv2.cvtColor(resized(4.0)(real[0]), cv2.COLOR_RGB2BGR))
     settings = Preprocessing(size)
-    image, quality = load_with_quality(path, settings)
-    assert np.array_equal(image, settings.load(path))
+    image, quality = decode_with_quality(path.read_bytes(), settings)
+    assert np.array_equal(image, settings.apply(decode_image(path, settings.size)))
     assert quality == quality_of(decode_image(path, DISC_SIDE))

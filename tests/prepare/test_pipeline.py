@@ -19,8 +19,9 @@ import pytest
 from dr_ovo.dataset.index import scan_dataset
 from dr_ovo.dataset.manifest import DESCRIPTORS
 from dr_ovo.errors import UserError
+from dr_ovo.photographs.image_decoding import decode_image, read_bytes
 from dr_ovo.photographs.preprocessing import Preprocessing
-from dr_ovo.prepare.options import parse_options
+from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 from dr_ovo.synthetic.folder import write_dataset
 
@@ -111,7 +112,9 @@ def test_aptos_with_preprocessing_and_balance(eyepacs, tmp_path, capsys):
         ".jpg": EYES
     }
     small = cv2.imread(str(train.paths[0]))[..., ::-1]
-    whole = Preprocessing(64, clahe=False).load(pictures / f"{train.paths[0].stem}.png")
+    whole = Preprocessing(64, clahe=False).apply(
+        decode_image(pictures / f"{train.paths[0].stem}.png", 64)
+    )
     assert small.shape == (64, 64, 3)
     assert np.abs(small.astype(int) - whole).mean() < 6
     assert len({entry["sha256"] for entry in manifest["files"]}) == EYES
@@ -377,15 +380,12 @@ def test_one_name_in_two_folders(drawn, tmp_path):
 
 def test_damage_found_only_while_shrinking_is_left_out(eyepacs, tmp_path, monkeypatch):
     images, labels = eyepacs
-    load = Preprocessing.load
     lost = min(images.iterdir())
 
-    def fails_once(self: Preprocessing, path: Path) -> np.ndarray:
-        if path == lost:
-            path = tmp_path / "gone"
-        return load(self, path)
+    def fails_once(path: Path) -> bytes:
+        return read_bytes(tmp_path / "gone" if path == lost else path)
 
-    monkeypatch.setattr(Preprocessing, "load", fails_once)
+    monkeypatch.setattr("dr_ovo.prepare.file_writing.read_bytes", fails_once)
     words = ("--images", images, "--labels", labels, "--preprocess", 64)
     run(*words, "--output", tmp_path / "set")
     manifest = manifest_of(tmp_path / "set")

@@ -10,8 +10,9 @@ import pytest
 from dr_ovo.dataset.index import scan_dataset
 from dr_ovo.errors import UserError
 from dr_ovo.photographs.damage import Damage
+from dr_ovo.photographs.image_decoding import decode_image, read_bytes
 from dr_ovo.photographs.preprocessing import Preprocessing
-from dr_ovo.prepare.options import parse_options
+from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 from dr_ovo.prepare.shrinking import shrink_tree
 
@@ -39,8 +40,10 @@ def test_same_places_square_and_cropped(tree: Path, tmp_path: Path) -> None:
     small = cv2.imread(str(tmp_path / "small/train/4/b.jpg"))
     assert small.shape == (128, 128, 3)
     assert small[64, 4].sum() > 200  # the disc reaches the border
-    straight = Preprocessing(64, clahe=False).load(tree / "train/4/b.PNG")
-    through = Preprocessing(64, clahe=False).load(tmp_path / "small/train/4/b.jpg")
+    straight = Preprocessing(64, clahe=False).apply(decode_image(tree / "train/4/b.PNG", 64))
+    through = Preprocessing(64, clahe=False).apply(
+        decode_image(tmp_path / "small/train/4/b.jpg", 64)
+    )
     assert np.abs(straight.astype(int) - through).mean() < 4
     assert not (tmp_path / "small/manifest.json").exists()
 
@@ -107,17 +110,17 @@ def test_another_set_is_not_mixed_in(tree: Path, tmp_path: Path) -> None:
 
 
 def test_what_was_begun_is_gone_on_with(tree: Path, tmp_path: Path, monkeypatch) -> None:
-    load, read = Preprocessing.load, []
+    read = []
 
-    def stop_at_second(self: Preprocessing, path: Path) -> np.ndarray:
+    def stop_at_second(path: Path) -> bytes:
         read.append(path)
         if len(read) == 2:
             raise KeyboardInterrupt
-        return load(self, path)
+        return read_bytes(path)
 
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     with monkeypatch.context() as patch:
-        patch.setattr(Preprocessing, "load", stop_at_second)
+        patch.setattr("dr_ovo.prepare.file_writing.read_bytes", stop_at_second)
         with pytest.raises(KeyboardInterrupt):
             shrink_tree(tree, tmp_path / "small", 128)
     with pytest.raises(UserError, match="was started with shrunk_to 128"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dr_ovo.dataset.photograph import Photograph
 from dr_ovo.prepare.file_names import placed_names
-from dr_ovo.prepare.sources import with_patients
+from dr_ovo.prepare.sources import with_eyes_in_names, with_patients
 
 
 def test_patients_by_the_names_that_photographs_get():
@@ -22,3 +22,26 @@ def test_patients_by_the_names_that_photographs_get():
 def test_what_is_known_better_stays():
     found = [Photograph(Path("a_left.jpg"), "a_left.jpg", 0, patient="P7", eye="right")]
     assert with_patients(found, ["a_left.jpg"]) == found
+
+
+def by_names(names, patient="", *, listed=False):
+    found = [Photograph(Path(name), name, 0, patient=patient) for name in names]
+    return [(one.patient, one.eye) for one in with_eyes_in_names(found, listed=listed)]
+
+
+def test_patients_by_all_names_together():
+    names = [f"OD_{patient}_{n}.jpg" for patient in (1221, 1222) for n in (1, 2)]
+    assert by_names(names) == [
+        ("1221", "right"), ("1221", "right"), ("1222", "right"), ("1222", "right"),
+    ]  # fmt: skip
+    folders = by_names(["0/P7/OD_1.jpg", "0/P7/OS_1.jpg", "1/P8/OD_1.jpg"])
+    assert [patient for patient, _ in folders] == ["P7", "P7", "P8"]
+
+
+def test_all_names_know_better_than_one_and_a_column_better_than_names():
+    names = ["7_1_left.jpg", "7_2_left.jpg", "8_1_left.jpg"]
+    found = [Photograph(Path(name), name, 0, patient=name[:3], eye="left") for name in names]
+    for listed, patients in ((False, ["7", "7", "8"]), (True, ["7_1", "7_2", "8_1"])):
+        named = with_eyes_in_names(found, listed=listed)
+        assert [one.patient for one in named] == patients
+    assert {patient for patient, _ in by_names(names, "P7")} == {"P7"}

@@ -183,8 +183,11 @@ def test_a_forged_cache_starts_no_training(data, small, trainer, tmp_path, monke
         with open_store(cache) as store:
             stamp = stamp_of(leak)
             assert stamp is not None
-            (row,) = store.pictures([hashlib.sha256(first(data, "val").read_bytes()).hexdigest()])
-            store.add([("0" * 64, *row[1:])], [(name_in(cache, leak), *stamp, "0" * 64)])
+            sha256 = hashlib.sha256(first(data, "val").read_bytes()).hexdigest()
+            ((_, *row),) = store.pictures([sha256])
+            verdict = store.verdicts([sha256])[sha256]
+            files = [(name_in(cache, leak), *stamp, "0" * 64)]
+            store.add([("0" * 64, *row)], files, {"0" * 64: verdict})
         assert trainer(*words).code == 0  # on the forger's own machine
         shutil.rmtree(tmp_path / "out")
     assert trainer(*words).code == 3

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dr_ovo.predictions.predictions_file import load_predictions
-from dr_ovo.prepare.options import parse_options
+from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 from dr_ovo.synthetic.folder import SUMMARY, write_dataset
 

@@ -20,6 +20,7 @@ def in_excluded_sets(
     described: Mapping[Path, Described],
     folders: Sequence[Path],
     cache: Path | None,
+    max_megapixels: float,
 ) -> dict[Path, Dropped]:
     """Path -> why it is left out, of those of the `described` photographs that any of the `folders`
     has too: the same file, or a copy altered in a way that `find_pairs` sees through.
@@ -30,7 +31,7 @@ def in_excluded_sets(
     found: dict[Path, Dropped] = {}
     for folder in folders:
         theirs = pictures_of(folder)
-        looks = describe_files(theirs, cache)
+        looks = describe_files(theirs, cache, max_megapixels=max_megapixels)
         damaged = [look for look in looks.values() if isinstance(look, Damage)]
         if damaged:
             log.warning(

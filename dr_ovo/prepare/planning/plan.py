@@ -38,7 +38,9 @@ class Prepared:
 def plan_dataset(options: PrepareOptions, source: Source, cache: Path | None) -> Prepared:
     """Reads every photograph and assigns its split; writes nothing but the cache."""
     source.unpack()
-    found = describe_files([photograph.path for photograph in source.photographs], cache)
+    limit = options.max_megapixels
+    every = [photograph.path for photograph in source.photographs]
+    found = describe_files(every, cache, max_megapixels=limit)
     damaged = [entry for entry in found.values() if isinstance(entry, Damage)]
     unreadable = _unreadable(source.photographs, damaged)
     kept = tuple(
@@ -47,7 +49,7 @@ def plan_dataset(options: PrepareOptions, source: Source, cache: Path | None) ->
         if isinstance(found[photograph.path], Described)
     )
     described = {photograph.path: readable(found[photograph.path]) for photograph in kept}
-    excluded = in_excluded_sets(kept, described, options.exclude, cache)
+    excluded = in_excluded_sets(kept, described, options.exclude, cache, limit)
     kept = tuple(photograph for photograph in kept if photograph.path not in excluded)
     described = {photograph.path: described[photograph.path] for photograph in kept}
     paths = [photograph.path for photograph in kept]

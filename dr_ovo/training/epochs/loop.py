@@ -13,6 +13,7 @@ import torch
 
 from dr_ovo.batches.augmentation import Augmentation, normalise, to_unit_range
 from dr_ovo.batches.loader import ImageLoader
+from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.dataset.index import Split
 from dr_ovo.errors import MachineError, log
 from dr_ovo.logs import Progress
@@ -87,6 +88,7 @@ class TrainingLoop:
         self.network, self.runs, self.data, self.loader = network, runs, data, loader
         self.augmentation, self.spec, self.precision = augmentation, spec, precision
         self.settings = settings
+        self._warned_of: set[int] = set()  # positions of files that were written meanwhile
 
     def run(
         self,
@@ -121,6 +123,7 @@ class TrainingLoop:
                 notes = kept * (run.best_epoch == epoch), ending
                 line = epoch_line(result.row, self.settings.epochs, losses[run.name], left, notes)
                 log.info("%s", line)
+            self._warn_of_changes()
             keep_epoch(epoch, results)
 
     def train_epoch(self, epoch: int, active: list[BranchRun]) -> dict[str, float]:
@@ -254,6 +257,13 @@ class TrainingLoop:
             run.ended = "last epoch"
         if run.ended:
             run.end()
+
+    def _warn_of_changes(self) -> None:
+        """Warns, once for each, of files that were written since training began."""
+        fresh = sorted(self.loader.changed - self._warned_of)
+        self._warned_of.update(fresh)
+        if fresh:
+            log.warning("%s", written_meanwhile([self.loader.paths[i] for i in fresh]))
 
     def _require_undamaged(self) -> None:
         if self.loader.damaged:

@@ -26,6 +26,7 @@ from dr_ovo.training.setup import (
     loop_settings,
     open_dataset,
     resolve_models,
+    results_folder,
     training_data,
 )
 from dr_ovo.training.writing.record import Record
@@ -39,7 +40,7 @@ STILL = ("--learning_rate", "1e-30", "--min_lr", "0", "--weight_decay", "0")
 def open_loop(*words: object, calibration: np.ndarray | None = None) -> Iterator[TrainingLoop]:
     """The loop of a run with these flags, before its first epoch."""
     (config,) = resolve_models(parse_settings([str(word) for word in words]).config)
-    index, _ = open_dataset(config)
+    index, _ = open_dataset(config, [results_folder(config)])
     precision = choose_precision(config)
     model: Model = build_model(config, load_backbone(config), index.splits["train"], precision)
     data = training_data(config, index)

@@ -1,0 +1,89 @@
+"""Reads one photograph for a batch: its network input, its quality, damage, and replaced files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dr_ovo.photographs.content_check import judge
+from dr_ovo.photographs.damage import MAX_LISTED, DamagedImage
+from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes
+from dr_ovo.photographs.preprocessing import Preprocessing
+from dr_ovo.photographs.quality import decode_with_quality
+
+Written = tuple[int, int, int]  # size in bytes, time of the last write in ns, inode
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One photograph: `image` (size, size, 3) uint8, or the `damage` that it has instead; `quality`
+    is NaN where it was not measured. `changed`: the file was written since the run began."""
+
+    position: int
+    image: np.ndarray | None
+    quality: float = math.nan
+    damage: str = ""
+    changed: bool = False
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How photographs are read: network input by `preprocessing`, their quality on request.
+
+    `max_megapixels`: judge each content first, for files that nobody has judged; None: don't.
+    """
+
+    paths: Sequence[Path]
+    preprocessing: Preprocessing
+    with_quality: bool
+    max_megapixels: float | None
+    written: Sequence[Written | None]
+
+    def read(self, position: int) -> Reading:
+        """The photograph at a position. Damage is returned, not raised: the main process decides
+        whether it ends the run."""
+        path = self.paths[position]
+        changed = last_written(path) != self.written[position]
+        try:
+            image, quality = self._decode(read_bytes(path))
+        except DamagedImage as error:
+            return Reading(position, None, damage=str(error), changed=changed)
+        return Reading(position, image, quality, changed=changed)
+
+    def _decode(self, data: bytes) -> tuple[np.ndarray, float]:
+        if self.max_megapixels is not None:
+            verdict = judge(data, self.max_megapixels)
+            if verdict.damage:
+                raise DamagedImage(verdict.damage)
+        if self.with_quality:
+            image, quality = decode_with_quality(data, self.preprocessing)
+            return image, quality.score
+        return self.preprocessing.apply(decode_bytes(data, self.preprocessing.size)), math.nan
+
+
+def last_written(path: Path) -> Written | None:
+    """What changes when a file is written or replaced; None where there is none.
+
+    Links to it, and new rights, change neither.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def written_meanwhile(paths: Sequence[Path]) -> str:
+    """A warning about files that were written or replaced while they were in use."""
+    shown = [str(path) for path in paths[:MAX_LISTED]]
+    more = f"\n  ... and {len(paths) - len(shown)} more" if len(paths) > len(shown) else ""
+    files = "1 file was" if len(paths) == 1 else f"{len(paths)} files were"
+    listed = "".join(f"\n  {path}" for path in shown)
+    return (
+        f"{files} written or replaced while this ran, so that some of its figures are of other "
+        f"pictures than the rest:{listed}{more}\nLeave the photographs alone and run it anew."
+    )

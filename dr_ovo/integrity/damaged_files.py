@@ -1,0 +1,64 @@
+"""Finds all damaged files of a dataset before it is used, and takes them out of the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dr_ovo.dataset.index import DatasetIndex
+from dr_ovo.errors import UserError
+from dr_ovo.integrity.verdicts import verdicts_on
+from dr_ovo.photographs.damage import Damage
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The `damaged` files of a dataset, and the `odd` ones, which are whole, each with what is
+    odd."""
+
+    damaged: list[Damage]
+    odd: list[Damage]
+
+
+def examine(
+    index: DatasetIndex, cache: Path | None, max_megapixels: float, *, keep: bool = True
+) -> Findings:
+    """What is wrong with the files of the dataset. See `verdicts_on` for `cache` and `keep`."""
+    paths = [path for split in index.splits.values() for path in split.paths]
+    verdicts = verdicts_on(paths, cache, max_megapixels, keep=keep)
+    return Findings(
+        [Damage(path, v.damage, v.decodes) for path, v in verdicts.items() if v.damage],
+        [Damage(path, v.remark) for path, v in verdicts.items() if v.remark and not v.damage],
+    )
+
+
+def remaining(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
+    """The index without the damaged files."""
+    bad = {damage.path for damage in damaged}
+    splits = {
+        name: split.take(
+            np.array([i for i, p in enumerate(split.paths) if p not in bad], dtype=int)
+        )
+        for name, split in index.splits.items()
+    }
+    return replace(index, splits=splits)
+
+
+def without(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
+    """The same. Raises UserError where train or val loses a grade, or test its last image."""
+    clean = remaining(index, damaged)
+    emptied = [
+        f"{name}/{grade}"
+        for name, grades in clean.counts.items()
+        for grade, count in grades.items()
+        if count == 0 and (name != "test" or not len(clean.splits[name]))
+    ]
+    if emptied:
+        raise UserError(
+            f"All images in {', '.join(emptied)} are damaged: none are left. Repair or replace "
+            "them."
+        )
+    return clean

@@ -1,0 +1,89 @@
+"""Finds damage inside a JPEG or TIFF that OpenCV decodes without a word: it fills what is lost."""
+
+from __future__ import annotations
+
+import io
+import re
+
+from dr_ovo.photographs.damage import InnerDamage
+from dr_ovo.photographs.jpeg_segments import JPEG_END, jpeg_scans
+
+try:
+    import simplejpeg
+except ImportError:  # it has no wheel for some machines
+    simplejpeg = None
+
+MAX_STRAY_BYTES = 64  # before the end marker: some cameras pad there, and nothing is lost
+STRAY_BYTES = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+# What libjpeg's messages begin with where the compressed data is damaged. Any other error is a kind
+# of JPEG that simplejpeg does not decode: OpenCV decides whether it can.
+DAMAGED_DATA = ("Corrupt JPEG data", "Premature end of JPEG")
+# Oddities of headers, after which every pixel is decoded as it was written.
+HARMLESS = ("unknown JFIF revision", "Unknown Adobe color transform")
+COMPRESSION = 259  # tag of TIFF
+CHECKED_COMPRESSIONS = (5, 8, 32946)  # LZW and deflate: Pillow notices damage in them
+
+
+def jpeg_remark(data: bytes) -> str | None:
+    """What is odd about a JPEG that is whole; "" for nothing. Raises InnerDamage.
+
+    It is decoded at an eighth of its size, in which every byte of the compressed data takes part.
+    None where that can't be done: without simplejpeg, and for a kind of JPEG unknown to it.
+    """
+    message = _warning(data)
+    if not message:
+        return message
+    stray = STRAY_BYTES.search(message)
+    if stray and int(stray[1]) <= MAX_STRAY_BYTES:
+        # This may be the last of several warnings: without those bytes, none must be left.
+        message = _warning(_without_bytes_before_end(data, int(stray[1]))) or ""
+        if not message:
+            return f"has {stray[1]} stray bytes before the end of its JPEG; every pixel is intact"
+    if any(oddity in message for oddity in HARMLESS):
+        return f"has an odd JPEG header ({message}); every pixel is intact"
+    if message.startswith(DAMAGED_DATA):
+        raise InnerDamage(f"is damaged inside: {message}")
+    return None
+
+
+def _warning(data: bytes) -> str | None:
+    """libjpeg's last warning or error about a JPEG, "" for none; None without simplejpeg."""
+    if simplejpeg is None:
+        return None
+    try:
+        colours = simplejpeg.decode_jpeg_header(data)[2]
+        simplejpeg.decode_jpeg(
+            data,
+            colorspace="CMYK" if colours in ("CMYK", "YCCK") else "GRAY",
+            fastdct=True,
+            fastupsample=True,
+            min_height=1,
+            min_width=1,
+            strict=True,
+        )
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _without_bytes_before_end(data: bytes, count: int) -> bytes:
+    end = jpeg_scans(data).end
+    return data if end is None else data[: end - len(JPEG_END) - count] + JPEG_END
+
+
+def check_tiff(data: bytes) -> None:
+    """Raises InnerDamage for a TIFF whose compressed data is damaged, as far as Pillow notices."""
+    from PIL import Image  # loaded for TIFF files alone
+
+    Image.MAX_IMAGE_PIXELS = None  # our own limit was applied before
+    try:
+        picture = Image.open(io.BytesIO(data))
+    except (OSError, ValueError):
+        return  # a kind that Pillow does not decode
+    try:
+        if getattr(picture, "tag_v2", {}).get(COMPRESSION) in CHECKED_COMPRESSIONS:
+            picture.load()
+    except OSError as error:
+        raise InnerDamage(f"is damaged inside: its TIFF data can't be decoded ({error})") from None
+    except (ValueError, SyntaxError):
+        return  # likewise
