@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import sys
-from pathlib import Path
 
-from dr_ovo.errors import UserError, run
+from dr_ovo.signals import end_at_once, importing
+
+# Everything else is imported inside the functions, after `end_at_once`: until then Ctrl-C would
+# print a traceback.
 
 # Command -> its module in dr_ovo/commands, and what it does.
 COMMANDS = {
@@ -32,6 +32,12 @@ TRAINER_MODES = ("train", "evaluate", "inference")
 
 def main() -> int:
     """Runs the command that the first argument names; the exit code."""
+    end_at_once()
+    import argparse
+    from pathlib import Path
+
+    from dr_ovo.errors import run
+
     # A Python that was started with -m calls the program __main__.py.
     prog = "python -m dr_ovo" if Path(sys.argv[0]).name == "__main__.py" else "dr_ovo"
     words = [f"  {name:<12}{what}" for name, (_, what) in COMMANDS.items()]
@@ -47,6 +53,11 @@ def main() -> int:
 
 def run_script(module: str) -> int:
     """Runs the command in `dr_ovo/commands/<module>` as the script that was started."""
+    end_at_once()
+    from pathlib import Path
+
+    from dr_ovo.errors import run
+
     return run(lambda: _import(module).main(sys.argv[1:], Path(sys.argv[0]).name))
 
 
@@ -54,6 +65,8 @@ def _command(name: str, argv: list[str], prog: str) -> int:
     module, _ = COMMANDS[name]
     if name in TRAINER_MODES:
         if any(word.partition("=")[0] == "--mode" for word in argv):
+            from dr_ovo.errors import UserError
+
             raise UserError(f"{prog} is --mode {name}: leave --mode out.")
         argv = ["--mode", name, *argv]
     return _import(module).main(argv, prog)
@@ -61,7 +74,10 @@ def _command(name: str, argv: list[str], prog: str) -> int:
 
 def _import(module: str):  # type: ignore[no-untyped-def]
     """The one module that a command needs."""
-    return importlib.import_module(f"dr_ovo.commands.{module}")
+    import importlib
+
+    with importing():
+        return importlib.import_module(f"dr_ovo.commands.{module}")
 
 
 if __name__ == "__main__":

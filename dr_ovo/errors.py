@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
-import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
-from types import FrameType
+
+from dr_ovo.broken_imports import explain, too_old
+from dr_ovo.signals import INTERRUPTED, TERMINATED, Terminated, raise_errors, received_code
+from dr_ovo.tables import visible
 
 DONE, NOT_MET, WRONG_INPUT, LEAK, MACHINE_FAILED, UNEXPECTED = 0, 1, 2, 3, 4, 70
-INTERRUPTED, TERMINATED = 130, 143
 
 log = logging.getLogger("dr_ovo")
 log.addHandler(logging.NullHandler())
+AGAIN = "run the command again"
+# How the command that runs is continued once the disk is in order. Commands that keep what they
+# have done say so: WAY_ON.set("continue with --resume").
+WAY_ON: ContextVar[str] = ContextVar("WAY_ON", default=AGAIN)
+# Errors of the disk -> what it takes; any other is answered with "Check the disk".
+_DISK_REMEDIES = {
+    errno.ENOSPC: "The disk is full: free some space",
+    errno.EDQUOT: "Your share of the disk (quota) is used up: free some space",
+    errno.EROFS: "The disk is read-only: make it writable, or name an output on another one",
+    errno.EACCES: "It is not yours to write: change its rights, or name another output",
+    errno.EPERM: "It is not yours to write: change its rights, or name another output",
+}
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 # Paths that can't be used as asked. ENOENT is not among them: a file that vanishes in mid-run is
 # not the user's mistake.
@@ -58,12 +73,9 @@ class MachineError(ToolkitError):
     exit_code = MACHINE_FAILED
 
 
-class Terminated(BaseException):
-    """SIGTERM, raised in the main thread so that open files are closed as after Ctrl-C."""
-
-
-def _raise_terminated(_signal: int, _frame: FrameType | None) -> None:
-    raise Terminated
+def disk_advice(number: int | None, way_on: str | None = None) -> str:
+    """What to do about an error of the disk, by its errno, and how the command goes on then."""
+    return f"{_DISK_REMEDIES.get(number or 0, 'Check the disk')}, then {way_on or WAY_ON.get()}."
 
 
 def run(command: Callable[[], int]) -> int:
@@ -72,9 +84,13 @@ def run(command: Callable[[], int]) -> int:
     Only an unexpected error has a traceback: in the log file, or in a temporary file if no log is
     open. The screen shows a single line.
     """
-    signal.signal(signal.SIGTERM, _raise_terminated)
+    WAY_ON.set(AGAIN)
+    _escape_what_can_not_be_shown()
+    raise_errors()
     logging.raiseExceptions = False  # else a log on a full disk prints a traceback per line
     try:
+        if outdated := too_old():
+            raise UserError(outdated)
         return command()
     except ToolkitError as error:
         _report(f"error: {error}")
@@ -87,9 +103,19 @@ def run(command: Callable[[], int]) -> int:
         sys.stderr.close()
         return DONE
     except Exception as error:
+        stopped = received_code()  # a library may turn a signal into an error of its own
+        if stopped is not None:
+            return stopped
         code, text = _classify(error)
         _report(f"error: {text}")
         return code
+
+
+def _escape_what_can_not_be_shown() -> None:
+    """Characters that the terminal's encoding lacks are printed as escapes, not as an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _classify(error: Exception) -> tuple[int, str]:
@@ -99,9 +125,7 @@ def _classify(error: Exception) -> tuple[int, str]:
     if path and number in _PATH_ERRORS:
         return WRONG_INPUT, f"{path}: {os.strerror(number)}. Fix it, or give another path."
     if number in _DISK_ERRORS:
-        return MACHINE_FAILED, (
-            f"the disk failed ({error}). Free some space, then continue with --resume."
-        )
+        return MACHINE_FAILED, f"the disk failed ({error}). {disk_advice(number)}"
     out_of_memory = isinstance(error, RuntimeError) and any(
         text in str(error) for text in _MEMORY_TEXTS
     )
@@ -110,6 +134,9 @@ def _classify(error: Exception) -> tuple[int, str]:
             f"the machine's memory is full ({_first_line(error)}). Use a smaller --batch_size, "
             "--img_size or --num_workers; a training continues with --resume."
         )
+    unusable = explain(error)
+    if unusable:
+        return WRONG_INPUT, unusable
     return UNEXPECTED, f"unexpected {_first_line(error)}. Traceback in {_save_traceback(error)}"
 
 
@@ -123,7 +150,7 @@ def _report(text: str) -> None:
     if any(not isinstance(handler, logging.NullHandler) for handler in log.handlers):
         log.error("%s", text)
     else:
-        print(text, file=sys.stderr)
+        print(visible(text, lines=True), file=sys.stderr)
 
 
 def _save_traceback(error: Exception) -> Path:
@@ -134,7 +161,8 @@ def _save_traceback(error: Exception) -> Path:
             handler.emit(logging.makeLogRecord({"msg": text}))
             return Path(handler.baseFilename)
     with tempfile.NamedTemporaryFile(
-        "w", prefix="dr_ovo_error_", suffix=".log", delete=False, encoding="utf-8"
-    ) as file:
+        "w", prefix="dr_ovo_error_", suffix=".log", delete=False, encoding="utf-8",
+        errors="backslashreplace",
+    ) as file:  # fmt: skip
         file.write(text)
     return Path(file.name)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dr_ovo.errors import MachineError
+from dr_ovo.errors import MachineError, disk_advice
 
 
 @contextlib.contextmanager
@@ -35,7 +35,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         raise MachineError(
             f"{path} could not be written: {error.strerror or error}. The previous file, if "
-            "any, is kept. Free some space, or make the folder writable, and run the command again."
+            f"any, is kept. {disk_advice(error.errno)}"
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -49,8 +49,12 @@ def atomic_write_bytes(path: Path | str, data: bytes) -> None:
 
 
 def atomic_write_text(path: Path | str, text: str) -> None:
-    """Write `text` to `path` in UTF-8; raises MachineError as `atomic_path` does."""
-    atomic_write_bytes(path, text.encode())
+    """Write `text` to `path` in UTF-8; raises MachineError as `atomic_path` does.
+
+    Bytes of file names that are no text (lone surrogates) become escapes such as `\\udce9`, which
+    JSON reads as what they were.
+    """
+    atomic_write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path | str, obj: Any) -> None:

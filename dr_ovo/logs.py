@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dr_ovo.errors import UserError, log
+from dr_ovo.tables import visible
 
 SECONDS_BETWEEN_LINES = 60.0
 
@@ -22,11 +23,18 @@ class _Screen(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
         try:
-            tqdm.write(record.getMessage(), file=stream)
+            tqdm.write(visible(record.getMessage(), lines=True), file=stream)
             stream.flush()
         except BrokenPipeError:
             # The reader (head, tee, a terminal) has exited; the training continues.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class _Lines(logging.Formatter):
+    """A line with its time, control characters escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record), lines=True)
 
 
 def start_log() -> None:
@@ -41,10 +49,10 @@ def log_to_file(path: Path) -> logging.Handler:
     """Append the log to a file as well. Raises UserError if it can't be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UserError(f"--log_file {path}: can't be written ({error.strerror}).") from None
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(_Lines("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.addHandler(handler)
     return handler
 

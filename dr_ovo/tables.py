@@ -1,19 +1,40 @@
-"""Plain text: aligned tables, wrapped lines, and the digits of percentages, kappa, AUC, counts.
+"""Plain text: tables, wrapped lines, escaped control characters, the digits of numbers.
 
 Files hold fractions; only `percent` turns a fraction into a percentage.
 """
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 
 WIDTH = 100
 RESEARCH_USE = "Research use only; not a medical device."
 
+# Characters that move the cursor, change the order of the text or end a line, and halves of
+# characters, as in file names of another encoding.
+_INVISIBLE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_IN_LINES, _IN_NAMES = re.compile(f"[{_INVISIBLE}]"), re.compile(f"[\t\n{_INVISIBLE}]")
+
+
+def visible(text: object, *, lines: bool = False) -> str:
+    """The text with control characters written as escapes, such as `\\x1b` and `\\n`.
+
+    `lines`: the text has lines and tabs of its own, which stay. A name has none.
+    """
+    pattern = _IN_LINES if lines else _IN_NAMES
+    return pattern.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+def say(*texts: object, sep: str = "\n") -> None:
+    """Prints texts of one or more lines, control characters escaped."""
+    print(*(visible(text, lines=True) for text in texts), sep=sep)
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Columns two spaces apart: the first `left` aligned left, the others (numbers) right."""
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = []
     rule = ["-" * width if name else "" for name, width in zip(header, widths, strict=True)]

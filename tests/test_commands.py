@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 
 from dr_ovo.logs import close_log
 from dr_ovo.models.architectures import resolve_architecture
-from dr_ovo.models.backbone import check_size
+from dr_ovo.models.input_size import check_size
 from dr_ovo.settings.command_line import ENVIRONMENT, parse_settings
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.synthetic.fundus import draw_fundus

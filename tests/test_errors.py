@@ -42,13 +42,15 @@ def close_log() -> None:
 def _process_of_its_own(tmp_path, monkeypatch) -> Iterator[None]:
     """Signals and log as in a new process; restores pytest's own afterwards."""
     monkeypatch.chdir(tmp_path)
-    handler, raises = signal.getsignal(signal.SIGTERM), logging.raiseExceptions
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    raises = logging.raiseExceptions
     close_log()
     # pytest attaches its own handler to loggers that don't propagate.
     monkeypatch.setattr(errors.log, "propagate", True)
     yield
     close_log()
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     logging.raiseExceptions = raises
 
 
@@ -100,10 +102,6 @@ def test_foreseen_ends(error, code, message, capsys):
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"), "memory is full"),
         (RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed."), "memory is full"),
         (RuntimeError("unable to open shared memory object </torch_1>"), "memory is full"),
-        (OSError(errno.ENOSPC, "No space left on device"), "the disk failed"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk failed"),
-        (OSError(errno.EIO, "Input/output error"), "the disk failed"),
-        (OSError(errno.EROFS, "Read-only file system"), "the disk failed"),
     ],
 )  # fmt: skip
 def test_what_the_machine_did(error, expected, capsys):
@@ -113,6 +111,30 @@ def test_what_the_machine_did(error, expected, capsys):
     assert expected in message
     assert len(message.splitlines()) == 1
     assert "--resume" in message
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space, then"),
+        (errno.EDQUOT, "quota) is used up: free some space, then"),
+        (errno.EIO, "Check the disk"),
+        (errno.EROFS, "The disk is read-only: make it writable, or name an output on another"),
+    ],
+)
+@pytest.mark.parametrize("way_on", ["", "continue with --resume"])
+def test_what_the_disk_did_and_how_this_command_goes_on(number, advice, way_on, capsys):
+    def command() -> int:
+        if way_on:
+            errors.WAY_ON.set(way_on)
+        raise OSError(number, os.strerror(number))
+
+    assert run(command) == 4
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith(f"error: the disk failed ([Errno {number}] ")
+    assert advice in message
+    assert message.endswith(f"then {way_on or 'run the command again'}.")
+    assert ("space" in message) == (number in (errno.ENOSPC, errno.EDQUOT))
 
 
 @pytest.mark.parametrize(
@@ -187,6 +209,39 @@ def test_a_log_that_can_not_be_written_prints_no_traceback(capsys):
     assert run(lambda: run_mode(parse_settings(["--log_file", "/dev/full"]))) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: --base_models is missing.")
+
+
+def test_names_can_not_act_on_the_terminal(capsys):
+    assert run(raising(UserError("There is no \x1b[2J\u202eevil\r\x07.\nNext line."))) == 2
+    assert capsys.readouterr().err == (
+        "error: There is no \\x1b[2J\\u202eevil\\r\\x07.\nNext line.\n"
+    )
+
+
+def test_names_can_not_act_on_the_log(monkeypatch, capsys):
+    def command() -> int:
+        errors.log.info("read %s", "a\x1b[31m\udcff\u4e2d.png")
+        return 0
+
+    code, log = with_log(monkeypatch, command)
+    assert code == 0
+    assert log.endswith(" read a\\x1b[31m\\udcff\u4e2d.png\n")
+    assert capsys.readouterr().out == "read a\\x1b[31m\\udcff\u4e2d.png\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_a_library_turns_into_another_error(number, code, capsys):
+    def command() -> int:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        except BaseException as error:
+            raise ImportError("numpy.core failed to import") from error
+        return 0
+
+    assert run(command) == code
+    assert capsys.readouterr() == ("", "")
+    assert run(raising(ZeroDivisionError())) == 70  # the next one is not of that signal
 
 
 def test_sigterm_ends_a_command_like_ctrl_c_does():

@@ -14,13 +14,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Bottom up: a module imports from its own row and from those before it.
 LAYERS = (
-    ("errors", "choices", "tables", "torchvision_compat"),
-    ("pairs", "files", "logs", "device", "parallel", "caches"),
+    ("errors", "signals", "broken_imports", "choices", "tables", "torchvision_compat"),
+    ("pairs", "files", "writable", "csv_text", "logs", "device", "parallel", "caches"),
     ("settings",),
     ("decoding",),
     ("photographs",),
     ("dataset",),
-    ("copies",),
+    ("copies", "integrity"),
     ("prepare",),
     ("audit",),
     ("predictions",),
@@ -42,8 +42,8 @@ TORCH = {"torch", "torchvision", "timm"}
 # What must load in a moment, and run where they are not installed.
 WITHOUT_TORCH = (
     "choices", "pairs", "caches", "settings", "decoding", "photographs", "dataset", "copies",
-    "prepare", "audit", "predictions", "statistics", "ensembles", "results", "document", "reports",
-    "synthetic",
+    "integrity", "prepare", "audit", "predictions", "statistics", "ensembles", "results",
+    "document", "reports", "synthetic",
 )  # fmt: skip
 WITHOUT_CV2 = (
     "choices", "pairs", "settings", "decoding", "predictions", "statistics", "ensembles", "results",

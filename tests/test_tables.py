@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dr_ovo.tables import WIDTH, decimal, magnitude, percent, table, wrapped
+from dr_ovo.tables import WIDTH, decimal, magnitude, percent, table, visible, wrapped
 
 
 def test_percent_is_the_fraction_times_a_hundred() -> None:
@@ -61,3 +61,24 @@ def test_wrapped_keeps_every_word_whole_and_the_width(parts: list[str]) -> None:
     text = wrapped(" ".join(parts))
     assert text.split() == parts
     assert max(map(len, text.splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "lines"),
+    [
+        ("plain \u4e2d\u6587 \u05d0\u05d1 \u0639", None, None),
+        ("a\nb\tc", "a\\nb\\tc", "a\nb\tc"),
+        ("\x1b[2J\r\x07\x00\x7f\x9b", "\\x1b[2J\\r\\x07\\x00\\x7f\\x9b", None),
+        ("\u202egpj.x\u2066\u2028", "\\u202egpj.x\\u2066\\u2028", None),
+        ("caf\udce9", "caf\\udce9", None),
+        ("C:\\new", "C:\\new", None),
+    ],
+)
+def test_control_characters_become_visible(text, name, lines):
+    name = text if name is None else name
+    assert visible(text) == name
+    assert visible(text, lines=True) == (name if lines is None else lines)
+
+
+def test_a_cell_with_lines_keeps_its_row():
+    assert table(["a"], [["x\ny\x1b"]]).splitlines() == ["a", "--------", "x\\ny\\x1b"]

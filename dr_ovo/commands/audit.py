@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dr_ovo.audit.audit import audit
@@ -13,9 +14,14 @@ from dr_ovo.audit.findings import KINDS
 from dr_ovo.audit.html_page import audit_page
 from dr_ovo.audit.measurement_cache import cache_folder
 from dr_ovo.audit.text_report import report_text
-from dr_ovo.errors import DONE, LEAK, UserError
+from dr_ovo.choices import MAX_MEGAPIXELS
+from dr_ovo.dataset.image_files import folder_content, not_read
+from dr_ovo.errors import DONE, LEAK
 from dr_ovo.files import atomic_write_text, write_json
 from dr_ovo.logs import start_log
+from dr_ovo.settings.option import positive
+from dr_ovo.tables import say
+from dr_ovo.writable import check_writable_folder
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -29,18 +35,21 @@ def main(argv: Sequence[str], prog: str) -> int:
     photographs, synthetic = photographs_of_folder(root)
     others = photographs_of_folder(other)[0] if other is not None else []
     output: Path = arguments.output or Path(f"{root.resolve().name}_audit")
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output} is a file; give the name of a folder.")
+    check_writable_folder(output, "--output")
     output.mkdir(parents=True, exist_ok=True)
     cache = cache_folder(root, output)
-    report = audit(root, photographs, cache, synthetic=synthetic)
+    limit: float = arguments.max_megapixels
+    report = audit(root, photographs, cache, synthetic=synthetic, max_megapixels=limit)
     if other is not None:
         # Where `other` is read-only, its pictures share the output folder's cache with the others.
-        report = with_shared(report, photographs, cache, other, others, cache_folder(other, output))
+        other_cache = cache_folder(other, output)
+        report = with_shared(report, photographs, cache, other, others, other_cache, limit)
+    if left_out := not_read(folder_content(root).others):
+        report = replace(report, notes=(*report.notes, left_out.removesuffix(".")))
     write_json(output / "audit.json", report.to_dict())
     atomic_write_text(output / "audit.html", audit_page(report))
-    print(report_text(report))
-    print(f"\nWritten to {output}: audit.json, audit.html")
+    say(report_text(report))
+    say(f"\nWritten to {output}: audit.json, audit.html")
     return LEAK if report.leaks else DONE
 
 
@@ -65,6 +74,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         type=Path,
         help="another folder of photographs: what both have is a leak, too, for a model that is "
         "trained on one and tested on the other",
+    )
+    parser.add_argument(
+        "--max_megapixels",
+        type=positive,
+        default=MAX_MEGAPIXELS,
+        metavar="N",
+        help=f"a larger picture counts as unreadable [{MAX_MEGAPIXELS:g}]",
     )
     parser.add_argument(
         "--output", type=Path, help="folder for audit.json and audit.html [./<name of DIR>_audit]"

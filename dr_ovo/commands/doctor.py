@@ -9,6 +9,7 @@ from pathlib import Path
 from dr_ovo.doctor import checks
 from dr_ovo.doctor.checks import Finding
 from dr_ovo.errors import DONE, NOT_MET
+from dr_ovo.tables import say
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -24,7 +25,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     findings = [checks.check_requirements(checks.declared_requirements())]
     if not findings[0].problems:  # the other checks import what is required
         findings += _checks(arguments)
-    print(format_report(findings))
+    say(format_report(findings))
     return NOT_MET if any(finding.problems for finding in findings) else DONE
 
 

@@ -10,6 +10,8 @@ from dr_ovo.errors import DONE, UserError
 from dr_ovo.results.result_sets import SUFFIX
 from dr_ovo.synthetic.simulated_predictions import ACCURACIES
 from dr_ovo.synthetic.simulated_results import simulate
+from dr_ovo.tables import say
+from dr_ovo.writable import check_writable_folder
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -24,8 +26,9 @@ def main(argv: Sequence[str], prog: str) -> int:
     args = parser.parse_args(argv)
     if args.patients < 20:
         raise UserError(f"--patients {args.patients}: expected 20 or more.")
+    check_writable_folder(args.output, "--output")
     simulate(args.output, args.patients, args.seed)
-    print(
+    say(
         f"{len(ACCURACIES)} simulated models, {2 * args.patients} test images each, no pictures: "
         f"{args.output}\nNext: python compare_models.py --results_dirs {args.output}/*{SUFFIX}"
     )

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.synthetic.folder import format_counts, split_patients, write_dataset
+from dr_ovo.tables import say
 
 
 def main(argv: Sequence[str], prog: str) -> int:
     """Draws the photographs that the options describe and prints how many there are."""
     args = build_parser(prog).parse_args(argv)
     summary = write_dataset(args.output, split_patients(args.patients), args.size, args.seed)
-    print(f"{args.output}: {len(summary['images'])} photographs of {args.patients} patients.")
-    print(format_counts(summary))
-    print(summary["note"])
+    say(f"{args.output}: {len(summary['images'])} photographs of {args.patients} patients.")
+    say(format_counts(summary))
+    say(summary["note"])
     return 0
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dr_ovo.errors import DONE, log
+from dr_ovo.errors import DONE, WAY_ON, log
 from dr_ovo.logs import close_log, log_to_file, start_log
 from dr_ovo.settings.command_line import Settings, parse_settings
+from dr_ovo.signals import importing
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -29,27 +30,34 @@ def run_mode(settings: Settings) -> int:
 
 
 def _train(settings: Settings) -> int:
-    from dr_ovo.training.pipeline import train
+    with importing():
+        from dr_ovo.training.pipeline import train
 
+    WAY_ON.set("continue with --resume")
     return train(settings)
 
 
 def _evaluate(settings: Settings) -> int:
-    from dr_ovo.inference.evaluation import evaluate
-    from dr_ovo.reports.evaluation_table import evaluation_table
+    with importing():
+        from dr_ovo.inference.evaluation import evaluate
+        from dr_ovo.reports.evaluation_table import evaluation_table
 
-    for evaluation in evaluate(settings):
+    evaluations = evaluate(settings)
+    for evaluation in evaluations:
         report = evaluation.report
         marks = ", SYNTHETIC data" * report["synthetic"] + ", LEAKY data" * report["leaky"]
         heading = f"{evaluation.title}: test{marks}"
         table = evaluation_table(report, evaluation.decoders)
         log.info("%s\n%s\n%s", heading, "=" * len(heading), table)
         log.info("\nwritten to %s\n", evaluation.folder)
+    if evaluations[0].not_read:
+        log.warning("%s", evaluations[0].not_read)
     return DONE
 
 
 def _inference(settings: Settings) -> int:
-    from dr_ovo.inference.grading import inference
+    with importing():
+        from dr_ovo.inference.grading import inference
 
     return inference(settings)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dr_ovo.tables import decimal, magnitude, percent
+from dr_ovo.tables import decimal, magnitude, percent, visible
 
 Metric = Mapping[str, Any]
 Cell = str | int | float | bool | Metric | None
@@ -43,7 +43,7 @@ def minutes(seconds: float | None) -> str:
 
 # Format of a column -> how its cells are written; percentages are stored as fractions.
 FORMATS: dict[str, Callable[[Any], str]] = {
-    "text": lambda value: "-" if value is None else str(value),
+    "text": lambda value: "-" if value is None else visible(value),
     "yes": lambda value: "-" if value is None else "yes" if value else "no",
     "count": lambda value: "-" if value is None else f"{value:,}",
     "percent": lambda value: percent(value, unit=""),

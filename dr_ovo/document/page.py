@@ -11,8 +11,7 @@ from string import Template
 
 from dr_ovo.document.document import Report
 from dr_ovo.document.page_sections import article, contents, escaped
-from dr_ovo.document.screen_and_files import MARKS, check_output
-from dr_ovo.errors import UserError
+from dr_ovo.document.screen_and_files import MARKS
 from dr_ovo.files import atomic_write_text
 from dr_ovo.tables import RESEARCH_USE
 
@@ -44,16 +43,6 @@ def policy(style: str, script: str) -> str:
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
         f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
     )
-
-
-def check_page(output: Path) -> None:
-    """Raises UserError, before anything is computed, where `output` can't be a file."""
-    if output.is_dir():
-        raise UserError(
-            f"--output {output} is a folder; give the name of a file, such as "
-            f"{output / 'report.html'}."
-        )
-    check_output(output.parent)
 
 
 def write_page(text: str, output: Path) -> None:

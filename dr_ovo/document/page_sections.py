@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from dr_ovo.document.document import Cell, Column, Figure, Report, Section, Table
 from dr_ovo.document.screen_and_files import reasons
+from dr_ovo.tables import visible
 
 NOT_NUMBERS = ("text", "yes")
 LONG = 14  # characters above which a row's name may wrap
@@ -17,11 +18,8 @@ MAX_ROWS = 500  # most rows of a collapsed table
 
 
 def escaped(text: object) -> str:
-    """The text escaped for HTML.
-
-    Lone surrogates, as in file names of another encoding, become `?`.
-    """
-    return html.escape(str(text).encode("utf-8", "replace").decode())
+    """The text escaped for HTML; control characters, which a page would hide, become visible."""
+    return html.escape(visible(text, lines=True))
 
 
 def article(report: Report) -> str:

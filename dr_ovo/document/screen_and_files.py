@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from dr_ovo.csv_text import csv_text
 from dr_ovo.document.document import Report, Section, Table
-from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_write_bytes, atomic_write_text, write_json
 from dr_ovo.tables import RESEARCH_USE, wrapped
 from dr_ovo.tables import table as aligned_table
@@ -66,8 +64,6 @@ def table_csv(table: Table, marks: Sequence[str] = ()) -> str:
 
     The report's marks, where there are any, are the last column.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     has_interval = [
         any(isinstance(row[i], Mapping) for row in table.rows) for i in _column_range(table)
     ]
@@ -75,28 +71,19 @@ def table_csv(table: Table, marks: Sequence[str] = ()) -> str:
     for column, wide in zip(table.columns, has_interval, strict=True):
         header += [column.key, f"{column.key}_low", f"{column.key}_high"] if wide else [column.key]
     marked = ["marks"] if marks else []
-    writer.writerow(header + marked)
+    rows = []
     for row in table.rows:
         cells: list[object] = []
         for cell, wide in zip(row, has_interval, strict=True):
             metric = cell if isinstance(cell, Mapping) else {"value": cell}
             cells += [metric.get(key) for key in ("value", "low", "high")[: 3 if wide else 1]]
         cells += [" ".join(marks)] if marks else []
-        writer.writerow(["" if cell is None else cell for cell in cells])
-    return text.getvalue()
+        rows.append(cells)
+    return csv_text(header + marked, rows)
 
 
 def _column_range(table: Table) -> range:
     return range(len(table.columns))
-
-
-def check_output(output: Path) -> None:
-    """Raises UserError, before anything is computed, where `output` can't be a folder."""
-    existing = output
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir():
-        raise UserError(f"--output {output}: {existing} is a file; give the name of a folder.")
 
 
 def write_report(report: Report, output: Path) -> list[Path]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from dr_ovo.ensembles.combination import ensemble_predictions, replaced
 from dr_ovo.ensembles.weights import MemberPredictions, is_fitted, weigher
-from dr_ovo.predictions.calibration import Calibration, fit_calibration
+from dr_ovo.predictions.calibration import fit_calibration
+from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.predictions_file import Predictions
 
 FOLDS = 5

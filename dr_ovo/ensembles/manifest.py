@@ -14,7 +14,7 @@ import numpy as np
 from dr_ovo.ensembles.combination import METHODS
 from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
-from dr_ovo.predictions.calibration import Calibration
+from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.operating_points import CONDITIONS
 
 SCHEMA = 1

@@ -3,46 +3,49 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dr_ovo.dataset.index import Split
+from dr_ovo.dataset.image_files import not_read
+from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.decoding.decoders import DECODERS, decode
 from dr_ovo.ensembles.combination import mean_predictions
-from dr_ovo.errors import MachineError, log
+from dr_ovo.errors import log
 from dr_ovo.files import write_json
-from dr_ovo.inference.statistics_only import TEST_ALONE, common_block, statistics_only, unknown
-from dr_ovo.inference.trained_model import TrainedModel, open_models, predict
-from dr_ovo.pairs import class_pairs
-from dr_ovo.photographs.damage import Damage, describe
-from dr_ovo.predictions.calibration import (
-    calibration_share,
-    fit_calibration,
-    save_calibration,
-)
+from dr_ovo.inference.audit_blocks import audit_blocks, joint_audit_blocks
+from dr_ovo.inference.split_predictions import pair_accuracy, predict_split
+from dr_ovo.inference.statistics_only import TEST_ALONE, unknown
+from dr_ovo.inference.trained_model import TrainedModel, open_models
+from dr_ovo.predictions.calibration import fit_calibration
+from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.metrics import accuracy, balanced_accuracy, quadratic_kappa
 from dr_ovo.predictions.predictions_file import Predictions, marks_of, save_predictions
 from dr_ovo.results.evaluation_file import evaluation_report, patient_report
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
-from dr_ovo.training.audit_gate import single_threaded_opencv, was_audited
+from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.optimization.branch_trainer import Precision
 from dr_ovo.training.setup import choose_precision, joint_folder, open_dataset
+from dr_ovo.writable import check_writable_folder
 
+BySplit = dict[str, Predictions]
 SPLITS = ("val", "test")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model's report on test, and its point metrics under each decoder."""
+    """One model's report on test, its point metrics under each decoder, and a sentence that counts
+    the files that were not read ("" for none)."""
 
     title: str
     folder: Path
     report: dict[str, Any]
     decoders: dict[str, dict[str, Any]]
+    not_read: str = ""
 
 
 def evaluate(settings: Settings) -> list[Evaluation]:
@@ -51,116 +54,80 @@ def evaluate(settings: Settings) -> list[Evaluation]:
     Nothing is selected on test: temperature and operating points come from val. Raises UserError
     before anything is written if models or data can't be used.
     """
-    config = settings.config
-    precision = choose_precision(config)
+    precision = choose_precision(settings.config)
     models = open_models(settings, precision)
-    meta = models[0].meta
-    config = dataclasses.replace(
+    folders = [model.folder.root for model in models]
+    for folder in [*folders, *([_mean_folder(settings.config).root] if len(models) > 1 else [])]:
+        check_writable_folder(folder, "--output_dir")
+    config = _of_the_models(settings.config, models[0].meta)
+    index, skipped = open_dataset(config, [model.folder for model in models], SPLITS)
+    extra = {"skipped_images": [str(damage.path) for damage in skipped]}
+    evaluations, members = [], []
+    for model in models:
+        predictions = _predict(model, index, precision, config)
+        members.append(predictions)
+        blocks = audit_blocks(model.folder, index.root, index.splits["test"], config.grades)
+        report = _write(
+            model.folder, predictions, extra | blocks, patient_level=config.patient_level
+        )
+        decoders = _compare_decoders(predictions["test"], pair_accuracy(model))
+        evaluations.append(
+            Evaluation(_title(model), model.folder.root, report, decoders, not_read(index.others))
+        )
+    if len(models) > 1:
+        evaluations.append(_evaluate_mean(config, members, evaluations, extra))
+    return evaluations
+
+
+def _of_the_models(config: TrainConfig, meta: Mapping[str, Any]) -> TrainConfig:
+    """The settings with the models' classes; every image is read."""
+    if config.debug_mode:
+        log.warning("--debug_mode is for training: evaluation reads every image.")
+    return dataclasses.replace(
         config,
         num_classes=meta["num_classes"],
         class_names=tuple(meta["class_names"]),
         debug_mode=False,
     )
-    if settings.config.debug_mode:
-        log.warning("--debug_mode is for training: evaluation reads every image.")
-    index, skipped = open_dataset(config, SPLITS)
-    evaluations, members = [], []
-    extra: dict[str, Any] = {"skipped_images": [str(damage.path) for damage in skipped]}
-    for model in models:
-        marks = marks_of([model.meta, {"synthetic": index.synthetic}], [])
-        predictions = {
-            name: _predict_split(
-                model, index.splits[name], precision, config.decoder, config.num_workers, marks
-            )
-            for name in SPLITS
-        }
-        members.append(predictions)
-        title = " ".join(filter(None, (model.meta["architecture"], model.meta["experiment_name"])))
-        pair_accuracy = _pair_accuracy(model)
-        audited = was_audited(model.folder, Path(config.dataset_path), config.grades)
-        if audited is False:
-            log.warning(
-                "%s: these are not the files that its training audited. To check whether test "
-                "shares images or patients with train: python -m dr_ovo audit %s",
-                model.folder.root,
-                config.dataset_path,
-            )
-        extra["audited"] = audited
-        with single_threaded_opencv():  # the next model's image-reading processes are forked
-            extra["statistics_only"] = statistics_only(
-                model.folder, Path(config.dataset_path), index.splits["test"], config.grades
-            )
-        report = _write(model.folder, predictions, extra, patient_level=config.patient_level)
-        decoders = _compare_decoders(predictions["test"], pair_accuracy)
-        evaluations.append(Evaluation(title, model.folder.root, report, decoders))
-    if len(models) > 1:
-        folder = ResultsFolder(joint_folder(config) / "ensemble")
-        means = {
-            name: mean_predictions([by_split[name] for by_split in members]) for name in SPLITS
-        }
-        title = f"mean of {len(models)} models"
-        audits = {evaluation.report["audited"] for evaluation in evaluations}
-        extra["audited"] = False if False in audits else None if None in audits else True
-        extra["statistics_only"] = common_block(
-            [evaluation.report["statistics_only"] for evaluation in evaluations]
+
+
+def _predict(
+    model: TrainedModel, index: DatasetIndex, precision: Precision, config: TrainConfig
+) -> BySplit:
+    marks = marks_of([model.meta, {"synthetic": index.synthetic}], [])
+    return {
+        name: predict_split(
+            model, index.splits[name], precision, config.decoder, config.num_workers, marks
         )
-        report = _write(folder, means, extra, patient_level=config.patient_level)
-        evaluations.append(Evaluation(title, folder.root, report, {}))
-    return evaluations
+        for name in SPLITS
+    }
 
 
-def _predict_split(
-    model: TrainedModel,
-    split: Split,
-    precision: Precision,
-    decoder: str,
-    num_workers: int,
-    marks: list[str],
-) -> Predictions:
-    outputs = predict(model, split.paths, precision, num_workers, with_quality=True)
-    if outputs.damaged:
-        damaged = [Damage(split.paths[i], reason) for i, reason in outputs.damaged.items()]
-        raise MachineError(
-            f"{len(damaged)} files in {split.name} can't be read:\n{describe(damaged)}\nRepair "
-            "them, or evaluate without them with --skip_damaged."
-        )
-    meta, head = model.meta, model.meta["head"]
-    has_pairs = head == "ovo"
-    predicted, probabilities = decode(
-        head, outputs.logits, meta["num_classes"], decoder, _pair_accuracy(model)
-    )
-    sample_ids, patient_ids = np.array(split.sample_ids), np.array(split.patient_ids)
-    share = np.zeros(len(split), dtype=bool)
-    if split.name == "val":
-        share = calibration_share(sample_ids, patient_ids, split.targets)
-    return Predictions(
-        head=head,
-        decoder=decoder if has_pairs else "argmax",
-        class_names=np.array(meta["class_names"]),
-        sample_ids=sample_ids,
-        patient_ids=patient_ids,
-        eyes=np.array(split.eyes),
-        quality=outputs.quality,
-        calibration=share,
-        targets=split.targets,
-        predicted=predicted,
-        pairs=np.array(class_pairs(meta["num_classes"]) if has_pairs else [], dtype=np.int64),
-        logits=outputs.logits,
-        probabilities=probabilities,
-        marks=np.array(marks, np.str_),
-    )
+def _title(model: TrainedModel) -> str:
+    return " ".join(filter(None, (model.meta["architecture"], model.meta["experiment_name"])))
 
 
-def _pair_accuracy(model: TrainedModel) -> np.ndarray | None:
-    """(P,) val accuracies, for the `weighted` decoder."""
-    if model.meta["head"] != "ovo":
-        return None
-    return np.array(model.meta["pair_accuracy"], dtype=np.float64)
+def _mean_folder(config: TrainConfig) -> ResultsFolder:
+    return ResultsFolder(joint_folder(config) / "ensemble")
+
+
+def _evaluate_mean(
+    config: TrainConfig,
+    members: Sequence[BySplit],
+    evaluations: Sequence[Evaluation],
+    extra: dict[str, Any],
+) -> Evaluation:
+    """Evaluates the mean of the members, in a folder of its own."""
+    folder = _mean_folder(config)
+    means = {name: mean_predictions([by_split[name] for by_split in members]) for name in SPLITS}
+    blocks = joint_audit_blocks([evaluation.report for evaluation in evaluations])
+    report = _write(folder, means, extra | blocks, patient_level=config.patient_level)
+    return Evaluation(f"mean of {len(members)} models", folder.root, report, {})
 
 
 def _write(
     folder: ResultsFolder,
-    predictions: dict[str, Predictions],
+    predictions: BySplit,
     extra: dict[str, Any],
     *,
     patient_level: bool,
@@ -185,17 +152,17 @@ def _write(
 
 
 def _compare_decoders(
-    test: Predictions, pair_accuracy: np.ndarray | None
+    test: Predictions, accuracies: np.ndarray | None
 ) -> dict[str, dict[str, Any]]:
     """Accuracy, balanced accuracy and kappa on test under each decoder; None if undefined.
 
-    Empty for heads without pairs.
+    Empty for heads without pairs. `accuracies` (P,) are those of the pairs on val.
     """
     if test.head != "ovo":
         return {}
     classes, rows = test.num_classes, {}
     for name in DECODERS:
-        predicted, _ = decode("ovo", test.logits, classes, name, pair_accuracy)
+        predicted, _ = decode("ovo", test.logits, classes, name, accuracies)
         values = {
             "accuracy": accuracy(test.targets, predicted),
             "balanced_accuracy": balanced_accuracy(test.targets, predicted, classes),

@@ -8,11 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from dr_ovo.dataset.image_files import IMAGE_SUFFIXES
+from dr_ovo.batches.reading import written_meanwhile
+from dr_ovo.dataset.image_files import (
+    SUFFIXES_SHOWN,
+    FolderContent,
+    folder_content,
+    is_special,
+    not_read,
+)
 from dr_ovo.decoding.decoders import decode
 from dr_ovo.ensembles.combination import combine
 from dr_ovo.ensembles.manifest import Manifest, read_manifest
-from dr_ovo.errors import DONE, UserError, log
+from dr_ovo.errors import DONE, MachineError, UserError, log
 from dr_ovo.inference.ensemble_members import open_members
 from dr_ovo.inference.inference_csv import write_csv
 from dr_ovo.inference.trained_model import TrainedModel, open_models, predict
@@ -22,6 +29,7 @@ from dr_ovo.predictions.predictions_file import marks_of
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.training.optimization.branch_trainer import Precision
 from dr_ovo.training.setup import choose_precision, joint_folder
+from dr_ovo.writable import check_writable_file
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,18 @@ class Ensemble:
     folder: Path
 
 
+@dataclass(frozen=True)
+class _Graded:
+    """The n files that could be read, their grades (n,) and probabilities (n, C); the damaged ones,
+    and those that were written while they were graded."""
+
+    paths: Sequence[Path]
+    grades: np.ndarray
+    probabilities: np.ndarray
+    damaged: Sequence[Damage]
+    changed: Sequence[Path]
+
+
 def inference(settings: Settings) -> int:
     """Grades every readable photograph of `--input`; several models are averaged, or combined as
     the manifest of `--ensemble` says.
@@ -42,44 +62,58 @@ def inference(settings: Settings) -> int:
     Damaged files are listed and skipped. Raises UserError if nothing can be read.
     """
     config = settings.config
-    if Path(config.output or "-").is_dir():
-        raise UserError(f"--output {config.output} is a folder: expected a file, such as out.csv.")
-    paths = _find_images(config.input)
+    if config.output:
+        check_writable_file(Path(config.output), "--output")
+    found = _find_images(config.input)
     precision = choose_precision(config)
     ensemble = _open_ensemble(settings, precision)
-    positions, grades, probabilities, damaged = _grade(
-        ensemble, paths, precision, config.num_workers
-    )
-    if damaged:
-        log.warning("%d files can't be read and are left out:\n%s", len(damaged), describe(damaged))
     output = Path(config.output) if config.output else ensemble.folder / "inference.csv"
+    check_writable_file(output, "--output")
+    graded = _grade(ensemble, found.images, precision, config.num_workers, config.max_megapixels)
     names = ensemble.models[0].meta["class_names"]
     marks = sorted({mark for model in ensemble.models for mark in marks_of([model.meta], [])})
-    files, grade_names = [paths[i] for i in positions], [names[g] for g in grades]
-    write_csv(output, files, grade_names, probabilities, names, marks)
-    log.info("%d photographs graded: %s", len(positions), output)
+    grade_names = [names[grade] for grade in graded.grades]
+    write_csv(output, graded.paths, grade_names, graded.probabilities, names, marks)
+    log.info("%d photographs graded: %s", len(graded.paths), output)
+    _say_what_was_left_out(graded, found.others)
     if "LEAKY" in marks:
         log.warning("LEAKY: trained on a dataset with leaks; expect worse results than reported.")
     log.info("Research use only; not a medical device.")
     return DONE
 
 
-def _find_images(inputs: Sequence[str]) -> list[Path]:
-    """The given files, and the images in the given folders; raises UserError if there are none."""
+def _say_what_was_left_out(graded: _Graded, others: Sequence[Path]) -> None:
+    if graded.damaged:
+        count = len(graded.damaged)
+        log.warning("%d files can't be read and are left out:\n%s", count, describe(graded.damaged))
+    if others:
+        log.warning("%s", not_read(others))
+    if graded.changed:
+        log.warning("%s", written_meanwhile(graded.changed))
+
+
+def _find_images(inputs: Sequence[str]) -> FolderContent:
+    """The given files, and what the given folders contain; raises UserError without any image."""
     if not inputs:
         raise UserError("--mode inference needs --input: images, or folders of images.")
-    paths: list[Path] = []
+    images: list[Path] = []
+    others: list[Path] = []
     for text in inputs:
         path = Path(text)
         if path.is_dir():
-            paths += sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+            content = folder_content(path)
+            images += content.images
+            others += content.others
+        elif is_special(path):
+            raise UserError(f"--input {path} is a pipe or device: expected a file or a folder.")
         elif path.exists():
-            paths.append(path)
+            images.append(path)
         else:
             raise UserError(f"--input {path}: there is no such file or folder.")
-    if not paths:
-        raise UserError(f"--input {' '.join(inputs)}: no images (.jpg .jpeg .png .tif .tiff).")
-    return list(dict.fromkeys(paths))
+    if not images:
+        said = " ".join([f"no images ({SUFFIXES_SHOWN}).", not_read(others)]).strip()
+        raise UserError(f"--input {' '.join(inputs)}: {said}")
+    return FolderContent(list(dict.fromkeys(images)), list(dict.fromkeys(others)))
 
 
 def _open_ensemble(settings: Settings, precision: Precision) -> Ensemble:
@@ -115,16 +149,37 @@ def _require_agreement(settings: Settings, manifest: Manifest) -> None:
 
 
 def _grade(
-    ensemble: Ensemble, paths: Sequence[Path], precision: Precision, num_workers: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Damage]]:
-    """Positions (n,), grades (n,) and probabilities (n, C) of readable paths; the damaged ones."""
-    predicted, probabilities = [], []
+    ensemble: Ensemble,
+    paths: Sequence[Path],
+    precision: Precision,
+    num_workers: int,
+    max_megapixels: float,
+) -> _Graded:
+    """Grades what can be read. Raises UserError if nothing can."""
+    predicted: list[np.ndarray] = []
+    probabilities: list[np.ndarray] = []
+    readable, damaged, changed = list(paths), [], []
     for model, decoder in zip(ensemble.models, ensemble.decoders, strict=True):
-        outputs = predict(model, paths, precision, num_workers)
-        damaged = [Damage(paths[i], reason) for i, reason in sorted(outputs.damaged.items())]
-        if not len(outputs.positions):
+        first = not predicted  # it judges the files; what it has read, the others read as well
+        outputs = predict(
+            model,
+            readable,
+            precision,
+            num_workers,
+            max_megapixels=max_megapixels if first else None,
+        )
+        found = [Damage(readable[i], reason) for i, reason in sorted(outputs.damaged.items())]
+        changed += [readable[i] for i in outputs.changed]
+        if first:
+            damaged, readable = found, [readable[i] for i in outputs.positions]
+        if not readable:
             raise UserError(
                 f"None of the --input files can be read as a photograph:\n{describe(damaged)}"
+            )
+        if found and not first:
+            raise MachineError(
+                f"{len(found)} files could be read by the first model and no more by another:\n"
+                f"{describe(found)}\nRun the command again."
             )
         accuracy = model.meta["pair_accuracy"] if model.meta["head"] == "ovo" else None
         member_grades, member_probabilities = decode(
@@ -140,4 +195,4 @@ def _grade(
         ensemble.method, np.stack(predicted), np.stack(probabilities), ensemble.weights
     )
     grades = predicted[0] if len(ensemble.models) == 1 else combined_grades
-    return outputs.positions, grades, combined_probabilities, damaged
+    return _Graded(readable, grades, combined_probabilities, damaged, changed)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from dr_ovo.csv_text import csv_text
 from dr_ovo.files import atomic_write_text
 
 
@@ -22,12 +21,12 @@ def write_csv(
 ) -> None:
     """One row per photograph: file, grade, a probability per grade, and the models' marks (such as
     LEAKY), if they have any."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     marks_cell = [" ".join(marks)] if marks else []
     header = ["file", "grade", *(f"probability_{name}" for name in class_names)]
-    writer.writerow([*header, *(["marks"] if marks else [])])
-    for path, grade, row in zip(paths, grades, probabilities, strict=True):
-        writer.writerow([path, grade, *(f"{value:.6f}" for value in row), *marks_cell])
+    rows = [
+        [path, grade, *(f"{value:.6f}" for value in row), *marks_cell]
+        for path, grade, row in zip(paths, grades, probabilities, strict=True)
+    ]
     output.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write_text(output, text.getvalue())
+    text = csv_text([*header, *(["marks"] if marks else [])], rows)
+    atomic_write_text(output, text)

@@ -1,80 +1,20 @@
-"""Fits the temperature on val's calibration share; reads and writes calibration.json."""
+"""Fits the temperature and the operating points on val's calibration share."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from dr_ovo.errors import UserError
-from dr_ovo.files import write_json
-from dr_ovo.predictions.operating_points import (
-    CONDITIONS,
-    OperatingPoint,
-    OperatingPoints,
-    fit_operating_points,
-)
+from dr_ovo.predictions.calibration_file import TEMPERATURES, Calibration
+from dr_ovo.predictions.operating_points import CONDITIONS, fit_operating_points
 from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
 
-SCHEMA = 1
 SHARE = 0.3
 MIN_IMAGES = 200  # a smaller val is not split
 MIN_PATIENTS = 10  # a grade with fewer patients stays in the selection share
-TEMPERATURES = (0.05, 20.0)  # search range
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What was fitted on `n` images of val.
-
-    `divided`: val was split, and these images took no part in model selection.
-    """
-
-    temperature: float
-    referable: OperatingPoints
-    vision_threatening: OperatingPoints
-    n: int
-    divided: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of calibration.json."""
-        return {"schema": SCHEMA, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Calibration:
-        """The calibration in calibration.json's content; raises UserError for another schema."""
-        if data.get("schema") != SCHEMA:
-            raise UserError(
-                f"This calibration has schema {data.get('schema')}; this version reads "
-                f"schema {SCHEMA}. Evaluate the model again."
-            )
-        points = {
-            name: OperatingPoints(**{key: OperatingPoint(**p) for key, p in data[name].items()})
-            for name in CONDITIONS
-        }
-        return cls(data["temperature"], **points, n=data["n"], divided=data["divided"])
-
-
-def save_calibration(path: Path | str, calibration: Calibration, marks: Sequence[str] = ()) -> None:
-    """Write calibration.json with its `marks` (LEAKY, ...); raises MachineError if that fails."""
-    write_json(path, calibration.to_json() | {mark.lower(): True for mark in marks})
-
-
-def load_calibration(path: Path | str) -> Calibration:
-    """The calibration in a file; raises UserError where it is missing or damaged."""
-    try:
-        return Calibration.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} can't be read as a calibration ({error!r}). Evaluate the model again."
-        ) from error
 
 
 def calibration_share(
@@ -92,7 +32,12 @@ def calibration_share(
     patients, of_sample = np.unique(owners, return_inverse=True)
     patient_grades = np.full(len(patients), -1)
     np.maximum.at(patient_grades, of_sample, targets)
-    hashes = np.array([hashlib.sha256(patient.encode()).hexdigest() for patient in patients])
+    hashes = np.array(
+        [
+            hashlib.sha256(patient.encode("utf-8", "surrogateescape")).hexdigest()
+            for patient in patients
+        ]
+    )
     chosen = np.zeros(len(patients), dtype=bool)
     for grade in np.unique(patient_grades):
         members = np.flatnonzero(patient_grades == grade)

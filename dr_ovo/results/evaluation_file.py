@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.predictions.calibration import Calibration, temper
+from dr_ovo.predictions.calibration import temper
+from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.metrics import confusion_matrix
 from dr_ovo.predictions.operating_points import GRADED_CLASSES, OperatingPoint, ungraded
 from dr_ovo.predictions.patient_level import patient_counts, per_patient

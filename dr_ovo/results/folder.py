@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dr_ovo.csv_text import csv_text
 from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_write_text
 
@@ -81,11 +82,11 @@ class ResultsFolder:
 
     def read_progress(self) -> dict[str, Any]:
         """The content of progress.json. Raises UserError where it is damaged."""
-        return read_json(self.progress)
+        return read_json(self.progress, {"epoch": int, "finished": bool})
 
     def read_config(self) -> dict[str, Any]:
         """The content of config.json. Raises UserError where it is missing or damaged."""
-        config = read_json(self.config)
+        config = read_json(self.config, {"settings": dict})
         return {**config, "settings": LATER_SETTINGS | config["settings"]}
 
     def read_history(self, up_to: int) -> list[dict[str, Any]]:
@@ -97,18 +98,22 @@ class ResultsFolder:
 
     def write_history(self, rows: list[dict[str, Any]]) -> None:
         """Writes all rows, whole or not at all; None becomes an empty field."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, HISTORY_FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        atomic_write_text(self.history, text.getvalue())
+        cells = ([row.get(field) for field in HISTORY_FIELDS] for row in rows)
+        atomic_write_text(self.history, csv_text(HISTORY_FIELDS, cells))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file. Raises UserError where it can't be read."""
+def read_json(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
+    """A JSON object. Raises UserError where it is damaged, or a `required` key has another type."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+        data = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path} can't be read ({error}). Restore it, or use another --output_dir."
         ) from None
+    for key, kind in required.items():
+        if type(data.get(key)) is not kind:
+            raise UserError(
+                f"{path} is damaged: its {key} is {data.get(key)!r}. Restore it, or use another "
+                "--output_dir."
+            )
+    return data

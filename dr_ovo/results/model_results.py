@@ -14,7 +14,7 @@ from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import architecture_of
-from dr_ovo.predictions.calibration import Calibration, load_calibration
+from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions, marks_of
 
 SPLITS = ("val", "test")
@@ -84,7 +84,8 @@ def _dataset(folder: Path) -> str:
         config = _read_json(folder / "config.json")
     except UserError:
         return "DATASET"
-    return str(config.get("settings", {}).get("dataset_path", "DATASET"))
+    settings = config.get("settings")
+    return str(settings.get("dataset_path", "DATASET") if isinstance(settings, dict) else "DATASET")
 
 
 def read_facts(folder: Path, head: str, predictions: Sequence[Predictions] = ()) -> Facts:
@@ -94,9 +95,13 @@ def read_facts(folder: Path, head: str, predictions: Sequence[Predictions] = ())
     """
     config = _read_json(folder / "config.json")
     settings = config.get("settings", {})
+    if not isinstance(settings, dict):
+        raise UserError(f"{folder / 'config.json'}: settings is no object. Restore it.")
     checkpoints = [_read_json(path) for path in sorted((folder / "models").glob("*.json"))]
     models = settings.get("base_models") or [meta.get("architecture") for meta in checkpoints]
-    architecture = models[0] if models and models[0] else None
+    architecture = models[0] if isinstance(models, list) and models else None
+    if not isinstance(architecture, str) or not architecture:
+        architecture = None
     known_architecture = architecture_of(architecture) if architecture else None
     sources = [config, *checkpoints, _read_json(folder / "evaluation.json")]
     return Facts(
@@ -105,7 +110,8 @@ def read_facts(folder: Path, head: str, predictions: Sequence[Predictions] = ())
         paradigm=known_architecture.paradigm if known_architecture else None,
         head=head,
         parameters=_parameters(checkpoints),
-        bytes=sum(meta.get("bytes", 0) for meta in checkpoints) or None,
+        bytes=sum(size for meta in checkpoints if isinstance(size := meta.get("bytes"), int))
+        or None,
         training_seconds=_training_seconds(folder / "history.csv"),
         marks=tuple(marks_of(sources, predictions)),
     )
@@ -117,7 +123,7 @@ def _read_json(path: Path) -> Mapping[str, Any]:
         return {}
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} can't be read ({error}). Restore it, or evaluate again.") from None
     if not isinstance(data, dict):
         raise UserError(f"{path} is not a JSON object. Restore it, or evaluate again.")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.predictions.calibration import Calibration, temper
+from dr_ovo.predictions.calibration import temper
+from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.operating_points import GRADED_CLASSES, ungraded
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.statistics.differences import Difference

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dr_ovo.errors import MachineError, UserError
+from dr_ovo.errors import MachineError, UserError, disk_advice
 from dr_ovo.synthetic.fundus import EYES, check_size_and_seed, draw_fundus
 
 SCHEMA = 1
@@ -55,8 +55,8 @@ def write_dataset(output: Path, patients: dict[str, int], size: int = 320, seed:
         (output / UNFINISHED).replace(output / SUMMARY)
     except OSError as error:
         raise MachineError(
-            f"{output}: could not write the photographs ({error.strerror}). Make room there or "
-            "choose another folder; the same command starts again."
+            f"{output}: could not write the photographs ({error.strerror}). "
+            + disk_advice(error.errno)
         ) from error
     return summary
 

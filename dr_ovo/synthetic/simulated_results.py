@@ -9,7 +9,8 @@ import numpy as np
 
 from dr_ovo.files import write_json
 from dr_ovo.models.architectures import ARCHITECTURES
-from dr_ovo.predictions.calibration import calibration_share, fit_calibration, save_calibration
+from dr_ovo.predictions.calibration import calibration_share, fit_calibration
+from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.predictions_file import Predictions, save_predictions
 from dr_ovo.results.evaluation_file import evaluation_report
 from dr_ovo.results.result_sets import SUFFIX

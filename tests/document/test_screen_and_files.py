@@ -7,14 +7,12 @@ import pytest
 
 from dr_ovo.document.document import Column, Figure, Report, Section, Table
 from dr_ovo.document.screen_and_files import (
-    check_output,
     report_text,
     table_csv,
     table_text,
     write_report,
     written_line,
 )
-from dr_ovo.errors import UserError
 
 METRIC = {"value": 0.5, "low": 0.25, "high": 0.75}
 COLUMNS = (Column("model", "model"), Column("recall", "recall %", "percent"))
@@ -102,9 +100,13 @@ def test_everything_is_written(tmp_path):
     assert line == f"Written to {output}: report.json, recalls.csv, dot.png"
 
 
-def test_an_output_that_is_a_file_is_refused_before_work(tmp_path):
-    (tmp_path / "file").touch()
-    for output in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(UserError, match="is a file; give the name of a folder"):
-            check_output(output)
-    check_output(tmp_path / "not yet" / "there")
+def test_names_are_not_run_by_a_spreadsheet_and_numbers_stay_numbers():
+    columns = (Column("=model", "model"), Column("lead", "lead", "signed_percent"))
+    table = Table("leads", "Leads", columns, [["=1+1", -0.5], ["@x", {"value": -0.25, "low": -1}]])
+    assert table_csv(table) == ("'=model,lead,lead_low,lead_high\n'=1+1,-0.5,,\n'@x,-0.25,-1,\n")
+
+
+def test_a_name_of_several_lines_stays_one_row_on_the_screen():
+    text = table_text(recalls([["a\nb\x1b[2J", 0.1]]))
+    assert len(text.splitlines()) == 4
+    assert "a\\nb\\x1b[2J" in text

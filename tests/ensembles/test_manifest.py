@@ -7,7 +7,7 @@ import pytest
 
 from dr_ovo.ensembles.manifest import Manifest, Member, read_manifest, write_manifest
 from dr_ovo.errors import UserError
-from dr_ovo.predictions.calibration import Calibration
+from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.operating_points import OperatingPoint, OperatingPoints
 
 POINTS = OperatingPoints(OperatingPoint(0.25), OperatingPoint(None, "every image is referable"))

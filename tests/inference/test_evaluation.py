@@ -10,13 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import cohen_kappa_score
 
 from dr_ovo.decoding.decoders import DECODERS, decode
-from dr_ovo.predictions.calibration import load_calibration
+from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -360,6 +361,30 @@ def test_damaged_images_stop_it_unless_they_are_skipped(
         "test-1-0.jpeg",
         "val-4-2.jpeg",
     ]
+
+
+def test_other_formats_are_counted_in_the_last_line(networks, evaluate, draw_dataset, tmp_path):
+    data = draw_dataset(tmp_path / "data")
+    (data / "test" / "notes.txt").write_text("outside the grades: stops nothing")
+    folder = shutil.copytree(networks["shared"], tmp_path / "out")
+    outcome = evaluate(folder, data=data)
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.stderr.splitlines()[-1].startswith("1 other file was not read: 1 .txt.")
+
+
+def test_damage_inside_a_file_is_named(networks, evaluate, draw_dataset, tmp_path):
+    data = draw_dataset(tmp_path / "data")
+    spoiled = data / "test/1/test-1-0.jpeg"
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    content = cv2.imencode(".jpg", cv2.GaussianBlur(noise, (0, 0), 3))[1].tobytes()
+    spoiled.write_bytes(content[:3000] + bytes(500) + content[3500:])
+    folder = shutil.copytree(networks["shared"], tmp_path / "out")
+    outcome = evaluate(folder, data=data)
+    assert outcome.code == 2
+    assert "test-1-0.jpeg: is damaged inside" in outcome.stderr
+    outcome = evaluate(folder, "--skip_damaged", data=data)
+    assert outcome.code == 0, outcome.stderr
+    assert report(folder)["n"] == 14
 
 
 def test_the_table_says_what_it_is(networks, evaluate):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dr_ovo.batches.reading import Reader, Reading
 from dr_ovo.predictions.predictions_file import load_predictions
 
 
@@ -99,6 +101,60 @@ def test_damaged_files_are_passed_over_and_listed(one, trainer, tiny_dataset, tm
     assert Path(row["file"]) == folder / "whole.JPEG"
 
 
+def test_what_is_found_among_photographs_is_counted_at_the_end(
+    one, trainer, tiny_dataset, tmp_path
+):
+    folder = tmp_path / "in"
+    (folder / "@eaDir").mkdir(parents=True)
+    picture = cv2.imread(str(tiny_dataset / "test" / "3" / "test-3-1.jpeg"))
+    for suffix in (".webp", ".bmp", ".tif"):
+        cv2.imwrite(str(folder / f"a{suffix}"), picture)
+    data = cv2.imencode(".jpg", cv2.resize(picture, (400, 400)))[1].tobytes()
+    (folder / "tail.jpe").write_bytes(data + bytes(100_000))
+    (folder / "large.jfif").write_bytes(data)
+    for name in ("x.heic", "y.HEIC", "z.gif", "none", "._a.jpg", "Thumbs.db", "@eaDir/t.jpg"):
+        (folder / name).write_bytes(b"something")
+    os.mkfifo(folder / "pipe.jpg")
+    words = (*one, "--input", folder, "--output", tmp_path / "out.csv")
+    outcome = trainer(*words)
+    assert outcome.code == 0, outcome.stderr
+    assert "5 photographs graded" in outcome.stdout
+    counted = "5 other files were not read: 1 .gif, 2 .heic, 1 pipe or device, 1 without suffix."
+    assert counted in outcome.stderr
+    assert "can't be read" not in outcome.stderr
+    small = trainer(*words, "--max_megapixels", 0.1)
+    assert "3 photographs graded" in small.stdout
+    assert "large.jfif: has 0.2 megapixels" in small.stderr
+    pipe = trainer(*one, "--input", folder / "pipe.jpg")
+    assert (pipe.code, "is a pipe or device" in pipe.stderr) == (2, True)
+
+
+def test_only_other_formats_are_an_error_that_counts_them(one, trainer, tmp_path):
+    (tmp_path / "a.dcm").write_bytes(b"something")
+    outcome = trainer(*one, "--input", tmp_path, "--output", tmp_path / "out.csv")
+    assert outcome.code == 2
+    assert "1 other file was not read: 1 .dcm." in outcome.stderr
+
+
+def test_files_that_change_while_they_are_graded_are_named(
+    one, trainer, tiny_dataset, tmp_path, monkeypatch
+):
+    folder = shutil.copytree(tiny_dataset / "test", tmp_path / "in")
+    changed = folder / "0" / "test-0-0.jpeg"
+
+    def replace_first(reader: Reader, position: int) -> Reading:
+        if position == 0:
+            shutil.copy(folder / "4" / "test-4-0.jpeg", changed)
+        return read(reader, position)
+
+    read = Reader.read
+    monkeypatch.setattr(Reader, "read", replace_first)
+    outcome = trainer(*one, "--input", folder, "--output", tmp_path / "out.csv")
+    assert outcome.code == 0
+    assert "1 file was written or replaced while this ran" in outcome.stderr
+    assert str(changed) in outcome.stderr
+
+
 def test_nothing_that_can_be_read(one, trainer, tmp_path):
     (tmp_path / "empty.png").write_bytes(b"")
     outcome = trainer(*one, "--input", tmp_path, "--output", tmp_path / "out.csv")
@@ -137,3 +193,41 @@ def test_a_flag_that_contradicts_the_checkpoint(flags, one, trainer, tiny_datase
     assert outcome.code == 2
     assert "contradict the checkpoints" in outcome.stderr
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_outputs_that_can_not_be_written_are_found_before_the_work(
+    one, models, trainer, tiny_dataset, tmp_path, monkeypatch
+):
+    def worked(*_: object, **__: object) -> None:
+        raise AssertionError("the work has begun")
+
+    for module in ("grading", "split_predictions"):
+        monkeypatch.setattr(f"dr_ovo.inference.{module}.predict", worked)
+    (tmp_path / "file").write_text("x")
+    grading = (*one, "--input", tiny_dataset / "test")
+    outcome = trainer(*grading, "--output", tmp_path / "file" / "grades.csv")
+    assert outcome.code == 2
+    assert "file is a file; give the name of a folder." in outcome.stderr
+    default = models / "test_efficientnet_5class_results" / "inference.csv"
+    default.unlink(missing_ok=True)
+    default.mkdir()
+    outcome = trainer(*grading)
+    default.rmdir()
+    assert outcome.code == 2
+    assert "inference.csv is a folder; give the name of a file" in outcome.stderr
+    shutil.move(models / "ensemble", tmp_path / "ensemble")
+    (models / "ensemble").write_text("x")
+    both = ("--base_models", "test_efficientnet", "test_resnet", "--output_dir", models)
+    outcome = trainer("--mode", "evaluate", "--dataset_path", tiny_dataset, *both)
+    (models / "ensemble").unlink()
+    shutil.move(tmp_path / "ensemble", models / "ensemble")
+    assert outcome.code == 2
+    assert "ensemble is a file; give the name of a folder." in outcome.stderr
+
+
+def test_a_name_that_a_spreadsheet_would_run(one, trainer, tiny_dataset, tmp_path):
+    name = "=1+1\x1b[31m.jpeg"
+    shutil.copy(tiny_dataset / "test" / "3" / "test-3-1.jpeg", tmp_path / name)
+    outcome = trainer(*one, "--input", name, "--output", "out.csv", cwd=tmp_path)
+    assert outcome.code == 0, outcome.stderr
+    assert [row["file"] for row in rows(tmp_path / "out.csv")] == [f"'{name}"]

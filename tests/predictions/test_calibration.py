@@ -14,10 +14,9 @@ from dr_ovo.predictions.calibration import (
     calibration_share,
     fit_calibration,
     fit_temperature,
-    load_calibration,
-    save_calibration,
     temper,
 )
+from dr_ovo.predictions.calibration_file import load_calibration, save_calibration
 from dr_ovo.predictions.operating_points import fit_operating_points, summed_probability
 
 

@@ -138,5 +138,20 @@ def test_another_schema_of_the_calibration(results):
     (folder,) = results("coatnet")
     stored = json.loads((folder / "calibration.json").read_text())
     write(folder, "calibration.json", {**stored, "schema": 9})
-    with pytest.raises(UserError, match=r"schema 9; this version reads schema 1"):
+    with pytest.raises(UserError, match=r"calibration.json: schema is 9; expected 1"):
         read_results(folder, "coatnet")
+
+
+@pytest.mark.parametrize("content", [{"settings": [1]}, {"settings": "text"}])
+def test_settings_that_are_no_object(results, content):
+    (folder,) = results("coatnet")
+    write(folder, "config.json", content)
+    with pytest.raises(UserError, match=r"config.json: settings is no object"):
+        read_results(folder, "coatnet")
+
+
+@pytest.mark.parametrize("models", [5, "coatnet", [None], [{}], {"a": 1}])
+def test_models_that_are_no_names_are_unknown(results, models):
+    (folder,) = results("coatnet")
+    write(folder, "config.json", {"settings": {"base_models": models}})
+    assert read_results(folder, "coatnet").facts.architecture is None

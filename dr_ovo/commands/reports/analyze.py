@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.reports.checkpoints.analyzer import analyze
+from dr_ovo.tables import say
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -32,5 +33,5 @@ def main(argv: Sequence[str], prog: str) -> int:
         help="learning curves, PNG, numbered if several [<results folder>/learning_curves.png]",
     )
     args = parser.parse_args(argv)
-    print(analyze(args.model, args.output, args.figure))
+    say(analyze(args.model, args.output, args.figure))
     return 0

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.commands.reports.arguments import add_results_arguments
-from dr_ovo.document.page import check_page, page, write_page
+from dr_ovo.document.page import page, write_page
 from dr_ovo.reports.all_reports import all_reports, summary
 from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
 from dr_ovo.results.result_sets import open_results
+from dr_ovo.tables import say
+from dr_ovo.writable import check_writable_file
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -26,10 +28,10 @@ def main(argv: Sequence[str], prog: str) -> int:
     parser.add_argument("--external", type=Path, metavar="DIR",
                         help="results of a model on an independent hold-out")  # fmt: skip
     args = parser.parse_args(argv)
-    check_page(args.output)
+    check_writable_file(args.output, "--output")
     checklist = read_checklist(args.criteria)
     results = open_results(args.results_dirs, args.models, intersect=args.intersect)
     reports = all_reports(results, checklist, args.external)
     write_page(page("Report on models", summary(results), reports), args.output)
-    print(f"Written: {args.output}")
+    say(f"Written: {args.output}")
     return 0

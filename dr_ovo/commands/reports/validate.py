@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.commands.reports.arguments import add_results_arguments
-from dr_ovo.document.screen_and_files import check_output, report_text, write_report, written_line
+from dr_ovo.document.screen_and_files import report_text, write_report, written_line
 from dr_ovo.errors import DONE, NOT_MET
 from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
 from dr_ovo.reports.criteria.report import validation_report
 from dr_ovo.reports.criteria.validation import validate
 from dr_ovo.results.result_sets import open_results
+from dr_ovo.tables import say
+from dr_ovo.writable import check_writable_folder
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -28,10 +30,10 @@ def main(argv: Sequence[str], prog: str) -> int:
     parser.add_argument("--external", type=Path, metavar="DIR",
                         help="results of a model on an independent hold-out")  # fmt: skip
     args = parser.parse_args(argv)
-    check_output(args.output)
+    check_writable_folder(args.output, "--output")
     checklist = read_checklist(args.criteria)
     results = open_results(args.results_dirs, args.models, intersect=args.intersect)
     report = validation_report(validate(results, checklist, args.external))
-    print(report_text(report))
-    print(written_line(write_report(report, args.output)))
+    say(report_text(report))
+    say(written_line(write_report(report, args.output)))
     return DONE if report.data["grade"] == "A" else NOT_MET

@@ -16,6 +16,7 @@ from dr_ovo.reports.checkpoints.record import Checkpoint, Classifier, Unreadable
 from dr_ovo.reports.checkpoints.search import find_checkpoints
 from dr_ovo.reports.checkpoints.text import report_text
 from dr_ovo.tables import RESEARCH_USE
+from dr_ovo.writable import check_writable_file
 
 SCHEMA = 1
 GOAL = 0.9  # validation accuracy; classifiers below it are flagged
@@ -28,8 +29,9 @@ def analyze(paths: Sequence[str], output: Path | None, figure: Path | None) -> s
     learning_curves.png in each results folder. Raises UserError where a path does not exist or
     no checkpoint can be read.
     """
-    for target in (output, figure):
-        _check_target(target)
+    for flag, target in (("--output", output), ("--figure", figure)):
+        if target is not None:
+            _check_target(flag, target)
     if figure is not None and figure.suffix.lower() != ".png":
         raise UserError(f"--figure {figure}: learning curves are PNG; give a name with .png.")
     files, empty = find_checkpoints(paths)
@@ -55,13 +57,12 @@ def analyze(paths: Sequence[str], output: Path | None, figure: Path | None) -> s
     return report_text(report, written)
 
 
-def _check_target(target: Path | None) -> None:
-    if target is None:
-        return
-    if target.is_dir():
-        raise UserError(f"{target} is a folder: give the name of a file in it.")
-    if not target.parent.is_dir():
-        raise UserError(f"{target} can't be written: create the folder {target.parent} first.")
+def _check_target(flag: str, target: Path) -> None:
+    if not target.parent.exists():
+        raise UserError(
+            f"{flag} {target} can't be written: create the folder {target.parent} first."
+        )
+    check_writable_file(target, flag)
 
 
 def _read_all(files: Sequence[Path]) -> tuple[list[Checkpoint], list[dict[str, str]]]:

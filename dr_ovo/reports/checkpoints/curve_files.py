@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dr_ovo.document.figure_style import figure_name
 from dr_ovo.errors import MachineError
 from dr_ovo.files import atomic_write_bytes
 from dr_ovo.reports.checkpoints.learning_curves import learning_curves
@@ -44,7 +45,7 @@ def _draw(models: Sequence[ModelSet], folder: Path, path: Path) -> str:
     epochs = [(checkpoint.branch, checkpoint.classifiers[0].epoch) for checkpoint in checkpoints]
     best = {branch: epoch for branch, epoch in epochs if branch and epoch is not None}
     names = dict.fromkeys(model.first.architecture or "unknown architecture" for model in models)
-    title = f"{', '.join(names)}: {folder.resolve().name}"
+    title = f"{figure_name(', '.join(names))}: {figure_name(folder.resolve().name)}"
     if any(checkpoint.synthetic for checkpoint in checkpoints):
         title += "\nSYNTHETIC images"
     if any(checkpoint.leaky for checkpoint in checkpoints):

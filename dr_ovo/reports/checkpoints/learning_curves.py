@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from dr_ovo.document.figure_style import new_figure, png
+from dr_ovo.document.figure_style import figure_name, new_figure, png
 from dr_ovo.results.history import History
 
 ACROSS = 5  # branches side by side
@@ -83,7 +83,7 @@ def _draw(panel: Any, curves: Mapping[str, list[float]], lines: Any, best: int |
 def _branch_title(branch: str) -> str:
     parts = branch.split("_")
     pair = len(parts) == 2 and all(part.isdecimal() for part in parts)
-    return f"grade {parts[0]} or {parts[1]}" if pair else f"{branch} head"
+    return f"grade {parts[0]} or {parts[1]}" if pair else f"{figure_name(branch)} head"
 
 
 def _legend(figure: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dr_ovo.document.document import Figure
-from dr_ovo.document.figure_style import COLOURS, headline, new_figure, png
+from dr_ovo.document.figure_style import COLOURS, figure_name, headline, new_figure, png
 from dr_ovo.predictions.calibration import temper
 from dr_ovo.predictions.metrics import ECE_BINS
 from dr_ovo.results.model_results import ModelResults
@@ -36,7 +36,7 @@ def forest_figure(data: Mapping[str, Any], marks: Sequence[str]) -> Figure:
     for panel, (key, label) in zip(panels, PANELS.items(), strict=True):
         _forest(panel, [row[key] for row in rows], 100 if key == "accuracy" else 1)
         panel.set_xlabel(label)
-    names = [row["name"] for row in rows]
+    names = [figure_name(row["name"]) for row in rows]
     if len(rows) > 1:
         names[0] += "\n(reference)"
     panels[0].set_yticks(range(len(rows)), names)
@@ -132,7 +132,7 @@ def _reliability(panel: Any, model: ModelResults, errors: Mapping[str, Any]) -> 
     raw, after = (errors[kind]["ece"]["value"] for kind in ("raw", "tempered"))
     # In the title: inside the panel a line could cross it.
     errors_text = f"ECE {100 * after:.1f} % (raw {100 * raw:.1f} %)"
-    panel.set_title(f"{model.name}\n{errors_text}", fontsize=9)
+    panel.set_title(f"{figure_name(model.name)}\n{errors_text}", fontsize=9)
     panel.set(xlim=(0, 1), ylim=(0, 1))
     panel.tick_params(labelsize=8)
 

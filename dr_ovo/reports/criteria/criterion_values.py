@@ -10,7 +10,9 @@ import numpy as np
 
 from dr_ovo.ensembles.cross_fitting import fit_ensemble
 from dr_ovo.errors import UserError
-from dr_ovo.predictions.calibration import Calibration
+from dr_ovo.pairs import class_pairs
+from dr_ovo.predictions.calibration_file import POINTS, Calibration
+from dr_ovo.predictions.operating_points import CONDITIONS, GRADED_CLASSES
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.reports.criteria.criteria_file import nearest
 from dr_ovo.results.evaluation_file import evaluation_statistics
@@ -35,11 +37,19 @@ class Subject:
     name: str
     leaves: Leaves
     patients: np.ndarray
+    classes: int
 
     @property
     def images(self) -> int:
         """The number of test images."""
         return len(self.patients)
+
+    def why_without(self, metric: str) -> str:
+        """Why there is no such metric, though models of the five grades have it."""
+        condition = self.leaves.get(metric.partition(".")[0])
+        if isinstance(condition, Mapping) and "reason" in condition:
+            return str(condition["reason"])
+        return f"{self.name} has no {metric}: its classes are 0 to {self.classes - 1}"
 
 
 def exact(value: float | None, reason: str = "") -> dict[str, Any]:
@@ -100,7 +110,7 @@ def external_subject(
 
 def _subject(name: str, test: Predictions, calibration: Calibration, extra: Leaves) -> Subject:
     tree = evaluation_statistics(test, calibration, "test")
-    return Subject(name, dict(_leaves(tree)) | extra, test.patient_ids)
+    return Subject(name, dict(_leaves(tree)) | extra, test.patient_ids, test.num_classes)
 
 
 def _leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -129,12 +139,32 @@ def matching(path: str, leaves: Iterable[str]) -> list[str]:
 
 
 def check_paths(metrics: Mapping[str, str], known: Iterable[str]) -> None:
-    """Raises UserError for a metric (by criterion id) that does not exist, with similar names."""
-    names = [*known, *EXTRA]
+    """Raises UserError for a metric (by criterion id) that does not exist, with similar names.
+
+    What models of the five grades have exists, also where these models have fewer classes.
+    """
+    known = list(known)
+    names = [*known, *EXTRA, *_of_five_grades(known)]
     for criterion, metric in metrics.items():
         if not matching(metric, names):
             near = nearest(metric, list(dict.fromkeys(names)))
             raise UserError(f"Criterion '{criterion}': there is no metric '{metric}'.{near}")
+
+
+def _of_five_grades(known: Iterable[str]) -> Iterator[str]:
+    """The paths in the evaluation of a model of five grades that depend on their number."""
+    ranges = {
+        "per_class": [str(grade) for grade in range(GRADED_CLASSES)],
+        "pairs": [f"{a}-{b}" for a, b in class_pairs(GRADED_CLASSES)],
+    }
+    for path in known:
+        block, *rest = path.split(".")
+        if block in ranges and len(rest) > 1:
+            yield from (".".join([block, one, *rest[1:]]) for one in ranges[block])
+    for condition in CONDITIONS:
+        yield f"{condition}.auc"
+        for point in ("argmax", *POINTS):
+            yield from (f"{condition}.{point}.{rate}" for rate in ("sensitivity", "specificity"))
 
 
 def estimated(subject: Subject, metrics: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dr_ovo.document.document import Figure
-from dr_ovo.document.figure_style import COLOURS, headline, new_figure, png
+from dr_ovo.document.figure_style import COLOURS, figure_name, headline, new_figure, png
 from dr_ovo.reports.criteria.criteria import (
     DIRECTIONS,
     MET,
@@ -15,6 +15,7 @@ from dr_ovo.reports.criteria.criteria import (
 )
 
 STYLES = {MET: (COLOURS[2], "o"), UNDECIDED: (COLOURS[1], "s"), NOT_MET: (COLOURS[5], "X")}
+LONGEST_TEXT = 80  # characters of a criterion beside its interval
 COUNTS = ("parameters", "families", "paradigms", "independent_images")
 
 
@@ -40,7 +41,10 @@ def criteria_figure(judgements: Sequence[Judgement], marks: Sequence[str]) -> li
             panel.plot(ends, [position, position], color=colour, linewidth=2)
         panel.plot(value, position, marker, color=colour, markersize=7)
     panel.axvline(0, color="black", linewidth=1)
-    labels = [f"{one.subject}: {one.criterion.text}" for one in reversed(shown)]
+    labels = [
+        f"{figure_name(one.subject)}: {figure_name(one.criterion.text, LONGEST_TEXT)}"
+        for one in reversed(shown)
+    ]
     panel.set_yticks(range(len(shown)), labels, fontsize=8)
     panel.set_xlabel("distance from the limit, points (100 points of kappa or AUC are 1.000)")
     panel.grid(axis="x", color="0.9", linewidth=0.6)

@@ -152,6 +152,5 @@ def _judged(
 ) -> Judgement:
     leaves = matching(criterion.metric, figures)
     if not leaves:
-        reason = f"{criterion.metric} is not among the figures of {subject.name}"
-        return _unknown(criterion, subject.name, reason)
+        return _unknown(criterion, subject.name, subject.why_without(criterion.metric))
     return worst([judge(criterion, subject.name, figures[leaf], subject.images) for leaf in leaves])

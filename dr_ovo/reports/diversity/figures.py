@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from dr_ovo.document.document import Figure
-from dr_ovo.document.figure_style import COLOURS, DIVERGING, HEAT, headline, new_figure, png
+from dr_ovo.document.figure_style import (
+    COLOURS,
+    DIVERGING,
+    HEAT,
+    figure_name,
+    headline,
+    new_figure,
+    png,
+)
 from dr_ovo.reports.diversity.sections import MEASURES
 
 Data = Mapping[str, Any]
@@ -18,7 +26,7 @@ SIGNED = ("q", "correlation", "kappa")  # from -1 to 1
 
 def heat_map(data: Data, measure: str, marks: Sequence[str]) -> Figure:
     """A measure of all pairs: one labelled cell per pair."""
-    names = [row["name"] for row in data["models"]]
+    names = [figure_name(row["name"]) for row in data["models"]]
     title, form, meaning = MEASURES[measure]
     scale = 100 if form == "percent" else 1
     values = scale * pair_matrix(data, measure)
@@ -103,7 +111,7 @@ def overlap_figure(data: Data, marks: Sequence[str]) -> Figure:
                 panel.text(start + width / 2, place, f"{width:.0f}", ha="center", va="center",
                            fontsize=9, color=_text_colour(shades[wrong]))  # fmt: skip
         starts = starts + widths
-    names = [f"{grade['class_name']}\n(n = {grade['n']:,})" for grade in grades]
+    names = [f"{figure_name(grade['class_name'])}\n(n = {grade['n']:,})" for grade in grades]
     panel.set_yticks(range(len(grades)), names, fontsize=9)
     panel.invert_yaxis()
     panel.set(xlim=(0, 100), xlabel="share of the grade's images (%)")
@@ -148,7 +156,7 @@ def contribution_figure(data: Data, marks: Sequence[str]) -> Figure:
         panel.set_axisbelow(True)
         panel.tick_params(labelsize=9)
         panel.margins(x=0.1)
-    panels[0].set_yticks(range(len(rows)), [row["model"] for row in rows])
+    panels[0].set_yticks(range(len(rows)), [figure_name(row["model"]) for row in rows])
     panels[0].set_ylim(len(rows) - 0.4, -0.6)
     headline(figure, "What each model adds to the mean of all, on test, 95 % intervals", marks)
     return Figure("diversity_contributions", png(figure), _contribution_alt(rows, marks))

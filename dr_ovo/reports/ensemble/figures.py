@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dr_ovo.document.document import Figure
-from dr_ovo.document.figure_style import COLOURS, headline, new_figure, png
+from dr_ovo.document.figure_style import COLOURS, figure_name, headline, new_figure, png
 from dr_ovo.reports.ensemble.study import MEAN_OF_FIGURES, Combined
 
 # Panels of the forest plot: metric, title, factor.
@@ -31,7 +31,7 @@ def figures_forest(
     for panel, (metric, title, factor) in zip(panels, PANELS, strict=True):
         _draw(panel, names, rows, (metric, factor), whole)
         panel.set_xlabel(title)
-    labels = [name.replace(" (no ensemble)", "\n(no ensemble)") for name in names]
+    labels = [figure_name(name).replace(" (no ensemble)", "\n(no ensemble)") for name in names]
     panels[0].set_yticks(range(len(names)), labels)
     panels[0].set_ylim(-0.6, len(names) - 0.4)
     title = "Figures on test, 95 % intervals (members: circles; ensembles: diamonds)"
@@ -102,7 +102,7 @@ def weights_bars(whole: Combined, marks: Sequence[str]) -> Figure:
     for place, weight in zip(places, weights, strict=True):
         panel.text(1.12 * top, place, f"{weight:.3f}", va="center", ha="right", fontsize=9)
     panel.set_xlim(0, 1.14 * top)
-    panel.set_yticks(places, names)
+    panel.set_yticks(places, list(map(figure_name, names)))
     panel.set_xlabel("weight (sum 1), fitted on val")
     headline(figure, f"Weights of the members: {whole.fitted.method}", marks)
     shown = [f"{name} {weight:.3f}" for name, weight in zip(names, weights, strict=True)]

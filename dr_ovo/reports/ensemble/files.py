@@ -10,13 +10,14 @@ import numpy as np
 from dr_ovo.ensembles.manifest import Manifest, Member, write_manifest
 from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256, write_json
-from dr_ovo.predictions.calibration import save_calibration
+from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.predictions_file import save_predictions
 from dr_ovo.reports.ensemble.study import Study
 from dr_ovo.results.evaluation_file import evaluation_report
 from dr_ovo.results.model_results import ModelResults
 from dr_ovo.results.result_sets import ResultSet
 from dr_ovo.tables import wrapped
+from dr_ovo.writable import check_writable_file
 
 
 def check_targets(results: ResultSet, output: Path, export: Path | None) -> None:
@@ -30,8 +31,9 @@ def check_targets(results: ResultSet, output: Path, export: Path | None) -> None
         )
     if export is None:
         return
-    if export.is_dir() or not export.resolve().parent.is_dir():
+    if not export.resolve().parent.is_dir():
         raise UserError(f"--export {export}: expected the name of a file in a folder that exists.")
+    check_writable_file(export, "--export")
     for model in results.models:
         if model.test.head == "ensemble":
             raise UserError(

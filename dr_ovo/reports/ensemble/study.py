@@ -13,7 +13,7 @@ from dr_ovo.ensembles.cross_fitting import FittedEnsemble, fit_ensemble
 from dr_ovo.ensembles.elimination import Elimination, eliminate
 from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import architecture_of
-from dr_ovo.predictions.calibration import Calibration
+from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.predictions_file import Predictions, take
 from dr_ovo.reports.paired_comparison import by_val_kappa
 from dr_ovo.results.model_results import ModelResults

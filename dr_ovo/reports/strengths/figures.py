@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from dr_ovo.document.document import Figure
-from dr_ovo.document.figure_style import HEAT, headline, new_figure, png
+from dr_ovo.document.figure_style import HEAT, figure_name, headline, new_figure, png
 
 ACROSS = 4  # confusion matrices side by side
+LONGEST_CLASS, LONGEST_TITLE = 26, 30  # characters that fit beside and above a matrix
 SHOWN = {"recall": "recall (%)", "f1": "F1"}
 
 
@@ -29,12 +30,14 @@ def heat_figure(data: Mapping[str, Any], marks: Sequence[str]) -> Figure:
             label_text = f"{100 * share:.0f}" if key == "recall" else f"{share:.2f}"
             _write(panel, column, row, "-" if np.isnan(share) else label_text, share, 9)
         panel.set_title(label, fontsize=10)
-        panel.set_xticks(range(len(classes)), [entry["name"] for entry in classes])
+        panel.set_xticks(
+            range(len(classes)), [figure_name(entry["name"], LONGEST_CLASS) for entry in classes]
+        )
         panel.set_xlabel("true grade" if key == "recall" else "grade")
         if any(len(entry["name"]) > 4 for entry in classes):
             panel.tick_params(axis="x", rotation=30)
         panel.tick_params(labelsize=9)
-    panels[0].set_yticks(range(len(models)), models)
+    panels[0].set_yticks(range(len(models)), list(map(figure_name, models)))
     headline(figure, "Strengths by grade on test", marks)
     return Figure("strengths_heat", png(figure), _heat_alt(data, marks))
 
@@ -54,7 +57,7 @@ def _heat_alt(data: Mapping[str, Any], marks: Sequence[str]) -> str:
 def confusion_figure(data: Mapping[str, Any], marks: Sequence[str]) -> Figure:
     """One confusion matrix per model: counts in the cells, shares of the true grade as colour."""
     confusions = data["confusion"]
-    names = [entry["name"] for entry in data["classes"]]
+    names = [figure_name(entry["name"], LONGEST_CLASS) for entry in data["classes"]]
     across = min(ACROSS, len(confusions))
     down = math.ceil(len(confusions) / across)
     side = max(2.7, 0.52 * len(names))
@@ -66,7 +69,7 @@ def confusion_figure(data: Mapping[str, Any], marks: Sequence[str]) -> Figure:
             continue
         model, counts = list(confusions.items())[place]
         _confusion(panel, np.array(counts), names)
-        panel.set_title(model, fontsize=10)
+        panel.set_title(figure_name(model, LONGEST_TITLE), fontsize=10)
         panel.tick_params(labelbottom=place + across >= len(confusions), labelsize=8)
         if place + across >= len(confusions):
             panel.set_xlabel("predicted grade", fontsize=9)

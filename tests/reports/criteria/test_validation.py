@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import subprocess
@@ -16,7 +17,8 @@ from dr_ovo.document.screen_and_files import report_text
 from dr_ovo.ensembles.combination import mean_predictions
 from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import ARCHITECTURES
-from dr_ovo.predictions.calibration import fit_calibration, save_calibration
+from dr_ovo.predictions.calibration import fit_calibration
+from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.predictions_file import save_predictions
 from dr_ovo.reports.criteria.criteria import MET, NOT_MET, UNDECIDED, UNKNOWN
 from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
@@ -61,6 +63,12 @@ def judged(results, tmp_path):
         return validate(results, read_checklist(path), external)
 
     return call
+
+
+def test_a_file_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "criteria.toml"
+    path.write_bytes(codecs.BOM_UTF8 + DEFAULT.read_bytes())
+    assert read_checklist(path) == read_checklist(DEFAULT)
 
 
 def test_the_defaults_are_the_whole_checklist(results):
@@ -201,3 +209,85 @@ def test_the_exit_code(limit, code, results, tmp_path):
     if code < 2:
         content = json.loads((tmp_path / "out" / "validation.json").read_text())
         assert content["criteria"][0]["verdict"] == (MET, NOT_MET)[code]
+
+
+def fewer(predictions, classes):
+    """The same samples with the highest grades as one class."""
+    low, high = np.split(predictions.probabilities, [classes - 1], axis=1)
+    probabilities = np.hstack([low, high.sum(axis=1, keepdims=True)])
+    return replace(
+        predictions,
+        head="softmax", decoder="argmax", pairs=np.zeros((0, 2), np.int64),
+        class_names=np.array([f"c{grade}" for grade in range(classes)]),
+        targets=predictions.targets.clip(max=classes - 1),
+        predicted=predictions.predicted.clip(max=classes - 1),
+        logits=np.log(probabilities + 1e-9), probabilities=probabilities,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[2, 3, 4])
+def of_fewer_classes(request, results):
+    models = []
+    for model in results.models:
+        val, test = (fewer(one, request.param) for one in (model.val, model.test))
+        models.append(replace(model, val=val, test=test, calibration=fit_calibration(val)))
+    return request.param, ResultSet(tuple(models))
+
+
+def test_what_fewer_classes_have_not_can_not_be_known(of_fewer_classes):
+    _, models = of_fewer_classes
+    found = validate(models, read_checklist(DEFAULT), None)
+    by_name = {(one.criterion.id, one.subject): one for one in found.judgements}
+    assert by_name["accuracy-coatnet", "coatnet"].verdict == NOT_MET
+    assert by_name["class-1-coatnet", "coatnet"].metric["value"] is not None
+    report = validation_report(found)
+    assert report.data["grade"] != "A"
+    assert report.data["n"] == 200
+
+
+def test_the_reason_is_the_number_of_classes(of_fewer_classes, tmp_path):
+    classes, models = of_fewer_classes
+    text = "".join(
+        criterion(metric=metric, name=metric)
+        for metric in (
+            "referable.high_sensitivity.sensitivity", "vision_threatening.auc",
+            "per_class.4.recall", "pairs.2-4.accuracy", "per_class.1.recall",
+        )
+    )  # fmt: skip
+    (tmp_path / "c.toml").write_text("schema = 1\n" + text)
+    *unknown, known = validate(models, read_checklist(tmp_path / "c.toml"), None).judgements
+    assert [one.verdict for one in unknown] == [UNKNOWN] * 4
+    assert unknown[0].why == f"defined only for the 5 ICDR grades, not for {classes} classes"
+    assert unknown[1].why == unknown[0].why
+    assert unknown[2].why == (
+        f"coatnet has no per_class.4.recall: its classes are 0 to {classes - 1}"
+    )
+    assert known.verdict != UNKNOWN
+
+
+@pytest.mark.parametrize("metric", ["per_class.5.recall", "pairs.0-7.auc", "referable.sensitivity"])
+def test_what_no_model_of_the_grades_has_is_a_mistake(metric, judged, of_fewer_classes, tmp_path):
+    _, models = of_fewer_classes
+    (tmp_path / "c.toml").write_text("schema = 1\n" + criterion(metric=metric))
+    with pytest.raises(UserError, match="there is no metric"):
+        validate(models, read_checklist(tmp_path / "c.toml"), None)
+    with pytest.raises(UserError, match="there is no metric"):
+        judged(criterion(metric=metric))
+
+
+def test_the_commands_on_two_classes(results, tmp_path):
+    for model in results.models[:1]:
+        folder = tmp_path / f"{model.name}_2class_results"
+        folder.mkdir()
+        for split in ("val", "test"):
+            stored = fewer(getattr(model, split), 2)
+            save_predictions(folder / f"predictions_{split}.npz", stored)
+        save_calibration(folder / "calibration.json", fit_calibration(fewer(model.val, 2)))
+    folders = [str(path) for path in tmp_path.glob("*_results")]
+    for script, code in (("medical_validation.py", 1), ("report.py", 0)):
+        done = subprocess.run(
+            [sys.executable, ROOT / script, "--results_dirs", *folders],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (code, "")
+    assert "not for 2 classes" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -14,7 +14,8 @@ import pytest
 from dr_ovo.document.screen_and_files import report_text, write_report
 from dr_ovo.ensembles.cross_fitting import fit_ensemble
 from dr_ovo.errors import UserError
-from dr_ovo.predictions.calibration import fit_calibration, save_calibration
+from dr_ovo.predictions.calibration import fit_calibration
+from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.metrics import accuracy, expected_calibration_error, macro_auc
 from dr_ovo.predictions.predictions_file import save_predictions
 from dr_ovo.reports.ensemble.files import check_targets, export_manifest, write_results
