@@ -158,7 +158,7 @@ ROWS = (
     Row("patient_level", "--patient_level", blocks, "--mode evaluate", True),
     Row("allow_leaks", "--allow_leaks", exit_code, f"{BASE} --dataset_path {{leaky}}"),
     Row("skip_damaged", "--skip_damaged", exit_code, f"{BASE} --dataset_path {{damaged}}"),
-    Row("max_megapixels", "--max_megapixels 0.001", exit_code),
+    Row("max_megapixels", "--max_megapixels 0.001", exit_code, code=2),
     Row("num_classes", "--num_classes 4 --dataset_path {four}", logits),
     Row("class_names", "--class_names 4 3 2 1 0", weights),
     Row("img_size", "--img_size 48", weights),
