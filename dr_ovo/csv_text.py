@@ -20,6 +20,7 @@ def _cell(value: object) -> str:
     text = "" if value is None else str(value)
     if not isinstance(value, bool | int | float):
         text = guarded(text)
+    # csv.writer with these line ends leaves a bare \r unquoted, which is then read as a line end.
     quoted = any(character in text for character in ',"\r\n')
     return '"' + text.replace('"', '""') + '"' if quoted else text
 
