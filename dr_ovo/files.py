@@ -85,6 +85,21 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+Written = tuple[int, int, int]  # size in bytes, time of the last write in ns, inode
+
+
+def last_written(path: Path) -> Written | None:
+    """What changes when a file is written or replaced; None where there is none.
+
+    Links to it, and new rights, change neither.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
 def is_writable(path: Path) -> bool:
     """Whether a folder or file may be written into, and is not marked read-only."""
     # root may write anywhere; a folder marked read-only is meant to stay unchanged all the same.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -17,8 +17,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torch.utils.data._utils import signal_handling
 
-from dr_ovo.batches.reading import Reader, Reading, last_written
+from dr_ovo.batches.reading import Reader, Reading
+from dr_ovo.choices import MAX_MEGAPIXELS
 from dr_ovo.errors import MachineError
+from dr_ovo.files import Written, last_written
 from dr_ovo.parallel import available_cores
 from dr_ovo.photographs.preprocessing import Preprocessing
 
@@ -64,7 +66,8 @@ class ImageLoader:
 
     One loader serves training and validation, so that at most `num_workers` processes exist. As a
     context manager it ends its workers on exit and raises MachineError if one of them died.
-    `max_megapixels`: judge each content before it is decoded (None: it was judged before).
+    `judged`: when each file was last written before its content was judged; files that changed
+    since, and all without it, are judged when they are read, under the limit of `max_megapixels`.
     """
 
     def __init__(
@@ -74,18 +77,24 @@ class ImageLoader:
         num_workers: int,
         *,
         with_quality: bool = False,
-        max_megapixels: float | None = None,
+        max_megapixels: float = MAX_MEGAPIXELS,
+        judged: Mapping[Path, Written | None] | None = None,
     ) -> None:
         self.paths = paths
         self.damaged: dict[int, str] = {}  # position -> reason, of files read so far
         self.quality: dict[int, float] = {}  # position -> score, of files read so far, if requested
         self.changed: set[int] = set()  # positions of files that were written since this began
         workers = min(num_workers, available_cores(), len(paths))
-        written = [last_written(path) for path in paths]
+        known = judged or {}
+        self.written = [known[path] if path in known else last_written(path) for path in paths]
+        was_judged = judged is not None
+        reader = Reader(
+            paths, preprocessing, with_quality, max_megapixels, was_judged, self.written
+        )
         self._sampler = _Batches()
         self._watcher: threading.Thread | None = None
         self._loader = DataLoader(
-            _Photographs(Reader(paths, preprocessing, with_quality, max_megapixels, written)),
+            _Photographs(reader),
             batch_sampler=self._sampler,
             num_workers=workers,
             collate_fn=_collate,

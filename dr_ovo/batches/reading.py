@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from dr_ovo.files import Written, last_written
 from dr_ovo.photographs.content_check import judge
 from dr_ovo.photographs.damage import MAX_LISTED, DamagedImage
 from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.photographs.quality import decode_with_quality
-
-Written = tuple[int, int, int]  # size in bytes, time of the last write in ns, inode
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,15 @@ class Reading:
 class Reader:
     """How photographs are read: network input by `preprocessing`, their quality on request.
 
-    `max_megapixels`: judge each content first, for files that nobody has judged; None: don't.
+    `judged`: the contents were judged before, as they were `written` then; what has changed since
+    is judged under the limit of `max_megapixels`, as all files are that were not judged.
     """
 
     paths: Sequence[Path]
     preprocessing: Preprocessing
     with_quality: bool
-    max_megapixels: float | None
+    max_megapixels: float
+    judged: bool
     written: Sequence[Written | None]
 
     def read(self, position: int) -> Reading:
@@ -49,32 +50,20 @@ class Reader:
         path = self.paths[position]
         changed = last_written(path) != self.written[position]
         try:
-            image, quality = self._decode(read_bytes(path))
+            image, quality = self._decode(read_bytes(path), judged=self.judged and not changed)
         except DamagedImage as error:
             return Reading(position, None, damage=str(error), changed=changed)
         return Reading(position, image, quality, changed=changed)
 
-    def _decode(self, data: bytes) -> tuple[np.ndarray, float]:
-        if self.max_megapixels is not None:
-            verdict = judge(data, self.max_megapixels)
+    def _decode(self, data: bytes, *, judged: bool) -> tuple[np.ndarray, float]:
+        if not judged:
+            verdict = judge(data, self.max_megapixels, probe=False)
             if verdict.damage:
                 raise DamagedImage(verdict.damage)
         if self.with_quality:
             image, quality = decode_with_quality(data, self.preprocessing)
             return image, quality.score
         return self.preprocessing.apply(decode_bytes(data, self.preprocessing.size)), math.nan
-
-
-def last_written(path: Path) -> Written | None:
-    """What changes when a file is written or replaced; None where there is none.
-
-    Links to it, and new rights, change neither.
-    """
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def written_meanwhile(paths: Sequence[Path]) -> str:

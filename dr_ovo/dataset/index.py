@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from dr_ovo.dataset.patients_and_eyes import known_facts
 from dr_ovo.dataset.synthetic_mark import SYNTHETIC_MARK
 from dr_ovo.dataset.words import SPLITS
 from dr_ovo.errors import UserError
+from dr_ovo.files import Written
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,17 @@ class Split:
 
 @dataclass(frozen=True)
 class DatasetIndex:
-    """The splits of a dataset folder; `manifest_hash` is None without a manifest.json."""
+    """The splits of a dataset folder; `manifest_hash` is None without a manifest.json.
+
+    `written`: when each photograph was last written before its content was judged; empty before.
+    """
 
     root: Path
     class_names: tuple[str, ...]
     splits: dict[str, Split]
     manifest_hash: str | None
     synthetic: bool
+    written: Mapping[Path, Written | None] = field(default_factory=dict)
 
     @property
     def others(self) -> list[Path]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+
+import cv2
 
 from dr_ovo.photographs import strict_decoding
 from dr_ovo.photographs.damage import Damage, DamagedImage, InnerDamage
@@ -13,9 +16,12 @@ from dr_ovo.photographs.jpeg_segments import jpeg_frame, jpeg_scans
 from dr_ovo.photographs.strict_decoding import check_tiff, jpeg_remark
 
 PROBE_SIDE = 64  # pixels; JPEGs are decoded at an eighth where that leaves more
-MAX_SCANS = 100  # of a progressive JPEG; programs write about ten
+MAX_SCANS = 100  # of a JPEG; programs write about ten
 # Verdicts of another judge don't count; increase the number when the rules change.
-JUDGE = "1 strict" if strict_decoding.simplejpeg else "1 without simplejpeg"
+JUDGE = (
+    f"1, OpenCV {cv2.__version__}, Pillow {version('pillow')}, "
+    f"{'simplejpeg' if strict_decoding.simplejpeg else 'no simplejpeg'}"
+)
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,12 @@ def damage_of(path: Path, verdict: Verdict) -> Damage | None:
     return Damage(path, verdict.damage, verdict.decodes) if verdict.damage else None
 
 
-def judge(data: bytes, max_megapixels: float) -> Verdict:
-    """The verdict on the content of a file; a picture above the limit is not decoded at all."""
+def judge(data: bytes, max_megapixels: float, *, probe: bool = True) -> Verdict:
+    """The verdict on the content of a file; a picture above the limit is not decoded at all.
+
+    `probe`: decode what is not a JPEG, to see whether it can be; not needed where that follows.
+    Raises MemoryError.
+    """
     try:
         check_complete(data)
         height, width = sides_of(data)
@@ -55,25 +65,25 @@ def judge(data: bytes, max_megapixels: float) -> Verdict:
         return Verdict(pixels, reason)
     with room_for(data, PROBE_SIDE):
         try:
-            return Verdict(pixels, remark=_remark(data))
+            return Verdict(pixels, remark=_remark(data, probe=probe))
         except DamagedImage as error:
             return Verdict(pixels, str(error), decodes=isinstance(error, InnerDamage))
 
 
-def _remark(data: bytes) -> str:
+def _remark(data: bytes, *, probe: bool) -> str:
     """What is odd about a whole picture; "" for nothing. Raises DamagedImage."""
     form = format_of(data)
     remark = jpeg_remark(data) if form == "JPEG" else None
     if form == "TIFF":
         check_tiff(data)
-    if remark is None or min(sides_of(data)) < MIN_SIDE:
+    if (remark is None and probe) or min(sides_of(data)) < MIN_SIDE:
         decode_bytes(data, PROBE_SIDE)
     return remark or ""
 
 
 def _too_many_scans(data: bytes) -> str:
-    """Why a progressive JPEG would take minutes to decode, however small its file; "" if not."""
-    if format_of(data) != "JPEG" or not jpeg_frame(data).progressive:
+    """Why a JPEG would take minutes to decode, however small its file; "" if not."""
+    if format_of(data) != "JPEG" or not jpeg_frame(data).in_scans:
         return ""
     count = jpeg_scans(data).count
     return f"has {count} scans; expected at most {MAX_SCANS}" if count > MAX_SCANS else ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from typing import Any
 
 from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.jpeg_segments import JPEG_START, jpeg_frame
@@ -37,7 +39,8 @@ FOREIGN = (
     (b"version https://git-lfs", 0, "Git LFS pointer"),
 )
 READ = "JPEG, PNG, TIFF, BMP or WebP"
-TIFF_WIDTH, TIFF_HEIGHT, TIFF_BITS = 256, 257, 258
+TIFF_WIDTH, TIFF_HEIGHT, TIFF_BITS, TIFF_TILE = 256, 257, 258, (322, 323)
+MAX_TEXTS = 100  # compressed texts in a PNG: decoders unpack each of them
 
 
 def format_of(data: bytes) -> str:
@@ -52,12 +55,15 @@ def format_of(data: bytes) -> str:
 
 
 def sides_of(data: bytes) -> tuple[int, int]:
-    """Height and width in pixels of a picture, as its header says; zeros where it says nothing.
+    """Height and width in pixels of a picture, as its header says.
 
-    Raises DamagedImage for a format that is not read, a header that can't be understood, and more
-    than MAX_BITS a channel.
+    Raises DamagedImage for a format that is not read, a header that can't be understood or has no
+    size, and more than MAX_BITS a channel.
     """
-    return SIDES[format_of(data)](data)
+    height, width = SIDES[format_of(data)](data)
+    if not (height > 0 and width > 0):
+        raise DamagedImage("can't be decoded: its header has no size")
+    return height, width
 
 
 def too_large(pixels: int, max_megapixels: float) -> str:
@@ -76,6 +82,8 @@ def _jpeg(data: bytes) -> tuple[int, int]:
 
 
 def _png(data: bytes) -> tuple[int, int]:
+    if sum(data.count(kind) for kind in (b"zTXt", b"iTXt")) > MAX_TEXTS:
+        raise DamagedImage(f"has more than {MAX_TEXTS} texts in it")
     return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
 
 
@@ -102,7 +110,21 @@ def _webp(data: bytes) -> tuple[int, int]:
 
 
 def _tiff(data: bytes) -> tuple[int, int]:
-    """Of the first page, which is the one that is decoded."""
+    """Of the first page, which is the one that is decoded; of its tiles, if these are larger."""
+    tags = tiff_tags(data)
+    try:
+        sides = int(tags[TIFF_HEIGHT]), int(tags[TIFF_WIDTH])
+        bits = max(tags.get(TIFF_BITS, (1,)))
+        tile = tuple(int(tags.get(tag, 0)) for tag in TIFF_TILE)
+    except (KeyError, TypeError, ValueError):
+        raise DamagedImage("has a TIFF header without a size") from None
+    if bits > MAX_BITS:
+        raise DamagedImage(f"has {bits} bits per channel; expected 8 or 16")
+    return (tile[1], tile[0]) if tile[0] * tile[1] > sides[0] * sides[1] else sides
+
+
+def tiff_tags(data: bytes) -> Mapping[int, Any]:
+    """The tags of the first page of a TIFF. Raises DamagedImage where they can't be read."""
     from PIL.TiffImagePlugin import ImageFileDirectory_v2  # loaded for TIFF files alone
 
     try:
@@ -111,14 +133,10 @@ def _tiff(data: bytes) -> tuple[int, int]:
         file = io.BytesIO(data)
         file.seek(directory.next)
         directory.load(file)
-        sides = int(directory[TIFF_HEIGHT]), int(directory[TIFF_WIDTH])
-        bits = max(directory.get(TIFF_BITS, (1,)))
+        return dict(directory)
     except Exception as error:  # its parser raises errors of many types
         reason = f"{type(error).__name__}: {error}"
         raise DamagedImage(f"has a TIFF header that can't be read ({reason})") from None
-    if bits > MAX_BITS:
-        raise DamagedImage(f"has {bits} bits per channel; expected 8 or 16")
-    return sides
 
 
 SIDES = {"JPEG": _jpeg, "PNG": _png, "BMP": _bmp, "WebP": _webp, "TIFF": _tiff}

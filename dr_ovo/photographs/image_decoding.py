@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from dr_ovo.photographs.damage import DamagedImage
-from dr_ovo.photographs.file_header import PNG_START, sides_of
+from dr_ovo.photographs.file_header import PNG_START, format_of, sides_of
 from dr_ovo.photographs.jpeg_segments import (
     JPEG_END,
     JPEG_START,
@@ -25,7 +25,9 @@ from dr_ovo.photographs.jpeg_segments import (
 MIN_SIDE = 16  # pixels; a smaller picture shows no fundus
 MAX_BYTES = 2 << 30  # of a file; 100 megapixels take 0.6 GB uncompressed at 16 bits
 PNG_END = b"IEND"
+FIRST_BYTES = 256  # of a file, which tell its format
 LAST_BYTES = 1024  # of a file, in which its end marker is looked for first
+NO_MEMORY = -4  # OpenCV's code for it
 LARGE_PIXELS = 16_000_000  # once decoded; takes 10 bytes per pixel at 16 bits, 6 at 8
 LARGE_AT_ONCE = 2
 REDUCTIONS = {
@@ -50,17 +52,22 @@ def decode_image(path: Path, size: int) -> np.ndarray:
 def read_bytes(path: Path) -> bytes:
     """The content of a file. Raises DamagedImage where it can't be read, or is not a file.
 
-    A pipe or device is not even opened: reading one may never end.
+    A pipe or device is not even opened, nor what the system makes up while it is read: that may
+    never end. Of a file in another format, only the first bytes are read.
     """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise DamagedImage("is not a regular file")
+        if status.st_size == 0:
+            raise DamagedImage("is empty (zero bytes)")
         if status.st_size > MAX_BYTES:
-            raise DamagedImage(
-                f"has {status.st_size >> 20} MiB; expected at most {MAX_BYTES >> 20}"
-            )
-        return path.read_bytes()
+            size = status.st_size >> 20
+            raise DamagedImage(f"has {size} MiB; expected at most {MAX_BYTES >> 20}")
+        with path.open("rb") as file:
+            start = file.read(FIRST_BYTES)
+            format_of(start)
+            return start + file.read()
     except OSError as error:
         raise DamagedImage(f"can't be read: {error.strerror}") from None
 
@@ -74,6 +81,8 @@ def decode_bytes(data: bytes, size: int) -> np.ndarray:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
+        if error.code == NO_MEMORY:
+            raise MemoryError(error.err) from None
         raise DamagedImage(f"can't be decoded: {error.err}") from None
     if image is None:
         raise DamagedImage("can't be decoded as an image")
@@ -113,14 +122,14 @@ def room_for(data: bytes, size: int) -> Iterator[None]:
 def decoded_pixels(data: bytes, size: int) -> int:
     """The number of pixels that a decoder holds of a file with this content, by its header.
 
-    A progressive JPEG is held at full size, whatever the scale at which it is decoded. Zero for a
-    file that can't be decoded.
+    A JPEG in several scans is held at full size, whatever the scale at which it is decoded. Zero
+    for a file that can't be decoded.
     """
     try:
         height, width = sides_of(data)
     except DamagedImage:
         return 0
-    if data.startswith(JPEG_START) and not jpeg_frame(data).progressive:
+    if data.startswith(JPEG_START) and not jpeg_frame(data).in_scans:
         return height * width // reduction(data, size) ** 2
     return height * width
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
+from collections.abc import Mapping
+from typing import Any
 
 from dr_ovo.photographs.damage import InnerDamage
+from dr_ovo.photographs.file_header import tiff_tags
 from dr_ovo.photographs.jpeg_segments import JPEG_END, jpeg_scans
 
 try:
@@ -20,8 +24,10 @@ STRAY_BYTES = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 DAMAGED_DATA = ("Corrupt JPEG data", "Premature end of JPEG")
 # Oddities of headers, after which every pixel is decoded as it was written.
 HARMLESS = ("unknown JFIF revision", "Unknown Adobe color transform")
-COMPRESSION = 259  # tag of TIFF
-CHECKED_COMPRESSIONS = (5, 8, 32946)  # LZW and deflate: Pillow notices damage in them
+# Tags of TIFF: the compression; where its parts (strips, else tiles) begin, and their bytes.
+COMPRESSION, PARTS = 259, ((273, 324), (279, 325))
+LZW, DEFLATE = 5, (8, 32946)
+UNPACKED_AT_ONCE = 1 << 24  # bytes
 
 
 def jpeg_remark(data: bytes) -> str | None:
@@ -72,7 +78,31 @@ def _without_bytes_before_end(data: bytes, count: int) -> bytes:
 
 
 def check_tiff(data: bytes) -> None:
-    """Raises InnerDamage for a TIFF whose compressed data is damaged, as far as Pillow notices."""
+    """Raises InnerDamage for a TIFF whose compressed data is damaged, as far as the checksums of
+    deflate tell, and as Pillow notices in LZW."""
+    tags = tiff_tags(data)
+    if tags.get(COMPRESSION) in DEFLATE:
+        _check_deflate(data, tags)
+    elif tags.get(COMPRESSION) == LZW:
+        _check_with_pillow(data)
+
+
+def _check_deflate(data: bytes, tags: Mapping[int, Any]) -> None:
+    offsets, counts = (tags.get(tag) or tags.get(other) or () for tag, other in PARTS)
+    for offset, count in zip(offsets, counts, strict=False):
+        unpacking = zlib.decompressobj()
+        try:
+            left = data[offset : offset + count]
+            while left and not unpacking.eof:
+                unpacking.decompress(left, UNPACKED_AT_ONCE)
+                left = unpacking.unconsumed_tail
+        except zlib.error as error:
+            raise InnerDamage(f"is damaged inside: its TIFF data ({error})") from None
+        if not unpacking.eof:
+            raise InnerDamage("is damaged inside: a part of its TIFF data has no end")
+
+
+def _check_with_pillow(data: bytes) -> None:
     from PIL import Image  # loaded for TIFF files alone
 
     Image.MAX_IMAGE_PIXELS = None  # our own limit was applied before
@@ -81,8 +111,7 @@ def check_tiff(data: bytes) -> None:
     except (OSError, ValueError):
         return  # a kind that Pillow does not decode
     try:
-        if getattr(picture, "tag_v2", {}).get(COMPRESSION) in CHECKED_COMPRESSIONS:
-            picture.load()
+        picture.load()
     except OSError as error:
         raise InnerDamage(f"is damaged inside: its TIFF data can't be decoded ({error})") from None
     except (ValueError, SyntaxError):

@@ -11,15 +11,18 @@ import torch
 
 from dr_ovo.audit.measurement_cache import DESCRIPTORS, cache_folder
 from dr_ovo.batches.augmentation import Augmentation
+from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.dataset.words import SPLITS
 from dr_ovo.device import amp_dtype, check_gpu, select_device
 from dr_ovo.errors import UserError, log
+from dr_ovo.files import last_written
 from dr_ovo.integrity.damaged_files import examine, remaining, without
 from dr_ovo.models.architectures import ARCHITECTURES, alias_of, resolve_architecture
 from dr_ovo.models.backbone import input_spec
 from dr_ovo.photographs.damage import Damage, describe
+from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.predictions.calibration import calibration_share
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
@@ -90,6 +93,8 @@ def open_dataset(
     Raises UserError, listing all that can't be used, without `--skip_damaged`.
     """
     index = scan_dataset(Path(config.dataset_path), config.grades, splits)
+    paths = [path for split in index.splits.values() for path in split.paths]
+    index = dataclasses.replace(index, written={path: last_written(path) for path in paths})
     # With --resume, a finished training leaves everything as it is.
     finished = config.resume and all(folder.is_finished() for folder in folders)
     damaged = _damaged(config, index, folders[0], keep=not (config.dry_run or finished))
@@ -200,6 +205,25 @@ def augmentation(config: TrainConfig) -> Augmentation:
         config.rotation_range,
         config.brightness_range,
         config.contrast_range,
+    )
+
+
+def image_loader(
+    config: TrainConfig,
+    index: DatasetIndex,
+    paths: Sequence[Path],
+    preprocessing: Preprocessing,
+    *,
+    with_quality: bool = False,
+) -> ImageLoader:
+    """A loader of these files of the dataset, whose contents were judged when it was opened."""
+    return ImageLoader(
+        paths,
+        preprocessing,
+        config.num_workers,
+        with_quality=with_quality,
+        max_megapixels=config.max_megapixels,
+        judged=index.written,
     )
 
 

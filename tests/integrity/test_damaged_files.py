@@ -101,7 +101,6 @@ def test_each_content_is_judged_once(harmed, tmp_path, monkeypatch):
         raise AssertionError("judged again")
 
     monkeypatch.setattr(verdicts, "judge", refuse)
-    monkeypatch.setattr(verdicts, "read_bytes", refuse)
     assert damage_in(index, cache) == first
     # The limit needs no second look either.
     small = damage_in(index, cache, limit=0.08)

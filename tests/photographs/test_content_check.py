@@ -2,17 +2,18 @@
 
 import io
 import random
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from dr_ovo.photographs import strict_decoding
 from dr_ovo.photographs.content_check import Verdict, judge
 from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.file_header import format_of, sides_of
-from dr_ovo.photographs.image_decoding import decode_bytes, decoded_pixels
+from dr_ovo.photographs.image_decoding import decode_bytes, decoded_pixels, read_bytes
 from dr_ovo.photographs.jpeg_segments import jpeg_frame, jpeg_scans
 
 LIMIT = 100.0
@@ -145,8 +146,8 @@ def test_a_jpeg_of_very_many_scans_is_refused():
 
 class TestJpeg:
     def test_its_frame(self):
-        assert jpeg_frame(encoded("jpeg")).progressive is False
-        assert jpeg_frame(encoded("progressive")).progressive is True
+        assert jpeg_frame(encoded("jpeg")).in_scans is False
+        assert jpeg_frame(encoded("progressive")).in_scans is True
         assert (jpeg_frame(b"\xff\xd8").height, jpeg_frame(b"\xff\xd8").width) == (0, 0)
 
     # The refining scans of a progressive JPEG may be bits that mean something whatever they are.
@@ -198,7 +199,79 @@ class TestJpeg:
         assert "truncated" in judge(encoded("jpeg")[:2000], LIMIT).damage
 
 
-@pytest.mark.parametrize("kind", ["tiff lzw", "png"])
+@pytest.mark.parametrize("filling", [b"\xff", b"\x00", b"\xff\x00", b"\xff\xd0"])
+def test_a_cut_jpeg_that_was_filled_up_is_judged_at_once(filling):
+    # A pattern that goes back over runs of FF took hours for a megabyte of them.
+    data = encoded("jpeg")
+    assert "truncated" in judge(data[: len(data) // 2] + filling * 1_000_000, LIMIT).damage
+
+
+@pytest.mark.parametrize("marker", [b"\xff\x01", b"\xff\xd0", b"\xff\xff"])
+def test_markers_without_content_do_not_hide_the_size(marker):
+    data = encoded("progressive", (800, 800))
+    odd = data[:2] + marker + data[2:]
+    assert sides_of(odd) == (800, 800)
+    assert decoded_pixels(odd, 32) == 800 * 800
+    assert "0.6 megapixels" in judge(odd, 0.1).damage
+
+
+def test_a_jpeg_without_a_size_is_damaged():
+    data = encoded("jpeg")
+    frame = data.index(b"\xff\xc0")
+    assert "no size" in judge(data[: frame + 5] + bytes(4) + data[frame + 9 :], LIMIT).damage
+
+
+def test_a_tiff_counts_by_its_tiles_where_these_are_larger():
+    file = io.BytesIO()
+    extra = {65000: 30_000, 65001: 30_000}  # of no meaning, until they are renamed below
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in extra.items():
+        tags[tag], tags.tagtype[tag] = value, 4
+    Image.fromarray(picture((64, 64))).save(file, "TIFF", tiffinfo=tags)
+    data = file.getvalue()
+    for tag, name in zip(extra, (322, 323), strict=True):
+        data = data.replace(
+            tag.to_bytes(2, "little") + b"\x04\0", name.to_bytes(2, "little") + b"\x04\0"
+        )
+    assert "900.0 megapixels" in judge(data, LIMIT).damage
+
+
+def test_a_png_full_of_packed_texts_is_refused():
+    info = PngImagePlugin.PngInfo()
+    for number in range(101):
+        info.add_text(f"note {number}", "nothing " * 1000, zip=True)
+    file = io.BytesIO()
+    Image.fromarray(picture((64, 64))).save(file, "PNG", pnginfo=info)
+    assert "more than 100 texts" in judge(file.getvalue(), LIMIT).damage
+
+
+def test_a_lack_of_memory_is_no_damage(monkeypatch):
+    def fail(*_args: object) -> None:
+        error = cv2.error("Failed to allocate")
+        error.code, error.err = -4, "Failed to allocate"
+        raise error
+
+    monkeypatch.setattr(cv2, "imdecode", fail)
+    with pytest.raises(MemoryError):
+        judge(encoded("png"), LIMIT)
+
+
+def test_what_is_decoded_next_anyway_is_not_decoded_to_be_judged(monkeypatch):
+    def refuse(*_args: object) -> None:
+        raise AssertionError("decoded")
+
+    data = encoded("png")
+    monkeypatch.setattr(cv2, "imdecode", refuse)
+    assert judge(data, LIMIT, probe=False) == Verdict(SIDES[0] * SIDES[1])
+
+
+def test_a_file_of_the_system_is_not_read():
+    # Reading it waits for the next message of the kernel.
+    with pytest.raises(DamagedImage, match="zero bytes"):
+        read_bytes(Path("/proc/self/mountinfo"))
+
+
+@pytest.mark.parametrize("kind", ["tiff lzw", "tiff deflate", "png"])
 def test_zeroed_bytes_are_found_where_the_format_shows_them(kind):
     data = encoded(kind)
     start = len(data) // 2

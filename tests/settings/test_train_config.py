@@ -43,6 +43,7 @@ LIMITS: dict[str, tuple[list[float], list[float]]] = {
     "brightness_range": ([0.0, 0.9], [-0.1, 0.91]),
     "contrast_range": ([0.0, 0.9], [-0.1, 0.91]),
     "num_workers": ([0, 256], [-1]),
+    "max_megapixels": ([0.01, 100, 5000], [0, -1, math.nan]),
     "seed": ([0, 2**63 - 1], [-1, 2**63]),
     "train_sample": ([0, 10**7], [-1]),
 }

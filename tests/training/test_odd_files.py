@@ -59,7 +59,7 @@ def test_a_training_that_began_with_it_goes_on_and_names_it(
     enlarge(data / PHOTOGRAPH)
     zero(data / PHOTOGRAPH)
     judge = content_check._remark
-    monkeypatch.setattr(content_check, "_remark", lambda _data: "")  # as version 0.1.0
+    monkeypatch.setattr(content_check, "_remark", lambda _data, probe: "")  # as version 0.1.0
     whole = train(epochs=2)
     assert whole.code == 0, whole.stderr
     expected = contents(tmp_path / "out" / "models")
