@@ -91,13 +91,18 @@ class DecodingPool:
         # Spawned: processes forked after OpenCV has been used in this one hang.
         context = multiprocessing.get_context("spawn")
         leash, held = context.Pipe(duplex=False)
+        others = set(multiprocessing.active_children())
         large = context.BoundedSemaphore(LARGE_AT_ONCE)
         pool = ProcessPoolExecutor(count, context, start, (leash, large, self._memory))
         try:
             yield pool
             pool.shutdown()
+        except BaseException:
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()  # at once, also where it hangs
+            raise
         finally:
-            held.close()  # ends processes that are still at work
+            held.close()
             pool.shutdown(wait=False, cancel_futures=True)
             leash.close()
 

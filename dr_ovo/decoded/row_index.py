@@ -86,14 +86,25 @@ class RowIndex:
         return {sha256: row for sha256, row in found.items() if times[row.position] == 1}
 
     def add(self, rows: Mapping[str, Row]) -> None:
-        """Adds rows by the sha256 of the file, all or none; see `refusal`."""
-        self._cache.add({"rows": [_columns(sha256, row) for sha256, row in rows.items()]})
+        """Adds rows by the sha256 of the file, all or none, in place of others at their positions;
+        see `refusal`."""
+        if rows:
+            columns = [_columns(sha256, row) for sha256, row in rows.items()]
+            self._cache.add({"rows": columns}, _others_at(rows))
 
 
 def _columns(sha256: str, row: Row) -> tuple[object, ...]:
     # SQLite has no NaN.
     quality = None if math.isnan(row.quality) else row.quality
     return (sha256, row.position, row.crc32, row.pixels, quality)
+
+
+def _others_at(rows: Mapping[str, Row]) -> str:
+    """SQL that deletes other entries at the positions of these rows, such as of a file of rows that
+    was cut off."""
+    positions = ",".join(str(row.position) for row in rows.values())
+    contents = ",".join(f"'{sha256}'" for sha256 in rows)
+    return f"DELETE FROM rows WHERE position IN ({positions}) AND sha256 NOT IN ({contents})"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from dr_ovo.decoded.decoded_rows import open_rows
+from dr_ovo.decoded.decoded_rows import DecodedRows
 from dr_ovo.decoded.places import store_folder
 from dr_ovo.errors import UserError
 from dr_ovo.files import is_writable
@@ -42,8 +42,15 @@ def size_text(count: int, size: int) -> str:
     return f"{photographs}: {magnitude(required_bytes(count, size), 'B')} at {size} px"
 
 
-def plan(mode: str, cache: Path, preprocessing: Preprocessing, contents: Collection[str]) -> Plan:
-    """What to do about the cache in the folder `cache` for these contents (sha256); writes nothing.
+def plan(
+    mode: str,
+    rows: DecodedRows,
+    cache: Path,
+    preprocessing: Preprocessing,
+    contents: Collection[str],
+) -> Plan:
+    """What to do about these contents (sha256), of which `rows` are in the cache folder; writes
+    nothing.
 
     Raises UserError where --cache is on and the rows have no room, or the folder can't be written.
     """
@@ -51,8 +58,7 @@ def plan(mode: str, cache: Path, preprocessing: Preprocessing, contents: Collect
     size = preprocessing.size
     if mode == OFF:
         return Plan(False, False, len(wanted), "--cache off: every epoch decodes the photographs.")
-    with open_rows(cache, preprocessing, used=False) as rows:
-        missing = sum(sha256 not in rows for sha256 in wanted)
+    missing = sum(sha256 not in rows for sha256 in wanted)
     said = f"decoded photographs in {cache}: {size_text(len(wanted), size)}"
     if not missing:
         return Plan(True, False, 0, f"{said}, all of them there.")

@@ -137,6 +137,14 @@ def test_earlier_entries_put_back(built, cache, store, draw, tmp_path):
     assert build(built[1], PREPROCESSING, cache).refusal == ""
 
 
+def test_an_entry_whose_row_was_cut_off_gives_way(built, cache, store, draw, tmp_path):
+    (store / ROWS).write_bytes((store / ROWS).read_bytes()[: 4 * ROW_BYTES])
+    others = draw(tmp_path / "others", count=1, first=20)
+    assert build(others, PREPROCESSING, cache) == Built(added=1)
+    assert build(others, PREPROCESSING, cache) == Built()
+    assert whole_rows(cache, built[1] | others) == 5
+
+
 def test_a_store_of_another_user(built, cache, store, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "their_key"))
     assert whole_rows(cache, built[1]) == 0

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from dr_ovo.decoded import space
+from dr_ovo.decoded.decoded_rows import open_rows
 from dr_ovo.decoded.places import cache_dir, store_folder
-from dr_ovo.decoded.space import Plan, plan, required_bytes, size_text
+from dr_ovo.decoded.space import Plan, required_bytes, size_text
 from dr_ovo.errors import UserError
 from tests.decoded.conftest import PREPROCESSING, ROW_BYTES
 
 NEW = [f"{number:064x}" for number in range(10)]
+
+
+def plan(mode: str, cache: Path, contents: list[str]) -> Plan:
+    with open_rows(cache, PREPROCESSING, used=False) as rows:
+        return space.plan(mode, rows, cache, PREPROCESSING, contents)
 
 
 @pytest.fixture
@@ -35,14 +42,14 @@ def test_the_size_is_told(size, text):
 
 
 def test_off_reads_and_builds_nothing(built):
-    found = plan("off", built[0], PREPROCESSING, list(built[1].values()))
+    found = plan("off", built[0], list(built[1].values()))
     assert (found.read, found.build) == (False, False)
 
 
 def test_all_there_needs_no_room(built, free):
     free(0)
     for mode in ("auto", "on"):
-        found = plan(mode, built[0], PREPROCESSING, list(built[1].values()))
+        found = plan(mode, built[0], list(built[1].values()))
         assert (found.read, found.build, found.missing) == (True, False, 0)
         assert "5 photographs: 15.4 kB at 32 px, all of them there." in found.text
 
@@ -50,7 +57,7 @@ def test_all_there_needs_no_room(built, free):
 @pytest.mark.parametrize(("rows", "builds"), [(20, True), (19.9, False)])
 def test_auto_wants_the_room_twice(tmp_path, free, rows, builds):
     free(rows)
-    found = plan("auto", tmp_path / "none" / "yet", PREPROCESSING, NEW)
+    found = plan("auto", tmp_path / "none" / "yet", NEW)
     assert (found.read, found.build, found.missing) == (True, builds, 10)
     assert ("2 x 30.7 kB should be" in found.text) == (not builds)
     assert not (tmp_path / "none").exists()
@@ -58,24 +65,24 @@ def test_auto_wants_the_room_twice(tmp_path, free, rows, builds):
 
 def test_auto_wants_room_for_what_is_missing_alone(built, free):
     free(20)
-    found = plan("auto", built[0], PREPROCESSING, [*built[1].values(), *NEW])
+    found = plan("auto", built[0], [*built[1].values(), *NEW])
     assert (found.build, found.missing) == (True, 10)
     assert "15 photographs: 46.1 kB at 32 px, 5 of them there" in found.text
 
 
 def test_on_wants_the_room_once(tmp_path, free):
     free(10)
-    assert plan("on", tmp_path, PREPROCESSING, NEW).build
+    assert plan("on", tmp_path, NEW).build
     free(9.9)
     with pytest.raises(UserError, match=r"needs 30\.7 kB, and 30\.4 kB are free\. Free some"):
-        plan("on", tmp_path, PREPROCESSING, NEW)
+        plan("on", tmp_path, NEW)
 
 
 def test_on_names_a_folder_that_can_not_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"--cache_dir .*file is a file"):
-        plan("on", tmp_path / "file" / "cache", PREPROCESSING, NEW)
-    found = plan("auto", tmp_path / "file" / "cache", PREPROCESSING, NEW)
+        plan("on", tmp_path / "file" / "cache", NEW)
+    found = plan("auto", tmp_path / "file" / "cache", NEW)
     assert (found.read, found.build) == (True, False)
     assert "file can't be written" in found.text
 
@@ -83,10 +90,9 @@ def test_on_names_a_folder_that_can_not_be_made(tmp_path):
 def test_auto_builds_nothing_in_a_read_only_folder(cache, store):
     store.chmod(0o555)
     try:
-        found = plan("auto", cache, PREPROCESSING, NEW)
+        found = plan("auto", cache, NEW)
     finally:
         store.chmod(0o755)
-    assert isinstance(found, Plan)
     assert (found.read, found.build) == (True, False)
 
 
