@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -62,6 +63,15 @@ def test_rows_of_real_photographs_are_what_decoding_gives(idrid_small, tmp_path)
     preprocessing = Preprocessing(224)
     assert build(files, preprocessing, tmp_path).added == 6
     assert all_are_right(tmp_path, files, preprocessing)
+
+
+def test_threads_read_at_the_same_time(built):
+    cache, files = built
+    right = {sha256: plain(path) for path, sha256 in files.items()}
+    with open_rows(cache, PREPROCESSING) as rows, ThreadPoolExecutor(4) as pool:
+        order = list(files.values()) * 100
+        for sha256, pixels in zip(order, pool.map(rows.get, order), strict=True):
+            assert np.array_equal(pixels, right[sha256])
 
 
 def test_quality_is_kept(built):
