@@ -81,7 +81,11 @@ class DecodingPool:
                 crashed = False
                 while waiting and not crashed:
                     job = waiting.popleft()
-                    future = _submit(pool, self._work, job)
+                    try:
+                        future = _submit(pool, self._work, job)
+                    except BrokenProcessPool:  # it died after its last answer
+                        waiting.appendleft(job)
+                        break
                     _ready({future: job})
                     crashed = isinstance(future.exception(), BrokenProcessPool)
                     yield job, Outcome(damage=CRASHED) if crashed else future.result()
