@@ -13,6 +13,7 @@ REQUIRED = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
     "dotenv": "python-dotenv",
+    "filelock": "filelock",
     "matplotlib": "matplotlib",
     "numpy": "numpy",
     "scipy": "scipy",

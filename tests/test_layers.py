@@ -20,7 +20,7 @@ LAYERS = (
     ("decoding",),
     ("photographs",),
     ("dataset",),
-    ("copies", "integrity"),
+    ("copies", "integrity", "decoded"),
     ("prepare",),
     ("audit",),
     ("predictions",),
@@ -42,7 +42,7 @@ TORCH = {"torch", "torchvision", "timm"}
 # What must load in a moment, and run where they are not installed.
 WITHOUT_TORCH = (
     "choices", "pairs", "caches", "settings", "decoding", "photographs", "dataset", "copies",
-    "integrity", "prepare", "audit", "predictions", "statistics", "ensembles", "results",
+    "integrity", "decoded", "prepare", "audit", "predictions", "statistics", "ensembles", "results",
     "document", "reports", "synthetic",
 )  # fmt: skip
 WITHOUT_CV2 = (

@@ -1,0 +1,140 @@
+"""Decodes the photographs that a cache lacks, in processes, and adds their rows to it.
+
+Rows are on the disk before the index names them, so that a process that is killed at any time
+leaves no entry without its row. What it has finished is kept, and the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dr_ovo.decoded.about import write_about
+from dr_ovo.decoded.build_lock import build_lock
+from dr_ovo.decoded.decoded_rows import open_rows
+from dr_ovo.decoded.decoding_pool import DecodingPool, NoWorkers
+from dr_ovo.decoded.decoding_worker import Decode, Task, decode_row
+from dr_ovo.decoded.filling import Filling
+from dr_ovo.decoded.places import ROWS, make_store, store_folder
+from dr_ovo.decoded.row_file import RowFile
+from dr_ovo.decoded.row_index import open_index
+from dr_ovo.decoded.space import size_text
+from dr_ovo.errors import MachineError, UserError, log
+from dr_ovo.parallel import available_cores
+from dr_ovo.photographs.damage import Damage
+from dr_ovo.photographs.preprocessing import Preprocessing
+from dr_ovo.photographs.quality import decode_with_quality
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+MEMORY = 4 << 30  # bytes that a process may take; 100 megapixels of 16 bits take a third
+PHOTOGRAPHS_A_PROCESS = 4  # fewer are not worth the half second in which another one starts
+
+
+@dataclass(frozen=True)
+class Built:
+    """How many rows were added. `damaged` files have none; nor have `changed` ones, whose content
+    is no longer what was expected. `refusal`: why not all others were added, "" where they were."""
+
+    added: int = 0
+    damaged: tuple[Damage, ...] = ()
+    changed: tuple[Path, ...] = ()
+    refusal: str = ""
+
+
+def build(
+    files: Mapping[Path, str],
+    preprocessing: Preprocessing,
+    cache: Path,
+    workers: int | None = None,
+    *,
+    decode: Decode = decode_with_quality,
+    memory: int = MEMORY,
+) -> Built:
+    """Adds rows for those of the files (path -> sha256 of its content) that have none yet.
+
+    `cache` is the cache folder, `workers` the largest number of processes (None: one per core),
+    `memory` the bytes that each of them may take. A file that is damaged, crashes the decoder or
+    takes too much memory is among the `damaged`. A disk that refuses ends the building with a
+    warning, and what was added stays. Raises MachineError where decoding stands still.
+    """
+    wanted = _by_content(files)
+    with open_rows(cache, preprocessing, used=False) as there:
+        missing = {sha256: paths for sha256, paths in wanted.items() if sha256 not in there}
+    if not missing:
+        return Built()
+    store = store_folder(cache, preprocessing)
+    with ExitStack() as opened:
+        try:
+            filling = _open(opened, store, preprocessing)
+        except (OSError, MachineError, UserError) as error:
+            built = Built(refusal=str(getattr(error, "strerror", None) or error))
+        else:
+            missing = {sha256: paths for sha256, paths in wanted.items() if sha256 not in filling}
+            count = -(-len(missing) // PHOTOGRAPHS_A_PROCESS)
+            count = max(1, min(workers or available_cores(), count))
+            work = partial(decode_row, Task(store / ROWS, preprocessing, decode))
+            log.info("Decoding into %s: %s", store, size_text(len(missing), preprocessing.size))
+            built = _fill(filling, missing, DecodingPool(work, count, memory))
+            with suppress(MachineError):
+                write_about(store, preprocessing, len(filling))
+    if built.refusal:
+        log.warning(
+            "The cache of decoded photographs %s can't take more: %s. %d of %d photographs are not "
+            "in it, and are decoded whenever they are read.",
+            store, built.refusal, len(missing) - built.added, len(wanted),
+        )  # fmt: skip
+    return built
+
+
+def _by_content(files: Mapping[Path, str]) -> dict[str, list[Path]]:
+    """The files of each content, by its sha256; those without one can't be read and are left
+    out."""
+    found: dict[str, list[Path]] = {}
+    for path, sha256 in files.items():
+        if SHA256.fullmatch(sha256):
+            found.setdefault(sha256, []).append(path)
+    return found
+
+
+def _open(opened: ExitStack, store: Path, preprocessing: Preprocessing) -> Filling:
+    """The store, open to be filled, once no other process fills it.
+
+    Raises OSError, MachineError or UserError where it can't be written.
+    """
+    make_store(store)
+    opened.enter_context(build_lock(store))
+    rows = opened.enter_context(RowFile(store / ROWS, preprocessing.size, create=True))
+    index = opened.enter_context(open_index(store, write=True))
+    filling = Filling(rows, index)
+    write_about(store, preprocessing, len(filling))
+    return filling
+
+
+def _fill(filling: Filling, missing: Mapping[str, list[Path]], pool: DecodingPool) -> Built:
+    """Adds the rows of contents (sha256 -> the files that have it), with a progress bar."""
+    before = len(filling)
+    damaged: list[Damage] = []
+    changed: list[Path] = []
+    jobs = filling.jobs({sha256: paths[0] for sha256, paths in missing.items()})
+    bar = tqdm(
+        desc="decoding photographs", total=len(missing), unit="img", disable=None, leave=False
+    )
+    try:
+        with bar, closing(pool.outcomes(jobs)) as outcomes:
+            for job, outcome in outcomes:
+                filling.take(job, outcome)
+                paths = missing[job.sha256]
+                damaged += [Damage(path, outcome.damage) for path in paths if outcome.damage]
+                changed += paths if outcome.changed else []
+                bar.update()
+    except NoWorkers as error:
+        filling.refuse(f"no process that decodes can be started ({error})")
+    finally:
+        filling.finish()
+    return Built(len(filling) - before, tuple(damaged), tuple(changed), filling.refusal)
