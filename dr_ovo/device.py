@@ -1,9 +1,10 @@
-"""Choosing the device (CPU or GPU); whether this torch has code for it; fp16 or bf16."""
+"""Choosing the device (CPU or GPU); whether this torch has code for it; fp16, bf16, TF32."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ CUDA_126_WHEELS = "https://download.pytorch.org/whl/cu126"
 NEWEST_WHEELS = "https://download.pytorch.org/whl/cu130"
 FIRST_WITHOUT_VOLTA: Capability = (7, 5)  # the lowest capability in builds for CUDA 13
 BF16_FROM: Capability = (8, 0)  # torch.cuda.is_bf16_supported() includes emulation
+TF32_FROM: Capability = (8, 0)
 
 
 @dataclass(frozen=True)
@@ -140,3 +142,30 @@ def amp_name(capability: Capability | None) -> str:
 def amp_dtype(device: torch.device) -> str:
     """`bf16` on the CPU and from compute capability 8.0; below, `fp16`, which needs a scaler."""
     return amp_name(torch.cuda.get_device_capability(device) if device.type == "cuda" else None)
+
+
+def uses_tf32(device: torch.device) -> bool:
+    """Whether convolutions of float32 on `device` are rounded to TF32, torch's default where a GPU
+    can."""
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < TF32_FROM:
+        return False
+    return torch.backends.cudnn.allow_tf32
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Within the context, float32 is float32 on every GPU: results don't depend on which it is."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32
+    try:
+        cudnn.allow_tf32 = matmul.allow_tf32 = False
+        yield
+    finally:
+        cudnn.allow_tf32, matmul.allow_tf32 = before
+
+
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`tensor` on `device`; a copy to a GPU goes through pinned memory, so that nothing waits."""
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

@@ -11,6 +11,9 @@ from dr_ovo.device import (
     has_kernels,
     kernel_problem,
     select_device,
+    to_device,
+    uses_tf32,
+    without_tf32,
 )
 from dr_ovo.errors import UserError
 
@@ -106,3 +109,34 @@ def test_with_gpu():
     assert amp_dtype(device) == amp_name(card.capability)
     with pytest.raises(UserError, match="is not available"):
         select_device("cuda:99")
+
+
+def tf32() -> tuple[bool, bool]:
+    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_tf32_is_off_for_a_while(allowed, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
+    before = tf32()
+    with without_tf32():
+        assert tf32() == (False, False)
+    assert tf32() == before
+    with pytest.raises(RuntimeError), without_tf32():
+        raise RuntimeError
+    assert tf32() == before
+
+
+def test_a_cpu_has_no_tf32():
+    assert uses_tf32(torch.device("cpu")) is False
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 0), False), ((8, 0), True)])
+def test_tf32_by_compute_capability(capability, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert uses_tf32(torch.device("cuda", 0)) is expected
+
+
+def test_a_tensor_that_is_there_is_not_copied():
+    tensor = torch.arange(3)
+    assert to_device(tensor, torch.device("cpu")) is tensor

@@ -53,6 +53,7 @@ class Outcome:
     output: str
     forwards: int  # forward passes of modules, recomputed ones included
     processes: int  # the most child processes while branches computed
+    compiled: int  # functions handed to torch.compile
 
 
 def files(outcome: Outcome) -> list[str]:
@@ -122,6 +123,10 @@ def forwards(outcome: Outcome) -> int:
 
 def processes(outcome: Outcome) -> int:
     return outcome.processes
+
+
+def compiled(outcome: Outcome) -> int:
+    return outcome.compiled
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,7 @@ ROWS = (
     Row("contrast_range", "--contrast_range 0", weights),
     Row("amp", "--amp on", weights),
     Row("grad_checkpointing", "--grad_checkpointing on", forwards),
+    Row("compile", "--compile", compiled),
     Row("num_workers", "--num_workers 1", processes),
     Row("device", "--device cuda:99", exit_code, code=2),
     Row("seed", "--seed 43", weights),
@@ -287,17 +293,24 @@ def _working_in(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _counting() -> Iterator[list[int]]:
-    """[forward passes of modules, most child processes at once] within the context."""
-    counts = [0, 0]
+    """[forward passes of modules, most child processes at once, functions compiled] within the
+    context; compiled ones run as they are."""
+    counts = [0, 0, 0]
 
     def count(module: torch.nn.Module, _inputs: Any) -> None:
         counts[0] += 1
         if isinstance(module, Branch):
             counts[1] = max(counts[1], len(multiprocessing.active_children()))
 
+    def compile(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+        counts[2] += 1
+        return function
+
     hook = register_module_forward_pre_hook(count)
     try:
-        yield counts
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch, "compile", compile)
+            yield counts
     finally:
         hook.remove()
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from dr_ovo.device import to_device
 
 ZOOM_RANGE = 0.1  # relative, either way
 _AUGMENT_STREAM = 1  # keeps these random numbers apart from those of the image order
@@ -60,16 +63,21 @@ def _affine(
 
 def to_unit_range(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1] on `device`."""
-    return images.to(device, non_blocking=True).permute(0, 3, 1, 2).contiguous().float() / 255
+    return to_device(images, device).permute(0, 3, 1, 2).contiguous().float().div_(255)
 
 
 def normalise(
     images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> torch.Tensor:
     """(B, 3, H, W) in [0, 1] -> network input, by channel means and standard deviations."""
-    means = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
-    stds = torch.tensor(std, device=images.device).view(1, 3, 1, 1)
-    return (images - means) / stds
+    return (images - _channels(mean, images.device)).div_(_channels(std, images.device))
+
+
+@lru_cache(maxsize=16)
+def _channels(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """(1, 3, 1, 1) on `device`, copied there once: each copy would wait for the device."""
+    with torch.inference_mode(False):  # also for later use in training
+        return torch.tensor(values, device=device).view(1, 3, 1, 1)
 
 
 def flipped_views(images: torch.Tensor, count: int) -> Iterator[torch.Tensor]:

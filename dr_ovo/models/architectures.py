@@ -37,6 +37,20 @@ HUB_PREFIXES = (
     "hf-hub:timm/", "hf_hub:timm/", "https://huggingface.co/timm/", "huggingface.co/timm/", "timm/",
 )  # fmt: skip
 SEVEN = tuple(ARCHITECTURES)[:7]
+CONTIGUOUS, CHANNELS_LAST = "contiguous", "channels_last"  # of images: (B, C, H, W), (B, H, W, C)
+# Networks that train faster in channels_last, by kind of device: how many times, as
+# benchmarks/memory_format.py measured it in float32. What is not here trains in NCHW.
+FASTER_IN_CHANNELS_LAST: dict[str, dict[str, float]] = {
+    "cpu": {
+        "densenet121": 1.12,
+        "efficientnet_b2": 1.27,
+        "mobilenetv2_100": 1.16,
+        "tf_efficientnet_lite0": 1.35,
+        "tf_efficientnet_lite1": 1.33,
+        "tf_efficientnet_lite2": 1.43,
+    },
+    "cuda": {},  # not measured yet
+}
 _BY_TIMM_NAME = {row.timm_name: row for row in ARCHITECTURES.values()}
 
 
@@ -81,6 +95,13 @@ def _with_known_tag(base: str, tag: str) -> str:
 def architecture_of(name: str) -> Architecture | None:
     """The architecture of an alias or a timm name; None if it is not listed."""
     return ARCHITECTURES.get(name) or _BY_TIMM_NAME.get(name)
+
+
+def memory_format(name: str, device: str) -> str:
+    """The memory format in which a timm model (with or without a tag) trains on this kind of
+    device, such as `cpu`: CHANNELS_LAST where that was measured to be faster, else CONTIGUOUS."""
+    faster = name.partition(".")[0] in FASTER_IN_CHANNELS_LAST.get(device, {})
+    return CHANNELS_LAST if faster else CONTIGUOUS
 
 
 def alias_of(timm_name: str) -> str:

@@ -62,7 +62,7 @@ def save_checkpoint(
     Raises MachineError if the disk refuses.
     """
     head = {"schema": SCHEMA, "toolkit": TOOLKIT, **meta}
-    weights = {name: tensor.detach().cpu() for name, tensor in state.items()}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     save_torch(path, {**head, **(tensors or {}), "state_dict": weights})
     readable = {**head, "sha256": file_sha256(path), "bytes": path.stat().st_size}
     write_json(path.with_suffix(".json"), readable)

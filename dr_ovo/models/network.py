@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,9 +19,12 @@ from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dr_ovo.models.architectures import CHANNELS_LAST, CONTIGUOUS
 from dr_ovo.models.stem import WHOLE, split_backbone
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.pairs import Pair, pair_name
+
+MEMORY_FORMATS = {CONTIGUOUS: torch.contiguous_format, CHANNELS_LAST: torch.channels_last}
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,11 @@ class Branch(nn.Module):
 
 
 class OvoNetwork(nn.Module):
-    """`stem` (None if nothing is frozen) and `branches` by name."""
+    """`stem` (None if nothing is frozen) and `branches` by name.
+
+    `trained_stem` maps images to the input of the branches in training: `stem_features`, unless
+    something faster that computes the same takes its place.
+    """
 
     def __init__(
         self, stem: nn.Module | None, branches: dict[str, Branch], frozen_stages: int
@@ -102,6 +111,8 @@ class OvoNetwork(nn.Module):
         self.stem = stem
         self.branches = nn.ModuleDict(branches)
         self.frozen_stages = frozen_stages
+        self.memory_format = CONTIGUOUS
+        self.trained_stem: Callable[[torch.Tensor], torch.Tensor] = self.stem_features
         if stem is not None:
             stem.requires_grad_(False)
 
@@ -115,6 +126,30 @@ class OvoNetwork(nn.Module):
         if self.stem is not None:
             self.stem.eval()
         return self
+
+    def use_format(self, name: str) -> None:
+        """Converts the weights to the memory format `name`; features take that of the weights."""
+        self.memory_format = name
+        for weight in self._kernels():
+            weight.data = weight.data.clone(memory_format=MEMORY_FORMATS[name])
+
+    @contextmanager
+    def contiguous(self) -> Iterator[None]:
+        """Within the context, the weights are in NCHW, whose results have the same bits as those of
+        a network that was never converted."""
+        weights = [] if self.memory_format == CONTIGUOUS else self._kernels()
+        before = [weight.data for weight in weights]
+        try:
+            for weight in weights:
+                weight.data = weight.data.clone(memory_format=torch.contiguous_format)
+            yield
+        finally:
+            for weight, data in zip(weights, before, strict=True):
+                weight.data = data
+
+    def _kernels(self) -> list[torch.Tensor]:
+        """The parameters and buffers (O, I, H, W): those with a memory format."""
+        return [one for one in (*self.parameters(), *self.buffers()) if one.dim() == 4]
 
     def stem_features(self, images: torch.Tensor) -> torch.Tensor:
         """Images (B, 3, S, S) -> the input of the branches; without gradients."""

@@ -212,6 +212,13 @@ class TrainConfig:
         choices=("auto", "on", "off"),
         matters=False,
     )
+    compile: bool = option(
+        False,
+        boolean,
+        "torch.compile: faster steps after some minutes of compiling; where it can't be, training "
+        "goes on without",
+        matters=False,
+    )
     num_workers: int = option(4, int, "processes that decode images", low=0, matters=False)
     device: str = option("auto", str, "auto, cpu, cuda or cuda:N", matters=False)
     seed: int = option(42, int, "seed of everything random", low=0, high=MAX_SEED)

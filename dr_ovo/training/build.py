@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,15 +12,19 @@ from torch import nn
 from dr_ovo.choices import PREPROCESSING_STEPS
 from dr_ovo.dataset.index import Split
 from dr_ovo.errors import log
+from dr_ovo.models.architectures import memory_format
 from dr_ovo.models.backbone import InputSpec, create_backbone, input_spec
+from dr_ovo.models.compilation import Compiler
 from dr_ovo.models.input_size import check_size
 from dr_ovo.models.losses import LossSettings, create_loss
 from dr_ovo.models.network import BranchSpec, OvoNetwork, branch_specs, build_network
 from dr_ovo.models.weights.sources import read_weights
 from dr_ovo.photographs.preprocessing import Preprocessing
+from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer, Precision, StepSettings
 from dr_ovo.training.optimization.schedule import balanced_counts, create_schedule
+from dr_ovo.training.resume.computing import begun_memory_format
 from dr_ovo.training.resume.state import BranchRun
 
 # Memory of the activations of one 224 px image in training, in GiB: the largest measured for the
@@ -36,6 +41,7 @@ class Model:
     spec: InputSpec
     preprocessing: Preprocessing
     checkpointing: bool
+    compiled: bool  # as far as this machine can; see Compiler
 
 
 def load_backbone(config: TrainConfig, *, whole_input: bool = True) -> nn.Module:
@@ -66,6 +72,8 @@ def build_model(
         dropout=config.ovo_dropout,
         seed=config.seed,
     ).to(precision.device)
+    begun = begun_memory_format(ResultsFolder(Path(config.output_dir)))
+    network.use_format(begun or memory_format(name, precision.device.type))
     if config.frozen_stages and not network.frozen_stages:
         log.warning("%s can't be split into stages: nothing is frozen.", name)
     live = not (config.pretrained or config.pretrained_path)
@@ -83,13 +91,26 @@ def build_model(
         spec.name: BranchRun(spec.name, _trainer(config, spec, network, train, precision))
         for spec in specs
     }
+    compiled = config.compile and _compile(network, runs, precision.device)
     return Model(
         network,
         runs,
         input_spec(name, config.img_size),
         preprocessing_of(config),
         checkpointing,
+        compiled,
     )
+
+
+def _compile(network: OvoNetwork, runs: dict[str, BranchRun], device: torch.device) -> bool:
+    """Has stem and branches compiled when they first train; whether that can be, for all known."""
+    compiler = Compiler(device)
+    if network.stem is not None:
+        network.trained_stem = compiler(network.stem_features)
+    for run in runs.values():
+        if run.trainer is not None:
+            run.trainer.forward = compiler(run.trainer.branch)
+    return compiler.works
 
 
 def preprocessing_of(config: TrainConfig) -> Preprocessing:

@@ -13,6 +13,7 @@ from dr_ovo.errors import MachineError, log
 from dr_ovo.logs import duration
 from dr_ovo.training.epochs.epoch_report import peak_memory_mb
 from dr_ovo.training.epochs.loop import MEASURE_BATCH, TrainingLoop
+from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.schedule import epoch_order
 from dr_ovo.training.setup import augmentation, image_loader, loop_settings, training_data
 from dr_ovo.training.writing.opening_lines import opening_lines
@@ -70,12 +71,20 @@ def _training_rate(loop: TrainingLoop) -> float:
         loop.train_batch(positions, images, numbers[done : done + len(positions)], trainers)
         done += len(positions)
         if number == 0:
+            _finish(trainers)
             start = time.monotonic()
         else:
             timed += len(positions)
+    _finish(trainers)
     if not timed:  # train is a single batch
         return done / max(1e-6, time.monotonic() - start)
     return timed / (time.monotonic() - start)
+
+
+def _finish(trainers: list[BranchTrainer]) -> None:
+    """Waits for the device to have done its steps. Raises MachineError for bad gradients."""
+    for trainer in trainers:
+        trainer.require_finite()
 
 
 def _validation_rate(loop: TrainingLoop) -> float:

@@ -12,6 +12,7 @@ import torch
 
 from dr_ovo.batches.augmentation import flipped_views, normalise, to_unit_range
 from dr_ovo.decoding.decoders import decode
+from dr_ovo.device import to_device, without_tf32
 from dr_ovo.models.backbone import InputSpec
 from dr_ovo.models.losses import CellLoss
 from dr_ovo.models.network import BranchSpec, OvoNetwork
@@ -52,7 +53,6 @@ class Score:
         return self.value > other.value
 
 
-@torch.inference_mode()
 def branch_outputs(
     network: OvoNetwork,
     batches: Iterable[tuple[np.ndarray, torch.Tensor]],
@@ -65,22 +65,23 @@ def branch_outputs(
 
     `wanted` maps a branch to a mask (M,) bool of the positions that it sees, or None for all.
     Batches are (positions (B,), images (B, S, S, 3) uint8). Logits and features are means over
-    `views` flips of each image. Always in float32, whatever the precision of training: 16-bit
-    logits have ties, and results would depend on the machine.
+    `views` flips of each image. Always in float32, without TF32, and in NCHW, however it is
+    trained: 16-bit logits have ties, and results would depend on the machine.
     """
     network.eval()
     gathered = {name: _OutputCollector() for name in wanted}
-    for positions, images in batches:
-        inputs = normalise(to_unit_range(images, device), spec.mean, spec.std)
-        stems = [network.stem_features(view) for view in flipped_views(inputs, views)]
-        for name, mask in wanted.items():
-            rows = np.arange(len(positions)) if mask is None else mask[positions].nonzero()[0]
-            if len(rows):
-                branch, chosen = network.branch(name), torch.from_numpy(rows).to(device)
-                features = [branch.features(stem[chosen]) for stem in stems]
-                mean = torch.stack(features).mean(0)  # the head is linear: averages the logits too
-                gathered[name].add(positions[rows], branch.head(mean), mean)
-    return {name: parts.outputs() for name, parts in gathered.items() if parts.positions}
+    with network.contiguous(), without_tf32(), torch.inference_mode():
+        for positions, images in batches:
+            inputs = normalise(to_unit_range(images, device), spec.mean, spec.std)
+            stems = [network.stem_features(view) for view in flipped_views(inputs, views)]
+            for name, mask in wanted.items():
+                rows = np.arange(len(positions)) if mask is None else mask[positions].nonzero()[0]
+                if len(rows):
+                    branch, chosen = network.branch(name), to_device(torch.from_numpy(rows), device)
+                    features = [branch.features(stem[chosen]) for stem in stems]
+                    mean = torch.stack(features).mean(0)  # the head is linear: the logits' mean too
+                    gathered[name].add(positions[rows], branch.head(mean), mean)
+        return {name: parts.outputs() for name, parts in gathered.items() if parts.positions}
 
 
 class _OutputCollector:

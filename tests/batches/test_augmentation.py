@@ -14,6 +14,7 @@ from dr_ovo.batches.augmentation import (
     to_unit_range,
 )
 from dr_ovo.photographs.image_decoding import decode_image
+from tests.fixtures.waiting import NothingWaits
 
 ALL = Augmentation(True, rotation=25.0, brightness=0.2, contrast=0.2)
 STILL = Augmentation(True, rotation=0.0, brightness=0.0, contrast=0.0)
@@ -209,3 +210,25 @@ def test_flipped_views_by_hand():
     views = [view.flatten().tolist() for view in flipped_views(picture, 4)]
     assert views == [[1, 2, 3, 4], [2, 1, 4, 3], [3, 4, 1, 2], [4, 3, 2, 1]]
     assert [len(list(flipped_views(picture, count))) for count in (1, 2)] == [1, 2]
+
+
+def test_a_batch_waits_for_nothing_once_the_constants_are_there():
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    images, device = torch.zeros(2, 8, 8, 3, dtype=torch.uint8), torch.device("cpu")
+    drawn = ALL.draw(0, 1, 2)
+
+    def batch() -> torch.Tensor:
+        return normalise(ALL.apply(to_unit_range(images, device), drawn), mean, std)
+
+    with torch.inference_mode():
+        before = batch()
+    with NothingWaits():
+        after = batch()
+    assert torch.equal(after, before)
+    assert not after.is_inference()  # constants made in evaluation serve training too
+
+
+def test_normalising_leaves_its_input_alone(picture):
+    before = picture.clone()
+    normalise(picture, (0.5,) * 3, (0.5,) * 3)
+    assert torch.equal(picture, before)

@@ -15,6 +15,7 @@ from dr_ovo.batches.augmentation import Augmentation, normalise, to_unit_range
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.dataset.index import Split
+from dr_ovo.device import to_device
 from dr_ovo.errors import MachineError, log
 from dr_ovo.logs import Progress
 from dr_ovo.models.backbone import InputSpec
@@ -130,7 +131,8 @@ class TrainingLoop:
         """One pass over train; the mean training loss of each branch."""
         settings, train = self.settings, self.data.train
         order = epoch_order(train.targets, settings.sampler, settings.seed, epoch, train.weights)
-        numbers = self.augmentation.draw(settings.seed, epoch, len(order))
+        drawn = self.augmentation.draw(settings.seed, epoch, len(order))
+        numbers = to_device(drawn, self.precision.device)
         trainers = [run.trainer for run in active if run.trainer is not None]
         for trainer in trainers:
             trainer.begin_epoch(epoch)
@@ -156,10 +158,10 @@ class TrainingLoop:
     ) -> None:
         """Augments a batch, runs it through the stem once, and feeds every branch."""
         device = self.precision.device
-        inputs = self.augmentation.apply(to_unit_range(images, device), numbers.to(device))
+        inputs = self.augmentation.apply(to_unit_range(images, device), to_device(numbers, device))
         inputs = normalise(inputs, self.spec.mean, self.spec.std)
         with self.precision.autocast():
-            features = self.network.stem_features(inputs)
+            features = self.network.trained_stem(inputs)
         targets = torch.from_numpy(self.data.train.targets[positions])
         for trainer in trainers:
             trainer.feed(features, targets)

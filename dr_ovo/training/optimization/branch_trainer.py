@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from dr_ovo.device import to_device
 from dr_ovo.errors import MachineError
 from dr_ovo.models.losses import CellLoss
 from dr_ovo.models.network import Branch, BranchSpec, branch_seed
+from dr_ovo.training.optimization.feature_queue import FeatureQueue
+from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
 from dr_ovo.training.optimization.schedule import Plateau, Schedule
 from dr_ovo.training.optimization.weight_average import WeightAverage
-
-MAX_SKIPPED_IN_A_ROW = 30
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Precision:
 
     device: torch.device
     dtype: torch.dtype | None
+
+    @property
+    def name(self) -> str:
+        """`float32`, `bfloat16` or `float16`."""
+        return str(self.dtype or torch.float32).removeprefix("torch.")
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The autocast context of the forward pass."""
@@ -52,34 +58,15 @@ class StepSettings:
         return self.batch_size * self.accumulation
 
 
-class FeatureQueue:
-    """A branch's samples waiting for a full micro-batch: detached stem features and grades."""
-
-    def __init__(self) -> None:
-        self._features: list[torch.Tensor] = []
-        self._targets: list[torch.Tensor] = []
-
-    def __len__(self) -> int:
-        return sum(len(targets) for targets in self._targets)
-
-    def push(self, features: torch.Tensor, targets: torch.Tensor) -> None:
-        """Adds samples: features (B, ...), targets (B,)."""
-        self._features.append(features.detach())
-        self._targets.append(targets)
-
-    def pop(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The `count` oldest samples."""
-        features, targets = torch.cat(self._features), torch.cat(self._targets)
-        self._features, self._targets = [features[count:]], [targets[count:]]
-        return features[:count], targets[:count]
-
-
 class BranchTrainer:
     """Trains one branch on its own samples, `samples` of them per epoch.
 
     The loss of a window (an optimizer step) is the sum of its cells over (cells per sample x
     samples in the window), for the last, partial window with its true count: N micro-batches equal
     one large batch.
+
+    `forward` maps features (B, ...) to logits (B, K): the branch, or something faster that computes
+    the same.
     """
 
     def __init__(
@@ -94,27 +81,31 @@ class BranchTrainer:
         precision: Precision,
     ) -> None:
         self.spec, self.branch, self.samples = spec, branch, samples
+        self.forward: Callable[[torch.Tensor], torch.Tensor] = branch
         self.loss, self.cells = loss.to(precision.device), loss.cells
         self.schedule, self.settings, self.precision = schedule, settings, precision
         self.plateau = Plateau()
-        self.optimizer = torch.optim.AdamW(
-            branch.parameter_groups(settings.weight_decay), lr=schedule.peak
+        self.optimizer = GuardedOptimizer(
+            branch,
+            rate=schedule.peak,
+            weight_decay=settings.weight_decay,
+            max_grad_norm=settings.max_grad_norm,
+            scaler=precision.scaler(),
+            device=precision.device,
+            fused=precision.device.type == "cuda",
         )
         self.average = WeightAverage(branch, settings.ema_decay) if settings.ema_decay else None
-        self.scaler = precision.scaler()
         self.steps = 0  # windows since the start of the run, including skipped ones
-        self.skipped_steps = 0
         self.rate = schedule.rate(0)
-        self._grades = torch.from_numpy(grades)  # (C,) bool: the grades it trains on
+        self._grades = None if grades.all() else torch.from_numpy(grades)  # (C,) bool: its own
         self.begin_epoch(1)
 
     def begin_epoch(self, epoch: int) -> None:
         """Empties the queue and the window, discarding what an interrupted epoch left."""
         self.queue = FeatureQueue()
         self.epoch, self.micro_batches, self.done, self.in_window = epoch, 0, 0, 0
-        self.skipped_steps, self._skipped_in_a_row = 0, 0
         self.loss_sum = torch.zeros((), device=self.precision.device)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.begin_epoch()
         self.branch.train()
 
     def feed(self, features: torch.Tensor, targets: torch.Tensor) -> None:
@@ -122,15 +113,22 @@ class BranchTrainer:
 
         `targets` (B,) are grades, on the CPU.
         """
-        own = self._grades[targets]
-        self.queue.push(features[own.to(features.device)], targets[own].to(features.device))
+        if self._grades is not None:  # chosen on the CPU, which would wait for a GPU's choice
+            rows = self._grades[targets].nonzero().squeeze(1)
+            rows, targets = to_device(torch.stack([rows, targets[rows]]), features.device)
+            features = features[rows]
+        self.queue.push(features, to_device(targets, features.device))
         while len(self.queue) >= self.settings.batch_size:
             self._micro_batch(self.settings.batch_size)
 
     def end_epoch(self) -> float:
-        """Trains on the rest of the queue and returns the epoch's mean loss per cell."""
+        """Trains on the rest of the queue and returns the epoch's mean loss per cell.
+
+        Raises MachineError if gradients were not finite.
+        """
         while len(self.queue):
             self._micro_batch(min(len(self.queue), self.settings.batch_size))
+        self.require_finite()
         return float(self.loss_sum) / max(1, self.done * self.cells)
 
     def _micro_batch(self, count: int) -> None:
@@ -143,12 +141,12 @@ class BranchTrainer:
             self.branch.live_batchnorm = False
             self.branch.train()
         with self.precision.autocast():
-            logits = self.branch(features)
+            logits = self.forward(features)
         if self.branch.live_batchnorm != live:
             self.branch.live_batchnorm = live
             self.branch.train()
         total = self.loss(logits, targets).sum()
-        self.scaler.scale(total / (self.cells * self._window_size())).backward()
+        self.optimizer.backward(total / (self.cells * self._window_size()))
         self.loss_sum += total.detach()
         self.micro_batches += 1
         self.in_window += count
@@ -161,36 +159,29 @@ class BranchTrainer:
 
     def _optimizer_step(self) -> None:
         self.rate = self.schedule.rate(self.steps, self.plateau.scale)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
-        self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.branch.parameters(), self.settings.max_grad_norm or math.inf
-        )
-        if not math.isfinite(norm.item()):
-            self._count_skip()
-        else:
-            self._skipped_in_a_row = 0
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.step(self.rate)
+        if self.precision.device.type == "cpu":  # where nothing waits for the answer
+            self.require_finite()
         if self.average:
             self.average.update()
         self.steps += 1
         self.done += self.in_window
         self.in_window = 0
 
-    def _count_skip(self) -> None:
-        """Counts a skipped step: occasional float16 overflow is normal; all else raises."""
-        self.skipped_steps += 1
-        self._skipped_in_a_row += 1
-        if self.scaler.is_enabled() and self._skipped_in_a_row <= MAX_SKIPPED_IN_A_ROW:
-            return
-        raise MachineError(
-            f"The gradients of branch {self.spec.name} are no longer finite in epoch {self.epoch} "
-            "(NaN or infinity). The state of the last finished epoch is saved. Lower "
-            "--learning_rate, or train with --amp off, in a new folder."
-        )
+    @property
+    def skipped_steps(self) -> int:
+        """Steps of this epoch that were left out, their gradients not being finite."""
+        return self.optimizer.skipped
+
+    def require_finite(self) -> None:
+        """Raises MachineError if gradients of this epoch were not finite, occasional overflow in
+        float16 apart. Waits until the device has done all that it was given."""
+        if self.optimizer.is_out_of_control():
+            raise MachineError(
+                f"The gradients of branch {self.spec.name} are no longer finite in epoch "
+                f"{self.epoch} (NaN or infinity). The state of the last finished epoch is saved. "
+                "Lower --learning_rate, or train with --amp off, in a new folder."
+            )
 
     def evaluated_weights(self) -> AbstractContextManager[Any]:
         """Within the context, the branch has the weights to be evaluated and saved: the moving
@@ -202,8 +193,7 @@ class BranchTrainer:
         return {
             "branch": self.branch.state_dict(),
             "average": self.average.state_dict() if self.average else None,
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            **self.optimizer.state_dict(),
             "plateau": self.plateau.state_dict(),
             "steps": self.steps,
         }
@@ -213,7 +203,6 @@ class BranchTrainer:
         self.branch.load_state_dict(state["branch"], strict=True)
         if self.average:
             self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.optimizer.load_state_dict(state)
         self.plateau = Plateau(**state["plateau"])
         self.steps = state["steps"]

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from dr_ovo import __version__
+from dr_ovo.models.architectures import CHANNELS_LAST
 from dr_ovo.predictions.calibration import MIN_IMAGES
 from dr_ovo.training.audit_gate import audit_lines
 from dr_ovo.training.writing.record import Record
@@ -43,8 +44,11 @@ def opening_lines(record: Record) -> list[str]:
     lines += [
         f"parameters: {effective['trained_parameters']:,} trained, "
         f"{effective['frozen_parameters']:,} frozen ({effective['frozen_stages']} stages)",
-        f"{effective['device']}, {effective['precision']}, gradient checkpointing "
-        f"{'on' if effective['grad_checkpointing'] else 'off'}",
+        f"{effective['device']}, {effective['precision']}, "
+        f"{'channels_last' if effective['memory_format'] == CHANNELS_LAST else 'NCHW'}, "
+        f"{effective['threads']} thread{'s' * (effective['threads'] != 1)}, gradient checkpointing "
+        f"{'on' if effective['grad_checkpointing'] else 'off'}"
+        f"{', compiled' * effective['compile']}",
         *_notices(record),
     ]
     return lines

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dr_ovo import __version__
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.files import write_json
@@ -18,6 +16,7 @@ from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model
 from dr_ovo.training.epochs.loop import EpochResult
 from dr_ovo.training.optimization.branch_trainer import Precision
+from dr_ovo.training.resume.computing import computing_now
 from dr_ovo.training.resume.state import BranchRun, save_progress
 from dr_ovo.training.writing.tensorboard import write_curves
 from dr_ovo.training.writing.versions import git_commit, versions
@@ -96,8 +95,8 @@ class Record:
         trained, total = count_parameters(self.model)
         trainers = [run.trainer for run in self.model.runs.values() if run.trainer is not None]
         return {
-            "device": str(self.precision.device),
-            "precision": str(self.precision.dtype or torch.float32).removeprefix("torch."),
+            **computing_now(self.precision, self.model.network),
+            "compile": self.model.compiled,
             "grad_checkpointing": self.model.checkpointing,
             "frozen_stages": self.model.network.frozen_stages,
             "trained_parameters": trained,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from dr_ovo.settings.command_line import parse_settings
 from dr_ovo.training.build import Model, build_model, load_backbone
 from dr_ovo.training.epochs.loop import TrainingLoop
 from dr_ovo.training.measure import mean_cell_loss
+from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
 from dr_ovo.training.setup import (
     augmentation,
     choose_precision,
@@ -30,6 +31,7 @@ from dr_ovo.training.setup import (
     training_data,
 )
 from dr_ovo.training.writing.record import Record
+from tests.fixtures.waiting import NothingWaits
 
 INDEPENDENT = ("--ovo_mode", "independent", "--num_classes", "3")
 # A learning rate too small to change any weight: no epoch is better than the first.
@@ -268,3 +270,51 @@ def test_a_full_gpu_is_said_with_the_way_on(small, tiny_dataset, tmp_path, train
     before = trainer(*words, "--dry_run")
     assert before.code == 4
     assert "--batch_size 1 --gradient_accumulation_steps 8" in before.stderr
+
+
+def train_batches(loop: TrainingLoop, through: Callable[[], AbstractContextManager]) -> None:
+    """Trains on the first batch, which makes constants and moments, and `through` on another."""
+    trainers = [run.trainer for run in loop.runs.values()]
+    size = loop.settings.stem_batch
+    first, second, *_ = loop.loader.batches(np.arange(len(loop.data.train)), size)
+    numbers = loop.augmentation.draw(0, 1, size).to(loop.precision.device)
+    loop.train_batch(*first, numbers, trainers)
+    with through():
+        loop.train_batch(*second, numbers[: len(second[0])], trainers)
+    assert all(trainer.steps > 0 for trainer in trainers)
+    for trainer in trainers:
+        trainer.require_finite()
+
+
+@pytest.mark.parametrize("flags", ["--head ovo", "--head softmax", "--head ordinal --amp on"])
+def test_a_step_asks_the_device_for_nothing(flags, small, tiny_dataset, monkeypatch):
+    words = (*small, "--dataset_path", tiny_dataset, *flags.split(), "--ema_decay", 0.9)
+    with open_loop(*words, "--batch_size", 2, "--gradient_accumulation_steps", 2) as loop:
+        (trainer,) = (run.trainer for run in loop.runs.values())
+        trainer.optimizer = GuardedOptimizer(
+            trainer.branch, rate=1e-3, weight_decay=0.1, max_grad_norm=1.0,
+            scaler=loop.precision.scaler(), device=loop.precision.device, fused=True,
+        )  # fmt: skip
+        monkeypatch.setattr(trainer, "require_finite", lambda: None)  # which a CPU asks each step
+        train_batches(loop, NothingWaits)
+
+
+@contextmanager
+def no_waiting() -> Iterator[None]:
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("amp", ["on", "off"])
+@pytest.mark.parametrize("flags", ["", "--ovo_mode independent", "--freeze_weights false"])
+def test_a_step_on_a_gpu_never_waits_for_it(flags, amp, small, tiny_dataset):
+    words = (*small, "--dataset_path", tiny_dataset, *flags.split(), "--ema_decay", 0.9)
+    words = (*words, "--amp", amp, "--device", "cuda")
+    with open_loop(*words, "--batch_size", 1, "--gradient_accumulation_steps", 2) as loop:
+        loop.settings = replace(loop.settings, stem_batch=7)
+        train_batches(loop, no_waiting)

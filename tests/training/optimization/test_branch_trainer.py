@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import pytest
 import torch
 
 from dr_ovo.errors import MachineError
-from dr_ovo.training.optimization.branch_trainer import (
-    MAX_SKIPPED_IN_A_ROW,
-    BranchTrainer,
-    Precision,
-)
+from dr_ovo.models.compilation import Compiler
+from dr_ovo.training.optimization.branch_trainer import BranchTrainer, Precision
+from dr_ovo.training.optimization.guarded_optimizer import MAX_SKIPPED_IN_A_ROW
 
 HEADS = {
     "shared": {},
@@ -66,7 +65,7 @@ def test_each_window_has_the_gradient_of_its_mean_loss(bench):
     (run,) = made.model.runs.values()
     trainer = run.trainer
     found: list[torch.Tensor] = []
-    trainer.optimizer.register_step_pre_hook(lambda *_: found.append(gradient(trainer)))
+    trainer.optimizer.adamw.register_step_pre_hook(lambda *_: found.append(gradient(trainer)))
     trainer.begin_epoch(1)
     trainer.feed(made.features, made.targets)
     trainer.end_epoch()
@@ -77,7 +76,7 @@ def test_each_window_has_the_gradient_of_its_mean_loss(bench):
         cells = trainer.loss(trainer.branch(made.features[window]), targets)
         (cells.sum() / (4 * len(targets))).backward()  # each sample is in four pairs
         expected = gradient(trainer)
-        trainer.optimizer.zero_grad()
+        trainer.optimizer.adamw.zero_grad()
         assert float((got - expected).norm()) < 1e-4 * float(expected.norm())
 
 
@@ -122,7 +121,7 @@ def test_nothing_steps_without_samples(bench):
     trainer.feed(made.features[others], made.targets[others])
     assert trainer.end_epoch() == 0.0
     assert trainer.steps == 0
-    assert not trainer.optimizer.state
+    assert not trainer.optimizer.adamw.state
     after = made.weights()
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
@@ -155,14 +154,14 @@ def test_float16_leaves_an_overflowing_step_out_and_goes_on(bench):
     made = bench(batch_size=8, gradient_accumulation_steps=1, precision=FP16)
     (run,) = made.model.runs.values()
     trainer, before = run.trainer, made.weights()
-    scale = trainer.scaler.get_scale()
+    scale = trainer.optimizer.scaler.get_scale()
     trainer.begin_epoch(1)
     with FP16.autocast():
         trainer.feed(made.features[:8] * math.inf, made.targets[:8])
     after = made.weights()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert (trainer.skipped_steps, trainer.steps) == (1, 1)
-    assert trainer.scaler.get_scale() == scale / 2
+    assert trainer.optimizer.scaler.get_scale() == scale / 2
 
     trainer.feed(made.features[8:], made.targets[8:])
     trainer.end_epoch()
@@ -187,3 +186,19 @@ def test_the_scaler_serves_float16_alone():
     assert FP16.scaler().is_enabled()
     for dtype in (None, torch.bfloat16):
         assert not Precision(torch.device("cpu"), dtype).scaler().is_enabled()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_compiled_training_is_training_up_to_rounding(bench):
+    plain, made = (bench(batch_size=4, gradient_accumulation_steps=1) for _ in range(2))
+    (run,) = made.model.runs.values()
+    compiler = Compiler(torch.device("cpu"))
+    run.trainer.forward = compiler(run.trainer.branch)
+    start = made.weights()
+    for one in (plain, made):
+        one.train(2)
+    assert compiler.works
+    moved = max(float((plain.weights()[name] - value).abs().max()) for name, value in start.items())
+    for name, value in plain.weights().items():
+        assert torch.allclose(made.weights()[name], value, atol=1e-2 * moved), name

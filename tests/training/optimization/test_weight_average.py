@@ -56,7 +56,7 @@ def test_training_averages_after_every_step_and_goes_on_from_the_last_weights(be
         expected.lerp_(run.trainer.branch.state_dict()[name], 1 - decay)
         steps.append(decay)
 
-    run.trainer.optimizer.register_step_post_hook(record)
+    run.trainer.optimizer.adamw.register_step_post_hook(record)
     made.train(3)
     plain.train(3)
     assert len(steps) == 6

@@ -1,0 +1,95 @@
+"""AdamW whose steps leave the weights alone where gradients are not finite, on every device.
+
+On a GPU nothing of a step is read back, so that the next one need not wait: fused AdamW leaves out
+the steps of which `found_inf` says so, and what was left out is counted there and read once an
+epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from dr_ovo.models.network import Branch
+
+MAX_SKIPPED_IN_A_ROW = 30  # in float16, where the gradient scaler needs some to find its scale
+
+
+class GuardedOptimizer:
+    """AdamW with a gradient scaler and clipping, for the parameters of one branch.
+
+    `max_grad_norm` 0: no clipping. `fused`: the steps of a GPU; elsewhere they are of the kind
+    `foreach`, which has the bits of a loop over the parameters.
+    """
+
+    def __init__(
+        self,
+        branch: Branch,
+        *,
+        rate: float,
+        weight_decay: float,
+        max_grad_norm: float,
+        scaler: torch.amp.GradScaler,
+        device: torch.device,
+        fused: bool,
+    ) -> None:
+        self.parameters = list(branch.parameters())
+        self.max_norm = max_grad_norm or math.inf
+        self.fused = fused
+        groups = branch.parameter_groups(weight_decay)
+        self.adamw = torch.optim.AdamW(groups, lr=rate, fused=fused, foreach=not fused)
+        self.scaler, self.device = scaler, device
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """Forgets gradients and counts."""
+        self._skipped, self._in_a_row, self._most_in_a_row = torch.zeros(3, device=self.device)
+        self.adamw.zero_grad(set_to_none=True)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Adds the gradients of `loss` ()."""
+        self.scaler.scale(loss).backward()
+
+    def step(self, rate: float) -> None:
+        """A step with the gradients gathered, or none if one of them is not finite."""
+        for group in self.adamw.param_groups:
+            group["lr"] = rate
+        self.scaler.unscale_(self.adamw)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
+        found_inf = (~norm.isfinite()).float()
+        if self.fused:
+            self.adamw.found_inf = found_inf  # type: ignore[attr-defined]  # as GradScaler does
+            self.adamw.step()
+        elif not found_inf.item():
+            self.adamw.step()
+        self.scaler.update()
+        self.adamw.zero_grad(set_to_none=True)
+        self._skipped += found_inf
+        self._in_a_row.add_(1).mul_(found_inf)
+        torch.maximum(self._most_in_a_row, self._in_a_row, out=self._most_in_a_row)
+
+    @property
+    def skipped(self) -> int:
+        """Steps left out in this epoch; waits for the device."""
+        return int(self._skipped)
+
+    def is_out_of_control(self) -> bool:
+        """Whether more steps were left out in this epoch than the occasional overflow that float16
+        has; waits for the device."""
+        allowed = MAX_SKIPPED_IN_A_ROW if self.scaler.is_enabled() else 0
+        return int(self._most_in_a_row) > allowed
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of optimizer and scaler; the scaler's is empty unless in float16."""
+        return {"optimizer": self.adamw.state_dict(), "scaler": self.scaler.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores the state from `state_dict`, of whatever device and precision."""
+        optimizer = state["optimizer"]
+        kind = {"fused": self.fused, "foreach": not self.fused}
+        groups = [group | kind for group in optimizer["param_groups"]]
+        self.adamw.load_state_dict({**optimizer, "param_groups": groups})
+        if self.scaler.is_enabled() and state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
