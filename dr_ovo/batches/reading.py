@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,36 @@ class Reader:
             image, quality = decode_with_quality(data, self.preprocessing)
             return image, quality.score
         return self.preprocessing.apply(decode_bytes(data, self.preprocessing.size)), math.nan
+
+
+class Stalled(RuntimeError):
+    """A file gave no answer in time; `position` is its own."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"no answer for position {position}")
+        self.position = position
+
+
+class ReadingHere:
+    """Reads in the thread that asks, and tells the main thread what it is at."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._current: tuple[int, float] | None = None  # a position, since when (monotonic)
+
+    def read(self, positions: Sequence[int]) -> list[Reading]:
+        """The photographs at the positions."""
+        found = []
+        for position in positions:
+            self._current = position, time.monotonic()
+            found.append(self._reader.read(position))
+        self._current = None
+        return found
+
+    def check(self, seconds: float) -> None:
+        """Raises Stalled if one file has been read for so long."""
+        if (current := self._current) and time.monotonic() - current[1] > seconds:
+            raise Stalled(current[0])
 
 
 def last_written(path: Path) -> Written | None:
