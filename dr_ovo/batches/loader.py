@@ -12,6 +12,7 @@ import torch
 from dr_ovo.batches.decoding_processes import DecodingProcesses, ProcessDied
 from dr_ovo.batches.read_ahead import ReadAhead
 from dr_ovo.batches.reading import Reader, Reading, ReadingHere, Stalled, last_written
+from dr_ovo.batches.row_source import RowSource
 from dr_ovo.errors import MachineError
 from dr_ovo.parallel import available_cores
 from dr_ovo.photographs.preprocessing import Preprocessing
@@ -27,6 +28,7 @@ class ImageLoader:
     `num_workers` processes decode (0: a thread of this process does), at most one per core. One
     loader serves training and validation. As a context manager it ends its processes on exit.
     `max_megapixels`: judge each content before it is decoded (None: it was judged before).
+    `source`: the rows of the cache, which threads read; the loader closes it.
     """
 
     def __init__(
@@ -37,14 +39,16 @@ class ImageLoader:
         *,
         with_quality: bool = False,
         max_megapixels: float | None = None,
+        source: RowSource | None = None,
     ) -> None:
         self.paths = paths
         self.damaged: dict[int, str] = {}  # position -> reason, of files read so far
         self.quality: dict[int, float] = {}  # position -> score, of files read so far, if requested
         self.changed: set[int] = set()  # positions of files that were written since this began
         written = [last_written(path) for path in paths]
-        reader = Reader(paths, preprocessing, with_quality, max_megapixels, written)
-        workers = min(num_workers, available_cores(), len(paths))
+        reader = Reader(paths, preprocessing, with_quality, max_megapixels, written, source)
+        self._source = source
+        workers = 0 if source else min(num_workers, available_cores(), len(paths))
         self._here = ReadingHere(reader)
         self._processes = DecodingProcesses(reader, workers, STALL_SECONDS) if workers else None
         threads = max(workers, 1)
@@ -101,6 +105,8 @@ class ImageLoader:
         self._ahead.close()
         if self._processes is not None:
             self._processes.close()
+        if self._source is not None:
+            self._source.rows.close()
 
     def __enter__(self) -> ImageLoader:
         return self

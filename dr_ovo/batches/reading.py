@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dr_ovo.batches.row_source import RowSource
 from dr_ovo.photographs.content_check import judge
 from dr_ovo.photographs.damage import MAX_LISTED, DamagedImage
 from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes
@@ -36,6 +37,7 @@ class Reader:
     """How photographs are read: network input by `preprocessing`, their quality on request.
 
     `max_megapixels`: judge each content first, for files that nobody has judged; None: don't.
+    `source`: rows that make decoding unnecessary.
     """
 
     paths: Sequence[Path]
@@ -43,6 +45,7 @@ class Reader:
     with_quality: bool
     max_megapixels: float | None
     written: Sequence[Written | None]
+    source: RowSource | None = None
 
     def read(self, position: int) -> Reading:
         """The photograph at a position. Damage is returned, not raised: the main process decides
@@ -50,12 +53,20 @@ class Reader:
         path = self.paths[position]
         changed = last_written(path) != self.written[position]
         try:
-            image, quality = self._decode(read_bytes(path))
+            image, quality = self._kept(position) or self._decode(position, read_bytes(path))
         except DamagedImage as error:
             return Reading(position, None, damage=str(error), changed=changed)
         return Reading(position, image, quality, changed=changed)
 
-    def _decode(self, data: bytes) -> tuple[np.ndarray, float]:
+    def _kept(self, position: int) -> tuple[np.ndarray, float] | None:
+        """The row of the file and its quality; None where it has none."""
+        if self.source is None:
+            return None
+        sha256 = self.source.contents[position]
+        image, quality = self.source.rows.get(sha256), self.source.rows.quality(sha256)
+        return None if image is None or quality is None else (image, quality)
+
+    def _decode(self, position: int, data: bytes) -> tuple[np.ndarray, float]:
         if self.max_megapixels is not None:
             verdict = judge(data, self.max_megapixels)
             if verdict.damage:
@@ -63,7 +74,10 @@ class Reader:
         if self.with_quality:
             image, quality = decode_with_quality(data, self.preprocessing)
             return image, quality.score
-        return self.preprocessing.apply(decode_bytes(data, self.preprocessing.size)), math.nan
+        image = self.preprocessing.apply(decode_bytes(data, self.preprocessing.size))
+        if self.source is not None:
+            self.source.rows.repair(self.source.contents[position], image)
+        return image, math.nan
 
 
 class Stalled(RuntimeError):

@@ -95,12 +95,7 @@ def _predict(
     model: TrainedModel, index: DatasetIndex, precision: Precision, config: TrainConfig
 ) -> BySplit:
     marks = marks_of([model.meta, {"synthetic": index.synthetic}], [])
-    return {
-        name: predict_split(
-            model, index.splits[name], precision, config.decoder, config.num_workers, marks
-        )
-        for name in SPLITS
-    }
+    return {name: predict_split(model, index, name, precision, config, marks) for name in SPLITS}
 
 
 def _title(model: TrainedModel) -> str:

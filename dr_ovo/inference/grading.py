@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.dataset.image_files import (
     SUFFIXES_SHOWN,
@@ -24,6 +25,7 @@ from dr_ovo.inference.ensemble_members import open_members
 from dr_ovo.inference.inference_csv import write_csv
 from dr_ovo.inference.trained_model import TrainedModel, open_models, predict
 from dr_ovo.models.architectures import resolve_architecture
+from dr_ovo.models.checkpoint import input_of
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.predictions.predictions_file import marks_of
 from dr_ovo.settings.command_line import Settings
@@ -51,6 +53,17 @@ class _Graded:
     paths: Sequence[Path]
     grades: np.ndarray
     probabilities: np.ndarray
+    damaged: Sequence[Damage]
+    changed: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The logits (n, K) of each member on the n files that could be read; the rest as in
+    `_Graded`."""
+
+    logits: Sequence[np.ndarray]
+    paths: Sequence[Path]
     damaged: Sequence[Damage]
     changed: Sequence[Path]
 
@@ -156,35 +169,13 @@ def _grade(
     max_megapixels: float,
 ) -> _Graded:
     """Grades what can be read. Raises UserError if nothing can."""
-    predicted: list[np.ndarray] = []
-    probabilities: list[np.ndarray] = []
-    readable, damaged, changed = list(paths), [], []
-    for model, decoder in zip(ensemble.models, ensemble.decoders, strict=True):
-        first = not predicted  # it judges the files; what it has read, the others read as well
-        outputs = predict(
-            model,
-            readable,
-            precision,
-            num_workers,
-            max_megapixels=max_megapixels if first else None,
-        )
-        found = [Damage(readable[i], reason) for i, reason in sorted(outputs.damaged.items())]
-        changed += [readable[i] for i in outputs.changed]
-        if first:
-            damaged, readable = found, [readable[i] for i in outputs.positions]
-        if not readable:
-            raise UserError(
-                f"None of the --input files can be read as a photograph:\n{describe(damaged)}"
-            )
-        if found and not first:
-            raise MachineError(
-                f"{len(found)} files could be read by the first model and no more by another:\n"
-                f"{describe(found)}\nRun the command again."
-            )
+    read = _read(ensemble, paths, precision, num_workers, max_megapixels)
+    predicted, probabilities = [], []
+    for model, decoder, logits in zip(ensemble.models, ensemble.decoders, read.logits, strict=True):
         accuracy = model.meta["pair_accuracy"] if model.meta["head"] == "ovo" else None
         member_grades, member_probabilities = decode(
             model.meta["head"],
-            outputs.logits,
+            logits,
             model.meta["num_classes"],
             decoder,
             None if accuracy is None else np.array(accuracy, dtype=np.float64),
@@ -195,4 +186,38 @@ def _grade(
         ensemble.method, np.stack(predicted), np.stack(probabilities), ensemble.weights
     )
     grades = predicted[0] if len(ensemble.models) == 1 else combined_grades
-    return _Graded(readable, grades, combined_probabilities, damaged, changed)
+    return _Graded(read.paths, grades, combined_probabilities, read.damaged, read.changed)
+
+
+def _read(
+    ensemble: Ensemble,
+    paths: Sequence[Path],
+    precision: Precision,
+    num_workers: int,
+    max_megapixels: float,
+) -> _Read:
+    """The members' logits on what can be read. The first member judges the files; what it has read,
+    the others must read as well. Raises UserError if nothing can be read."""
+    readable, damaged, changed = list(paths), [], []
+    logits: list[np.ndarray] = []
+    for model in ensemble.models:
+        first = not logits
+        _, preprocessing = input_of(model.meta)
+        limit = max_megapixels if first else None
+        with ImageLoader(readable, preprocessing, num_workers, max_megapixels=limit) as loader:
+            outputs = predict(model, loader, precision)
+        found = [Damage(readable[i], reason) for i, reason in sorted(outputs.damaged.items())]
+        changed += [readable[i] for i in outputs.changed]
+        if found and not first:
+            raise MachineError(
+                f"{len(found)} files could be read by the first model and no more by another:\n"
+                f"{describe(found)}\nRun the command again."
+            )
+        if first:
+            damaged, readable = found, [readable[i] for i in outputs.positions]
+        if not readable:
+            raise UserError(
+                f"None of the --input files can be read as a photograph:\n{describe(damaged)}"
+            )
+        logits.append(outputs.logits)
+    return _Read(logits, readable, damaged, changed)

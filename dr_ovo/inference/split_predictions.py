@@ -5,27 +5,35 @@ from __future__ import annotations
 import numpy as np
 
 from dr_ovo.batches.reading import written_meanwhile
-from dr_ovo.dataset.index import Split
+from dr_ovo.dataset.index import DatasetIndex, Split
 from dr_ovo.decoding.decoders import decode
 from dr_ovo.errors import MachineError, log
 from dr_ovo.inference.trained_model import TrainedModel, predict
+from dr_ovo.models.checkpoint import input_of
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.predictions.calibration import calibration_share
 from dr_ovo.predictions.predictions_file import Predictions
+from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.optimization.branch_trainer import Precision
+from dr_ovo.training.setup import image_loader
 
 
 def predict_split(
     model: TrainedModel,
-    split: Split,
+    index: DatasetIndex,
+    name: str,
     precision: Precision,
-    decoder: str,
-    num_workers: int,
+    config: TrainConfig,
     marks: list[str],
 ) -> Predictions:
-    """The predictions, grades chosen by `decoder`. Raises MachineError for damaged files."""
-    outputs = predict(model, split.paths, precision, num_workers, with_quality=True)
+    """The predictions on the split `name`. Raises MachineError for damaged files."""
+    split, decoder = index.splits[name], config.decoder
+    _, preprocessing = input_of(model.meta)
+    with image_loader(
+        config, index, model.folder, split.paths, preprocessing, with_quality=True
+    ) as loader:
+        outputs = predict(model, loader, precision)
     if outputs.damaged:
         _stop(split, outputs.damaged)
     if outputs.changed:

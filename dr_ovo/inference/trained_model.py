@@ -116,43 +116,23 @@ class PhotographLogits:
     changed: tuple[int, ...]
 
 
-def predict(
-    model: TrainedModel,
-    paths: Sequence[Path],
-    precision: Precision,
-    num_workers: int,
-    *,
-    with_quality: bool = False,
-    max_megapixels: float | None = None,
-) -> PhotographLogits:
-    """The logits of all branches side by side, for every readable path.
-
-    The quality of the photographs is measured only `with_quality`. `max_megapixels`: judge each
-    file before it is decoded (None: that was done before).
-    """
-    spec, preprocessing = input_of(model.meta)
+def predict(model: TrainedModel, loader: ImageLoader, precision: Precision) -> PhotographLogits:
+    """The logits of all branches side by side, for every file of the loader that can be read."""
+    spec, _ = input_of(model.meta)
     names = list(model.network.branches)
-    with ImageLoader(
-        paths,
-        preprocessing,
-        num_workers,
-        with_quality=with_quality,
-        max_megapixels=max_megapixels,
-    ) as loader:
-        outputs = branch_outputs(
-            model.network,
-            loader.batches(np.arange(len(paths)), MEASURE_BATCH),
-            spec,
-            precision.device,
-            dict.fromkeys(names),
-            model.meta["tta_views"],
-        )
-        damaged, measured = dict(loader.damaged), loader.quality
-        changed = tuple(sorted(loader.changed))
+    outputs = branch_outputs(
+        model.network,
+        loader.batches(np.arange(len(loader.paths)), MEASURE_BATCH),
+        spec,
+        precision.device,
+        dict.fromkeys(names),
+        model.meta["tta_views"],
+    )
+    damaged, changed = dict(loader.damaged), tuple(sorted(loader.changed))
     if not outputs:
         none = np.zeros(0, dtype=np.int64)
         return PhotographLogits(none, np.zeros((0, 0)), np.zeros(0), damaged, changed)
     logits = np.concatenate([outputs[name].logits for name in names], axis=1)
     positions = outputs[names[0]].positions
-    quality = np.array([measured.get(position, np.nan) for position in positions.tolist()])
+    quality = np.array([loader.quality.get(position, np.nan) for position in positions.tolist()])
     return PhotographLogits(positions, logits, quality, damaged, changed)

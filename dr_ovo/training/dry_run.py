@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.errors import MachineError, log
 from dr_ovo.logs import duration
 from dr_ovo.training.epochs.epoch_report import peak_memory_mb
 from dr_ovo.training.epochs.loop import MEASURE_BATCH, TrainingLoop
 from dr_ovo.training.optimization.schedule import epoch_order
-from dr_ovo.training.setup import augmentation, loop_settings, training_data
+from dr_ovo.training.setup import augmentation, image_loader, loop_settings, training_data
 from dr_ovo.training.writing.opening_lines import opening_lines
 from dr_ovo.training.writing.record import Record, count_parameters
 
@@ -29,7 +28,9 @@ def dry_run(record: Record) -> None:
     config, data = record.config, training_data(record.config, record.index)
     paths = (*data.train.paths, *data.val.paths)
     try:
-        with ImageLoader(paths, record.model.preprocessing, config.num_workers) as loader:
+        with image_loader(
+            config, record.index, record.folder, paths, record.model.preprocessing
+        ) as loader:
             loop = TrainingLoop(
                 record.model.network, record.model.runs, data, loader, augmentation(config),
                 record.model.spec, record.precision, loop_settings(config),

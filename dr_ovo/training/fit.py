@@ -9,12 +9,11 @@ from pathlib import Path
 
 import torch
 
-from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.errors import MachineError, Terminated, log
 from dr_ovo.files import write_json
 from dr_ovo.training.epochs.loop import TrainingLoop
-from dr_ovo.training.setup import augmentation, loop_settings, training_data
+from dr_ovo.training.setup import augmentation, image_loader, loop_settings, training_data
 from dr_ovo.training.writing.record import Record
 
 
@@ -23,7 +22,9 @@ def fit(record: Record, done: int) -> None:
     config, data = record.config, training_data(record.config, record.index)
     paths = (*data.train.paths, *data.val.paths)
     try:
-        with ImageLoader(paths, record.model.preprocessing, config.num_workers) as loader:
+        with image_loader(
+            config, record.index, record.folder, paths, record.model.preprocessing
+        ) as loader:
             TrainingLoop(
                 record.model.network,
                 record.model.runs,

@@ -11,15 +11,19 @@ import torch
 
 from dr_ovo.audit.measurement_cache import DESCRIPTORS, cache_folder
 from dr_ovo.batches.augmentation import Augmentation
+from dr_ovo.batches.loader import ImageLoader
+from dr_ovo.batches.row_source import CacheChoice, open_source
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.dataset.words import SPLITS
+from dr_ovo.decoded.places import cache_dir
 from dr_ovo.device import amp_dtype, check_gpu, select_device
 from dr_ovo.errors import UserError, log
 from dr_ovo.integrity.damaged_files import examine, remaining, without
 from dr_ovo.models.architectures import ARCHITECTURES, alias_of, resolve_architecture
 from dr_ovo.models.backbone import input_spec
 from dr_ovo.photographs.damage import Damage, describe
+from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.predictions.calibration import calibration_share
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
@@ -200,6 +204,34 @@ def augmentation(config: TrainConfig) -> Augmentation:
         config.rotation_range,
         config.brightness_range,
         config.contrast_range,
+    )
+
+
+def image_loader(
+    config: TrainConfig,
+    index: DatasetIndex,
+    folder: ResultsFolder,
+    paths: Sequence[Path],
+    preprocessing: Preprocessing,
+    *,
+    with_quality: bool = False,
+) -> ImageLoader:
+    """A loader of these files of the dataset, from the cache of decoded photographs where --cache
+    lets it. A dry run does not fill that."""
+    audited = cache_folder(index.root, folder.root)
+    choice = CacheChoice(
+        config.cache,
+        Path(config.cache_dir)
+        if config.cache_dir
+        else cache_dir(index.root, Path(config.output_root)),
+        config.num_workers,
+        fill=not config.dry_run,
+        descriptors=audited / DESCRIPTORS if audited else None,
+    )
+    with single_threaded_opencv():
+        source = open_source(paths, preprocessing, choice)
+    return ImageLoader(
+        paths, preprocessing, config.num_workers, with_quality=with_quality, source=source
     )
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.errors import log
 from dr_ovo.files import write_json
 from dr_ovo.models.checkpoint import backbone_state, input_of, load_checkpoint, load_single
@@ -27,7 +26,7 @@ from dr_ovo.training.fit import fit
 from dr_ovo.training.measure import Score, branch_outputs, pair_score
 from dr_ovo.training.resume.state import begin, load_progress, save_stem
 from dr_ovo.training.retraining.checks import changed_settings, pair_checkpoint, work_folder
-from dr_ovo.training.setup import training_data
+from dr_ovo.training.setup import image_loader, training_data
 from dr_ovo.training.writing.opening_lines import opening_lines
 from dr_ovo.training.writing.record import Record
 
@@ -131,7 +130,9 @@ def _val_score(record: Record, path: Path) -> Score:
     pair = tuple(meta["pairs"][0])
     positions = np.flatnonzero(np.isin(data.val.targets, pair) & ~data.calibration)
     network = network.to(record.precision.device)
-    with ImageLoader(data.val.paths, preprocessing, record.config.num_workers) as loader:
+    with image_loader(
+        record.config, record.index, record.folder, data.val.paths, preprocessing
+    ) as loader:
         outputs = branch_outputs(
             network,
             loader.batches(positions, MEASURE_BATCH),
