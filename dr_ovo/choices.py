@@ -11,4 +11,6 @@ PREPROCESSING_STEPS = ("disc_crop", "ben_graham", "clahe")
 NO_STEPS = "none"
 VIEWS = (1, 2, 4)  # 1: as it is; 2: also flipped left-right; 4: also upside down, and both
 
+CACHE_OFF = "off"
+CACHE_MODES = ("auto", "on", CACHE_OFF)  # whether decoded photographs are kept
 MAX_MEGAPIXELS = 100.0  # default of --max_megapixels; fundus cameras have up to 50

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from dr_ovo.batches.row_source import RowSource
 from dr_ovo.files import Written, last_written
 from dr_ovo.photographs.content_check import judge
 from dr_ovo.photographs.damage import MAX_LISTED, DamagedImage
@@ -34,7 +36,8 @@ class Reader:
     """How photographs are read: network input by `preprocessing`, their quality on request.
 
     `judged`: the contents were judged before, as they were `written` then; what has changed since
-    is judged under the limit of `max_megapixels`, as all files are that were not judged.
+    is judged under the limit of `max_megapixels`, as all files are that were not judged. `source`:
+    rows that make decoding unnecessary.
     """
 
     paths: Sequence[Path]
@@ -43,6 +46,7 @@ class Reader:
     max_megapixels: float
     judged: bool
     written: Sequence[Written | None]
+    source: RowSource | None = None
 
     def read(self, position: int) -> Reading:
         """The photograph at a position. Damage is returned, not raised: the main process decides
@@ -50,12 +54,23 @@ class Reader:
         path = self.paths[position]
         changed = last_written(path) != self.written[position]
         try:
-            image, quality = self._decode(read_bytes(path), judged=self.judged and not changed)
+            judged = self.judged and not changed
+            image, quality = self._kept(position) or self._decode(
+                position, read_bytes(path), judged=judged
+            )
         except DamagedImage as error:
             return Reading(position, None, damage=str(error), changed=changed)
         return Reading(position, image, quality, changed=changed)
 
-    def _decode(self, data: bytes, *, judged: bool) -> tuple[np.ndarray, float]:
+    def _kept(self, position: int) -> tuple[np.ndarray, float] | None:
+        """The row of the file and its quality; None where it has none."""
+        if self.source is None:
+            return None
+        sha256 = self.source.contents[position]
+        image, quality = self.source.rows.get(sha256), self.source.rows.quality(sha256)
+        return None if image is None or quality is None else (image, quality)
+
+    def _decode(self, position: int, data: bytes, *, judged: bool) -> tuple[np.ndarray, float]:
         if not judged:
             verdict = judge(data, self.max_megapixels, probe=False)
             if verdict.damage:
@@ -63,7 +78,40 @@ class Reader:
         if self.with_quality:
             image, quality = decode_with_quality(data, self.preprocessing)
             return image, quality.score
-        return self.preprocessing.apply(decode_bytes(data, self.preprocessing.size)), math.nan
+        image = self.preprocessing.apply(decode_bytes(data, self.preprocessing.size))
+        if self.source is not None:
+            self.source.rows.repair(self.source.contents[position], image)
+        return image, math.nan
+
+
+class Stalled(RuntimeError):
+    """A file gave no answer in time; `position` is its own."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"no answer for position {position}")
+        self.position = position
+
+
+class ReadingHere:
+    """Reads in the thread that asks, and tells the main thread what it is at."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._current: tuple[int, float] | None = None  # a position, since when (monotonic)
+
+    def read(self, positions: Sequence[int]) -> list[Reading]:
+        """The photographs at the positions."""
+        found = []
+        for position in positions:
+            self._current = position, time.monotonic()
+            found.append(self._reader.read(position))
+        self._current = None
+        return found
+
+    def check(self, seconds: float) -> None:
+        """Raises Stalled if one file has been read for so long."""
+        if (current := self._current) and time.monotonic() - current[1] > seconds:
+            raise Stalled(current[0])
 
 
 def written_meanwhile(paths: Sequence[Path]) -> str:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from dr_ovo.decoded.about import write_about
 from dr_ovo.decoded.build_lock import build_lock
 from dr_ovo.decoded.decoded_rows import open_rows
-from dr_ovo.decoded.decoding_pool import DecodingPool, NoWorkers
+from dr_ovo.decoded.decoding_pool import DecodingPool, NoWorkers, ThisProcess, Work
 from dr_ovo.decoded.decoding_worker import Decode, Task, decode_row
 from dr_ovo.decoded.filling import Filling
 from dr_ovo.decoded.places import ROWS, make_store, store_folder
@@ -58,7 +58,8 @@ def build(
 ) -> Built:
     """Adds rows for those of the files (path -> sha256 of its content) that have none yet.
 
-    `cache` is the cache folder, `workers` the largest number of processes (None: one per core),
+    `cache` is the cache folder, `workers` the largest number of processes (None: one per core; 0: this
+    process decodes),
     `memory` the bytes that each of them may take. A file that is damaged, crashes the decoder or
     takes too much memory is among the `damaged`. A disk that refuses ends the building with a
     warning, and what was added stays. Raises MachineError where decoding stands still.
@@ -76,11 +77,10 @@ def build(
             built = Built(refusal=str(getattr(error, "strerror", None) or error))
         else:
             missing = {sha256: paths for sha256, paths in wanted.items() if sha256 not in filling}
-            count = -(-len(missing) // PHOTOGRAPHS_A_PROCESS)
-            count = max(1, min(workers or available_cores(), count))
             work = partial(decode_row, Task(store / ROWS, preprocessing, decode))
+            pool = _pool(work, len(missing), workers, memory)
             log.info("Decoding into %s: %s", store, size_text(len(missing), preprocessing.size))
-            built = _fill(filling, missing, DecodingPool(work, count, memory))
+            built = _fill(filling, missing, pool)
             with suppress(MachineError):
                 write_about(store, preprocessing, len(filling))
     if built.refusal:
@@ -90,6 +90,16 @@ def build(
             store, built.refusal, len(missing) - built.added, len(wanted),
         )  # fmt: skip
     return built
+
+
+def _pool(
+    work: Work, photographs: int, workers: int | None, memory: int
+) -> DecodingPool | ThisProcess:
+    if workers == 0:
+        return ThisProcess(work)
+    useful = -(-photographs // PHOTOGRAPHS_A_PROCESS)
+    most = available_cores() if workers is None else min(workers, available_cores())
+    return DecodingPool(work, max(1, min(most, useful)), memory)
 
 
 def _by_content(files: Mapping[Path, str]) -> dict[str, list[Path]]:
@@ -116,7 +126,9 @@ def _open(opened: ExitStack, store: Path, preprocessing: Preprocessing) -> Filli
     return filling
 
 
-def _fill(filling: Filling, missing: Mapping[str, list[Path]], pool: DecodingPool) -> Built:
+def _fill(
+    filling: Filling, missing: Mapping[str, list[Path]], pool: DecodingPool | ThisProcess
+) -> Built:
     """Adds the rows of contents (sha256 -> the files that have it), with a progress bar."""
     before = len(filling)
     damaged: list[Damage] = []

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 
-from dr_ovo.decoded.decoding_worker import Job, Outcome, is_up, start
+from dr_ovo.decoded.decoding_worker import Job, Outcome, close_rows, is_up, start
 from dr_ovo.errors import MachineError
 
 JOBS_A_WORKER = 2  # under way at a time, so that none waits for the next
@@ -109,6 +109,21 @@ class DecodingPool:
             held.close()
             pool.shutdown(wait=False, cancel_futures=True)
             leash.close()
+
+
+class ThisProcess:
+    """Does `work` here, one job after the other: for --num_workers 0."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def outcomes(self, jobs: Iterable[Job]) -> Generator[tuple[Job, Outcome], None, None]:
+        """Each job and its outcome."""
+        try:
+            for job in jobs:
+                yield job, self._work(job)
+        finally:
+            close_rows()
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable, *jobs: Job) -> Future:

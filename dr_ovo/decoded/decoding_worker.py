@@ -121,3 +121,9 @@ def decode_row(task: Task, job: Job) -> Outcome:
 @lru_cache(maxsize=1)
 def _rows(file: Path, side: int) -> RowFile:
     return RowFile(file, side, write=True)
+
+
+def close_rows() -> None:
+    """Closes the file of rows that `decode_row` has open."""
+    if _rows.cache_info().currsize:
+        _rows.cache_clear()

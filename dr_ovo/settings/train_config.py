@@ -10,6 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from dr_ovo.choices import (
+    CACHE_MODES,
     DECODERS,
     HEADS,
     MAX_MEGAPIXELS,
@@ -219,7 +220,22 @@ class TrainConfig:
         "goes on without",
         matters=False,
     )
-    num_workers: int = option(4, int, "processes that decode images", low=0, matters=False)
+    num_workers: int = option(
+        4, int, "processes that decode images; 0: this one does", low=0, matters=False
+    )
+    cache: str = option(
+        "auto",
+        str,
+        "keep decoded images on the disk: auto (where there is room for them twice), on, off",
+        choices=CACHE_MODES,
+        matters=False,
+    )
+    cache_dir: str = option(
+        "",
+        str,
+        "folder of decoded images; empty: beside the dataset, else in --output_root",
+        matters=False,
+    )
     device: str = option("auto", str, "auto, cpu, cuda or cuda:N", matters=False)
     seed: int = option(42, int, "seed of everything random", low=0, high=MAX_SEED)
 

@@ -29,7 +29,9 @@ def dry_run(record: Record) -> None:
     config, data = record.config, training_data(record.config, record.index)
     paths = (*data.train.paths, *data.val.paths)
     try:
-        with image_loader(config, record.index, paths, record.model.preprocessing) as loader:
+        with image_loader(
+            config, record.index, record.folder, paths, record.model.preprocessing
+        ) as loader:
             loop = TrainingLoop(
                 record.model.network, record.model.runs, data, loader, augmentation(config),
                 record.model.spec, record.precision, loop_settings(config),

@@ -22,7 +22,9 @@ def fit(record: Record, done: int) -> None:
     config, data = record.config, training_data(record.config, record.index)
     paths = (*data.train.paths, *data.val.paths)
     try:
-        with image_loader(config, record.index, paths, record.model.preprocessing) as loader:
+        with image_loader(
+            config, record.index, record.folder, paths, record.model.preprocessing
+        ) as loader:
             TrainingLoop(
                 record.model.network,
                 record.model.runs,

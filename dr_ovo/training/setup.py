@@ -12,9 +12,11 @@ import torch
 from dr_ovo.audit.measurement_cache import DESCRIPTORS, cache_folder
 from dr_ovo.batches.augmentation import Augmentation
 from dr_ovo.batches.loader import ImageLoader
+from dr_ovo.batches.row_source import CacheChoice, open_source
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.dataset.words import SPLITS
+from dr_ovo.decoded.places import cache_dir
 from dr_ovo.device import amp_dtype, check_gpu, select_device
 from dr_ovo.errors import UserError, log
 from dr_ovo.files import last_written
@@ -211,12 +213,26 @@ def augmentation(config: TrainConfig) -> Augmentation:
 def image_loader(
     config: TrainConfig,
     index: DatasetIndex,
+    folder: ResultsFolder,
     paths: Sequence[Path],
     preprocessing: Preprocessing,
     *,
     with_quality: bool = False,
 ) -> ImageLoader:
-    """A loader of these files of the dataset, whose contents were judged when it was opened."""
+    """A loader of these files of the dataset, from the cache of decoded photographs where --cache
+    lets it. A dry run does not fill that."""
+    audited = cache_folder(index.root, folder.root)
+    choice = CacheChoice(
+        config.cache,
+        Path(config.cache_dir)
+        if config.cache_dir
+        else cache_dir(index.root, Path(config.output_root)),
+        config.num_workers,
+        fill=not config.dry_run,
+        descriptors=audited / DESCRIPTORS if audited else None,
+    )
+    with single_threaded_opencv():
+        source = open_source(paths, preprocessing, choice)
     return ImageLoader(
         paths,
         preprocessing,
@@ -224,6 +240,7 @@ def image_loader(
         with_quality=with_quality,
         max_megapixels=config.max_megapixels,
         judged=index.written,
+        source=source,
     )
 
 

@@ -1,13 +1,18 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from dr_ovo.batches.decoding_processes import DecodingProcesses
 from dr_ovo.batches.loader import ImageLoader
+from dr_ovo.batches.reading import Reader, Stalled
 from dr_ovo.dataset.index import scan_dataset
 from dr_ovo.errors import MachineError
 from dr_ovo.parallel import available_cores
@@ -21,6 +26,19 @@ def network_input(path: Path) -> np.ndarray:
     return SETTINGS.apply(decode_image(path, SETTINGS.size))
 
 
+# Starts two processes, names them, and waits to be killed.
+PARENT = """
+if __name__ == "__main__":  # what is imported here, its processes do not import
+    import multiprocessing
+    from pathlib import Path
+    import numpy as np
+    from dr_ovo.batches.loader import ImageLoader
+    from dr_ovo.photographs.preprocessing import Preprocessing
+    loader = ImageLoader([Path(path) for path in {paths}], Preprocessing(64), 2)
+    list(loader.batches(np.arange(8), 2))
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    input()
+"""
 GRADES = ("0", "1", "2", "3", "4")
 
 
@@ -161,13 +179,64 @@ def test_the_death_of_a_worker_disturbs_nothing_but_the_reading(paths):
     with ImageLoader(paths * 40, SETTINGS, 2) as loader:
         batches = loader.batches(np.arange(600), 2)
         next(batches)
-        workers = set(multiprocessing.active_children()) - before
-        os.kill(next(iter(workers)).pid, signal.SIGKILL)
-        for worker in workers:  # when one dies, all are killed
-            worker.join(timeout=30)
-        assert all(worker.exitcode == -signal.SIGKILL for worker in workers)
-        with pytest.raises(RuntimeError, match="DataLoader worker"):
+        worker = (set(multiprocessing.active_children()) - before).pop()
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.join(timeout=30)
+        assert worker.exitcode == -signal.SIGKILL
+        with pytest.raises(MachineError, match="--num_workers"):
             list(batches)
+
+
+def test_a_read_that_gives_no_answer_names_the_file(tmp_path, paths, monkeypatch):
+    # A pipe stands for a file on a network disk that is gone: whoever opens it waits.
+    monkeypatch.setattr("dr_ovo.batches.loader.STALL_SECONDS", 1.0)
+    monkeypatch.setattr("dr_ovo.batches.loader.CHECK_SECONDS", 0.1)
+    monkeypatch.setattr("stat.S_ISREG", lambda _mode: True)
+    stalled = tmp_path / "stalled.jpg"
+    os.mkfifo(stalled)
+    with (
+        ImageLoader([paths[0], stalled, paths[1]], SETTINGS, 0) as loader,
+        pytest.raises(MachineError, match=r"stalled.jpg gave no answer for 1 seconds"),
+    ):
+        list(loader.batches(np.arange(3), 1))
+
+
+def test_a_process_that_gives_no_answer_is_noticed(paths):
+    reader = Reader(paths, SETTINGS, False, None, [None] * len(paths))
+    processes = DecodingProcesses(reader, 1, timeout=0.01)  # it takes longer to start
+    try:
+        with pytest.raises(Stalled) as stalled:
+            processes.read([3, 4])
+        assert stalled.value.position == 3
+    finally:
+        processes.close()
+
+
+def test_processes_end_with_their_parent(tmp_path, paths):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT.format(paths=[str(path) for path in paths]))
+    parent = subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    children = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(children) == 2
+    parent.kill()
+    parent.wait()
+    for _ in range(100):
+        if not any(Path(f"/proc/{child}").exists() for child in children):
+            return
+        time.sleep(0.1)
+    raise AssertionError("they live on")
+
+
+def test_processes_load_no_torch(paths):
+    before = set(multiprocessing.active_children())
+    with ImageLoader(paths, SETTINGS, 1) as loader:
+        read(loader, range(3))
+        (child,) = set(multiprocessing.active_children()) - before
+        maps = Path(f"/proc/{child.pid}/maps").read_text()
+    assert "cv2" in maps
+    assert "libtorch" not in maps
 
 
 def test_workers_leave_ctrl_c_to_the_main_process(paths):

@@ -130,7 +130,9 @@ def _val_score(record: Record, path: Path) -> Score:
     pair = tuple(meta["pairs"][0])
     positions = np.flatnonzero(np.isin(data.val.targets, pair) & ~data.calibration)
     network = network.to(record.precision.device)
-    with image_loader(record.config, record.index, data.val.paths, preprocessing) as loader:
+    with image_loader(
+        record.config, record.index, record.folder, data.val.paths, preprocessing
+    ) as loader:
         outputs = branch_outputs(
             network,
             loader.batches(positions, MEASURE_BATCH),
