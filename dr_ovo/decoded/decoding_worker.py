@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from dr_ovo.photographs.quality import Quality
 Decode = Callable[[bytes, Preprocessing], tuple[np.ndarray, Quality]]
 STATM = Path("/proc/self/statm")
 _large_pictures: AbstractContextManager[object] = nullcontext()
+_open_files: dict[Path, RowFile] = {}
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,13 @@ def decode_row(task: Task, job: Job) -> Outcome:
     return Outcome(row_of(job.position, np.ascontiguousarray(pixels), quality.score))
 
 
-@lru_cache(maxsize=1)
 def _rows(file: Path, side: int) -> RowFile:
-    return RowFile(file, side, write=True)
+    if file not in _open_files:
+        _open_files[file] = RowFile(file, side, write=True)
+    return _open_files[file]
 
 
 def close_rows() -> None:
-    """Closes the file of rows that `decode_row` has open."""
-    if _rows.cache_info().currsize:
-        _rows.cache_clear()
+    """Closes the files of rows that `decode_row` has opened."""
+    while _open_files:
+        _open_files.popitem()[1].close()
