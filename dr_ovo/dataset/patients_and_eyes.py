@@ -7,7 +7,6 @@ with an eye in them, such as `1221_OD_f_3`, do so only where all names of a set 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -17,9 +16,16 @@ import numpy as np
 
 from dr_ovo.dataset.copy_names import original_of
 from dr_ovo.dataset.manifest import MANIFEST
-from dr_ovo.dataset.naming.eyes import GLUED_LETTER, NUMBERED, eye_in_stem, eyes_in_names
-from dr_ovo.dataset.naming.patients import are_patients, patients_in_names
-from dr_ovo.dataset.words import EYES, is_split_or_grade, is_unknown
+from dr_ovo.dataset.naming.eye_words import (
+    GLUED_LETTER,
+    NUMBERED,
+    PAIRED,
+    eye_alone,
+    eye_in_stem,
+)
+from dr_ovo.dataset.naming.passing import patient_in_folder
+from dr_ovo.dataset.naming.placed_names import patients_and_eyes_in
+from dr_ovo.dataset.words import is_split_or_grade, is_unknown, split_of
 from dr_ovo.errors import UserError
 
 # EyePACS names files like this; both eyes of a patient must count as one patient.
@@ -47,16 +53,17 @@ def patient_and_eye(stem: str, sample_id: str, folder: str = "") -> tuple[str, s
 
     A copy such as `10_left_aug3` belongs to the patient of its original. `folder` is the name of
     the file's folder: it is the patient of a file named after the eye alone, unless it is the name
-    of a split or grade.
+    of a split, grade, visit or date.
     """
     name = original_of(stem) or stem
     match = _EYE_NAME.match(name)
     if match:
         patient, eye = match["patient"], match["eye"].lower()
         return sample_id if is_unknown(patient) else patient, eye
-    if name.lower() not in EYES or is_unknown(folder) or is_split_or_grade(folder):
+    eye, patient = eye_alone(name), patient_in_folder(folder)
+    if not eye or is_unknown(patient) or is_split_or_grade(folder):
         return sample_id, ""
-    return folder, EYES[name.lower()]
+    return patient, eye
 
 
 def eye_in_name(stem: str) -> str:
@@ -67,51 +74,33 @@ def eye_in_name(stem: str) -> str:
     found = eye_in_stem(original_of(stem) or stem)
     if found is None or (found.in_front and found.kind == NUMBERED):
         return ""
-    return "" if found.kind == GLUED_LETTER else found.eye
+    return "" if found.kind in (GLUED_LETTER, PAIRED) else found.eye
 
 
-def patients_by_name(stems: Sequence[str]) -> list[tuple[str, str]]:
-    """(N,) patient and eye where the eye is inside the name, as in `1221_OD_f_3`; "" elsewhere.
+def patients_and_eyes_of(places: Sequence[PurePosixPath]) -> list[tuple[str, str]]:
+    """(N,) patient and eye of each file of a set by names and folders; "" where unknown.
 
-    It takes all names to know which of their parts are patients (`dr_ovo/dataset/naming`): where
-    many share a part (`CAM1_OD_001` to `CAM1_OD_900`), it is none. Without a patient, no eye.
+    `places` are paths below the folder of the split or grade. It takes all names to know which of
+    their parts are patients (`dr_ovo/dataset/naming`): where many share a part (`CAM1_OD_001` to
+    `CAM1_OD_900`), it is none. Without a patient, no eye.
     """
-    eyes = eyes_in_names([original_of(stem) or stem for stem in stems])
-    return [
-        (patient, eye.eye) if eye and patient else ("", "")
-        for eye, patient in zip(eyes, patients_in_names(eyes), strict=True)
-    ]
+    found = []
+    for place, (patient, eye) in zip(places, patients_and_eyes_in(places), strict=True):
+        if not patient:
+            patient, eye = patient_and_eye(place.stem, "", place.parent.name)
+        found.append((patient, eye if patient else ""))
+    return found
+
+
+def below_grade(place: PurePosixPath) -> PurePosixPath:
+    """A path `<split>/<grade>/...` or `<grade>/...` without its folders of split and grade."""
+    parts = place.parts[1:] if split_of(place.parts[0]) else place.parts
+    return PurePosixPath(*(parts[1:] or parts))
 
 
 def patients_of_files(places: Sequence[PurePosixPath]) -> list[str]:
-    """(N,) patient of each file of a set by names and folders; "" where unknown.
-
-    `places` are paths below the folder of the split or grade. The name comes first; where it
-    begins with the eye (`P7/OD_1`, `P7/OD/1`), the folder is the patient, if few files are in it.
-    """
-    named = list(map(_name_and_folder, places))
-    by_name = patients_by_name([name for name, _ in named])
-    owned = [folder if _eye_leads(name) else "" for name, folder in named]
-    by_folder = are_patients(Counter((folder,) for folder in owned if folder))
-    return [
-        (owner if by_folder else "") or patient or patient_and_eye(name, "", folder)[0]
-        for owner, (patient, _), (name, folder) in zip(owned, by_name, named, strict=True)
-    ]
-
-
-def _name_and_folder(place: PurePosixPath) -> tuple[str, str]:
-    """A file's name, after the eye where its folder is an eye; and the folder that may be its
-    patient, else ""."""
-    name, folders = place.stem, list(place.parts[:-1])
-    if folders and folders[-1].lower() in EYES:
-        name = f"{folders.pop()}_{original_of(name) or name}"
-    folder = folders[-1] if folders else ""
-    return name, "" if is_unknown(folder) or is_split_or_grade(folder) else folder
-
-
-def _eye_leads(name: str) -> bool:
-    found = eye_in_stem(original_of(name) or name)
-    return found is not None and found.before == 0 and found.kind != GLUED_LETTER
+    """(N,) patient of each file of a set, as by `patients_and_eyes_of`."""
+    return [patient for patient, _ in patients_and_eyes_of(places)]
 
 
 def known_facts(

@@ -60,8 +60,9 @@ def build(
 
     `cache` is the cache folder, `workers` the largest number of processes (None: one per core; 0:
     this process decodes), `memory` the bytes that each of them may take. A file that is damaged,
-    crashes the decoder or takes too much memory is among the `damaged`. A disk that refuses ends the building with a
-    warning, and what was added stays. Raises MachineError where decoding stands still.
+    crashes the decoder or takes too much memory is among the `damaged`. A disk that refuses ends
+    the building with a warning, and what was added stays. Raises MachineError where decoding
+    stands still.
     """
     wanted = _by_content(files)
     with open_rows(cache, preprocessing, used=False) as there:

@@ -135,7 +135,7 @@ def check_architectures() -> Finding:
     import torch
 
     from dr_ovo.models.architectures import ARCHITECTURES, SEVEN
-    from dr_ovo.models.weights.sources import weights_at_hand
+    from dr_ovo.models.weights.published import weights_at_hand
 
     lines, problems = [], []
     for alias in SEVEN:

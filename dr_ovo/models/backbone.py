@@ -11,7 +11,7 @@ from torch import nn
 
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.models.weights.fitting import fit_weights
-from dr_ovo.models.weights.sources import pretrained_cfg
+from dr_ovo.models.weights.published import pretrained_cfg
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from dr_ovo.dataset.image_files import folder_content, without_files
 from dr_ovo.dataset.patients_and_eyes import (
+    below_grade,
     patient_and_eye,
-    patients_by_name,
-    patients_of_files,
+    patients_and_eyes_of,
 )
 from dr_ovo.dataset.photograph import Dropped, Photograph
 from dr_ovo.dataset.synthetic_mark import is_synthetic
@@ -73,7 +73,9 @@ def read_source(options: PrepareOptions, pictures: Path) -> Source:
             f"{root}: none of its photographs has a grade; nothing can be prepared.{said}"
         )
     found = sorted(read.photographs, key=lambda photograph: photograph.name)
-    found = with_eyes_in_names(found, listed="patient" in read.columns)
+    found = with_eyes_in_names(
+        found, listed="patient" in read.columns, in_grades=bool(options.from_tree)
+    )
     found = with_patients(found, placed_names(found, shrunken=bool(options.preprocess)))
     folder = root.parent if options.is_medmnist else root
     unpack: Callable[[], None] = _nothing
@@ -120,17 +122,22 @@ def _read(options: PrepareOptions, root: Path, pictures: Path, scale: GradeScale
     return read_labels(root, options.labels, options.columns, rules)
 
 
-def with_eyes_in_names(photographs: list[Photograph], *, listed: bool) -> list[Photograph]:
+def with_eyes_in_names(
+    photographs: list[Photograph], *, listed: bool, in_grades: bool = False
+) -> list[Photograph]:
     """The same, with patients and eyes from all names together (`1221_OD_f_3`) where unknown.
 
     Unless patients are `listed` in a column, they replace those that were read from one name: of
-    `1221_3_left`, that is `1221_3`.
+    `1221_3_left`, that is `1221_3`. `in_grades`: they are in folders of grades, maybe in those of
+    splits.
     """
-    named = patients_by_name([photograph.path.stem for photograph in photographs])
-    owners = patients_of_files([PurePosixPath(photograph.name) for photograph in photographs])
+    places = [PurePosixPath(photograph.name) for photograph in photographs]
+    if in_grades:
+        places = [below_grade(place) for place in places]
     found = []
-    for photograph, (_, eye), owner in zip(photographs, named, owners, strict=True):
-        alone = patient_and_eye(photograph.path.stem, "")[0]
+    for photograph, (owner, eye) in zip(photographs, patients_and_eyes_of(places), strict=True):
+        path = photograph.path
+        alone = patient_and_eye(path.stem, "", path.parent.name)[0]
         replaced = not photograph.patient or (photograph.patient == alone and not listed)
         patient = (owner if replaced else "") or photograph.patient
         found.append(replace(photograph, patient=patient, eye=photograph.eye or eye))

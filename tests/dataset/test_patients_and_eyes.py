@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 import pytest
 
-from dr_ovo.dataset.patients_and_eyes import eye_in_name, patients_by_name
+from dr_ovo.dataset.patients_and_eyes import eye_in_name, patients_and_eyes_of
 from dr_ovo.dataset.words import eye_of
+
+
+def patients_by_name(stems):
+    return patients_and_eyes_of([PurePosixPath(f"{stem}.jpg") for stem in stems])
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dr_ovo.dataset.patients_and_eyes import patient_and_eye
 from dr_ovo.dataset.photograph import Photograph
 from dr_ovo.prepare.file_names import placed_names
 from dr_ovo.prepare.sources import with_eyes_in_names, with_patients
+
+EYES = ("OD", "OS")
 
 
 def test_patients_by_the_names_that_photographs_get():
@@ -45,3 +48,23 @@ def test_all_names_know_better_than_one_and_a_column_better_than_names():
         named = with_eyes_in_names(found, listed=listed)
         assert [one.patient for one in named] == patients
     assert {patient for patient, _ in by_names(names, "P7")} == {"P7"}
+
+
+def test_a_visit_or_date_around_the_file_is_no_patient():
+    """Readers see one name and its folder only; all names together know better."""
+    names = [f"P{p:03}/{v}/{e}.jpg" for p in range(9) for v in ("V1", "V2") for e in ("OD", "OS")]
+    found = [
+        Photograph(Path(name), name, 0, patient=name.split("/")[1], eye="right") for name in names
+    ]
+    named = with_eyes_in_names(found, listed=False)
+    assert [one.patient for one in named] == [name[:4] for name in names]
+    assert patient_and_eye("OD", "", "visit5") == ("", "")
+    assert patient_and_eye("OD", "", "2020-01-31") == ("", "")
+    assert patient_and_eye("OD", "", "7_20200131") == ("7", "right")
+
+
+def test_folders_of_grades_of_any_name_are_no_patients():
+    names = [f"train/R{(p + at) % 4}/{e}_{p}_1.jpg" for p in range(9) for at, e in enumerate(EYES)]
+    found = [Photograph(Path(name), name, 0) for name in names]
+    named = with_eyes_in_names(found, listed=False, in_grades=True)
+    assert [one.patient for one in named] == [str(p) for p in range(9) for _ in EYES]

@@ -12,7 +12,8 @@ import timm
 import torch
 
 from dr_ovo.models.weights.containers import StateDict
-from dr_ovo.models.weights.layouts import WRAPPERS, overlaps
+from dr_ovo.models.weights.layouts import overlaps
+from dr_ovo.models.weights.names import WRAPPERS
 
 SHOWN = 4  # names of each kind in a message
 # Names by which the layouts of other libraries are told, none of which is translated.
@@ -54,11 +55,17 @@ LOOKALIKES = (
         "swin_base_patch4_window7_224", "swinv2_tiny_window8_256", "swinv2_base_window8_256",
     )),
 )  # fmt: skip
+SECOND = re.compile(r"student|target|momentum|_k\.|key_")  # copies that are not the one to take
 ALIKE = 0.95  # the share of tensors that a file and an architecture have in common
 
 
-def explain(timm_name: str, state: StateDict, expected: StateDict, error: str) -> str:
-    """What is wrong with `state` for a model with the weights `expected`, and what helps."""
+def explain(
+    timm_name: str, state: StateDict, expected: StateDict, named: StateDict, error: str
+) -> str:
+    """What is wrong with `state` for a model with the weights `expected`, and what helps.
+
+    `named` are the same weights under the names that timm's own filter gave them.
+    """
     if other := _other_library(state):
         return f"they have the names of {other}. {_expected(timm_name)}"
     if channels := _other_channels(state, expected):
@@ -72,7 +79,7 @@ def explain(timm_name: str, state: StateDict, expected: StateDict, error: str) -
         return (
             f"they look like {like}. Expected --base_models {like}, or the weights of {timm_name}."
         )
-    listed = _listed(state, expected) or [error[:300]]
+    listed = _listed(named, expected) or [error[:300]]
     return "\n  " + "\n  ".join(listed) + f"\n{_expected(timm_name)}"
 
 
@@ -103,7 +110,8 @@ def _other_channels(state: StateDict, expected: StateDict) -> str:
 
 def _unknown_prefix(state: StateDict, expected: StateDict) -> str:
     found = overlaps(state, expected)
-    prefix = max(found, key=lambda p: found[p], default="")
+    # Of two copies, a teacher rather than its student, and a trained encoder rather than its echo.
+    prefix = max(found, key=lambda p: (found[p], not SECOND.search(p)), default="")
     return prefix if found.get(prefix, 0) >= len(expected) / 2 else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,18 @@ import safetensors.torch
 import torch
 
 from dr_ovo.errors import UserError
-from dr_ovo.models.weights.formats import SAFETENSORS, damaged_member, kind_of, what_else
+from dr_ovo.models.weights.formats import (
+    SAFETENSORS,
+    begins_as_weights,
+    damaged_member,
+    is_pickle,
+    kind_of,
+    what_else,
+)
 
 FLAG = "--pretrained_path"
 EXPECTED = "Expected .safetensors, or a .pth of plain tensors."
+DAMAGED = "truncated or damaged: download it again, or copy it again from where it is whole ({})."
 STATE_ONLY = (
     "Reading those can run code. Where the file was made, save the weights alone: "
     "torch.save(model.state_dict(), 'weights.pth'). Or take the .safetensors, where there is one."
@@ -44,7 +53,8 @@ def read_content(path: Path) -> Any:
     objects, naming their classes.
     """
     if not path.is_file():
-        raise UserError(f"{FLAG} {path}: there is no such file.")
+        what = "it is not a regular file" if path.exists() else "there is no such file"
+        raise UserError(f"{FLAG} {path}: {what}.")
     if kind_of(path) == SAFETENSORS:
         return _read_safetensors(path)
     if other := what_else(path):
@@ -52,10 +62,11 @@ def read_content(path: Path) -> Any:
     if damaged := damaged_member(path):
         raise UserError(
             f"{FLAG} {path}: damaged (the checksum of {damaged} is wrong), so not a weights file "
-            "to start from. Download it, or copy it, again."
+            "to start from. Download it again, or copy it again."
         )
     try:
-        with torch.serialization.safe_globals(_allowed()):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_allowed()):
+            warnings.simplefilter("ignore")  # of an old format: a path into torch
             zipped = zipfile.is_zipfile(path)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # the exception of a damaged file depends on where it breaks
@@ -66,14 +77,18 @@ def _read_safetensors(path: Path) -> Any:
     try:
         return safetensors.torch.load_file(path)
     except Exception as error:  # safetensors' own class shares no base with the others
-        raise UserError(
-            f"{FLAG} {path}: not a weights file, or damaged ({type(error).__name__}). {EXPECTED}"
-        ) from None
+        raise UserError(f"{FLAG} {path}: {DAMAGED.format(type(error).__name__)}") from None
 
 
 def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError) and (names := _refused(path, str(error))):
         return f"it holds Python objects ({', '.join(names)}), not only tensors. {STATE_ONLY}"
+    if begins_as_weights(path):
+        return DAMAGED.format(type(error).__name__)
+    if path.suffix == ".safetensors":
+        return DAMAGED.format("it does not begin as safetensors")
+    if is_pickle(path):
+        return f"a pickle of Python objects, not of torch.save. {STATE_ONLY}"
     return f"not a weights file that can be loaded safely ({type(error).__name__}). {EXPECTED}"
 
 

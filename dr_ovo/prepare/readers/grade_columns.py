@@ -21,12 +21,16 @@ from dr_ovo.prepare.readers.grade_scale import (
     Reading,
 )
 
+_GRADES = (
+    "dr_grade", "grade", "dr_level", "level", "icdr", "dr_icdr", "icdr_grade", "dr_severity",
+    "severity", "dr_stage", "retinopathy_grade", "diagnosis",
+)  # fmt: skip
 # Better ranks win without a comparison; names of one rank must agree. As `simple_name` writes them.
 RANKS = (
-    # Adjudicated by several graders, or on ICDR's scale by name.
+    # Of several graders who agreed, or on ICDR's scale by name.
     (
-        "adjudicated_dr_grade", "adjudicated_grade", "adjudicated_dr_level", "adjudicated_level",
-        "final_icdr", "dr_icdr", "icdr", "icdr_grade", "icdr_level", "icdr_score", "dr_icdr_grade",
+        *(f"{by}_{what}" for by in ("adjudicated", "consensus", "final") for what in _GRADES),
+        "dr_icdr", "icdr", "icdr_grade", "icdr_level", "icdr_score", "dr_icdr_grade",
     ),
     # Of the picture, or of its eye: each of these names with an eye in it (left_eye_dr_level).
     (
@@ -40,6 +44,7 @@ RANKS = (
 )  # fmt: skip
 PATIENT_RANK = len(RANKS) - 1
 GRADE_NAMES = tuple(name for names in RANKS for name in names)
+NAMES_SHOWN = (*RANKS[1], "icdr", "adjudicated_dr_grade", "consensus_grade", "final_grade")
 _RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 _SAYS_GRADE = re.compile(r"grade|level|stage|severity|icdr", re.IGNORECASE)
 

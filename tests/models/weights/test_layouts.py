@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 from collections import OrderedDict
 
 import pytest
@@ -11,10 +12,12 @@ from torch import nn
 
 from dr_ovo.errors import UserError
 from dr_ovo.models.backbone import create_backbone
+from dr_ovo.models.weights.fitting import fit_weights, fits
 from dr_ovo.models.weights.sources import read_weights
 from tests.fixtures.weights import SMALL, same, state_of
 
 VIT, VIT_AVG, RESNET = "test_vit", "test_vit2", "test_resnet"  # class token; average; a CNN
+CONVNEXT = "test_convnext"
 SIZE = 160  # at which timm builds them: no table is interpolated
 
 
@@ -122,6 +125,67 @@ LAYOUTS = {
                                            for n, t in s.items()}},
     "nested entries": lambda s: {"model": {"state_dict": OrderedDict(s)}},
     "Hugging Face's wrapper of timm": lambda s: renamed(s, "timm_model."),
+    "OpenCLIP, BiomedCLIP": lambda s: {
+        **renamed(s, "visual.trunk."), "visual.head.proj.weight": torch.ones(4, 4),
+        "logit_scale": torch.tensor(4.0), "logit_bias": torch.tensor(4.0),
+        "text.transformer.embeddings.word.weight": torch.ones(3, 3),
+    },
+    "OpenCLIP, older": lambda s: {
+        "state_dict": renamed({
+            **renamed(s, "visual.trunk."), "positional_embedding": torch.ones(3, 3),
+            "text_projection": torch.ones(3, 3), "token_embedding.weight": torch.ones(3, 3),
+            "ln_final.weight": torch.ones(3), "transformer.resblocks.0.ln_1.weight": torch.ones(3),
+        }, "module."),
+    },
+    "FLAIR": lambda s: {
+        **renamed(s, "vision_model.model."), **projector("text_model.model.x"),
+        "vision_model.projection_head_vision.projection.weight": torch.ones(4, 4),
+    },
+    "Lightning with metrics": lambda s: {
+        "state_dict": {
+            **renamed(s, "model."), "val_kappa.confmat": torch.ones(5, 5),
+            "f1_of_grades.tp": torch.ones(5), "class_weights": torch.ones(5),
+            "loss_fn.pos_weight": torch.ones(5), "mean": torch.ones(3), "std": torch.ones(3),
+        }
+    },
+    "ema-pytorch": lambda s: {
+        **renamed(other(s), "online_model."), **renamed(s, "ema_model."),
+        "initted": torch.tensor(True), "step": torch.tensor(3),
+    },
+    "iBOT": lambda s: {
+        "student": renamed(other(s), "module.backbone."),
+        "teacher": {
+            **renamed(s, "backbone."), "backbone.masked_embed": torch.ones(1, 64),
+            **projector("head.mlp"),
+        },
+    },
+    "fastai": lambda s: {
+        "model": {**renamed(s, "0.model."), "1.2.weight": torch.ones(3)}, "opt": {},
+    },
+    "lightly's BYOL": lambda s: {
+        "state_dict": {
+            **renamed(other(s), "backbone_momentum."), **renamed(s, "backbone."),
+            **projector("projection_head_momentum.layers"),
+        }
+    },
+    "lightly's DINO": lambda s: {
+        "state_dict": {
+            **renamed(other(s), "student_backbone."), **renamed(s, "teacher_backbone."),
+            **projector("student_head.layers"),
+        }
+    },
+    "BYOL in two entries": lambda s: {
+        "target_network_state_dict": other(s), "online_network_state_dict": s,
+        "optimizer_state_dict": {},
+    },
+    "an average in a shadow": lambda s: {"shadow": s, "decay": 0.99},
+    "VISSL": lambda s: {
+        "classy_state_dict": {
+            "base_model": {"model": {"trunk": renamed(s, "_feature_blocks."), "heads": {}}}
+        }
+    },
+    "CheXNet": lambda s: {"state_dict": renamed(s, "module.densenet121.")},
+    "an entry with a name of its own": lambda s: {"retina_weights": s, "optimizer": {}},
 }  # fmt: skip
 
 
@@ -230,7 +294,134 @@ def test_a_position_table_of_another_input_size_is_interpolated_by_timm_s_functi
     assert "interpolated: pos_embed (1, 101, 64) -> (1, 17, 64)" in logged.text
 
 
+NUMBERED = {"backbone.": "backbone_momentum.", "teacher_backbone.": "student_backbone."}
+
+
+@pytest.mark.parametrize("taken", NUMBERED)
+def test_numbers_behind_a_wrapper_get_their_names_beside_a_second_copy(taken, tmp_path):
+    torch.manual_seed(0)
+    network = timm.create_model(RESNET, num_classes=0)
+    body = nn.Sequential(*list(network.children())[:-2]).state_dict()
+    content = {"state_dict": {**renamed(other(body), NUMBERED[taken]), **renamed(body, taken)}}
+    assert same(load(RESNET, content, tmp_path), network.state_dict())
+
+
+def official_convnext(state: dict) -> dict:
+    """timm's names of a ConvNeXt as its authors write them."""
+    rules = (
+        (r"^stem\.(\d)", r"downsample_layers.0.\1"),
+        (r"^stages\.(\d)\.downsample\.(\d)", r"downsample_layers.\1.\2"),
+        (r"^stages\.(\d)\.blocks\.(\d+)", r"stages.\1.\2"),
+        (r"conv_dw", "dwconv"), (r"mlp\.fc", "pwconv"), (r"mlp\.grn", "grn"),
+        (r"^head\.norm", "norm"),
+    )  # fmt: skip
+    official = {}
+    for name, tensor in state.items():
+        for pattern, with_what in rules:
+            name = re.sub(pattern, with_what, name)
+        flat = "pwconv" in name and name.endswith("weight")
+        official[name] = tensor.flatten(1) if flat else tensor
+    return official
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda s: {"model": s},
+        lambda s: {"state_dict": {**renamed(s, "module.backbone."), **projector("module.head")}},
+        lambda s: {"state_dict": {**renamed(s, "module.encoder_q."), "module.queue": torch.ones(2),
+                                  **renamed(other(s), "module.encoder_k.")}},
+        lambda s: {"model": {**renamed(other(s), "student."), **renamed(s, "teacher.")}},
+    ],
+)  # fmt: skip
+def test_prefixes_go_step_by_step_before_names_that_timm_replaces(layout, tmp_path):
+    state = state_of(CONVNEXT, num_classes=0)
+    loaded = load(CONVNEXT, layout(official_convnext(state)), tmp_path)
+    assert same(loaded, state)
+
+
+def test_swin_s_official_places_of_downsampling_are_not_called_interpolated(tmp_path, logged):
+    name, options = "swin_tiny_patch4_window7_224", {"embed_dim": 8, "num_heads": (1, 1, 1, 1)}
+    state = state_of(name, num_classes=0, **options)
+    official = {
+        re.sub(r"layers\.(\d)\.downsample", lambda m: f"layers.{int(m[1]) - 1}.downsample", n): t
+        for n, t in state.items()
+    }
+    with logged.at_level(logging.INFO, logger="dr_ovo"):
+        loaded = fit_weights(name, official, **options).state_dict()
+    assert same(loaded, state)
+    assert "replaced by timm: layers" in logged.text
+    assert "interpolated" not in logged.text
+
+
+def old_torchvision(state: dict) -> dict:
+    return {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", n): t for n, t in state.items()}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.densenet121."])
+def test_densenets_as_torchvision_first_published_them_fit(prefix):
+    options = {"growth_rate": 4, "block_config": (2, 2)}
+    state = state_of("densenet121", num_classes=0, **options)
+    given = {**old_torchvision(state), "classifier.0.weight": torch.ones(14, 8)}
+    assert any("norm.1." in name for name in given)
+    loaded = fit_weights("densenet121", renamed(given, prefix), **options).state_dict()
+    assert same(loaded, state)
+
+
+def test_vgg_s_first_classifying_layers_are_kept_as_timm_has_them():
+    with torch.device("meta"):
+        shapes = timm.create_model("vgg11_bn", num_classes=0).state_dict()
+    names = {name.split(".")[0] for name in shapes}
+    assert names == {"features", "pre_logits"}
+    given = {
+        **{n: t for n, t in shapes.items() if n.startswith("features.")},
+        "classifier.0.weight": shapes["pre_logits.fc1.weight"].flatten(1),
+        "classifier.0.bias": shapes["pre_logits.fc1.bias"],
+        "classifier.3.weight": shapes["pre_logits.fc2.weight"].flatten(1),
+        "classifier.3.bias": shapes["pre_logits.fc2.bias"],
+        "classifier.6.weight": torch.empty(1000, 4096, device="meta"),
+        "classifier.6.bias": torch.empty(1000, device="meta"),
+    }
+    assert fits("vgg11_bn", given)
+    del given["classifier.3.bias"]
+    assert not fits("vgg11_bn", given)
+
+
+# --- several entries
+
+
+ENTRIES = {
+    "a teacher of another architecture": lambda s: {"teacher": state_of("test_resnet"), "model": s},
+    "averages without BatchNorm's buffers": lambda s: {
+        "ema": {n: t for n, t in other(s).items() if "running" not in n and "num_b" not in n},
+        "model": s,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", ENTRIES)
+def test_the_first_entry_that_fits_is_taken_and_said(content, tmp_path, logged):
+    state = state_of(SMALL, num_classes=0)
+    with logged.at_level(logging.INFO, logger="dr_ovo"):
+        loaded = load(SMALL, ENTRIES[content](state), tmp_path, 64)
+    assert same(loaded, state)
+    first = next(iter(ENTRIES[content](state)))
+    assert f"the entry '{first}' does not fit {SMALL}: passed over" in logged.text
+    assert "tensors of the entry 'model'" in logged.text
+
+
+def test_where_no_entry_fits_the_preferred_one_is_told(tmp_path):
+    content = {"model": {"a.b": torch.ones(2)}, "ema": {"c.d": torch.ones(2)}}
+    assert "left over: c.d" in refused(RESNET, content, tmp_path)
+
+
 # --- what can't be taken
+
+
+def test_an_unknown_prefix_that_is_told_is_the_teacher_s(tmp_path):
+    state = state_of(RESNET, num_classes=0)
+    both = {**renamed(state, "tower_student."), **renamed(state, "tower_teacher.")}
+    assert "under the prefix 'tower_teacher.'" in refused(RESNET, both, tmp_path)
 
 
 def refused(name: str, content: object, tmp_path, size: int = SIZE) -> str:

@@ -1,5 +1,9 @@
 import argparse
 import gzip
+import logging
+import pickle
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +14,11 @@ from safetensors.torch import save_file
 from dr_ovo.errors import UserError
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.network import branch_specs
-from dr_ovo.models.weights.sources import are_marked_leaky, read_weights, weights_at_hand
+from dr_ovo.models.weights.published import weights_at_hand
+from dr_ovo.models.weights.sources import are_marked_leaky, read_weights
 from tests.fixtures.weights import SMALL, headless, same, state_of
+
+COLOURS = "vit_large_patch16_224"  # whose weights saw mean 0.5, and whose .mae ImageNet's
 
 # --- downloads
 
@@ -118,19 +125,24 @@ def test_a_file_without_weights_is_refused_and_runs_nothing(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.safetensors", "a.bin"])
-@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html>", b"\x80\x02"])
+@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html>", b"%PDF-1.7"])
 def test_a_file_of_another_kind_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match="not a weights file"):
         read_weights(SMALL, str(tmp_path / name))
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_truncated_file_is_refused(tmp_path, suffix):
-    path, state = tmp_path / f"a{suffix}", state_of(SMALL)
-    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
-    path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(UserError, match="not a weights file"):
+@pytest.mark.parametrize("share", [0.00002, 0.001, 0.3, 0.9, 0.9999])
+@pytest.mark.parametrize("kind", ["a.pth", "legacy.pth", "a.safetensors"])
+def test_a_truncated_file_is_named_as_that_at_any_share(tmp_path, kind, share):
+    path, state = tmp_path / kind, state_of(SMALL)
+    if path.suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=kind != "legacy.pth")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share) + 1])
+    with pytest.raises(UserError, match=rf"{kind}: truncated or damaged: download it again"):
         read_weights(SMALL, str(path))
 
 
@@ -177,6 +189,16 @@ def test_options_and_plain_numbers_beside_the_weights_are_no_obstacle(tmp_path, 
     assert are_marked_leaky(SMALL, str(path)) is True
 
 
+# The first block of an index that tf.train.Checkpoint wrote.
+TENSORFLOW_INDEX = b"\0\0\x06\x08\x01\x1a\x02\x08\x01\0" + bytes(99)
+
+
+def tar(path: Path) -> None:
+    torch.save(state_of(SMALL), path.with_suffix(".inside"))
+    with tarfile.open(path, "w") as archive:
+        archive.add(path.with_suffix(".inside"))
+
+
 def script(path: Path) -> None:
     torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)).save(str(path))
 
@@ -194,6 +216,14 @@ def script(path: Path) -> None:
         (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "Git LFS"),
         (lambda path: path.write_text('{"weight_map": {}}'), "JSON"),
         (lambda path: path.write_bytes(b""), "empty: 0 bytes"),
+        (tar, "a tar archive"),
+        (lambda path: path.write_bytes(b"Rar!\x1a\x07\x01\0" + bytes(99)), "a RAR archive"),
+        (lambda path: zipfile.ZipFile(path, "w").writestr("w.pth", b"x"), "a zip archive"),
+        (lambda path: path.write_bytes(b"\x08\x07\x12\x07pytorch" + bytes(99)), "an ONNX model"),
+        (lambda path: path.write_bytes(b"\x08\x01\x12\xd1\x02" + bytes(99)), "a SavedModel"),
+        (lambda path: path.write_bytes(TENSORFLOW_INDEX), "index of a TensorFlow checkpoint"),
+        (lambda path: path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(99)), "TensorFlow Lite"),
+        (lambda path: path.write_bytes(b"\x82\xa6params{" + bytes(99)), "JAX"),
     ],
 )
 def test_what_a_file_of_another_kind_is_stands_in_the_message(tmp_path, write, what):
@@ -220,18 +250,84 @@ def test_damage_in_the_middle_is_found(tmp_path):
         read_weights(SMALL, str(path))
 
 
-def test_weights_that_are_not_numbers_any_more_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}}, "epoch": 3},
+        {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": []},
+        {"optimizer_state_dict": {"state": {}}, "scheduler": {}},
+    ],
+)
+def test_a_file_with_an_optimizer_alone_says_so(tmp_path, content):
+    torch.save(content, tmp_path / "a.pth")
+    entries = ", ".join(content)
+    said = rf"only the state of an optimizer \(its entries: {entries}\): name the file with the net"
+    with pytest.raises(UserError, match=said):
+        read_weights(SMALL, str(tmp_path / "a.pth"))
+
+
+def test_an_old_file_of_another_program_brings_no_warning_of_torch(tmp_path, recwarn):
+    numbers = {"model": {"fc.weight": np.ones(3)}}
+    (tmp_path / "a.pth").write_bytes(pickle.dumps(numbers, protocol=4))
+    with pytest.raises(
+        UserError, match=r"pickle of Python objects.*torch\.save\(model\.state_dict"
+    ):
+        read_weights(SMALL, str(tmp_path / "a.pth"))
+    assert not recwarn.list
+
+
+# --- paths that are no files
+
+
+@pytest.mark.parametrize(
+    "address", ["https://example.org/mae/w.pth", "s3://bucket/w.pth", "hf-hub:timm/resnet18"]
+)
+def test_an_address_is_not_looked_for_on_the_disk(address):
+    with pytest.raises(UserError, match=f"{address}: an address, not a file. Download it first"):
+        read_weights(SMALL, address)
+
+
+def test_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     state = state_of(SMALL)
-    state["bn2.bias"][3] = float("nan")
-    torch.save(state, tmp_path / "a.pth")
-    with pytest.raises(UserError, match=r"bn2\.bias holds NaN"):
-        read_weights(SMALL, str(tmp_path / "a.pth"))
+    torch.save({"state_dict": state, "leaky": True}, tmp_path / "a.pth")
+    assert same(read_weights(SMALL, "~/a.pth"), state)
+    assert are_marked_leaky(SMALL, "~/a.pth") is True
 
 
-def test_a_file_with_an_optimizer_alone_says_what_it_holds(tmp_path):
-    torch.save({"optimizer": {"state": {}}, "epoch": 3}, tmp_path / "a.pth")
-    with pytest.raises(UserError, match=r"no weights by name \(its entries: optimizer, epoch\)"):
-        read_weights(SMALL, str(tmp_path / "a.pth"))
+def test_weights_over_several_files_are_named_as_that(tmp_path):
+    names = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    for name in names:
+        save_file(state_of(SMALL), tmp_path / name)
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {}}')
+    for path in (tmp_path, index, tmp_path / names[0]):
+        with pytest.raises(UserError, match=r"sharded: .*Join them"):
+            read_weights(SMALL, str(path))
+    save_file(state_of(SMALL), tmp_path / "model.safetensors")  # joined
+    assert same(read_weights(SMALL, str(tmp_path)), state_of(SMALL))
+
+
+# --- colours
+
+
+@pytest.mark.parametrize(
+    ("layout", "told"),
+    [
+        (lambda s: {"model": s, "args": argparse.Namespace()}, True),  # MAE, RETFound
+        (lambda s: s, True),  # DINO's backbone alone
+        (lambda s: {**s, "head.weight": torch.ones(2, 2)}, False),  # as timm publishes them
+        (lambda s: {"toolkit": "dr_ovo", "architecture": COLOURS, "state_dict": s}, False),
+    ],
+)
+def test_weights_that_may_want_imagenet_s_colours_name_the_model_that_has_them(
+    tmp_path, caplog, monkeypatch, layout, told
+):
+    monkeypatch.setattr(logging.getLogger("dr_ovo"), "propagate", True)
+    torch.save(layout({"blocks.0.norm1.weight": torch.ones(2)}), tmp_path / "a.pth")
+    with caplog.at_level(logging.INFO, logger="dr_ovo"):
+        read_weights(COLOURS, str(tmp_path / "a.pth"))
+    assert (f"give --base_models {COLOURS}.mae" in caplog.text) is told
 
 
 # --- folders

@@ -11,7 +11,8 @@ from sklearn.datasets import load_sample_images
 from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import SEVEN, resolve_architecture
 from dr_ovo.models.backbone import create_backbone
-from dr_ovo.models.weights.sources import read_weights, weights_at_hand
+from dr_ovo.models.weights.published import weights_at_hand
+from dr_ovo.models.weights.sources import read_weights
 from dr_ovo.models.weights.wheels import WHEELS, read_wheel, wheel_file
 from tests.fixtures.weights import headless, same, state_of
 

@@ -8,25 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from dr_ovo.errors import UserError
-from dr_ovo.prepare.readers.grade_columns import GRADE_NAMES, GradeColumn, grade_positions
+from dr_ovo.prepare.readers.grade_columns import (
+    GRADE_NAMES,
+    NAMES_SHOWN,
+    GradeColumn,
+    grade_positions,
+)
 from dr_ovo.prepare.readers.grade_scale import UNKNOWN, GradeScale
 from dr_ovo.prepare.readers.label_files.csv_rows import LabelTable
 from dr_ovo.prepare.readers.label_files.gradable import GRADABLE_NAMES
+from dr_ovo.prepare.readers.label_files.usual_names import MAY_BE_OF_PHOTOGRAPHS, USUAL_NAMES
 
 NOT_USED = "none"  # `--split_column none`: ignore a column that would be found by its name
-# As `simple_name` writes them; the first match is used. EyePACS, APTOS, IDRiD, Messidor-2,
-# DeepDRiD, DDR, BRSET, mBRSET, RFMiD.
-USUAL_NAMES = {
-    "image": (
-        "image", "id_code", "image_name", "image_id", "image_path", "image_file", "file",
-        "filename", "file_name", "filepath", "file_path", "path", "img", "img_name", "img_id",
-        "img_path", "imagename", "imageid", "id", "name",
-    ),
-    "patient": ("patient", "patient_id", "patientid", "subject", "subject_id"),
-    "eye": ("eye", "laterality", "exam_eye", "eye_side", "side"),
-    "split": ("split", "set", "subset", "partition", "dataset_split"),
-    "group": (),  # a visit or site must be named by flag: a wrong guess would join whole clinics
-}  # fmt: skip
 SEARCHED = 200  # rows of which the names of photographs are looked up
 
 
@@ -85,6 +78,8 @@ def find_columns(
             found = [names.index(name) for name in usual if name in names]
         if role == "image":
             found = _most_known(table, found, is_known)
+        if role == "patient":
+            found = [at for at in found if _may_be_patients(table, at, names[at])]
         if found:
             columns[role] = found[0]
             require_once(table, found[:1])
@@ -153,6 +148,11 @@ def _counts(cells: Sequence[str]) -> bool:
     return any(list(cells) == [str(at + first) for at in range(len(cells))] for first in (0, 1))
 
 
+def _may_be_patients(table: LabelTable, at: int, name: str) -> bool:
+    cells = [cell for cell in table.column(at) if cell]
+    return name not in MAY_BE_OF_PHOTOGRAPHS or len({*cells}) < len(cells)
+
+
 def _most_known(
     table: LabelTable, found: Sequence[int], is_known: Callable[[str], bool]
 ) -> list[int]:
@@ -189,7 +189,7 @@ def require_once(table: LabelTable, positions: Sequence[int]) -> None:
             )
 
 
-def not_found(table: LabelTable, role: str, usual: Sequence[str] = GRADE_NAMES) -> UserError:
+def not_found(table: LabelTable, role: str, usual: Sequence[str] = NAMES_SHOWN) -> UserError:
     """The error for a file without a usual column of a role."""
     return UserError(
         f"{table.labels} has no column of {role}s under a usual name ({', '.join(usual)})."

@@ -42,7 +42,7 @@ def missing_remark(
     how they are like those `present` there, and which are among the `others`, which are not read.
     """
     inside = [path.relative_to(images).as_posix() for path in present]
-    unread = _of_other_formats(missing, others)
+    unread = _not_photographs(missing, images, others)
     absent = [name for name in missing if name not in unread]
     spelled = missing_words(absent, inside, images.resolve().name)
     return (
@@ -53,23 +53,35 @@ def missing_remark(
     )
 
 
-def _of_other_formats(missing: Sequence[str], others: Sequence[Path]) -> dict[str, Path]:
-    """Those of the `missing` names that files of other formats have, with or without suffix."""
-    known = {name.lower(): path for path in others for name in (path.stem, path.name)}
+def _not_photographs(
+    missing: Sequence[str], images: Path, others: Sequence[Path]
+) -> dict[str, Path]:
+    """Those of the `missing` names that others than photographs have, with or without suffix:
+    files of other formats, pipes, and folders."""
+    folders = [path for path in images.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    folders = [path for path in folders if path.is_dir()]
+    known = {name.lower(): path for path in (*others, *folders) for name in (path.stem, path.name)}
     bare = {name: PurePosixPath(_slashed(name)).name.lower() for name in missing}
     return {name: known[text] for name, text in bare.items() if text in known}
 
 
 def _unread_words(unread: Mapping[str, Path]) -> str:
-    if not unread:
-        return ""
-    name, path = next(iter(unread.items()))
-    counted = "1 of them is" if len(unread) == 1 else f"{len(unread)} of them are"
-    kind = "a pipe or device" if is_special(path) else "in a format that is not read"
-    return (
-        f" {counted} there, but {kind} ({name}: there is {path.name}); photographs are read from "
-        f"{SUFFIXES_SHOWN}."
-    )
+    """What is to be said of names -> what is there, counted by its kind."""
+    by_kind: dict[str, dict[str, Path]] = defaultdict(dict)
+    for name, path in unread.items():
+        by_kind[_kind(path)][name] = path
+    said = []
+    for kind, own in by_kind.items():
+        name, path = next(iter(own.items()))
+        counted = "1 of them is" if len(own) == 1 else f"{len(own)} of them are"
+        said.append(f" {counted} there, but {kind} ({name}: there is {path.name})")
+    return f"{';'.join(said)}; photographs are read from {SUFFIXES_SHOWN}." if said else ""
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "a folder"
+    return "a pipe or device" if is_special(path) else "in a format that is not read"
 
 
 def missing_words(missing: Sequence[str], present: Sequence[str], root: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 
 import pytest
@@ -45,3 +46,16 @@ def test_pictures_in_another_folder_are_counted_apart():
     assert [part.split(" ", 1)[0] for part in said] == ["2", "1"]
     assert "another folder" in said[0]
     assert "letter case" in said[1]
+
+
+def test_what_is_there_and_no_photograph_is_counted_by_kind(read_set, tmp_path):
+    (tmp_path / "pictures" / "dir.jpg").mkdir(parents=True)
+    os.mkfifo(tmp_path / "pictures" / "pipe.jpg")
+    names = ["pipe.jpg", "x.heic", "y.heic", "dir.jpg", "gone.jpg"]
+    text = "image,level\n" + "".join(f"{name},1\n" for name in names)
+    with pytest.raises(UserError) as refused:
+        read_set({"l.csv": text}, ["x.heic", "y.heic", "a.jpg"])
+    said = str(refused.value)
+    assert "1 of them is there, but a pipe or device (pipe.jpg: there is pipe.jpg);" in said
+    assert "2 of them are there, but in a format that is not read (x.heic: there is x.heic)" in said
+    assert "1 of them is there, but a folder (dir.jpg: there is dir.jpg); photographs are" in said
