@@ -125,6 +125,10 @@ def processes(outcome: Outcome) -> int:
     return outcome.processes
 
 
+def kept_in_a_cache(outcome: Outcome) -> bool:
+    return "decoded photographs in" in outcome.output
+
+
 def compiled(outcome: Outcome) -> int:
     return outcome.compiled
 
@@ -215,7 +219,9 @@ ROWS = (
     Row("amp", "--amp on", weights),
     Row("grad_checkpointing", "--grad_checkpointing on", forwards),
     Row("compile", "--compile", compiled),
-    Row("num_workers", "--num_workers 1", processes),
+    Row("num_workers", "--num_workers 1", processes, f"{BASE} --cache off"),
+    Row("cache", "--cache off", kept_in_a_cache),
+    Row("cache_dir", "--cache_dir kept", files),
     Row("device", "--device cuda:99", exit_code, code=2),
     Row("seed", "--seed 43", weights),
     Row("train_sample", "--train_sample 6", train_losses),

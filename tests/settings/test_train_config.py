@@ -58,6 +58,7 @@ CHOICES = {
     "sampler": ("natural", "balanced"),
     "amp": ("auto", "on", "off"),
     "grad_checkpointing": ("auto", "on", "off"),
+    "cache": ("auto", "on", "off"),
 }
 
 
