@@ -236,7 +236,7 @@ def test_a_photograph_that_vanishes_in_mid_run(
 ):
     data, folder = draw_dataset(tmp_path / "data", grades=3), tmp_path / "out"
     words = (*small, "--dataset_path", data, "--num_classes", 3, "--epochs", 3)
-    words = (*words, "--output_dir", folder)
+    words = (*words, "--output_dir", folder, "--cache", "off")
     photograph = data / "train" / "1" / "train-1-0.jpeg"
     content = photograph.read_bytes()
     keep: Callable[..., None] = Record.keep_epoch
@@ -254,6 +254,26 @@ def test_a_photograph_that_vanishes_in_mid_run(
     assert progress(folder)["epoch"] == 1
     photograph.write_bytes(content)
     assert trainer(*words, "--resume").code == 0
+
+
+def test_a_photograph_that_vanishes_is_not_missed_where_its_row_is_kept(
+    small, draw_dataset, tmp_path, trainer, monkeypatch: pytest.MonkeyPatch
+):
+    data, folder = draw_dataset(tmp_path / "data", grades=3), tmp_path / "out"
+    photograph = data / "train" / "1" / "train-1-0.jpeg"
+    keep: Callable[..., None] = Record.keep_epoch
+
+    def vanish(record: Record, epoch: int, results: list) -> None:
+        keep(record, epoch, results)
+        photograph.unlink(missing_ok=True)
+
+    monkeypatch.setattr(Record, "keep_epoch", vanish)
+    outcome = trainer(
+        *small, "--dataset_path", data, "--num_classes", 3, "--epochs", 3, "--output_dir", folder
+    )
+    assert outcome.code == 0, outcome.stderr
+    assert "1 file was written or replaced while this ran" in outcome.stderr
+    assert "train-1-0.jpeg" in outcome.stderr
     assert progress(folder)["finished"] is True
 
 
