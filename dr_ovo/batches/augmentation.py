@@ -43,10 +43,12 @@ class Augmentation:
         theta = _affine(torch.deg2rad(angle * self.rotation), 1 + zoom * ZOOM_RANGE, flip_x, flip_y)
         grid = F.affine_grid(theta, list(images.shape), align_corners=False)
         images = F.grid_sample(images, grid, mode="bilinear", align_corners=False)
-        images = images * (1 + brightness * self.brightness).view(-1, 1, 1, 1)
+        images *= (1 + brightness * self.brightness).view(-1, 1, 1, 1)
         mean = images.mean(dim=(1, 2, 3), keepdim=True)
-        images = mean + (images - mean) * (1 + contrast * self.contrast).view(-1, 1, 1, 1)
-        return images.clamp(0, 1)
+        images -= mean
+        images *= (1 + contrast * self.contrast).view(-1, 1, 1, 1)
+        images += mean
+        return images.clamp_(0, 1)
 
 
 def _affine(

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -13,6 +14,9 @@ from dr_ovo.device import Capability
 from dr_ovo.errors import log
 
 TRITON_FROM: Capability = (8, 0)  # since Triton 3.3, which comes with torch 2.7 and later
+OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
+    "fallback_random": True,  # the masks of dropout that the function has when not compiled
+}
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -76,7 +80,7 @@ class CompiledFunction:
             return self._compiled(batch)
         self._shape = batch.shape
         try:
-            compiled: Function = torch.compile(self._function, dynamic=False)
+            compiled: Function = torch.compile(self._function, dynamic=False, options=OPTIONS)
             outputs = compiled(batch)
         except torch.OutOfMemoryError:
             raise

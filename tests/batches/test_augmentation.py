@@ -232,3 +232,9 @@ def test_normalising_leaves_its_input_alone(picture):
     before = picture.clone()
     normalise(picture, (0.5,) * 3, (0.5,) * 3)
     assert torch.equal(picture, before)
+
+
+def test_augmenting_leaves_its_input_alone(picture):
+    before = picture.clone()
+    ALL.apply(picture, numbers(ANGLE=0.5, BRIGHTNESS=0.5, CONTRAST=-0.5))
+    assert torch.equal(picture, before)
