@@ -62,7 +62,7 @@ class InThisProcess:
         self.work = work
 
     def outcomes(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Outcome]]:
-        decoding_worker._rows.cache_clear()  # a process opens the file of rows once
+        decoding_worker.close_rows()  # a process opens the file of rows once
         for job in jobs:
             yield job, self.work(job)
 
