@@ -249,7 +249,7 @@ def test_evaluation_in_a_fresh_process_without_network(networks, tiny_dataset, t
     hidden = {"HOME": str(home), "HF_HOME": str(home), "OMP_NUM_THREADS": "1"}
     outcome = subprocess.run(
         command, env={**os.environ, **hidden}, cwd=tmp_path, capture_output=True, text=True,
-        check=False, timeout=120,
+        check=False, timeout=400,
     )  # fmt: skip
     assert outcome.returncode == 0, outcome.stderr
     assert report(folder) == here
