@@ -1,13 +1,13 @@
 """Which networks train faster in channels_last on this machine: the figures of the table
-`CHANNELS_LAST` in `dr_ovo/models/architectures.py`.
+`FASTER_IN_CHANNELS_LAST` in `dr_ovo/models/architectures.py`.
 
-    python benchmarks/memory_format.py [NAME ...] [--batch 8] [--rounds 5] [--threads 1]
+    python benchmarks/memory_format.py [NAME ...] [--bf16] [--batch 8] [--rounds 5] [--threads 1]
 
 For each network one training step (forward, backward, AdamW; nothing frozen, BatchNorm fixed as
 after pretraining) on random images of its own size, in either memory format by turns. The ratio is
 time in NCHW over time in channels_last, by the CPU's time (on a GPU, the clock's): median of the
-rounds, and the smallest and largest of them. Also how much faster evaluation is, and how far its
-outputs differ.
+rounds, and the smallest and largest of them. Also how much faster evaluation is, always in float32,
+and how far its outputs differ.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dr_ovo.models.architectures import ARCHITECTURES, resolve_architecture
 from dr_ovo.models.backbone import create_backbone, input_spec
 from dr_ovo.models.network import Branch, branch_specs, build_network
 from dr_ovo.pairs import class_pairs
+from dr_ovo.training.optimization.branch_trainer import Precision
 
 OTHERS = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
 FORMATS = (torch.contiguous_format, torch.channels_last)
@@ -35,6 +36,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", default=[*ARCHITECTURES, *OTHERS], metavar="NAME")
+    parser.add_argument("--bf16", action="store_true", help="training steps in bfloat16")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
@@ -43,7 +45,12 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     print(f"{'network':28} {'step':>6} {'low':>6} {'high':>6} {'eval':>6}  largest difference")
     for name in map(resolve_architecture, args.names):
-        steps, evals, difference = compare(name, args.batch, args.rounds, args.device)
+        steps, evals, difference = compare(
+            name,
+            args.batch,
+            args.rounds,
+            Precision(args.device, torch.bfloat16 if args.bf16 else None),
+        )
         print(
             f"{name:28} {np.median(steps):6.2f} {steps.min():6.2f} {steps.max():6.2f} "
             f"{np.median(evals):6.2f}  {difference:.1e}",
@@ -52,11 +59,11 @@ def main() -> None:
 
 
 def compare(
-    name: str, batch: int, rounds: int, device: torch.device
+    name: str, batch: int, rounds: int, precision: Precision
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Time in NCHW over time in channels_last in training and in evaluation, (rounds,) each, and
     the largest relative difference of the features."""
-    size = input_spec(name, 0).size
+    size, device = input_spec(name, 0).size, precision.device
     torch.manual_seed(0)
     (spec,) = branch_specs("ovo", "shared", 5, class_pairs(5))
     branch = build_network(
@@ -69,17 +76,21 @@ def compare(
     with torch.inference_mode():
         plain, other = (m.eval()(x).double() for m, x in zip(modules, inputs, strict=True))
     difference = float((plain - other).abs().max() / plain.abs().max())
-    steps = [_training_step(m, x) for m, x in zip(modules, inputs, strict=True)]
+    steps = [_training_step(m, x, precision) for m, x in zip(modules, inputs, strict=True)]
     evals = [_evaluation(m, x) for m, x in zip(modules, inputs, strict=True)]
     return _ratios(steps, rounds, device), _ratios(evals, rounds, device), difference
 
 
-def _training_step(branch: Branch, images: torch.Tensor) -> Callable[[], None]:
+def _training_step(
+    branch: Branch, images: torch.Tensor, precision: Precision
+) -> Callable[[], None]:
     optimizer = torch.optim.AdamW(branch.parameters(), lr=1e-6)
 
     def step() -> None:
         branch.train()
-        branch(images).square().mean().backward()
+        with precision.autocast():
+            logits = branch(images)
+        logits.float().square().mean().backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

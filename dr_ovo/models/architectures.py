@@ -38,18 +38,23 @@ HUB_PREFIXES = (
 )  # fmt: skip
 SEVEN = tuple(ARCHITECTURES)[:7]
 CONTIGUOUS, CHANNELS_LAST = "contiguous", "channels_last"  # of images: (B, C, H, W), (B, H, W, C)
-# Networks that train faster in channels_last, by kind of device: how many times, as
-# benchmarks/memory_format.py measured it in float32. What is not here trains in NCHW.
-FASTER_IN_CHANNELS_LAST: dict[str, dict[str, float]] = {
-    "cpu": {
+# Networks that train faster in channels_last, by kind of device and precision: how many times, as
+# benchmarks/memory_format.py measured it. All others train in NCHW, and so does every GPU.
+FASTER_IN_CHANNELS_LAST: dict[tuple[str, str], dict[str, float]] = {
+    ("cpu", "float32"): {
         "densenet121": 1.12,
         "efficientnet_b2": 1.27,
+        "efficientnet_b5": 1.10,
         "mobilenetv2_100": 1.16,
+        "resnet50": 1.11,
         "tf_efficientnet_lite0": 1.35,
         "tf_efficientnet_lite1": 1.33,
         "tf_efficientnet_lite2": 1.43,
     },
-    "cuda": {},  # not measured yet
+    ("cpu", "bfloat16"): {
+        "densenet121": 1.63,
+        "mobilenetv2_100": 1.35,
+    },
 }
 _BY_TIMM_NAME = {row.timm_name: row for row in ARCHITECTURES.values()}
 
@@ -97,11 +102,12 @@ def architecture_of(name: str) -> Architecture | None:
     return ARCHITECTURES.get(name) or _BY_TIMM_NAME.get(name)
 
 
-def memory_format(name: str, device: str) -> str:
+def memory_format(name: str, device: str, precision: str) -> str:
     """The memory format in which a timm model (with or without a tag) trains on this kind of
-    device, such as `cpu`: CHANNELS_LAST where that was measured to be faster, else CONTIGUOUS."""
-    faster = name.partition(".")[0] in FASTER_IN_CHANNELS_LAST.get(device, {})
-    return CHANNELS_LAST if faster else CONTIGUOUS
+    device (`cpu`, `cuda`) in this precision (`float32`, `bfloat16`, `float16`): CHANNELS_LAST where
+    that was measured to be faster, else CONTIGUOUS."""
+    faster = FASTER_IN_CHANNELS_LAST.get((device, precision), {})
+    return CHANNELS_LAST if name.partition(".")[0] in faster else CONTIGUOUS
 
 
 def alias_of(timm_name: str) -> str:

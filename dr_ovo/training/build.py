@@ -73,7 +73,7 @@ def build_model(
         seed=config.seed,
     ).to(precision.device)
     begun = begun_memory_format(ResultsFolder(Path(config.output_dir)))
-    network.use_format(begun or memory_format(name, precision.device.type))
+    network.use_format(begun or memory_format(name, precision.device.type, precision.name))
     if config.frozen_stages and not network.frozen_stages:
         log.warning("%s can't be split into stages: nothing is frozen.", name)
     live = not (config.pretrained or config.pretrained_path)

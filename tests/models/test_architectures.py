@@ -113,16 +113,22 @@ def test_a_place_without_a_model_of_timm_s_is_no_name(name):
         resolve_architecture(name)
 
 
-def test_the_memory_format_is_the_measured_one():
-    for name in ("tf_efficientnet_lite0", "tf_efficientnet_lite0.in1k"):
-        assert memory_format(name, "cpu") == CHANNELS_LAST
-    for name, device in (
-        ("vit_tiny_patch16_224", "cpu"),
-        ("swinv2_tiny_window8_256", "cpu"),
-        ("tf_efficientnet_lite0", "cuda"),  # not measured
-        ("tf_efficientnet_lite0", "mps"),
-    ):
-        assert memory_format(name, device) == CONTIGUOUS
+@pytest.mark.parametrize(
+    ("name", "device", "precision", "expected"),
+    [
+        ("tf_efficientnet_lite0", "cpu", "float32", CHANNELS_LAST),
+        ("tf_efficientnet_lite0.in1k", "cpu", "float32", CHANNELS_LAST),
+        ("tf_efficientnet_lite0", "cpu", "bfloat16", CONTIGUOUS),  # slower there
+        ("densenet121", "cpu", "bfloat16", CHANNELS_LAST),
+        ("tf_efficientnet_lite0", "cuda", "float32", CONTIGUOUS),  # not measured
+        ("densenet121", "cuda", "bfloat16", CONTIGUOUS),
+        ("densenet121", "mps", "float32", CONTIGUOUS),
+        ("swinv2_tiny_window8_256", "cpu", "float32", CONTIGUOUS),
+        ("vit_tiny_patch16_224", "cpu", "float32", CONTIGUOUS),
+    ],
+)
+def test_the_memory_format_is_the_measured_one(name, device, precision, expected):
+    assert memory_format(name, device, precision) == expected
 
 
 def test_the_table_of_memory_formats_has_timm_s_names_and_gains_worth_having():

@@ -62,7 +62,7 @@ def in_nchw(words, trainer, tmp_path_factory) -> tuple[Path, Path]:
     """Trainings in NCHW: one that ended, and one that stopped after an epoch."""
     folders = [tmp_path_factory.mktemp(name) for name in ("ended", "stopped")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(architectures.FASTER_IN_CHANNELS_LAST, "cpu", {})
+        patch.setattr(architectures, "FASTER_IN_CHANNELS_LAST", {})
         assert trainer(*words, "--output_dir", folders[0]).code == 0
         stop_after_an_epoch(trainer, *words, "--output_dir", folders[1])
     return folders[0], folders[1]
@@ -88,11 +88,17 @@ def test_what_is_recorded(in_nchw, words, trainer, tmp_path):
         "threads": torch.get_num_threads(), "compile": False,
     }  # fmt: skip
     assert effective.items() >= expected.items()
-    outcome = trainer(*words, "--output_dir", tmp_path, "--amp", "on")
-    assert "cpu, bfloat16, channels_last, 1 thread," in outcome.stdout
-    effective = config_of(tmp_path)["effective"]
-    assert (effective["precision"], effective["memory_format"]) == ("bfloat16", CHANNELS_LAST)
-    assert all(value.is_contiguous() for value in weights(tmp_path).values())
+    for flags, kind in (
+        ((), ("float32", CHANNELS_LAST)),
+        (("--amp", "on"), ("bfloat16", CONTIGUOUS)),
+    ):
+        folder = tmp_path / kind[0]
+        outcome = trainer(*words, "--output_dir", folder, "--epochs", 1, *flags)
+        shown = {CHANNELS_LAST: "channels_last", CONTIGUOUS: "NCHW"}[kind[1]]
+        assert f"cpu, {kind[0]}, {shown}, 1 thread, " in outcome.stdout
+        effective = config_of(folder)["effective"]
+        assert (effective["precision"], effective["memory_format"]) == kind
+        assert all(value.is_contiguous() for value in weights(folder).values())
 
 
 @pytest.mark.parametrize("recorded", [True, False])
