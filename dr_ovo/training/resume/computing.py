@@ -44,7 +44,7 @@ def begun_memory_format(folder: ResultsFolder) -> str | None:
     if not folder.finished_epochs():
         return None
     name = _effective(folder.read_config()).get("memory_format", CONTIGUOUS)
-    if name not in MEMORY_FORMATS:
+    if name not in list(MEMORY_FORMATS):  # of any type, so it may have no hash
         raise UserError(
             f"{folder.config} is damaged: its effective memory_format is {name!r}, and "
             f"{' or '.join(MEMORY_FORMATS)} was expected. Restore it, or use another --output_dir."
@@ -57,7 +57,7 @@ def note_changes(folder: ResultsFolder, epoch: int, precision: Precision) -> Non
     otherwise than so far."""
     config = folder.read_config()
     resumed = config.get("resumed", [])
-    before = _effective(config) | (resumed[-1] if resumed else {})
+    before = {**_effective(config), **(resumed[-1] if resumed else {})}
     now = _machine(precision)
     changes = _changes(before, now)
     if not changes:

@@ -155,10 +155,12 @@ def test_the_format_of_a_folder(tmp_path):
     assert begun_memory_format(folder_with(path, {}, epoch=0)) is None
 
 
-def test_an_unknown_format_is_named(tmp_path):
-    folder = folder_with(tmp_path, {"memory_format": "nchw"})
-    with pytest.raises(UserError, match="memory_format is 'nchw', and contiguous or channels_last"):
+@pytest.mark.parametrize("name", ["nchw", None, ["contiguous"], {}])
+def test_an_unknown_format_is_named(name, tmp_path):
+    folder = folder_with(tmp_path, {"memory_format": name})
+    with pytest.raises(UserError, match="contiguous or channels_last was expected") as refused:
         begun_memory_format(folder)
+    assert f"memory_format is {name!r}" in str(refused.value)
 
 
 def test_precision_there_and_back(tmp_path, caplog):
