@@ -26,8 +26,7 @@ def each_in_parallel(
     """The results of `work` for all jobs, in order, as they are ready, with a progress bar.
 
     Computed by `workers` threads (None: one per core). Threads suffice: decoding, resizing and
-    hashing release the GIL. And they are needed: processes forked after OpenCV has been used in
-    this one hang. Ctrl-C stops them at once.
+    hashing release the GIL. Ctrl-C stops them at once.
     """
     pool = ThreadPoolExecutor(workers or available_cores())
     try:

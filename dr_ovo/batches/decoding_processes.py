@@ -15,8 +15,6 @@ from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import Any
 
-import cv2
-
 from dr_ovo.batches.reading import Reader, Reading, Stalled
 
 PARENT_CHECK_SECONDS = 2.0
@@ -98,7 +96,6 @@ def _serve(connection: Connection, reader: Reader, current: Any, parent: int) ->
     # A Ctrl-C reaches the whole process group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    cv2.setNumThreads(0)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         while True:

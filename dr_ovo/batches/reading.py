@@ -75,13 +75,16 @@ class Reader:
             verdict = judge(data, self.max_megapixels, probe=False)
             if verdict.damage:
                 raise DamagedImage(verdict.damage)
+        image, score = self._decode_whole(data)
+        if self.source is not None:
+            self.source.rows.repair(self.source.contents[position], image)
+        return image, score
+
+    def _decode_whole(self, data: bytes) -> tuple[np.ndarray, float]:
         if self.with_quality:
             image, quality = decode_with_quality(data, self.preprocessing)
             return image, quality.score
-        image = self.preprocessing.apply(decode_bytes(data, self.preprocessing.size))
-        if self.source is not None:
-            self.source.rows.repair(self.source.contents[position], image)
-        return image, math.nan
+        return self.preprocessing.apply(decode_bytes(data, self.preprocessing.size)), math.nan
 
 
 class Stalled(RuntimeError):
@@ -121,6 +124,6 @@ def written_meanwhile(paths: Sequence[Path]) -> str:
     files = "1 file was" if len(paths) == 1 else f"{len(paths)} files were"
     listed = "".join(f"\n  {path}" for path in shown)
     return (
-        f"{files} written or replaced while this ran, so that some of its figures are of other "
-        f"pictures than the rest:{listed}{more}\nLeave the photographs alone and run it anew."
+        f"{files} written or replaced while this ran; its figures may be of other pictures than "
+        f"are there now:{listed}{more}\nLeave the photographs alone and run it anew."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,6 @@ from dr_ovo.decoded.about import mark_used
 from dr_ovo.decoded.places import INDEX, ROWS, store_folder
 from dr_ovo.decoded.row_file import RowFile
 from dr_ovo.decoded.row_index import Row, open_index
-from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes
 from dr_ovo.photographs.preprocessing import Preprocessing
 
 
@@ -114,18 +112,3 @@ def open_rows(cache: Path, preprocessing: Preprocessing, *, used: bool = True) -
     if used:
         mark_used(store)
     return DecodedRows(rows, file, path)
-
-
-def row_or_decoded(
-    rows: DecodedRows, sha256: str, path: Path, preprocessing: Preprocessing
-) -> np.ndarray:
-    """The network input (size, size, 3) uint8 of a file: its row, else decoded, and then a damaged
-    row is repaired. Raises DamagedImage."""
-    found = rows.get(sha256)
-    if found is not None:
-        return found
-    data = read_bytes(path)
-    pixels = np.ascontiguousarray(preprocessing.apply(decode_bytes(data, preprocessing.size)))
-    if hashlib.sha256(data).hexdigest() == sha256:
-        rows.repair(sha256, pixels)
-    return pixels

@@ -92,7 +92,7 @@ class DecodingPool:
 
     @contextmanager
     def _processes(self, count: int) -> Iterator[ProcessPoolExecutor]:
-        # Spawned: processes forked after OpenCV has been used in this one hang.
+        # Spawned: a fork copies locks that other threads hold, such as OpenCV's.
         context = multiprocessing.get_context("spawn")
         leash, held = context.Pipe(duplex=False)
         others = set(multiprocessing.active_children())

@@ -70,7 +70,6 @@ def start(leash: Connection, large: AbstractContextManager[object], memory: int)
     _large_pictures = large
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it ends it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    cv2.setNumThreads(0)
     threading.Thread(target=_end_with, args=(leash,), daemon=True).start()
     _limit_memory(memory)
 

@@ -10,7 +10,7 @@ from dr_ovo.dataset.index import Split
 from dr_ovo.errors import log
 from dr_ovo.inference.statistics_only import common_block, statistics_only
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.training.audit_gate import single_threaded_opencv, was_audited
+from dr_ovo.training.audit_gate import was_audited
 
 
 def audit_blocks(
@@ -27,8 +27,7 @@ def audit_blocks(
             folder.root,
             root,
         )
-    with single_threaded_opencv():  # the next model's image-reading processes are forked
-        alone = statistics_only(folder, root, test, grades)
+    alone = statistics_only(folder, root, test, grades)
     return {"audited": audited, "statistics_only": alone}
 
 

@@ -38,6 +38,9 @@ REDUCTIONS = {
 }
 
 
+# Photographs are shared out to threads and processes; OpenCV's own threads would only compete.
+cv2.setNumThreads(1)
+
 _large_pictures = threading.BoundedSemaphore(LARGE_AT_ONCE)
 
 

@@ -24,11 +24,13 @@ JPEG_QUALITY = 95
 def place_files(
     jobs: Iterable[tuple[Path, Path]],
     preprocessing: Preprocessing | None,
-    max_megapixels: float,
+    max_megapixels: float | None = None,
 ) -> list[Damage]:
     """Links (or copies, across file systems) each (source, target), or writes a shrunken target.
 
-    Existing targets are left as they are. Returns the sources that can't be read as photographs.
+    `max_megapixels`: judge each source under this limit before it is shrunk (None: they have been
+    judged). Existing targets are left as they are. Returns the sources that can't be read as
+    photographs.
     """
     todo = [(path, target) for path, target in jobs if not target.exists()]
     for folder in {target.parent for _, target in todo}:
@@ -47,13 +49,15 @@ def _link(job: tuple[Path, Path]) -> None:
 
 
 def _shrink(
-    preprocessing: Preprocessing, max_megapixels: float, job: tuple[Path, Path]
+    preprocessing: Preprocessing, max_megapixels: float | None, job: tuple[Path, Path]
 ) -> Damage | None:
     path, target = job
     try:
         data = read_bytes(path)
-        if damage := damage_of(path, judge(data, max_megapixels)):
-            return damage
+        if max_megapixels is not None:
+            verdict = judge(data, max_megapixels, probe=False)
+            if damage := damage_of(path, verdict):
+                return damage
         with room_for(data, preprocessing.size):
             image = preprocessing.apply(decode_bytes(data, preprocessing.size))
     except DamagedImage as error:

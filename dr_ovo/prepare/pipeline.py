@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from dr_ovo import __version__
 from dr_ovo.copies.descriptor_cache import describe_files
 from dr_ovo.dataset.image_files import not_read
@@ -39,9 +37,6 @@ def prepare(options: PrepareOptions) -> int:
     Raises UserError, before any file is placed, for input that can't be prepared; MachineError
     where writing fails.
     """
-    # Photographs are read in parallel. OpenCV's own threads would multiply with that, and a process
-    # forked while they exist never ends.
-    cv2.setNumThreads(1)
     if options.shrinks:
         say(shrink(options))
         return DONE
@@ -71,7 +66,7 @@ def _make(options: PrepareOptions, source: Source, settings: dict[str, Any]) -> 
     ids = _ids(options, source, prepared)
     begin(output, settings, placing=True)
     jobs = {prepared.photographs[position].path: output / ids[position] for position in ids}
-    damaged = place_files(list(jobs.items()), _shrinking(options), options.max_megapixels)
+    damaged = place_files(list(jobs.items()), _shrinking(options))
     lost = {damage.path for damage in damaged}
     prepared = without(prepared, damaged)
     # Links too: they are then in the cache under their new names, and training need not read them.

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from dr_ovo.audit.audit import audit
 from dr_ovo.audit.audited_photographs import photographs_of_index
 from dr_ovo.audit.fingerprint import are_same, fingerprints, replaced_splits
@@ -35,7 +33,7 @@ def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dic
     Raises LeakError for leaks, unless `--allow_leaks`.
     """
     photographs = photographs_of_index(index)
-    with _cache(config, index.root, output) as cache, single_threaded_opencv():
+    with _cache(config, index.root, output) as cache:
         report = audit(
             index.root,
             photographs,
@@ -120,14 +118,3 @@ def _cache(config: TrainConfig, root: Path, output: Path) -> Iterator[Path | Non
             yield copy
     else:
         yield location
-
-
-@contextlib.contextmanager
-def single_threaded_opencv() -> Iterator[None]:
-    """OpenCV's thread pool would not survive the fork of the image-reading processes."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(0)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)

@@ -28,7 +28,6 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.predictions.calibration import calibration_share
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.audit_gate import single_threaded_opencv
 from dr_ovo.training.epochs.loop import LoopSettings, TrainingData
 from dr_ovo.training.optimization.branch_trainer import Precision
 from dr_ovo.training.resume.files_begun_with import files_begun_with
@@ -124,9 +123,8 @@ def _damaged(
     """The damaged files of the dataset; warns of those that are odd, but whole. The verdicts go to
     the audit's cache, unless not to `keep` them."""
     cache = cache_folder(index.root, folder.root)
-    with single_threaded_opencv():
-        file = cache / DESCRIPTORS if cache else None
-        found = examine(index, file, config.max_megapixels, keep=keep)
+    file = cache / DESCRIPTORS if cache else None
+    found = examine(index, file, config.max_megapixels, keep=keep)
     if found.odd:
         log.warning("%d files are odd, but whole:\n%s", len(found.odd), describe(found.odd))
     return found.damaged
@@ -231,8 +229,7 @@ def image_loader(
         fill=not config.dry_run,
         descriptors=audited / DESCRIPTORS if audited else None,
     )
-    with single_threaded_opencv():
-        source = open_source(paths, preprocessing, choice)
+    source = open_source(paths, preprocessing, choice)
     return ImageLoader(
         paths,
         preprocessing,

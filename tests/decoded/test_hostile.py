@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dr_ovo.batches.reading import Reader
+from dr_ovo.batches.row_source import RowSource
 from dr_ovo.caches import signed_cache
 from dr_ovo.decoded.build import Built, build
-from dr_ovo.decoded.decoded_rows import open_rows, row_or_decoded
+from dr_ovo.decoded.decoded_rows import DecodedRows, open_rows
 from dr_ovo.decoded.places import INDEX, LOCK, ROWS
 from tests.decoded.conftest import PREPROCESSING, ROW_BYTES
 from tests.decoded.test_build import all_are_right, plain
@@ -207,6 +209,12 @@ def test_a_damaged_index_is_made_anew(built, cache, store, content):
     assert all_are_right(cache, built[1])
 
 
+def read_as_training(rows: DecodedRows, sha256: str, path: Path) -> np.ndarray | None:
+    """A photograph as the image loader reads it, by its row or else by decoding."""
+    source = RowSource(rows, (sha256,))
+    return Reader([path], PREPROCESSING, False, 100.0, True, [None], source).read(0).image
+
+
 def test_a_damaged_row_is_decoded_once_and_written_again(built, cache, store, caplog):
     whole = (store / ROWS).read_bytes()
     (store / ROWS).write_bytes(flip(whole, 5))
@@ -217,7 +225,7 @@ def test_a_damaged_row_is_decoded_once_and_written_again(built, cache, store, ca
         assert caplog.text.count("is damaged") == 1
         rows.repair(sha256, np.zeros_like(plain(bad)))  # others' pixels are not its own
         assert rows.get(sha256) is None
-        assert np.array_equal(row_or_decoded(rows, sha256, bad, PREPROCESSING), plain(bad))
+        assert np.array_equal(read_as_training(rows, sha256, bad), plain(bad))
         assert np.array_equal(rows.get(sha256), plain(bad))
     assert (store / ROWS).read_bytes() == whole
 
@@ -228,4 +236,4 @@ def test_damage_while_it_is_read(built, cache, store):
         assert np.array_equal(rows.get(sha256), plain(path))
         (store / ROWS).write_bytes(bytes(10))
         assert rows.get(sha256) is None
-        assert np.array_equal(row_or_decoded(rows, sha256, path, PREPROCESSING), plain(path))
+        assert np.array_equal(read_as_training(rows, sha256, path), plain(path))

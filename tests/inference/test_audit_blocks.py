@@ -1,4 +1,4 @@
-"""What an evaluation says of the training's audit, and that it leaves no threads behind."""
+"""What an evaluation says of the training's audit."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
-from dr_ovo.audit import measurements
 from dr_ovo.audit.audit import audit
 from dr_ovo.audit.audited_photographs import photographs_of_index
 from dr_ovo.audit.fingerprint import fingerprints
@@ -56,27 +53,6 @@ def test_the_audited_files_and_others(folder, data, caplog):
     min((data / "train" / "1").iterdir()).unlink()
     assert blocks(folder, data)["audited"] is False
     assert f"python -m dr_ovo audit {data}" in caplog.text
-
-
-def test_opencv_starts_no_threads(folder, data, monkeypatch):
-    """Else the image-reading processes of the next model, which are forked, wait for threads that
-    they do not have."""
-    seen: set[int] = set()
-    real = measurements.MEASURES[measurements.STATISTICS]
-
-    def measured(path: Path) -> np.ndarray | None:
-        seen.add(cv2.getNumThreads())
-        return real(path)
-
-    monkeypatch.setitem(measurements.MEASURES, measurements.STATISTICS, measured)
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(4)
-    try:
-        assert blocks(folder, data)["statistics_only"]["accuracy"]["value"] is not None
-        assert seen == {1}
-        assert cv2.getNumThreads() == 4
-    finally:
-        cv2.setNumThreads(before)
 
 
 @pytest.mark.parametrize(
