@@ -5,9 +5,8 @@ A file is recognised by its stamp or, where links or copying changed that, by it
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,18 +15,16 @@ import numpy as np
 from dr_ovo.choices import MAX_MEGAPIXELS
 from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, describe_picture
 from dr_ovo.copies.descriptor_store import (
-    NO_STAMP,
     DescriptorStore,
-    Stamp,
     name_in,
     open_store,
-    stamp_of,
     unchanged_files,
 )
+from dr_ovo.copies.judged_files import JudgedFile, judge_file, save_files
 from dr_ovo.parallel import each_in_parallel
-from dr_ovo.photographs.content_check import Verdict, damage_of, judge
+from dr_ovo.photographs.content_check import Verdict, damage_of
 from dr_ovo.photographs.damage import Damage, DamagedImage
-from dr_ovo.photographs.image_decoding import decode_bytes, full_sides, read_bytes, room_for
+from dr_ovo.photographs.image_decoding import decode_bytes, full_sides, room_for
 
 SAVE_EVERY = 200  # files between two writes to the cache
 
@@ -46,22 +43,14 @@ class Described:
 
 @dataclass(frozen=True)
 class _Examined:
-    """What reading a file gave; `picture` is None where the cache knows its content, and where the
-    verdict is that it is damaged."""
+    """A file that was read; `picture` is None where the cache knows its content, and where it is
+    damaged."""
 
-    path: Path
-    stamp: Stamp
-    sha256: str
-    verdict: Verdict
+    file: JudgedFile
     picture: Described | None
 
-    @property
-    def damage(self) -> Damage | None:
-        """The damage that the verdict tells of."""
-        return damage_of(self.path, self.verdict)
 
-
-_Work = Callable[[Path], "_Examined | Damage"]
+_Work = Callable[[Path], _Examined]
 
 
 def describe_files(
@@ -79,19 +68,18 @@ def describe_files(
     wanted = list(dict.fromkeys(paths))
     examine = partial(_examine, max_megapixels)
     if cache is None:
-        found = _examine_all(partial(examine, frozenset(), {}), wanted, workers)
-        entries = zip(wanted, found, strict=True)
-        return {path: _new(entry) for path, entry in entries}
+        entries = _examine_all(partial(examine, frozenset(), {}), wanted, workers)
+        found = {entry.file.path: entry.picture or entry.file.damage for entry in entries}
+        return {path: one for path, one in found.items() if one}  # each has one or the other
     with open_store(cache, check=True) as store:
         names = {path: name_in(cache, path) for path in wanted}
         result = _unchanged(store, names, max_megapixels)
-        verdicts = store.verdicts(sorted(store.judged()))
         # The second round is for files whose description in the cache turns out to be no evidence.
         for contents in (store.contents(), frozenset[str]()):
-            todo = {path: names[path] for path in wanted if path not in result}
-            if todo:
-                work = partial(examine, contents, verdicts)
-                result |= _examine_and_save(store, todo, work, workers)
+            left = {path: names[path] for path in wanted if path not in result}
+            if left:
+                work = partial(examine, contents, store.verdicts(sorted(store.judged())))
+                result |= _examine_and_save(store, left, work, workers)
     return {path: result[path] for path in wanted}
 
 
@@ -122,13 +110,13 @@ def _examine_and_save(
     fresh: dict[Path, Described | Damage] = {}
     cached: dict[Path, tuple[str, Verdict]] = {}
     unsaved: list[_Examined] = []
-    for path, entry in zip(names, _examine_all(work, list(names), workers), strict=True):
-        if isinstance(entry, _Examined):
-            unsaved.append(entry)
-        if isinstance(entry, _Examined) and entry.picture is None and not entry.damage:
-            cached[path] = entry.sha256, entry.verdict
+    for entry in _examine_all(work, list(names), workers):
+        file = entry.file
+        unsaved.append(entry)
+        if found := entry.picture or file.damage:
+            fresh[file.path] = found
         else:
-            fresh[path] = _new(entry)
+            cached[file.path] = file.sha256, file.verdict
         if len(unsaved) == SAVE_EVERY:
             _save(store, unsaved, names)
             unsaved.clear()
@@ -152,53 +140,34 @@ def _kept(
     return found
 
 
-def _new(entry: _Examined | Damage) -> Described | Damage:
-    """The description or damage of a file whose content was not in the cache."""
-    if isinstance(entry, Damage):
-        return entry
-    found = entry.damage or entry.picture
-    assert found is not None
-    return found
-
-
-def _examine_all(
-    work: _Work, paths: Sequence[Path], workers: int | None
-) -> Iterator[_Examined | Damage]:
+def _examine_all(work: _Work, paths: Sequence[Path], workers: int | None) -> Iterator[_Examined]:
     return each_in_parallel(work, paths, "computing descriptors", workers)
 
 
 def _examine(
     max_megapixels: float, known: Collection[str], verdicts: Mapping[str, Verdict], path: Path
-) -> _Examined | Damage:
+) -> _Examined:
     """Reads a file, judges it, and describes its picture, unless its sha256 is among those that are
     `known` or have `verdicts`."""
-    stamp = stamp_of(path) or NO_STAMP
+    file, data = judge_file(path, max_megapixels, verdicts)
+    if file.damage or file.sha256 in known:
+        return _Examined(file, None)
     try:
-        data = read_bytes(path)
-        sha256 = hashlib.sha256(data).hexdigest()
-        verdict = verdicts.get(sha256) or judge(data, max_megapixels)
-        verdict = verdict.within(max_megapixels)
-        if verdict.damage or sha256 in known:
-            return _Examined(path, stamp, sha256, verdict, None)
         with room_for(data, DESCRIPTOR_SIDE):
             image = decode_bytes(data, DESCRIPTOR_SIDE)
             height, width = full_sides(data, image)
             vector = describe_picture(image)
-            picture = Described(sha256, vector, width, height, verdict.remark)
     except DamagedImage as error:
-        return Damage(path, str(error))
-    return _Examined(path, stamp, sha256, verdict, picture)
+        verdict = Verdict(damage=str(error), decodes=False)
+        return _Examined(replace(file, sha256="", verdict=verdict), None)
+    return _Examined(file, Described(file.sha256, vector, width, height, file.verdict.remark))
 
 
-def _save(store: DescriptorStore, entries: Iterable[_Examined], names: Mapping[Path, str]) -> None:
+def _save(store: DescriptorStore, entries: Sequence[_Examined], names: Mapping[Path, str]) -> None:
     """Adds the entries to the cache, all or none."""
-    entries = list(entries)
     new = [entry.picture for entry in entries if entry.picture is not None]
-    store.add(
-        [(p.sha256, p.width, p.height, p.descriptor.tobytes()) for p in new],
-        [(names[entry.path], *entry.stamp, entry.sha256) for entry in entries],
-        {entry.sha256: entry.verdict for entry in entries},
-    )
+    rows = [(p.sha256, p.width, p.height, p.descriptor.tobytes()) for p in new]
+    save_files(store, [entry.file for entry in entries], names, rows)
 
 
 def load_pairs(cache: Path, key: str) -> str | None:

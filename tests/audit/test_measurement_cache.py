@@ -14,7 +14,7 @@ from dr_ovo.audit.audited_photographs import photographs_of_folder
 from dr_ovo.audit.findings import AuditReport
 from dr_ovo.audit.fingerprint import fingerprints
 from dr_ovo.audit.measurement_cache import DESCRIPTORS, FOLDER, temporary_copy
-from dr_ovo.copies import content_hashes, descriptor_cache
+from dr_ovo.copies import content_hashes, judged_files
 from tests.conftest import odd_folder
 
 
@@ -31,7 +31,7 @@ def no_reads(monkeypatch) -> Callable[[], None]:
         raise AssertionError(f"{path} was read again")
 
     def start() -> None:
-        monkeypatch.setattr(descriptor_cache, "read_bytes", refuse)
+        monkeypatch.setattr(judged_files, "read_bytes", refuse)
         monkeypatch.setattr(measurements, "read_bytes", refuse)
         monkeypatch.setattr(content_hashes, "file_sha256", refuse)
 

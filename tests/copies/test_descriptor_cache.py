@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dr_ovo.copies import descriptor_cache, descriptor_store
+from dr_ovo.copies import descriptor_cache, descriptor_store, judged_files
 from dr_ovo.copies.descriptor import DESCRIPTOR_SIDE, describe_picture
 from dr_ovo.copies.descriptor_cache import Described, describe_files, load_pairs, save_pairs
 from dr_ovo.errors import MachineError, UserError
@@ -38,13 +38,13 @@ def cache(tmp_path) -> Path:
 def reads(monkeypatch) -> list[Path]:
     """The files that this process reads from now on."""
     seen: list[Path] = []
-    real = descriptor_cache.read_bytes
+    real = judged_files.read_bytes
 
     def read(path: Path) -> bytes:
         seen.append(path)
         return real(path)
 
-    monkeypatch.setattr(descriptor_cache, "read_bytes", read)
+    monkeypatch.setattr(judged_files, "read_bytes", read)
     return seen
 
 

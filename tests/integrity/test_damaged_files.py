@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from dr_ovo.copies import judged_files
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.errors import UserError
-from dr_ovo.integrity import verdicts
 from dr_ovo.integrity.damaged_files import examine, remaining, without
 from dr_ovo.photographs.damage import Damage, describe
 
@@ -100,7 +100,7 @@ def test_each_content_is_judged_once(harmed, tmp_path, monkeypatch):
     def refuse(*_args: object) -> None:
         raise AssertionError("judged again")
 
-    monkeypatch.setattr(verdicts, "judge", refuse)
+    monkeypatch.setattr(judged_files, "judge", refuse)
     assert damage_in(index, cache) == first
     # The limit needs no second look either.
     small = damage_in(index, cache, limit=0.08)
