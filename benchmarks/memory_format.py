@@ -23,8 +23,8 @@ import torch
 from dr_ovo.models.architectures import ARCHITECTURES, resolve_architecture
 from dr_ovo.models.backbone import create_backbone, input_spec
 from dr_ovo.models.network import Branch, branch_specs, build_network
+from dr_ovo.models.precision import Precision
 from dr_ovo.pairs import class_pairs
-from dr_ovo.training.optimization.branch_trainer import Precision
 
 OTHERS = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
 FORMATS = (torch.contiguous_format, torch.channels_last)

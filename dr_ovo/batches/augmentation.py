@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from dr_ovo.device import to_device
+from dr_ovo.settings.groups.augmentation import AugmentationOptions
 
 ZOOM_RANGE = 0.1  # relative, either way
 _AUGMENT_STREAM = 1  # keeps these random numbers apart from those of the image order
@@ -23,12 +24,9 @@ _AUGMENT_STREAM = 1  # keeps these random numbers apart from those of the image 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges: rotation in degrees, the others relative; each applies in both directions."""
+    """The augmentation that the options ask for."""
 
-    enabled: bool
-    rotation: float
-    brightness: float
-    contrast: float
+    options: AugmentationOptions
 
     def draw(self, seed: int, epoch: int, count: int) -> torch.Tensor:
         """(count, 6) float32 in [-1, 1]: random numbers for every position in an epoch's order."""
@@ -37,16 +35,19 @@ class Augmentation:
 
     def apply(self, images: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) in [0, 1] -> the same, augmented by `numbers` (B, 6)."""
-        if not self.enabled:
+        options = self.options
+        if not options.enable_medical_augmentation:
             return images
         angle, zoom, flip_x, flip_y, brightness, contrast = numbers.unbind(1)
-        theta = _affine(torch.deg2rad(angle * self.rotation), 1 + zoom * ZOOM_RANGE, flip_x, flip_y)
+        theta = _affine(
+            torch.deg2rad(angle * options.rotation_range), 1 + zoom * ZOOM_RANGE, flip_x, flip_y
+        )
         grid = F.affine_grid(theta, list(images.shape), align_corners=False)
         images = F.grid_sample(images, grid, mode="bilinear", align_corners=False)
-        images *= (1 + brightness * self.brightness).view(-1, 1, 1, 1)
+        images *= (1 + brightness * options.brightness_range).view(-1, 1, 1, 1)
         mean = images.mean(dim=(1, 2, 3), keepdim=True)
         images -= mean
-        images *= (1 + contrast * self.contrast).view(-1, 1, 1, 1)
+        images *= (1 + contrast * options.contrast_range).view(-1, 1, 1, 1)
         images += mean
         return images.clamp_(0, 1)
 

@@ -10,7 +10,7 @@ from dr_ovo.dataset.index import Split
 from dr_ovo.errors import log
 from dr_ovo.inference.statistics_only import common_block, statistics_only
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.training.audit_gate import was_audited
+from dr_ovo.training.data.audit_gate import was_audited
 
 
 def audit_blocks(

@@ -11,9 +11,9 @@ from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256
 from dr_ovo.inference.trained_model import TrainedModel, require_agreement
 from dr_ovo.models.checkpoint import load_network
+from dr_ovo.models.precision import Precision
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
-from dr_ovo.training.optimization.branch_trainer import Precision
 
 
 def open_members(

@@ -20,6 +20,7 @@ from dr_ovo.inference.audit_blocks import audit_blocks, joint_audit_blocks
 from dr_ovo.inference.split_predictions import pair_accuracy, predict_split
 from dr_ovo.inference.statistics_only import TEST_ALONE, unknown
 from dr_ovo.inference.trained_model import TrainedModel, open_models
+from dr_ovo.models.precision import Precision
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.metrics import accuracy, balanced_accuracy, quadratic_kappa
@@ -28,8 +29,8 @@ from dr_ovo.results.evaluation_file import evaluation_report, patient_report
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.optimization.branch_trainer import Precision
-from dr_ovo.training.setup import choose_precision, joint_folder, open_dataset
+from dr_ovo.training.data.opening import open_dataset
+from dr_ovo.training.setup import choose_precision, joint_folder
 from dr_ovo.writable import check_writable_folder
 
 BySplit = dict[str, Predictions]

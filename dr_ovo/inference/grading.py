@@ -27,10 +27,10 @@ from dr_ovo.inference.inference_csv import write_csv
 from dr_ovo.inference.trained_model import TrainedModel, open_models, predict
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.models.checkpoint import input_of
+from dr_ovo.models.precision import Precision
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.predictions.predictions_file import marks_of
 from dr_ovo.settings.command_line import Settings
-from dr_ovo.training.optimization.branch_trainer import Precision
 from dr_ovo.training.setup import choose_precision, joint_folder
 from dr_ovo.writable import check_writable_file
 

@@ -10,13 +10,13 @@ from dr_ovo.decoding.decoders import decode
 from dr_ovo.errors import MachineError, log
 from dr_ovo.inference.trained_model import TrainedModel, predict
 from dr_ovo.models.checkpoint import input_of
+from dr_ovo.models.precision import Precision
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.predictions.calibration import calibration_share
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.optimization.branch_trainer import Precision
-from dr_ovo.training.setup import image_loader
+from dr_ovo.training.data.loading import image_loader
 
 
 def predict_split(

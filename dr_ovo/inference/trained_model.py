@@ -15,11 +15,11 @@ from dr_ovo.errors import UserError, log
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.models.checkpoint import find_checkpoints, input_of, load_network
 from dr_ovo.models.network import OvoNetwork
+from dr_ovo.models.precision import Precision
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
-from dr_ovo.training.epochs.loop import MEASURE_BATCH
+from dr_ovo.training.epochs.validation import MEASURE_BATCH
 from dr_ovo.training.measure import branch_outputs
-from dr_ovo.training.optimization.branch_trainer import Precision
 from dr_ovo.training.setup import model_folder
 
 

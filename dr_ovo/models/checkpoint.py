@@ -24,16 +24,20 @@ from dr_ovo.models.torch_files import load_torch, save_torch
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.preprocessing import Preprocessing
+from dr_ovo.settings.train_config import FIELDS
 
 SCHEMA = 1
 ADDED_LATER = {"tta_views": 1}  # keys that older files lack -> how those networks behave
 TOOLKIT = "dr_ovo"
 BACKBONE = "backbone."  # prefix of the backbone's weights
 # Keys on which all files of one network must agree.
-COMMON = (
-    "architecture", "head", "ovo_mode", "class_names", "input", "preprocessing", "tta_views",
-    "freeze_stages",
-)  # fmt: skip
+COMMON = tuple(
+    dict.fromkeys(
+        field.metadata["checkpoint_key"]
+        for field in FIELDS.values()
+        if field.metadata["checkpoint_key"]
+    )
+)
 
 
 @dataclass(frozen=True)

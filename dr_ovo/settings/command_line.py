@@ -16,8 +16,8 @@ from dotenv import dotenv_values
 from dr_ovo.errors import UserError
 from dr_ovo.settings.earlier_flags import LEGACY_FLAGS
 from dr_ovo.settings.option import boolean, typed
-from dr_ovo.settings.settings_file import FIELDS, read_settings_file, unknown_flags
-from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.settings.settings_file import read_settings_file, unknown_flags
+from dr_ovo.settings.train_config import FIELDS, GROUPS, TrainConfig
 
 ENVIRONMENT = {
     "DR_OVO_DATASET_PATH": "dataset_path",
@@ -136,6 +136,7 @@ def _take_legacy(arguments: list[str]) -> tuple[list[str], list[str]]:
 def _build_parser(prog: str) -> _Parser:
     parser = _Parser(
         prog=prog,
+        usage="%(prog)s [--config FILE] [--OPTION VALUE ...]",
         description="Trains, evaluates and applies 5-grade diabetic-retinopathy classifiers. "
         "Research use only; not a medical device.",
         allow_abbrev=False,
@@ -144,23 +145,24 @@ def _build_parser(prog: str) -> _Parser:
     # argparse's own pattern takes -1e-5 and -inf for flags.
     parser._negative_number_matcher = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
     parser.add_argument("--config", metavar="FILE", help="settings file, TOML or JSON")
-    for field in FIELDS.values():
-        _add_option(parser, field)
-    parser.add_argument(
+    for title, group in GROUPS.items():
+        shown = parser.add_argument_group(title)
+        for field in dataclasses.fields(group):
+            _add_option(shown, field)
+    shown.add_argument(
         "--use_amp", dest="amp", action="store_const", const="on", help="the same as --amp on"
     )
     return parser
 
 
-def _add_option(parser: _Parser, field: dataclasses.Field[Any]) -> None:
+def _add_option(parser: argparse._ArgumentGroup, field: dataclasses.Field[Any]) -> None:
     limits, flag = field.metadata, f"--{field.name}"
-    default = (
-        " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-    )
-    text = f"{limits['help']} [{default}]".replace("%", "%%")
+    metavar = limits["metavar"]
+    default = _default_of(field)
+    text = (f"{limits['help']} [{default}]" if default else limits["help"]).replace("%", "%%")
     if limits["parse"] is boolean:
         parser.add_argument(
-            flag, nargs="?", const=True, type=typed(boolean), help=text, metavar="true|false"
+            flag, nargs="?", const=True, type=typed(boolean), help=text, metavar=metavar
         )
         parser.add_argument(
             f"--no_{field.name}",
@@ -171,11 +173,23 @@ def _add_option(parser: _Parser, field: dataclasses.Field[Any]) -> None:
         )
     elif isinstance(field.default, tuple):
         parser.add_argument(
-            flag, nargs="+", action=_StoreTuple, type=typed(limits["parse"]), help=text, metavar="X"
+            flag,
+            nargs="+",
+            action=_StoreTuple,
+            type=typed(limits["parse"]),
+            help=text,
+            metavar=metavar,
         )
     else:
-        metavar = "|".join(limits["choices"]) or "X"
         parser.add_argument(flag, type=typed(limits["parse"]), help=text, metavar=metavar)
+
+
+def _default_of(field: dataclasses.Field[Any]) -> str:
+    """The default as it would be written on the command line."""
+    if field.metadata["parse"] is boolean:
+        return str(field.default).lower()
+    values = field.default if isinstance(field.default, tuple) else (field.default,)
+    return " ".join(map(str, values))
 
 
 class _StoreTuple(argparse.Action):

@@ -6,6 +6,8 @@ import argparse
 import dataclasses
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 from dr_ovo.errors import UserError
@@ -14,32 +16,59 @@ TRUE_WORDS = {"true": True, "1": True, "yes": True, "on": True}
 FALSE_WORDS = {"false": False, "0": False, "no": False, "off": False}
 
 
+class Fixed(IntEnum):
+    """From when on an option can't be changed. Each includes those before it."""
+
+    NEVER = 0
+    IN_A_RUN = 1  # a resumed training must share it, though it does not change the weights
+    IN_WEIGHTS = 2  # it decides which weights a training gives
+    IN_A_NETWORK = 3  # all classifiers of one network must share it
+
+
 def option(
     default: Any,
     parse: Callable[[str], Any],
     help: str,
     *,
+    fixed: Fixed = Fixed.NEVER,
+    metavar: str = "",
+    checkpoint_key: str = "",
     choices: tuple[str, ...] = (),
     low: float | None = None,
     high: float | None = None,
     above: float | None = None,
-    matters: bool = True,
 ) -> Any:
     """A field with its command-line parser, help text and limits.
 
-    `low`/`high` are inclusive, `above` is exclusive. `matters`: whether a training can't be resumed
-    with another value.
+    `metavar`: what --help shows for the value, if not the choices. `checkpoint_key`:
+    the entry of a checkpoint that holds what follows from it. `low`/`high` are inclusive, `above`
+    is exclusive.
     """
     metadata = {
         "parse": parse,
         "help": help,
+        "fixed": fixed,
+        "metavar": metavar or ("true|false" if parse is boolean else "|".join(choices)),
+        "checkpoint_key": checkpoint_key,
         "choices": choices,
         "low": low,
         "high": high,
         "above": above,
-        "matters": matters,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Options:
+    """A group of options. Raises UserError for values out of range or that exclude each other."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            check_limits(field, getattr(self, field.name))
+        self.check()
+
+    def check(self) -> None:
+        """Raises UserError for what the limits of single options can't express."""
 
 
 def boolean(text: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import difflib
 import json
 import sys
@@ -11,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
-from dr_ovo.settings.option import boolean, kind_of, typed
-from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.settings.option import Fixed, boolean, kind_of, typed
+from dr_ovo.settings.train_config import FIELDS
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
 
 def read_settings_file(path_text: str | None) -> tuple[str, dict[str, Any]]:
@@ -43,7 +40,7 @@ def read_settings_file(path_text: str | None) -> tuple[str, dict[str, Any]]:
         data = {
             name: value
             for name, value in data["settings"].items()
-            if name in FIELDS and FIELDS[name].metadata["matters"]
+            if name in FIELDS and FIELDS[name].metadata["fixed"] > Fixed.NEVER
         }
     data = {name.replace("-", "_"): value for name, value in data.items()}
     unknown = [f"--{name}" for name in data if name not in FIELDS]

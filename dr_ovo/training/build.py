@@ -18,11 +18,12 @@ from dr_ovo.models.compilation import Compiler
 from dr_ovo.models.input_size import check_size
 from dr_ovo.models.losses import LossSettings, create_loss
 from dr_ovo.models.network import BranchSpec, OvoNetwork, branch_specs, build_network
+from dr_ovo.models.precision import Precision
 from dr_ovo.models.weights.sources import read_weights
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.optimization.branch_trainer import BranchTrainer, Precision, StepSettings
+from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.schedule import balanced_counts, create_schedule
 from dr_ovo.training.resume.computing import begun_memory_format
 from dr_ovo.training.resume.state import BranchRun
@@ -149,25 +150,10 @@ def _trainer(
     if config.sampler == "balanced":
         drawn = balanced_counts(train.targets, train.weights)
     samples = int(drawn[grades].sum())
-    settings = StepSettings(
-        config.batch_size,
-        config.gradient_accumulation_steps,
-        config.weight_decay,
-        config.max_grad_norm,
-        config.ema_decay,
-        config.seed,
-    )
-    schedule = create_schedule(
-        config.scheduler,
-        config.learning_rate,
-        config.min_lr,
-        epochs=config.epochs,
-        warmup_epochs=config.warmup_epochs,
-        epoch_steps=-(-samples // settings.window),
-    )
+    schedule = create_schedule(config, -(-samples // config.window))
     loss = create_loss(config.head, loss_settings(config, counts), list(spec.pairs))
     branch = network.branch(spec.name)
-    return BranchTrainer(spec, branch, loss, grades, samples, schedule, settings, precision)
+    return BranchTrainer(spec, branch, loss, grades, samples, schedule, config, precision)
 
 
 def loss_settings(config: TrainConfig, counts: np.ndarray) -> LossSettings:

@@ -11,11 +11,14 @@ import torch
 
 from dr_ovo.errors import MachineError, log
 from dr_ovo.logs import duration
+from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.data.loading import image_loader
+from dr_ovo.training.data.training_data import training_data
 from dr_ovo.training.epochs.epoch_report import peak_memory_mb
-from dr_ovo.training.epochs.loop import MEASURE_BATCH, TrainingLoop
+from dr_ovo.training.epochs.loop import TrainingLoop
+from dr_ovo.training.epochs.validation import MEASURE_BATCH
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.schedule import epoch_order
-from dr_ovo.training.setup import augmentation, image_loader, loop_settings, training_data
 from dr_ovo.training.writing.opening_lines import opening_lines
 from dr_ovo.training.writing.record import Record, count_parameters
 
@@ -32,17 +35,13 @@ def dry_run(record: Record) -> None:
         with image_loader(
             config, record.index, record.folder, paths, record.model.preprocessing
         ) as loader:
-            loop = TrainingLoop(
-                record.model.network, record.model.runs, data, loader, augmentation(config),
-                record.model.spec, record.precision, loop_settings(config),
-            )  # fmt: skip
-            train_rate = _training_rate(loop)
+            loop = TrainingLoop(record.model, data, loader, record.precision, config)
+            train_rate = _training_rate(loop, config)
             val_rate = _validation_rate(loop)
     except torch.OutOfMemoryError:
-        window = config.batch_size * config.gradient_accumulation_steps
         raise MachineError(
             "The GPU has too little memory for these settings. Use --batch_size 1 "
-            f"--gradient_accumulation_steps {window} (the same optimizer steps), or "
+            f"--gradient_accumulation_steps {config.window} (the same optimizer steps), or "
             "--grad_checkpointing on."
         ) from None
     measured = len(data.val) + len(data.sample)
@@ -59,13 +58,12 @@ def dry_run(record: Record) -> None:
     _report_disk(record)
 
 
-def _training_rate(loop: TrainingLoop) -> float:
+def _training_rate(loop: TrainingLoop, config: TrainConfig) -> float:
     """Images per second over STEPS windows after a first one, which warms up caches and workers."""
     settings, train = loop.settings, loop.data.train
     trainers = [run.trainer for run in loop.runs.values() if run.trainer is not None]
-    window = max(t.settings.window for t in trainers)
     # An independent branch sees two of the C grades: it needs C/2 windows of images to fill one.
-    wanted = (STEPS + 1) * window * max(1, settings.num_classes // 2)
+    wanted = (STEPS + 1) * config.window * max(1, config.num_classes // 2)
     order = epoch_order(train.targets, settings.sampler, settings.seed, 1, train.weights)[:wanted]
     numbers = loop.augmentation.draw(settings.seed, 1, len(order))
     done, start, timed = 0, time.monotonic(), 0
@@ -95,7 +93,7 @@ def _validation_rate(loop: TrainingLoop) -> float:
     first = len(loop.data.train)
     positions = np.arange(first, first + min(MEASURE_BATCH, len(loop.data.val)))
     start = time.monotonic()
-    loop.outputs(positions, trainers)
+    loop.validation.outputs(positions, trainers)
     return len(positions) / (time.monotonic() - start)
 
 

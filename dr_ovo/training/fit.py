@@ -12,8 +12,9 @@ import torch
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.errors import MachineError, Terminated, log
 from dr_ovo.files import write_json
+from dr_ovo.training.data.loading import image_loader
+from dr_ovo.training.data.training_data import training_data
 from dr_ovo.training.epochs.loop import TrainingLoop
-from dr_ovo.training.setup import augmentation, image_loader, loop_settings, training_data
 from dr_ovo.training.writing.record import Record
 
 
@@ -25,16 +26,8 @@ def fit(record: Record, done: int) -> None:
         with image_loader(
             config, record.index, record.folder, paths, record.model.preprocessing
         ) as loader:
-            TrainingLoop(
-                record.model.network,
-                record.model.runs,
-                data,
-                loader,
-                augmentation(config),
-                record.model.spec,
-                record.precision,
-                loop_settings(config),
-            ).run(done + 1, record.keep_best, record.keep_epoch)
+            loop = TrainingLoop(record.model, data, loader, record.precision, config)
+            loop.run(done + 1, record.keep_best, record.keep_epoch)
             if loader.changed:
                 _note_changes(record, [paths[position] for position in sorted(loader.changed)])
     except torch.OutOfMemoryError as error:
@@ -42,7 +35,7 @@ def fit(record: Record, done: int) -> None:
             f"The GPU's memory is full ({str(error).splitlines()[0]}). The last finished epoch is "
             "saved. Continue with smaller micro-batches, which give the same steps: the same "
             "command with --batch_size 1 --gradient_accumulation_steps "
-            f"{config.batch_size * config.gradient_accumulation_steps} --resume (or with "
+            f"{config.window} --resume (or with "
             "--grad_checkpointing on --resume)."
         ) from None
     except (KeyboardInterrupt, Terminated):

@@ -11,14 +11,16 @@ from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.errors import DONE, log
 from dr_ovo.logs import log_to_file, stop_file
 from dr_ovo.models.backbone import create_backbone
+from dr_ovo.models.precision import Precision
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.settings.command_line import Settings
-from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.audit_gate import audit_dataset, pictures_replaced, stored_audit
+from dr_ovo.settings.option import Fixed
+from dr_ovo.settings.train_config import TrainConfig, fixed_values
 from dr_ovo.training.build import build_model, load_backbone
+from dr_ovo.training.data.audit_gate import audit_dataset, pictures_replaced, stored_audit
+from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
-from dr_ovo.training.optimization.branch_trainer import Precision
 from dr_ovo.training.resume.folder_checks import (
     check_folder,
     check_same_pictures,
@@ -27,9 +29,9 @@ from dr_ovo.training.resume.folder_checks import (
 from dr_ovo.training.resume.state import begin, load_progress, load_stem, save_stem
 from dr_ovo.training.retraining.checks import is_retraining, retraining_is_done
 from dr_ovo.training.retraining.pairs import retrain_pairs
-from dr_ovo.training.setup import choose_precision, open_dataset, resolve_models, results_folder
+from dr_ovo.training.setup import choose_precision, resolve_models, results_folder
 from dr_ovo.training.writing.opening_lines import opening_lines
-from dr_ovo.training.writing.record import Record, settings_that_matter
+from dr_ovo.training.writing.record import Record
 from dr_ovo.training.writing.tensorboard import check_installed
 from dr_ovo.writable import check_writable_folder
 
@@ -69,7 +71,7 @@ def _is_done(config: TrainConfig, index: DatasetIndex, complete: DatasetIndex) -
     check_folder(folder, resume=config.resume or config.dry_run)
     if not config.resume or not folder.finished_epochs():
         return False
-    check_same_settings(folder, settings_that_matter(config), index.content_hash())
+    check_same_settings(folder, fixed_values(config, Fixed.IN_A_RUN), index.content_hash())
     keep = not config.dry_run
     replaced = pictures_replaced(folder, complete, keep=keep)
     if replaced and index is not complete:

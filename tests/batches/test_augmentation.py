@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -14,10 +12,19 @@ from dr_ovo.batches.augmentation import (
     to_unit_range,
 )
 from dr_ovo.photographs.image_decoding import decode_image
+from dr_ovo.settings.groups.augmentation import AugmentationOptions
 from tests.fixtures.waiting import NothingWaits
 
-ALL = Augmentation(True, rotation=25.0, brightness=0.2, contrast=0.2)
-STILL = Augmentation(True, rotation=0.0, brightness=0.0, contrast=0.0)
+ALL = Augmentation(AugmentationOptions())
+
+
+def still(**changes: float) -> Augmentation:
+    """An augmentation without rotation, brightness and contrast, but for these options."""
+    off = {"rotation_range": 0.0, "brightness_range": 0.0, "contrast_range": 0.0}
+    return Augmentation(AugmentationOptions(**(off | changes)))
+
+
+STILL = still()
 ANGLE, ZOOM, FLIP_X, FLIP_Y, BRIGHTNESS, CONTRAST = range(6)
 
 
@@ -57,7 +64,7 @@ def test_with_all_ranges_zero_only_flips_and_zoom_remain(picture):
 
 
 def test_switched_off_the_very_same_batch_comes_back(picture):
-    off = dataclasses.replace(ALL, enabled=False)
+    off = Augmentation(AugmentationOptions(enable_medical_augmentation=False))
     assert off.apply(picture, off.draw(0, 1, 1)) is picture
 
 
@@ -76,12 +83,12 @@ def test_flips_mirror_the_picture(picture, which, expected):
 
 @pytest.mark.parametrize(("angle", "turns"), [(1, 1), (-1, -1), (2, 2)])
 def test_rotation_turns_by_the_degrees_named(picture, angle, turns):
-    turned = dataclasses.replace(STILL, rotation=90.0).apply(picture, numbers(ANGLE=angle))
+    turned = still(rotation_range=90.0).apply(picture, numbers(ANGLE=angle))
     assert close(turned, picture.rot90(turns, (2, 3)))
 
 
 def test_rotation_and_flip_together_are_one_after_the_other(picture):
-    quarter = dataclasses.replace(STILL, rotation=90.0)
+    quarter = still(rotation_range=90.0)
     for flip, axis in (("FLIP_X", 3), ("FLIP_Y", 2)):
         both = quarter.apply(picture, numbers(ANGLE=1, **{flip: -1}))
         assert close(both, picture.flip(axis).rot90(1, (2, 3))) or close(
@@ -91,7 +98,7 @@ def test_rotation_and_flip_together_are_one_after_the_other(picture):
 
 def test_what_turns_in_from_outside_is_black():
     white = torch.ones(1, 3, 64, 64)
-    turned = dataclasses.replace(STILL, rotation=45.0).apply(white, numbers(ANGLE=1))
+    turned = still(rotation_range=45.0).apply(white, numbers(ANGLE=1))
     assert turned[..., 0, 0].max() == 0
     assert turned[..., 30:34, 30:34].min() > 0.999
 
@@ -108,13 +115,13 @@ def test_zoom_scales_about_the_middle(zoom):
 
 
 def test_brightness_scales_and_is_relative(picture):
-    bright = dataclasses.replace(STILL, brightness=0.2)
+    bright = still(brightness_range=0.2)
     assert close(bright.apply(picture, numbers(BRIGHTNESS=1)), picture * 1.2)
     assert close(bright.apply(picture, numbers(BRIGHTNESS=-0.5)), picture * 0.9)
 
 
 def test_contrast_stretches_about_each_pictures_own_mean(picture):
-    sharp = dataclasses.replace(STILL, contrast=0.2)
+    sharp = still(contrast_range=0.2)
     batch = torch.cat([picture, picture * 0.5])
     changed = sharp.apply(batch, numbers(CONTRAST=1).expand(2, 6))
     level = batch.mean(dim=(1, 2, 3), keepdim=True)
@@ -133,7 +140,9 @@ def test_values_stay_between_zero_and_one(row, rotation, brightness, contrast):
     image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     image[0, 0] = 0
     image[0, 1, :8] = 1
-    result = Augmentation(True, rotation, brightness, contrast).apply(image, torch.tensor([row]))
+    result = still(
+        rotation_range=rotation, brightness_range=brightness, contrast_range=contrast
+    ).apply(image, torch.tensor([row]))
     assert result.shape == image.shape
     assert torch.isfinite(result).all()
     assert result.min() >= 0
@@ -150,8 +159,13 @@ def test_real_photographs_stay_recognisable(photographs):
 def test_each_range_changes_the_picture(photographs):
     drawn = ALL.draw(1, 1, 4)
     results = [
-        dataclasses.replace(ALL, **change).apply(photographs, drawn)
-        for change in ({}, {"rotation": 5.0}, {"brightness": 0.05}, {"contrast": 0.05})
+        Augmentation(AugmentationOptions(**change)).apply(photographs, drawn)
+        for change in (
+            {},
+            {"rotation_range": 5.0},
+            {"brightness_range": 0.05},
+            {"contrast_range": 0.05},
+        )
     ]
     for number, first in enumerate(results):
         for second in results[number + 1 :]:

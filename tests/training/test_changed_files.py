@@ -51,7 +51,7 @@ def no_audit(monkeypatch) -> None:
     def refuse(*_arguments: object, **_settings: object) -> None:
         raise AssertionError("audited again")
 
-    monkeypatch.setattr("dr_ovo.training.audit_gate.audit", refuse)
+    monkeypatch.setattr("dr_ovo.training.data.audit_gate.audit", refuse)
 
 
 def replace(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,48 +13,12 @@ from dr_ovo.device import to_device
 from dr_ovo.errors import MachineError
 from dr_ovo.models.losses import CellLoss
 from dr_ovo.models.network import Branch, BranchSpec, branch_seed
+from dr_ovo.models.precision import Precision
+from dr_ovo.settings.groups.schedule import ScheduleOptions
 from dr_ovo.training.optimization.feature_queue import FeatureQueue
 from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
 from dr_ovo.training.optimization.schedule import Plateau, Schedule
 from dr_ovo.training.optimization.weight_average import WeightAverage
-
-
-@dataclass(frozen=True)
-class Precision:
-    """The number format of a run on `device`; `dtype` None is float32 throughout."""
-
-    device: torch.device
-    dtype: torch.dtype | None
-
-    @property
-    def name(self) -> str:
-        """`float32`, `bfloat16` or `float16`."""
-        return str(self.dtype or torch.float32).removeprefix("torch.")
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        """The autocast context of the forward pass."""
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None)
-
-    def scaler(self) -> torch.amp.GradScaler:
-        """A gradient scaler, enabled for float16 only."""
-        return torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
-
-
-@dataclass(frozen=True)
-class StepSettings:
-    """The settings of a branch's optimizer steps."""
-
-    batch_size: int
-    accumulation: int
-    weight_decay: float
-    max_grad_norm: float  # 0: off
-    ema_decay: float  # 0: off
-    seed: int
-
-    @property
-    def window(self) -> int:
-        """Samples per optimizer step."""
-        return self.batch_size * self.accumulation
 
 
 class BranchTrainer:
@@ -77,7 +40,7 @@ class BranchTrainer:
         grades: np.ndarray,
         samples: int,
         schedule: Schedule,
-        settings: StepSettings,
+        settings: ScheduleOptions,
         precision: Precision,
     ) -> None:
         self.spec, self.branch, self.samples = spec, branch, samples

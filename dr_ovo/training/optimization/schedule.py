@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from dr_ovo.settings.groups.schedule import ScheduleOptions
+
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 5
 _ORDER_STREAM = 0  # keeps the random numbers of the order apart from those of augmentation
 
@@ -39,17 +41,15 @@ class Schedule:
         return self.floor + (self.peak - self.floor) * share
 
 
-def create_schedule(
-    kind: str, peak: float, floor: float, *, epochs: int, warmup_epochs: int, epoch_steps: int
-) -> Schedule:
+def create_schedule(options: ScheduleOptions, epoch_steps: int) -> Schedule:
     """The schedule of a branch with `epoch_steps` optimizer steps per epoch.
 
     A warm-up as long as the run would never reach the peak: it becomes a tenth of the run.
     """
-    total = epochs * epoch_steps
-    fits = warmup_epochs < epochs
-    warmup = warmup_epochs * epoch_steps if fits else max(1, total // 10)
-    return Schedule(kind, peak, floor, total, warmup)
+    total = options.epochs * epoch_steps
+    fits = options.warmup_epochs < options.epochs
+    warmup = options.warmup_epochs * epoch_steps if fits else max(1, total // 10)
+    return Schedule(options.scheduler, options.learning_rate, options.min_lr, total, warmup)
 
 
 @dataclass

@@ -17,8 +17,8 @@ from dr_ovo.errors import UserError, log
 from dr_ovo.files import write_json
 from dr_ovo.models.architectures import CONTIGUOUS
 from dr_ovo.models.network import MEMORY_FORMATS, OvoNetwork
+from dr_ovo.models.precision import Precision
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.training.optimization.branch_trainer import Precision
 
 
 def computing_now(precision: Precision, network: OvoNetwork) -> dict[str, Any]:

@@ -10,20 +10,14 @@ from dr_ovo.errors import UserError, log
 from dr_ovo.models.checkpoint import checkpoint_path
 from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.audit_gate import pictures_replaced
+from dr_ovo.settings.option import Fixed
+from dr_ovo.settings.train_config import FIELDS, TrainConfig, fixed_values
+from dr_ovo.training.data.audit_gate import pictures_replaced
 from dr_ovo.training.resume.folder_checks import check_same_pictures, check_same_settings
-from dr_ovo.training.writing.record import settings_that_matter
 
+# Options that may differ and still give the same weights.
+EFFECTLESS = {name for name, field in FIELDS.items() if field.metadata["fixed"] < Fixed.IN_WEIGHTS}
 WORK = "retrain"  # the new classifiers' own results folder, inside the network's, while they train
-# Settings that a new classifier must share with the network it joins.
-FIXED = (
-    "base_models", "head", "ovo_mode", "num_classes", "class_names", "img_size", "freeze_weights",
-    "freeze_stages", "preprocessing", "enable_clahe", "clahe_clip_limit", "clahe_tile_grid_size",
-    "pretrained", "tta_views",
-)  # fmt: skip
-# Settings that may differ and still give the same weights.
-WITHOUT_EFFECT = ("pairs", "train_sample", "skip_damaged")
 
 
 def is_retraining(config: TrainConfig, folder: ResultsFolder) -> bool:
@@ -44,7 +38,8 @@ def retraining_is_done(
     work = work_folder(folder)
     if work.finished_epochs():
         alternative = f"remove {work.root} and retrain from scratch"
-        check_same_settings(work, settings_that_matter(config), index.content_hash(), alternative)
+        values = fixed_values(config, Fixed.IN_A_RUN)
+        check_same_settings(work, values, index.content_hash(), alternative)
         check_same_pictures(work, pictures_replaced(work, complete, keep=keep), alternative)
         return False
     repeated = [pair for pair in config.trained_pairs if _would_repeat(config, index, folder, pair)]
@@ -61,11 +56,11 @@ def retraining_is_done(
 
 
 def _require_joinable(config: TrainConfig, folder: ResultsFolder) -> None:
-    stored, now = folder.read_config()["settings"], settings_that_matter(config)
+    stored = folder.read_config()["settings"]
     differing = [
-        f"--{name}: {stored.get(name)} there, {now[name]} now"
-        for name in FIXED
-        if stored.get(name) != now[name]
+        f"--{name}: {stored.get(name)} there, {value} now"
+        for name, value in fixed_values(config, Fixed.IN_A_NETWORK).items()
+        if stored.get(name) != value
     ]
     if differing:
         raise UserError(
@@ -93,12 +88,13 @@ def _would_repeat(
 
 def changed_settings(config: TrainConfig, stored: dict[str, Any]) -> dict[str, Any]:
     """The settings that differ from the network's stored ones."""
-    now = settings_that_matter(config)
+    now = fixed_values(config, Fixed.IN_A_RUN)
     return {name: value for name, value in now.items() if stored.get(name) != value}
 
 
 def _trial(changed: dict[str, Any], data_hash: str) -> tuple[dict[str, Any], str]:
-    return {name: value for name, value in changed.items() if name not in WITHOUT_EFFECT}, data_hash
+    """Those of the changed settings that decide the weights, and the data."""
+    return {name: value for name, value in changed.items() if name not in EFFECTLESS}, data_hash
 
 
 def work_folder(folder: ResultsFolder) -> ResultsFolder:

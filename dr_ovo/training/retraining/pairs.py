@@ -21,12 +21,13 @@ from dr_ovo.models.checkpoint import backbone_state, input_of, load_checkpoint, 
 from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.predictions.pair_metrics import pair_metrics
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.training.epochs.loop import MEASURE_BATCH
+from dr_ovo.training.data.loading import image_loader
+from dr_ovo.training.data.training_data import training_data
+from dr_ovo.training.epochs.validation import MEASURE_BATCH
 from dr_ovo.training.fit import fit
 from dr_ovo.training.measure import Score, branch_outputs, pair_score
 from dr_ovo.training.resume.state import begin, load_progress, save_stem
 from dr_ovo.training.retraining.checks import changed_settings, pair_checkpoint, work_folder
-from dr_ovo.training.setup import image_loader, training_data
 from dr_ovo.training.writing.opening_lines import opening_lines
 from dr_ovo.training.writing.record import Record
 

@@ -9,7 +9,7 @@ from typing import Any
 from dr_ovo import __version__
 from dr_ovo.models.architectures import CHANNELS_LAST
 from dr_ovo.predictions.calibration import MIN_IMAGES
-from dr_ovo.training.audit_gate import audit_lines
+from dr_ovo.training.data.audit_gate import audit_lines
 from dr_ovo.training.writing.record import Record
 
 

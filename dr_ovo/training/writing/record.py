@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,37 +10,18 @@ from dr_ovo import __version__
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.files import write_json
 from dr_ovo.models.checkpoint import checkpoint_path, save_checkpoint
+from dr_ovo.models.precision import Precision
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.settings.train_config import PER_STEP, TrainConfig, values_of
 from dr_ovo.training.build import Model
-from dr_ovo.training.epochs.loop import EpochResult
-from dr_ovo.training.optimization.branch_trainer import Precision
+from dr_ovo.training.epochs.validation import EpochResult
 from dr_ovo.training.resume.computing import computing_now
 from dr_ovo.training.resume.state import BranchRun, save_progress
 from dr_ovo.training.writing.tensorboard import write_curves
 from dr_ovo.training.writing.versions import git_commit, versions
 
 SCHEMA = 1
-
-
-def settings_that_matter(config: TrainConfig) -> dict[str, Any]:
-    """The settings that a resumed run must share, as JSON holds them.
-
-    Of batch size and accumulation only the product counts, so that a run that met the end of the
-    GPU's memory goes on with smaller micro-batches.
-    """
-    values = {
-        field.name: _plain(getattr(config, field.name))
-        for field in fields(config)
-        if field.metadata["matters"]
-    }
-    per_step = values.pop("batch_size") * values.pop("gradient_accumulation_steps")
-    return {**values, "batch_size x gradient_accumulation_steps": per_step}
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)
@@ -68,12 +49,9 @@ class Record:
 
     def config_json(self) -> dict[str, Any]:
         """The content of config.json."""
-        config = {
-            field.name: _plain(getattr(self.config, field.name)) for field in fields(self.config)
-        }
         return {
             "schema": SCHEMA,
-            "settings": config | settings_that_matter(self.config),
+            "settings": {**values_of(self.config), PER_STEP: self.config.window},
             "sources": self.sources,
             "effective": self.effective(),
             "counts": self.index.counts,
@@ -102,7 +80,7 @@ class Record:
             "trained_parameters": trained,
             "frozen_parameters": total - trained,
             "input": asdict(self.model.spec),
-            "images_per_step": self.config.batch_size * self.config.gradient_accumulation_steps,
+            "images_per_step": self.config.window,
             "branches": {
                 t.spec.name: {
                     "images_per_epoch": t.samples,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -18,18 +19,12 @@ from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.decoding.decoders import decode
 from dr_ovo.settings.command_line import parse_settings
 from dr_ovo.training.build import Model, build_model, load_backbone
+from dr_ovo.training.data.opening import open_dataset
+from dr_ovo.training.data.training_data import training_data
 from dr_ovo.training.epochs.loop import TrainingLoop
 from dr_ovo.training.measure import mean_cell_loss
 from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
-from dr_ovo.training.setup import (
-    augmentation,
-    choose_precision,
-    loop_settings,
-    open_dataset,
-    resolve_models,
-    results_folder,
-    training_data,
-)
+from dr_ovo.training.setup import choose_precision, resolve_models, results_folder
 from dr_ovo.training.writing.record import Record
 from tests.fixtures.waiting import NothingWaits
 
@@ -50,17 +45,14 @@ def open_loop(*words: object, calibration: np.ndarray | None = None) -> Iterator
         data = replace(data, calibration=calibration)
     paths = (*data.train.paths, *data.val.paths)
     with ImageLoader(paths, model.preprocessing, config.num_workers) as loader:
-        yield TrainingLoop(
-            model.network, model.runs, data, loader, augmentation(config), model.spec,
-            precision, loop_settings(config),
-        )  # fmt: skip
+        yield TrainingLoop(model, data, loader, precision, config)
 
 
 def states(loop: TrainingLoop) -> dict[str, dict[str, torch.Tensor]]:
     """A copy of every branch's weights."""
     return {
         name: {key: value.clone() for key, value in branch.state_dict().items()}
-        for name, branch in loop.network.branches.items()
+        for name, branch in loop.model.network.branches.items()
     }
 
 
@@ -87,8 +79,8 @@ def test_selection_never_sees_the_calibration_share(lite0, tiny_dataset):
     words = (*lite0, "--dataset_path", tiny_dataset, "--train_sample", 0)
     with open_loop(*words, calibration=left_out) as loop:
         (run,) = loop.runs.values()
-        (result,) = loop.measure_epoch(1, [run], 1.0, 1.0)
-        outputs = loop.outputs(np.arange(15, 30), [run.trainer])["ovo"]
+        (result,) = loop.validation.measure_epoch(1, [run], time.monotonic(), 1.0)
+        outputs = loop.validation.outputs(np.arange(15, 30), [run.trainer])["ovo"]
     targets, kappas, losses = loop.data.val.targets, [], []
     for chosen in (~left_out, np.ones(15, bool)):
         predicted, _ = decode("ovo", outputs.logits[chosen], 5)
@@ -103,10 +95,10 @@ def test_selection_never_sees_the_calibration_share(lite0, tiny_dataset):
 def test_feature_statistics_are_those_of_the_train_sample(lite0, tiny_dataset):
     with open_loop(*lite0, "--dataset_path", tiny_dataset) as loop:
         (run,) = loop.runs.values()
-        (result,) = loop.measure_epoch(1, [run], 1.0, 1.0)
+        (result,) = loop.validation.measure_epoch(1, [run], time.monotonic(), 1.0)
         kept: list[torch.Tensor] = []
         run.trainer.branch.rest.register_forward_hook(lambda *call: kept.append(call[2]))
-        loop.outputs(loop.data.sample, [run.trainer])
+        loop.validation.outputs(loop.data.sample, [run.trainer])
     features = torch.cat(kept)
     assert len(features) == 15
     assert torch.allclose(result.features.feature_mean, features.mean(0), atol=1e-5)
@@ -336,5 +328,5 @@ def test_a_step_on_a_gpu_never_waits_for_it(flags, amp, small, tiny_dataset):
     words = (*small, "--dataset_path", tiny_dataset, *flags.split(), "--ema_decay", 0.9)
     words = (*words, "--amp", amp, "--device", "cuda")
     with open_loop(*words, "--batch_size", 1, "--gradient_accumulation_steps", 2) as loop:
-        loop.settings = replace(loop.settings, stem_batch=7)
+        loop.settings = replace(loop.settings, batch_size=7, gradient_accumulation_steps=1)
         train_batches(loop, no_waiting)

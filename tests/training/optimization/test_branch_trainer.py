@@ -10,7 +10,8 @@ import torch
 
 from dr_ovo.errors import MachineError
 from dr_ovo.models.compilation import Compiler
-from dr_ovo.training.optimization.branch_trainer import BranchTrainer, Precision
+from dr_ovo.models.precision import Precision
+from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.guarded_optimizer import MAX_SKIPPED_IN_A_ROW
 
 HEADS = {

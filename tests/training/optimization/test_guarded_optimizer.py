@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dr_ovo.models.network import Branch
-from dr_ovo.training.optimization.branch_trainer import Precision
+from dr_ovo.models.precision import Precision
 from dr_ovo.training.optimization.guarded_optimizer import MAX_SKIPPED_IN_A_ROW, GuardedOptimizer
 from tests.fixtures.waiting import NothingWaits
 

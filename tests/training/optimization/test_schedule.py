@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dr_ovo.settings.groups.schedule import ScheduleOptions
 from dr_ovo.training.optimization.schedule import (
     PLATEAU_PATIENCE,
     Plateau,
@@ -68,9 +69,8 @@ def test_rates_rise_to_the_peak_then_fall_to_the_floor(kind, total, share, peak,
     ],
 )
 def test_steps_of_a_run(epochs, warmup_epochs, epoch_steps, total, warmup):
-    schedule = create_schedule(
-        "cosine", 1.0, 0.0, epochs=epochs, warmup_epochs=warmup_epochs, epoch_steps=epoch_steps
-    )
+    options = ScheduleOptions(epochs=epochs, warmup_epochs=warmup_epochs)
+    schedule = create_schedule(options, epoch_steps)
     assert (schedule.total, schedule.warmup) == (total, warmup)
 
 

@@ -14,8 +14,8 @@ import torch
 from dr_ovo.errors import UserError
 from dr_ovo.models import architectures
 from dr_ovo.models.architectures import CHANNELS_LAST, CONTIGUOUS
+from dr_ovo.models.precision import Precision
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.training.optimization.branch_trainer import Precision
 from dr_ovo.training.resume.computing import begun_memory_format, note_changes
 from dr_ovo.training.writing.record import Record
 

@@ -142,7 +142,7 @@ def test_a_resumed_run_is_audited_again_only_when_files_changed(
     def refuse(*_arguments: object, **_settings: object) -> None:
         raise AssertionError("audited again")
 
-    monkeypatch.setattr("dr_ovo.training.audit_gate.audit", refuse)
+    monkeypatch.setattr("dr_ovo.training.data.audit_gate.audit", refuse)
     assert trainer(*words, "--epochs", "2", "--resume").code == 0
 
 

@@ -1,0 +1,94 @@
+"""Options of a run: what to do, on what files, and where the results go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dr_ovo.choices import DECODERS, MAX_MEGAPIXELS, MODES
+from dr_ovo.settings import checks
+from dr_ovo.settings.option import Fixed, Options, boolean, option
+
+
+@dataclass(frozen=True)
+class RunOptions(Options):
+    """What to do, on what."""
+
+    mode: str = option("train", str, "what to do", choices=MODES)
+    dataset_path: str = option(
+        "./dataset_eyepacs_5class_balanced_enhanced_v2",
+        str,
+        "folder with train/ val/ test/, each with a folder per grade",
+        metavar="DIR",
+    )
+    output_dir: str = option(
+        "",
+        str,
+        "results folder; empty: <output root>/<alias>_<C>class_results "
+        "(or <output root>/<experiment name>)",
+        metavar="DIR",
+    )
+    output_root: str = option(".", str, "where default results folders go", metavar="DIR")
+    experiment_name: str = option(
+        "", str, "name of the run: for its default folder, its log and its reports", metavar="NAME"
+    )
+    log_file: str = option(
+        "",
+        str,
+        "text log to append to; empty: <output_dir>/train.log in training",
+        metavar="FILE",
+    )
+    resume: bool = option(False, boolean, "continue from the last finished epoch")
+    dry_run: bool = option(
+        False,
+        boolean,
+        "all checks, two training steps and one of validation, memory and time; writes nothing",
+    )
+    debug_mode: bool = option(
+        False,
+        boolean,
+        "a quick check: 8 images per grade and split, at most 2 epochs",
+        fixed=Fixed.IN_WEIGHTS,
+    )
+    tensorboard: bool = option(
+        False, boolean, "write TensorBoard curves to <output_dir>/tensorboard"
+    )
+    skip_damaged: bool = option(
+        False,
+        boolean,
+        "continue without damaged images, and record them",
+        fixed=Fixed.IN_A_RUN,
+    )
+    max_megapixels: float = option(
+        MAX_MEGAPIXELS,
+        float,
+        "a larger image counts as damaged: it could fill the memory",
+        metavar="MEGAPIXELS",
+        above=0,
+    )
+    allow_leaks: bool = option(
+        False,
+        boolean,
+        "train on a dataset whose audit finds leaks; every result is marked LEAKY",
+    )
+    decoder: str = option(
+        "coupling", str, "how pair logits become the stored grade", choices=DECODERS
+    )
+    patient_level: bool = option(
+        False, boolean, "evaluate: add figures per patient, by the worse eye"
+    )
+    input: tuple[str, ...] = option(
+        (), str, "inference: images or folders of images", metavar="FILE|DIR"
+    )
+    output: str = option(
+        "", str, "inference: the CSV; empty: <output_dir>/inference.csv", metavar="FILE"
+    )
+    ensemble: str = option(
+        "",
+        str,
+        "inference: the manifest of an ensemble (evaluate_super_ensemble.py --export)",
+        metavar="FILE",
+    )
+
+    def check(self) -> None:
+        """Raises UserError for an ensemble manifest outside --mode inference."""
+        checks.check_ensemble(self.ensemble, self.mode)

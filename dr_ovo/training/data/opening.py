@@ -1,0 +1,101 @@
+"""The photographs of a run: found in its dataset, without those that can't be used."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dr_ovo.audit.measurement_cache import DESCRIPTORS, cache_folder
+from dr_ovo.dataset.image_files import not_read
+from dr_ovo.dataset.index import DatasetIndex, scan_dataset
+from dr_ovo.dataset.words import SPLITS
+from dr_ovo.errors import UserError, log
+from dr_ovo.files import last_written
+from dr_ovo.integrity.damaged_files import examine, remaining, without
+from dr_ovo.photographs.damage import Damage, describe
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.resume.files_begun_with import files_begun_with
+
+DEBUG_IMAGES = 8  # of each grade and split
+
+
+def open_dataset(
+    config: TrainConfig,
+    folders: Sequence[ResultsFolder],
+    splits: tuple[str, ...] = SPLITS,
+) -> tuple[DatasetIndex, list[Damage]]:
+    """The photographs of a run that uses these results folders, and the files that are left out:
+    with `--skip_damaged` those that can't be used, in a resumed training those that it left out.
+
+    Raises UserError, listing all that can't be used, without `--skip_damaged`.
+    """
+    index = scan_dataset(Path(config.dataset_path), config.grades, splits)
+    paths = [path for split in index.splits.values() for path in split.paths]
+    index = dataclasses.replace(index, written={path: last_written(path) for path in paths})
+    # With --resume, a finished training leaves everything as it is.
+    finished = config.resume and all(folder.is_finished() for folder in folders)
+    damaged = _damaged(config, index, folders[0], keep=not (config.dry_run or finished))
+    begun = None
+    if config.mode == "train" and config.resume:
+        begun = files_begun_with(index, damaged, folders)
+    if begun is None:
+        index, left_out = _usable(config, index, damaged)
+    else:
+        index, left_out = remaining(index, begun.left_out), begun.left_out
+        if begun.damaged:
+            log.warning(
+                "This training began with %d damaged files, and goes on with them:\n%s",
+                len(begun.damaged),
+                describe(begun.damaged),
+            )
+    if index.others:
+        log.warning("%s", not_read(index.others))
+    return (_debug_subset(index) if config.debug_mode else index), left_out
+
+
+def _damaged(
+    config: TrainConfig, index: DatasetIndex, folder: ResultsFolder, *, keep: bool
+) -> list[Damage]:
+    """The damaged files of the dataset; warns of those that are odd, but whole. The verdicts go to
+    the audit's cache, unless not to `keep` them."""
+    cache = cache_folder(index.root, folder.root)
+    file = cache / DESCRIPTORS if cache else None
+    found = examine(index, file, config.max_megapixels, keep=keep)
+    if found.odd:
+        log.warning("%d files are odd, but whole:\n%s", len(found.odd), describe(found.odd))
+    return found.damaged
+
+
+def _usable(
+    config: TrainConfig, index: DatasetIndex, damaged: Sequence[Damage]
+) -> tuple[DatasetIndex, list[Damage]]:
+    """The dataset without the files that can't be used, and these."""
+    in_grades = [path for path in index.others if path.parent.parent != index.root]
+    unusable = [*damaged, *(Damage(path, "is not a photograph that is read") for path in in_grades)]
+    if not unusable:
+        return index, []
+    if not config.skip_damaged:
+        raise UserError(
+            f"{len(unusable)} files in {config.dataset_path} can't be used:\n{describe(unusable)}\n"
+            "Repair or remove them, or continue without them with --skip_damaged. "
+            f"{not_read(in_grades)}".rstrip()
+        )
+    clean = without(index, damaged)
+    log.warning("Continuing without %d damaged files:\n%s", len(unusable), describe(unusable))
+    return clean, unusable
+
+
+def _debug_subset(index: DatasetIndex) -> DatasetIndex:
+    """At most DEBUG_IMAGES images per grade and split."""
+    splits = {}
+    for name, split in index.splits.items():
+        chosen = [
+            np.flatnonzero(split.targets == grade)[:DEBUG_IMAGES]
+            for grade in range(len(index.class_names))
+        ]
+        splits[name] = split.take(np.sort(np.concatenate(chosen)))
+    return dataclasses.replace(index, splits=splits)
