@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import torch
 
-from dr_ovo.batches.decoding_processes import DecodingProcesses, ProcessDied
-from dr_ovo.batches.read_ahead import ReadAhead
-from dr_ovo.batches.reading import Reader, Reading, ReadingHere, Stalled
+from dr_ovo.batches.decoding_job import DecodedInput, Decoding, DecodingJob, decode_input
+from dr_ovo.batches.on_device import Resident, copied_ahead, fits
+from dr_ovo.batches.reading import Batch, Reader, Wanted
 from dr_ovo.batches.row_source import RowSource
 from dr_ovo.choices import MAX_MEGAPIXELS
-from dr_ovo.errors import MachineError
+from dr_ovo.decoded.processes.pool import Decoder, DecodingPool, NoWorkers, Stalled, ThisProcess
+from dr_ovo.errors import MachineError, log
 from dr_ovo.files import Written, last_written
-from dr_ovo.parallel import available_cores
+from dr_ovo.parallel import Ahead, available_cores
 from dr_ovo.photographs.preprocessing import Preprocessing
 
 STALL_SECONDS = 120.0  # without an answer to one file
 CHECK_SECONDS = 5.0  # between two looks at what a thread is reading
 AHEAD_PER_THREAD = 2  # batches
+CPU = torch.device("cpu")
 
 
 class ImageLoader:
@@ -31,7 +34,8 @@ class ImageLoader:
     loader serves training and validation. As a context manager it ends its processes on exit.
     `judged`: when each file was last written before its content was judged; files that changed
     since, and all without it, are judged when they are read, under the limit of `max_megapixels`.
-    `source`: the rows of the cache, which threads read; the loader closes it.
+    `source`: the rows of the cache, which threads read; the loader closes it. Batches come on
+    `device`; with `several_passes` the images stay there, if it is a GPU with room for them.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class ImageLoader:
         max_megapixels: float = MAX_MEGAPIXELS,
         judged: Mapping[Path, Written | None] | None = None,
         source: RowSource | None = None,
+        device: torch.device = CPU,
+        several_passes: bool = False,
     ) -> None:
         self.paths = paths
         self.damaged: dict[int, str] = {}  # position -> reason, of files read so far
@@ -51,17 +57,30 @@ class ImageLoader:
         self.changed: set[int] = set()  # positions of files that were written since this began
         known = judged or {}
         self.written = [known[path] if path in known else last_written(path) for path in paths]
-        was_judged = judged is not None
-        reader = Reader(
-            paths, preprocessing, with_quality, max_megapixels, was_judged, self.written, source
+        self._source, self._device = source, device
+        workers = min(num_workers, available_cores(), len(paths))
+        decode = partial(decode_input, Decoding(preprocessing, with_quality, max_megapixels))
+        self._decoder: Decoder[DecodingJob, DecodedInput] = (
+            DecodingPool(decode, workers, timeout=STALL_SECONDS) if workers else ThisProcess(decode)
         )
-        self._source = source
-        workers = 0 if source else min(num_workers, available_cores(), len(paths))
-        self._here = ReadingHere(reader)
-        self._processes = DecodingProcesses(reader, workers, STALL_SECONDS) if workers else None
+        self._reader = Reader(
+            paths,
+            preprocessing.size,
+            self._decoder,
+            written=self.written,
+            judged=judged is not None,
+            source=source,
+            pinned=device.type == "cuda",
+        )
         threads = max(workers, 1)
-        read = self._processes.read if self._processes else self._here.read
-        self._ahead = ReadAhead(read, threads, AHEAD_PER_THREAD * threads)
+        self._ahead: Ahead[Wanted, Batch] = Ahead(
+            self._reader.read, threads, AHEAD_PER_THREAD * threads
+        )
+        self._resident: Resident | None = None
+        side = preprocessing.size
+        if several_passes and source is not None and fits(len(paths), side, device):
+            log.info("decoded photographs stay in the memory of %s", device)
+            self._resident = Resident(len(paths), side, device)
 
     def batches(
         self, positions: np.ndarray, batch_size: int
@@ -69,50 +88,55 @@ class ImageLoader:
         """Batches of (positions (B,), images (B, size, size, 3) uint8), in the order given.
 
         A file that can't be read is left out and recorded in `damaged`; its batch is smaller.
-        Raises MachineError where a process died, and where a file gives no answer.
+        Raises MachineError where no process starts, and where a file gives no answer.
         """
-        parts = [
-            positions[i : i + batch_size].tolist() for i in range(0, len(positions), batch_size)
-        ]
-        for readings in self._results(parts):
-            self._note(readings)
-            intact = [reading for reading in readings if reading.image is not None]
-            if intact:
-                found = np.array([reading.position for reading in intact], dtype=np.int64)
-                images = np.array([reading.image for reading in intact], dtype=np.uint8)
-                yield found, torch.from_numpy(images)
+        parts = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
+        resident = self._resident
+        batches = self._read(self._wanted(part) for part in parts)
+        for part, (batch, images) in zip(parts, copied_ahead(batches, self._device), strict=True):
+            found = batch.intact
+            if resident is not None:
+                resident.add(found, images)
+                found, images = resident.take(part)
+            if len(found):
+                yield found, images
 
-    def _results(self, parts: list[list[int]]) -> Iterator[list[Reading]]:
+    def _wanted(self, positions: np.ndarray) -> Wanted:
+        if self._resident is None:
+            return Wanted(positions.tolist(), [])
+        missing = self._resident.missing(positions).tolist()
+        return Wanted(missing, [one for one in positions.tolist() if one not in set(missing)])
+
+    def _read(self, parts: Iterator[Wanted]) -> Iterator[Batch]:
         try:
-            yield from self._ahead.results(
-                parts, lambda: self._here.check(STALL_SECONDS), CHECK_SECONDS
-            )
-        except ProcessDied:
+            for batch in self._ahead.results(
+                parts, lambda: self._reader.check(STALL_SECONDS), CHECK_SECONDS
+            ):
+                self._note(batch)
+                yield batch
+        except NoWorkers as error:
             raise MachineError(
-                "A process that reads images died: is the memory full? Run the command again with "
-                "a smaller --num_workers (0: none); a training continues with --resume."
+                f"No process that reads images can be started ({error}): is the memory full? Run "
+                "the command again with --num_workers 0; a training continues with --resume."
             ) from None
         except Stalled as stalled:
             raise MachineError(
-                f"{self.paths[stalled.position]} gave no answer for {STALL_SECONDS:.0f} seconds: "
-                "is a network disk gone? Restore it, then run the command again; a training "
-                "continues with --resume."
+                f"{stalled.path} gave no answer for {STALL_SECONDS:.0f} seconds: is a network disk "
+                "gone? Restore it, then run the command again; a training continues with --resume."
             ) from None
 
-    def _note(self, readings: Sequence[Reading]) -> None:
-        for reading in readings:
-            if reading.image is None:
+    def _note(self, batch: Batch) -> None:
+        for reading in batch.readings:
+            if reading.damage:
                 self.damaged[reading.position] = reading.damage
             else:
                 self.quality[reading.position] = reading.quality
-            if reading.changed:
-                self.changed.add(reading.position)
+        self.changed |= batch.changed
 
     def close(self) -> None:
         """Ends the processes and threads, whatever they are at."""
         self._ahead.close()
-        if self._processes is not None:
-            self._processes.close()
+        self._decoder.close()
         if self._source is not None:
             self._source.rows.close()
 

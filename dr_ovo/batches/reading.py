@@ -1,120 +1,155 @@
-"""Reads one photograph for a batch: its network input, its quality, damage, and replaced files."""
+"""Reads batches: rows of the cache where there are some, decoded photographs where not; notes
+damage and replaced files."""
 
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from dr_ovo.batches.decoding_job import DecodedInput, DecodingJob
 from dr_ovo.batches.row_source import RowSource
+from dr_ovo.decoded.processes.pool import CRASHED, Decoder, Stalled, ThisProcess
 from dr_ovo.files import Written, last_written
-from dr_ovo.photographs.content_check import judge
-from dr_ovo.photographs.damage import MAX_LISTED, DamagedImage
-from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes
-from dr_ovo.photographs.preprocessing import Preprocessing
-from dr_ovo.photographs.quality import decode_with_quality
+from dr_ovo.photographs.damage import MAX_LISTED
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Positions to `read` for a batch, and those only to `check`, as their pixels are at hand."""
+
+    read: list[int]
+    check: list[int]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One photograph: `image` (size, size, 3) uint8, or the `damage` that it has instead; `quality`
-    is NaN where it was not measured. `changed`: the file was written since the run began."""
+    """One photograph of a batch: its quality (NaN: not measured), or the `damage` that leaves it
+    without pixels."""
 
     position: int
-    image: np.ndarray | None
     quality: float = math.nan
     damage: str = ""
-    changed: bool = False
 
 
 @dataclass(frozen=True)
-class Reader:
-    """How photographs are read: network input by `preprocessing`, their quality on request.
+class Batch:
+    """Photographs that were read, the network inputs (B, size, size, 3) uint8 of those without
+    damage, in the same order, and the positions of files that were `changed` since the run
+    began."""
 
-    `judged`: the contents were judged before, as they were `written` then; what has changed since
-    is judged under the limit of `max_megapixels`, as all files are that were not judged. `source`:
-    rows that make decoding unnecessary.
+    readings: list[Reading]
+    images: torch.Tensor
+    changed: set[int]
+
+    @property
+    def intact(self) -> np.ndarray:
+        """(B,) the positions that have pixels."""
+        return np.array([one.position for one in self.readings if not one.damage], dtype=np.int64)
+
+
+class Reader:
+    """Reads the files `paths`, from any number of threads, as network inputs of `side` px.
+
+    `written`: when each file was last written as its content was judged; files that changed since,
+    and all if they were not `judged`, are judged when they are decoded. `source`: rows that make
+    decoding unnecessary. `pinned`: batches lie in memory from which a GPU copies by itself.
     """
 
-    paths: Sequence[Path]
-    preprocessing: Preprocessing
-    with_quality: bool
-    max_megapixels: float
-    judged: bool
-    written: Sequence[Written | None]
-    source: RowSource | None = None
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        side: int,
+        decoder: Decoder[DecodingJob, DecodedInput],
+        *,
+        written: Sequence[Written | None],
+        judged: bool,
+        source: RowSource | None,
+        pinned: bool,
+    ) -> None:
+        self._paths, self._side, self._decoder = paths, side, decoder
+        self._written, self._judged, self._source = written, judged, source
+        self._pinned = pinned
+        self._at: dict[int, tuple[int, float]] = {}  # thread -> a position, since when (monotonic)
 
-    def read(self, position: int) -> Reading:
-        """The photograph at a position. Damage is returned, not raised: the main process decides
-        whether it ends the run."""
-        path = self.paths[position]
-        changed = last_written(path) != self.written[position]
-        try:
-            judged = self.judged and not changed
-            image, quality = self._kept(position) or self._decode(
-                position, read_bytes(path), judged=judged
-            )
-        except DamagedImage as error:
-            return Reading(position, None, damage=str(error), changed=changed)
-        return Reading(position, image, quality, changed=changed)
+    def read(self, wanted: Wanted) -> Batch:
+        """The photographs at the positions. Raises Stalled where a process gives no answer."""
+        shape = (len(wanted.read), self._side, self._side, 3)
+        images = torch.empty(shape, dtype=torch.uint8, pin_memory=self._pinned)
+        pixels = images.numpy()
+        changed = {one for one in (*wanted.read, *wanted.check) if self._has_changed(one)}
+        readings, undecoded = self._rows(wanted.read, pixels)
+        # Only this process's own work can be watched from outside; a pool watches its processes.
+        here = isinstance(self._decoder, ThisProcess)
+        for slots in [[slot] for slot in undecoded] if here else [undecoded]:
+            self._note(readings[slots[0]].position if here else None)
+            self._decode(slots, readings, pixels, changed)
+        self._note(None)
+        kept = [slot for slot, reading in enumerate(readings) if not reading.damage]
+        return Batch(readings, images if len(kept) == len(readings) else images[kept], changed)
 
-    def _kept(self, position: int) -> tuple[np.ndarray, float] | None:
-        """The row of the file and its quality; None where it has none."""
-        if self.source is None:
+    def _has_changed(self, position: int) -> bool:
+        self._note(position)
+        return last_written(self._paths[position]) != self._written[position]
+
+    def _rows(
+        self, positions: Sequence[int], pixels: np.ndarray
+    ) -> tuple[list[Reading], list[int]]:
+        """What is known of each photograph, its pixels where they are in the cache; the slots of
+        those that are not."""
+        readings: list[Reading] = []
+        undecoded = []
+        for slot, position in enumerate(positions):
+            self._note(position)
+            quality = self._read_row(position, pixels[slot])
+            readings.append(Reading(position, math.nan if quality is None else quality))
+            if quality is None:
+                undecoded.append(slot)
+        self._note(None)
+        return readings, undecoded
+
+    def _read_row(self, position: int, out: np.ndarray) -> float | None:
+        """The quality of a photograph whose row is now in `out`; None where it has none."""
+        if self._source is None:
             return None
-        sha256 = self.source.contents[position]
-        image, quality = self.source.rows.get(sha256), self.source.rows.quality(sha256)
-        return None if image is None or quality is None else (image, quality)
+        sha256, rows = self._source.contents[position], self._source.rows
+        return rows.quality(sha256) if rows.read_into(sha256, out) else None
 
-    def _decode(self, position: int, data: bytes, *, judged: bool) -> tuple[np.ndarray, float]:
-        if not judged:
-            verdict = judge(data, self.max_megapixels, probe=False)
-            if verdict.damage:
-                raise DamagedImage(verdict.damage)
-        image, score = self._decode_whole(data)
-        if self.source is not None:
-            self.source.rows.repair(self.source.contents[position], image)
-        return image, score
+    def _decode(
+        self, slots: list[int], readings: list[Reading], pixels: np.ndarray, changed: set[int]
+    ) -> None:
+        positions = [readings[slot].position for slot in slots]
+        jobs = [DecodingJob(self._paths[p], self._judged and p not in changed) for p in positions]
+        for slot, position, outcome in zip(slots, positions, self._decoder.do(jobs), strict=True):
+            found = outcome or DecodedInput(None, damage=CRASHED)
+            readings[slot] = Reading(position, found.quality, found.damage)
+            if found.image is not None:
+                pixels[slot] = found.image
+                self._repair(position, found.image)
 
-    def _decode_whole(self, data: bytes) -> tuple[np.ndarray, float]:
-        if self.with_quality:
-            image, quality = decode_with_quality(data, self.preprocessing)
-            return image, quality.score
-        return self.preprocessing.apply(decode_bytes(data, self.preprocessing.size)), math.nan
+    def _repair(self, position: int, image: np.ndarray) -> None:
+        if self._source is not None:
+            self._source.rows.repair(self._source.contents[position], image)
 
-
-class Stalled(RuntimeError):
-    """A file gave no answer in time; `position` is its own."""
-
-    def __init__(self, position: int) -> None:
-        super().__init__(f"no answer for position {position}")
-        self.position = position
-
-
-class ReadingHere:
-    """Reads in the thread that asks, and tells the main thread what it is at."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._current: tuple[int, float] | None = None  # a position, since when (monotonic)
-
-    def read(self, positions: Sequence[int]) -> list[Reading]:
-        """The photographs at the positions."""
-        found = []
-        for position in positions:
-            self._current = position, time.monotonic()
-            found.append(self._reader.read(position))
-        self._current = None
-        return found
+    def _note(self, position: int | None) -> None:
+        """Notes what this thread is at."""
+        thread = threading.get_ident()
+        if position is None:
+            self._at.pop(thread, None)
+        else:
+            self._at[thread] = position, time.monotonic()
 
     def check(self, seconds: float) -> None:
         """Raises Stalled if one file has been read for so long."""
-        if (current := self._current) and time.monotonic() - current[1] > seconds:
-            raise Stalled(current[0])
+        for position, since in list(self._at.values()):
+            if time.monotonic() - since > seconds:
+                raise Stalled(self._paths[position])
 
 
 def written_meanwhile(paths: Sequence[Path]) -> str:

@@ -10,7 +10,7 @@ from dr_ovo.choices import CACHE_OFF
 from dr_ovo.copies.content_hashes import content_hashes
 from dr_ovo.decoded.build import build
 from dr_ovo.decoded.decoded_rows import DecodedRows, open_rows
-from dr_ovo.decoded.decoding_pool import CRASHED
+from dr_ovo.decoded.processes.pool import CRASHED
 from dr_ovo.decoded.space import plan
 from dr_ovo.errors import UserError, log
 from dr_ovo.photographs.damage import describe

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from dr_ovo.copies.candidate_search import Candidates, Descriptors, find_candidates
 from dr_ovo.copies.descriptor import INVERSES, turned
@@ -26,7 +24,7 @@ from dr_ovo.copies.registration import (
     spectra,
 )
 from dr_ovo.errors import MachineError
-from dr_ovo.parallel import available_cores
+from dr_ovo.parallel import each_in_parallel
 from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes, room_for
 
@@ -75,12 +73,8 @@ def align_candidates(
             if alignment.score >= MIN_ALIGNMENT_SCORE
         ]
 
-    with ThreadPoolExecutor(available_cores()) as pool:
-        bar = tqdm(
-            pool.map(aligned, groups),
-            total=len(groups), desc="aligning look-alikes", unit="img", disable=None, leave=False,
-        )  # fmt: skip
-        return [pair for group in bar for pair in group]
+    found = each_in_parallel(aligned, groups, "aligning look-alikes")
+    return [pair for group in found for pair in group]
 
 
 def image_loader(paths: Sequence[Path]) -> LoadImage:
@@ -111,10 +105,4 @@ def register_pairs(
         fixed = load_image(pair.second).turned(INVERSES[pair.orientation])
         return register(fixed, load_image(pair.first), pair.alignment)
 
-    with ThreadPoolExecutor(available_cores()) as pool:
-        bar = tqdm(
-            pool.map(fit, pairs),
-            total=len(pairs), desc="comparing look-alikes", unit="pair", disable=None,
-            leave=False,
-        )  # fmt: skip
-        return list(bar)
+    return list(each_in_parallel(fit, pairs, "comparing look-alikes", unit="pair"))

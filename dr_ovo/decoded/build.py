@@ -7,7 +7,7 @@ leaves no entry without its row. What it has finished is kept, and the next one 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,21 +18,30 @@ from tqdm import tqdm
 from dr_ovo.decoded.about import write_about
 from dr_ovo.decoded.build_lock import build_lock
 from dr_ovo.decoded.decoded_rows import open_rows
-from dr_ovo.decoded.decoding_pool import DecodingPool, NoWorkers, ThisProcess, Work
-from dr_ovo.decoded.decoding_worker import Decode, Task, decode_row
 from dr_ovo.decoded.filling import Filling
 from dr_ovo.decoded.places import ROWS, make_store, store_folder
+from dr_ovo.decoded.processes.pool import (
+    CRASHED,
+    JOBS_A_PROCESS,
+    MEMORY,
+    STALLED_SECONDS,
+    Decoder,
+    DecodingPool,
+    NoWorkers,
+    Stalled,
+    ThisProcess,
+)
+from dr_ovo.decoded.row_decoding import Decode, Job, Outcome, Task, close_rows, decode_row
 from dr_ovo.decoded.row_file import RowFile
 from dr_ovo.decoded.row_index import open_index
 from dr_ovo.decoded.space import size_text
 from dr_ovo.errors import MachineError, UserError, log
-from dr_ovo.parallel import available_cores
+from dr_ovo.parallel import Ahead, available_cores
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.photographs.quality import decode_with_quality
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-MEMORY = 4 << 30  # bytes that a process may take; 100 megapixels of 16 bits take a third
 PHOTOGRAPHS_A_PROCESS = 4  # fewer are not worth the half second in which another one starts
 
 
@@ -78,9 +87,9 @@ def build(
         else:
             missing = {sha256: paths for sha256, paths in wanted.items() if sha256 not in filling}
             work = partial(decode_row, Task(store / ROWS, preprocessing, decode))
-            pool = _pool(work, len(missing), workers, memory)
+            processes = _processes(len(missing), workers)
             log.info("Decoding into %s: %s", store, size_text(len(missing), preprocessing.size))
-            built = _fill(filling, missing, pool)
+            built = _fill(filling, missing, work, processes, memory)
             with suppress(MachineError):
                 write_about(store, preprocessing, len(filling))
     if built.refusal:
@@ -92,14 +101,11 @@ def build(
     return built
 
 
-def _pool(
-    work: Work, photographs: int, workers: int | None, memory: int
-) -> DecodingPool | ThisProcess:
-    if workers == 0:
-        return ThisProcess(work)
+def _processes(photographs: int, workers: int | None) -> int:
+    """How many processes decode; 0: this one does."""
     useful = -(-photographs // PHOTOGRAPHS_A_PROCESS)
     most = available_cores() if workers is None else min(workers, available_cores())
-    return DecodingPool(work, max(1, min(most, useful)), memory)
+    return min(most, useful)
 
 
 def _by_content(files: Mapping[Path, str]) -> dict[str, list[Path]]:
@@ -127,7 +133,11 @@ def _open(opened: ExitStack, store: Path, preprocessing: Preprocessing) -> Filli
 
 
 def _fill(
-    filling: Filling, missing: Mapping[str, list[Path]], pool: DecodingPool | ThisProcess
+    filling: Filling,
+    missing: Mapping[str, list[Path]],
+    work: Callable[[Job], Outcome],
+    processes: int,
+    memory: int,
 ) -> Built:
     """Adds the rows of contents (sha256 -> the files that have it), with a progress bar."""
     before = len(filling)
@@ -138,7 +148,7 @@ def _fill(
         desc="decoding photographs", total=len(missing), unit="img", disable=None, leave=False
     )
     try:
-        with bar, closing(pool.outcomes(jobs)) as outcomes:
+        with bar, closing(_outcomes(jobs, work, processes, memory)) as outcomes:
             for job, outcome in outcomes:
                 filling.take(job, outcome)
                 paths = missing[job.sha256]
@@ -150,3 +160,34 @@ def _fill(
     finally:
         filling.finish()
     return Built(len(filling) - before, tuple(damaged), tuple(changed), filling.refusal)
+
+
+def _outcomes(
+    jobs: Iterable[Job], work: Callable[[Job], Outcome], processes: int, memory: int
+) -> Generator[tuple[Job, Outcome], None, None]:
+    """Each job and its outcome, in order; by this process for 0 `processes`.
+
+    Raises NoWorkers where no process starts, and MachineError where one gives no answer.
+    """
+    decoder: Decoder[Job, Outcome] = (
+        DecodingPool(work, processes, memory=memory, timeout=STALLED_SECONDS)
+        if processes
+        else ThisProcess(work)
+    )
+
+    def do(job: Job) -> tuple[Job, Outcome]:
+        (outcome,) = decoder.do([job])
+        return job, outcome or Outcome(damage=CRASHED)
+
+    threads = JOBS_A_PROCESS * processes
+    try:
+        with Ahead(do, threads, threads) as ahead:
+            yield from ahead.results(jobs)
+    except Stalled as stalled:
+        raise MachineError(
+            f"Decoding gave no answer for {STALLED_SECONDS:.0f} s: {stalled.path}. Check the "
+            "disk and the network to it, then run the command again."
+        ) from None
+    finally:
+        decoder.close()
+        close_rows()

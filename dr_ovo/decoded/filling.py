@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
-from dr_ovo.decoded.decoding_worker import Job, Outcome
+from dr_ovo.decoded.row_decoding import Job, Outcome
 from dr_ovo.decoded.row_file import RowFile
 from dr_ovo.decoded.row_index import Row, RowIndex
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dr_ovo.document.document import Report
+from dr_ovo.parallel import available_cores
 from dr_ovo.reports.comparison.comparison import compare
 from dr_ovo.reports.criteria.criteria_file import Checklist
 from dr_ovo.reports.criteria.report import validation_report
@@ -36,7 +36,7 @@ def all_reports(
     needing_two_models = (diversity, mean_ensemble) if len(results.models) > 1 else ()
     makers = (compare, analyze_strengths, *needing_two_models)
     # Spawned, not forked: forking a process with threads (BLAS has some) can hang.
-    with ProcessPoolExecutor(min(len(makers), os.cpu_count() or 1), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(len(makers), available_cores()), get_context("spawn")) as pool:
         try:
             with _ctrl_c_ignored():  # inherited by the workers, which this process terminates
                 futures = [pool.submit(maker, results) for maker in makers]

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from dr_ovo.batches.decoding_processes import DecodingProcesses
 from dr_ovo.batches.loader import ImageLoader
-from dr_ovo.batches.reading import Reader, Reading, Stalled
+from dr_ovo.batches.row_source import RowSource
 from dr_ovo.dataset.index import scan_dataset
+from dr_ovo.decoded.build import build
+from dr_ovo.decoded.decoded_rows import open_rows
 from dr_ovo.errors import MachineError
+from dr_ovo.files import file_sha256
 from dr_ovo.parallel import available_cores
 from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.photographs.preprocessing import Preprocessing
+from tests.fixtures import decoders
 
 SETTINGS = Preprocessing(64)
 
@@ -157,47 +160,46 @@ def test_damaged_files_are_left_out_and_noted(tmp_path, draw_dataset, workers):
         assert "decoded" in loader.damaged[5]
 
 
-@pytest.mark.parametrize("batches_before", range(12))
-def test_a_worker_that_dies_is_a_failure_of_the_machine(paths, batches_before):
+@pytest.mark.parametrize("batches_before", [0, 1, 5])
+def test_a_worker_that_is_killed_costs_nothing(paths, batches_before):
     before = set(multiprocessing.active_children())
-
-    def lose_a_worker() -> None:
-        with ImageLoader(paths * 40, SETTINGS, 2) as loader:
-            for number, _ in enumerate(loader.batches(np.arange(600), 2)):
-                if number == batches_before:
-                    worker = (set(multiprocessing.active_children()) - before).pop()
-                    os.kill(worker.pid, signal.SIGKILL)
-
-    with pytest.raises(MachineError, match="--num_workers"):
-        lose_a_worker()
+    found = []
+    with ImageLoader(paths * 4, SETTINGS, 2) as loader:
+        for number, (positions, images) in enumerate(loader.batches(np.arange(60), 2)):
+            found += zip(positions.tolist(), images, strict=True)
+            if number == batches_before:
+                worker = (set(multiprocessing.active_children()) - before).pop()
+                os.kill(worker.pid, signal.SIGKILL)
+        assert not loader.damaged
+    assert [position for position, _ in found] == list(range(60))
+    for position, image in found[::7]:
+        assert np.array_equal(image.numpy(), network_input((paths * 4)[position]))
     assert set(multiprocessing.active_children()) == before
 
 
-def test_the_death_of_a_worker_disturbs_nothing_but_the_reading(paths):
-    # An error raised by a signal handler while a queue was locked made the run hang.
-    before = set(multiprocessing.active_children())
-    with ImageLoader(paths * 40, SETTINGS, 2) as loader:
-        batches = loader.batches(np.arange(600), 2)
-        next(batches)
-        worker = (set(multiprocessing.active_children()) - before).pop()
-        os.kill(worker.pid, signal.SIGKILL)
-        worker.join(timeout=30)
-        assert worker.exitcode == -signal.SIGKILL
-        with pytest.raises(MachineError, match="--num_workers"):
-            list(batches)
+def test_a_file_that_crashes_the_decoder_is_damaged(paths, monkeypatch):
+    monkeypatch.setattr("dr_ovo.batches.loader.decode_input", decoders.crashing_input)
+    monkeypatch.setenv(decoders.CRASHES_AT, str(paths[4]))
+    with ImageLoader(paths, SETTINGS, 2) as loader:
+        positions, _ = read(loader, range(15))
+    assert loader.damaged == {4: "crashes the decoder"}
+    assert positions.tolist() == [position for position in range(15) if position != 4]
+
+
+def test_where_no_process_starts_it_is_said(paths, monkeypatch):
+    monkeypatch.setattr("dr_ovo.decoded.processes.pool.start", decoders.not_starting)
+    with (
+        ImageLoader(paths, SETTINGS, 2) as loader,
+        pytest.raises(MachineError, match=r"--num_workers 0; a training continues with --resume"),
+    ):
+        read(loader, range(4))
 
 
 def test_a_read_that_gives_no_answer_names_the_file(paths, monkeypatch):
     monkeypatch.setattr("dr_ovo.batches.loader.STALL_SECONDS", 0.5)
     monkeypatch.setattr("dr_ovo.batches.loader.CHECK_SECONDS", 0.1)
-    read_one = Reader.read
-
-    def stall(reader: Reader, position: int) -> Reading:
-        if position == 1:  # as on a network disk that is gone
-            time.sleep(5)
-        return read_one(reader, position)
-
-    monkeypatch.setattr(Reader, "read", stall)
+    monkeypatch.setattr("dr_ovo.batches.loader.decode_input", decoders.waiting_input)
+    monkeypatch.setenv(decoders.CRASHES_AT, str(paths[1]))
     with (
         ImageLoader(paths[:3], SETTINGS, 0) as loader,
         pytest.raises(MachineError, match=rf"{paths[1].name} gave no answer for"),
@@ -205,15 +207,70 @@ def test_a_read_that_gives_no_answer_names_the_file(paths, monkeypatch):
         list(loader.batches(np.arange(3), 1))
 
 
-def test_a_process_that_gives_no_answer_is_noticed(paths):
-    reader = Reader(paths, SETTINGS, False, 100.0, True, [None] * len(paths))
-    processes = DecodingProcesses(reader, 1, timeout=0.01)  # it takes longer to start
-    try:
-        with pytest.raises(Stalled) as stalled:
-            processes.read([3, 4])
-        assert stalled.value.position == 3
-    finally:
-        processes.close()
+def test_a_process_that_gives_no_answer_names_the_file(paths, monkeypatch):
+    monkeypatch.setattr("dr_ovo.batches.loader.STALL_SECONDS", 5.0)
+    monkeypatch.setattr("dr_ovo.batches.loader.decode_input", decoders.waiting_input)
+    monkeypatch.setenv(decoders.CRASHES_AT, str(paths[1]))
+    with (
+        ImageLoader(paths[:3], SETTINGS, 1) as loader,
+        pytest.raises(MachineError, match=rf"{paths[1].name} gave no answer for"),
+    ):
+        list(loader.batches(np.arange(3), 3))
+
+
+def stays_there(count: int, side: int, device: torch.device) -> bool:
+    return True
+
+
+def test_images_that_stay_on_the_device_are_the_same(paths, tmp_path, monkeypatch):
+    """As on a GPU that has room for them; here the device is the CPU."""
+    contents = {path: file_sha256(path) for path in paths}
+    build(contents, SETTINGS, tmp_path, workers=0)
+    orders = [np.arange(15), np.array([3, 3, 0, 14]), np.arange(15)[::-1]]
+    passes = []
+    for fits in (stays_there, lambda *_: False):
+        monkeypatch.setattr("dr_ovo.batches.loader.fits", fits)
+        source = RowSource(open_rows(tmp_path, SETTINGS), tuple(contents.values()))
+        with ImageLoader(paths, SETTINGS, 0, source=source, several_passes=True) as loader:
+            passes.append([read(loader, order) for order in orders])
+    for (stayed, images), (expected, pictures) in zip(*passes, strict=True):
+        assert stayed.tolist() == expected.tolist()
+        assert torch.equal(images, pictures)
+
+
+def test_images_that_stay_on_the_device_are_read_once(paths, tmp_path, monkeypatch):
+    contents = {path: file_sha256(path) for path in paths}
+    build(contents, SETTINGS, tmp_path, workers=0)
+    monkeypatch.setattr("dr_ovo.batches.loader.fits", stays_there)
+    rows = open_rows(tmp_path, SETTINGS)
+    source = RowSource(rows, tuple(contents.values()))
+    with ImageLoader(paths, SETTINGS, 0, source=source, several_passes=True) as loader:
+        read(loader, range(15))
+        monkeypatch.setattr(rows, "read_into", None)
+        assert read(loader, [4, 2])[0].tolist() == [4, 2]
+        paths[2].touch()  # written meanwhile: still noticed
+        assert read(loader, [4, 2])[0].tolist() == [4, 2]
+        assert loader.changed == {2}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("several_passes", [False, True])
+def test_batches_on_a_gpu_are_those_of_a_cpu(paths, tmp_path, several_passes):
+    contents = {path: file_sha256(path) for path in paths}
+    build(contents, SETTINGS, tmp_path, workers=0)
+    source = RowSource(open_rows(tmp_path, SETTINGS), tuple(contents.values()))
+    gpu = torch.device("cuda")
+    with (
+        ImageLoader(paths, SETTINGS, 0) as here,
+        ImageLoader(
+            paths, SETTINGS, 0, source=source, device=gpu, several_passes=several_passes
+        ) as there,
+    ):
+        for _ in range(2):
+            (expected, pictures), (found, images) = read(here, range(15)), read(there, range(15))
+            assert found.tolist() == expected.tolist()
+            assert images.is_cuda
+            assert torch.equal(images.cpu(), pictures)
 
 
 def test_processes_end_with_their_parent(tmp_path, paths):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from dr_ovo.decoded import build as building
-from dr_ovo.decoded import decoding_worker
 from dr_ovo.decoded.build import build
-from dr_ovo.decoded.decoding_worker import Job, Outcome
 from dr_ovo.decoded.places import store_folder
+from dr_ovo.decoded.row_decoding import Job, Outcome
 from dr_ovo.photographs.preprocessing import Preprocessing
 from tests.conftest import drawn_eye
 
@@ -58,13 +57,14 @@ def built(tmp_path_factory, draw) -> tuple[Path, Files]:
 class InThisProcess:
     """In place of processes, which take half a second to start: for tests of something else."""
 
-    def __init__(self, work: Callable[[Job], Outcome], _workers: int, _memory: int) -> None:
+    def __init__(self, work: Callable[[Job], Outcome], _workers: int, **_limits: float) -> None:
         self.work = work
 
-    def outcomes(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Outcome]]:
-        decoding_worker.close_rows()  # a process opens the file of rows once
-        for job in jobs:
-            yield job, self.work(job)
+    def do(self, jobs: Sequence[Job]) -> list[Outcome]:
+        return [self.work(job) for job in jobs]
+
+    def close(self) -> None:
+        """There is nothing to end."""
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from dr_ovo.decoded import build as building
-from dr_ovo.decoded import decoding_pool
 from dr_ovo.decoded.build import Built, build
 from dr_ovo.decoded.decoded_rows import open_rows
 from dr_ovo.decoded.places import store_folder, store_name
+from dr_ovo.decoded.processes import pool
 from dr_ovo.errors import MachineError
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.photographs.image_decoding import decode_image
@@ -124,7 +124,7 @@ def test_copies_share_a_row(draw, tmp_path):
     ("decoder", "reason"),
     [
         (decoders.aborting, "crashes the decoder"),
-        (decoders.greedy, "can't be decoded in the memory that a decoding process may take"),
+        (decoders.greedy, "needs more memory to be decoded than may be taken"),
     ],
     ids=["crash", "memory"],
 )
@@ -165,7 +165,7 @@ def test_processes_have_no_torch(draw, tmp_path):
 
 
 def test_where_no_process_starts_no_photograph_is_blamed(draw, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(decoding_pool, "start", decoders.not_starting)
+    monkeypatch.setattr(pool, "start", decoders.not_starting)
     files = draw(tmp_path / "drawn", count=2)
     with caplog.at_level(logging.WARNING, "dr_ovo"):
         built = build(files, PREPROCESSING, tmp_path / "cache")
@@ -176,7 +176,7 @@ def test_where_no_process_starts_no_photograph_is_blamed(draw, tmp_path, monkeyp
 
 def test_decoding_that_stands_still_ends(draw, tmp_path, monkeypatch):
     monkeypatch.setenv(decoders.NOTES, str(tmp_path / "notes"))
-    monkeypatch.setattr(decoding_pool, "STALLED_SECONDS", 2)
+    monkeypatch.setattr(building, "STALLED_SECONDS", 2.0)
     files = draw(tmp_path / "drawn", count=1)
     with pytest.raises(MachineError, match=r"no answer for 2 s: .*eye-0\.jpeg"):
         build(files, PREPROCESSING, tmp_path / "cache", decode=decoders.endless)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dr_ovo.batches.reading import Reader
+from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.row_source import RowSource
 from dr_ovo.caches import signed_cache
 from dr_ovo.decoded.build import Built, build
@@ -211,8 +211,9 @@ def test_a_damaged_index_is_made_anew(built, cache, store, content):
 
 def read_as_training(rows: DecodedRows, sha256: str, path: Path) -> np.ndarray | None:
     """A photograph as the image loader reads it, by its row or else by decoding."""
-    source = RowSource(rows, (sha256,))
-    return Reader([path], PREPROCESSING, False, 100.0, True, [None], source).read(0).image
+    loader = ImageLoader([path], PREPROCESSING, 0, source=RowSource(rows, (sha256,)))
+    batches = list(loader.batches(np.arange(1), 1))  # the loader is not closed: that closes rows
+    return batches[0][1][0].numpy() if batches else None
 
 
 def test_a_damaged_row_is_decoded_once_and_written_again(built, cache, store, caplog):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dr_ovo.batches.reading import Reader, Reading
+from dr_ovo.batches.reading import Batch, Reader, Wanted
 from dr_ovo.predictions.predictions_file import load_predictions
 
 
@@ -142,10 +142,10 @@ def test_files_that_change_while_they_are_graded_are_named(
     folder = shutil.copytree(tiny_dataset / "test", tmp_path / "in")
     changed = folder / "0" / "test-0-0.jpeg"
 
-    def replace_first(reader: Reader, position: int) -> Reading:
-        if position == 0:
+    def replace_first(reader: Reader, wanted: Wanted) -> Batch:
+        if 0 in wanted.read:
             shutil.copy(folder / "4" / "test-4-0.jpeg", changed)
-        return read(reader, position)
+        return read(reader, wanted)
 
     read = Reader.read
     monkeypatch.setattr(Reader, "read", replace_first)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from dr_ovo.document.document import Report
-from dr_ovo.parallel import in_threads
+from dr_ovo.parallel import available_cores, in_threads
 from dr_ovo.predictions.calibration import temper
 from dr_ovo.predictions.operating_points import GRADED_CLASSES, ungraded
 from dr_ovo.reports.comparison.figures import forest_figure, reliability_figure
@@ -97,7 +96,7 @@ def comparison_data(models: list[ModelResults], val_kappas: list[float | None]) 
 
 def _figures(models: list[ModelResults]) -> list[dict[str, Any]]:
     """One dict per model: `row` with its metrics, `difference` from the first model."""
-    processors = os.cpu_count() or 1
+    processors = available_cores()
     groups = [range(start, len(models), processors) for start in range(processors)]
 
     def estimate_group(group: range) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.row_source import CacheChoice, open_source
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.decoded.places import cache_dir
+from dr_ovo.device import select_device
 from dr_ovo.errors import MachineError
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.results.folder import ResultsFolder
@@ -46,6 +47,8 @@ def image_loader(
         max_megapixels=config.max_megapixels,
         judged=index.written,
         source=source,
+        device=select_device(config.device),
+        several_passes=config.mode == "train",
     )
 
 

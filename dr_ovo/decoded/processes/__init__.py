@@ -1,0 +1,1 @@
+"""Processes that decode photographs: one that crashes costs one photograph, not the run."""

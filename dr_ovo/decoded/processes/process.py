@@ -1,0 +1,72 @@
+"""What a decoding process is: it loads neither torch nor timm, has a limit of memory, and ends with
+the process that started it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import cv2
+
+from dr_ovo.photographs.damage import DamagedImage
+from dr_ovo.photographs.image_decoding import LARGE_PIXELS, decoded_pixels
+
+STATM = Path("/proc/self/statm")
+_large_pictures: AbstractContextManager[object] = nullcontext()
+
+
+def start(leash: Connection, large: AbstractContextManager[object], memory: int) -> None:
+    """Prepares the process. It ends when the other end of `leash` is closed, also by the death of
+    the process that holds it. Inside `large` large pictures are decoded. `memory`: bytes that it
+    may take beyond those that it has now."""
+    global _large_pictures
+    _large_pictures = large
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it ends it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(leash,), daemon=True).start()
+    _limit_memory(memory)
+
+
+def _end_with(leash: Connection) -> None:
+    with suppress(EOFError, OSError):
+        leash.recv_bytes()
+    os._exit(1)
+
+
+def _limit_memory(more: int) -> None:
+    try:
+        pages = int(STATM.read_text().split()[0])
+    except OSError:  # only Linux tells
+        return
+    limits = [pages * os.sysconf("SC_PAGE_SIZE") + more, *resource.getrlimit(resource.RLIMIT_AS)]
+    soft = min(limit for limit in limits if limit != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, limits[2]))
+
+
+def is_up() -> bool:
+    """True, from a process that has started."""
+    return True
+
+
+@contextmanager
+def memory_errors_are_damage() -> Iterator[None]:
+    """Within the context, what OpenCV refuses and what does not fit in the memory raises
+    DamagedImage."""
+    try:
+        yield
+    except MemoryError:
+        raise DamagedImage("needs more memory to be decoded than may be taken") from None
+    except cv2.error as error:
+        raise DamagedImage(f"can't be decoded: {error.err}") from None
+
+
+def turn_to_decode(data: bytes, size: int) -> AbstractContextManager[object]:
+    """Within the context, this content may be decoded for a network input of `size` px: few large
+    pictures at a time in all processes."""
+    return _large_pictures if decoded_pixels(data, size) > LARGE_PIXELS else nullcontext()

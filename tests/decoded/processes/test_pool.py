@@ -1,0 +1,118 @@
+"""Decoding processes: what crashes is told from what was only near, and nothing outlives them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dr_ovo.batches.decoding_job import DecodingJob
+from dr_ovo.decoded.processes import pool as pools
+from dr_ovo.decoded.processes.pool import DecodingPool, NoWorkers, PoolClosed, Stalled
+from tests.fixtures import decoders
+
+Pool = DecodingPool[DecodingJob, str]
+
+
+def jobs(*names: str) -> list[DecodingJob]:
+    return [DecodingJob(Path(name), judged=True) for name in names]
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    made = DecodingPool(decoders.answer, 2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def children() -> Iterator[set]:
+    """The processes of a test so far; none is left behind."""
+    before = set(multiprocessing.active_children())
+    yield before
+    assert set(multiprocessing.active_children()) <= before
+
+
+def test_only_what_crashes_is_without_an_outcome(children, pool):
+    names = ["a", "b", "crash", "c", "crash", "d"]
+    expected = [None if name == "crash" else name for name in names]
+    assert pool.do(jobs(*names)) == expected
+    assert pool.do(jobs("e", "f")) == ["e", "f"]
+    pool.close()
+
+
+def test_a_crash_costs_no_job_of_another_thread(children, pool):
+    found: dict[int, list[str | None]] = {}
+
+    def work(number: int) -> None:
+        names = [f"{number}-{i}" for i in range(20)]
+        names[10] = "crash" if number == 1 else names[10]
+        found[number] = [outcome for name in names for outcome in pool.do(jobs(name))]
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pool.close()
+    for number, outcomes in found.items():
+        expected: list[str | None] = [f"{number}-{i}" for i in range(20)]
+        expected[10] = None if number == 1 else expected[10]
+        assert outcomes == expected
+
+
+def test_a_process_that_was_killed_in_between_is_replaced(children, pool):
+    assert pool.do(jobs("a")) == ["a"]
+    for process in set(multiprocessing.active_children()) - children:
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    assert pool.do(jobs("b", "c")) == ["b", "c"]
+    pool.close()
+
+
+def test_no_answer_names_the_file(children):
+    pool = DecodingPool(decoders.answer, 1, timeout=3.0)
+    assert pool.do(jobs("a")) == ["a"]
+    with pytest.raises(Stalled) as stalled:
+        pool.do(jobs("b", "wait"))
+    assert stalled.value.path == Path("wait")
+    pool.close()
+
+
+def test_closing_ends_a_job_under_way(children, pool):
+    assert pool.do(jobs("a")) == ["a"]
+    raised: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            pool.do(jobs("wait"))
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.2)
+    pool.close()
+    thread.join(10)
+    assert [type(error) for error in raised] == [PoolClosed]
+    with pytest.raises(PoolClosed):
+        pool.do(jobs("b"))
+
+
+def test_where_no_process_starts(children, monkeypatch):
+    monkeypatch.setattr(pools, "start", decoders.not_starting)
+    pool = DecodingPool(decoders.answer, 2)
+    with pytest.raises(NoWorkers):
+        pool.do(jobs("a"))
+    pool.close()
+
+
+def test_closing_twice_or_without_a_job(children, pool):
+    pool.close()
+    pool.close()
