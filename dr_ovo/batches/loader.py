@@ -24,6 +24,7 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 STALL_SECONDS = 120.0  # without an answer to one file
 CHECK_SECONDS = 5.0  # between two looks at what a thread is reading
 AHEAD_PER_THREAD = 2  # batches
+ROW_THREADS = 2  # read rows, where nothing is to be decoded
 CPU = torch.device("cpu")
 
 
@@ -72,7 +73,7 @@ class ImageLoader:
             source=source,
             pinned=device.type == "cuda",
         )
-        threads = max(workers, 1)
+        threads = ROW_THREADS if source is not None and source.is_complete else max(workers, 1)
         self._ahead: Ahead[Wanted, Batch] = Ahead(
             self._reader.read, threads, AHEAD_PER_THREAD * threads
         )

@@ -37,6 +37,11 @@ class RowSource:
     rows: DecodedRows
     contents: tuple[str, ...]
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether no file has to be decoded."""
+        return all(sha256 in self.rows for sha256 in self.contents)
+
 
 def open_source(
     paths: Sequence[Path], preprocessing: Preprocessing, choice: CacheChoice

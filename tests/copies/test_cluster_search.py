@@ -70,7 +70,7 @@ def test_neither_order_nor_threads_change_the_pairs(full_of_copies, monkeypatch)
     results = []
     for seed, cores in ((0, 1), (1, 4)):
         monkeypatch.setattr(
-            "dr_ovo.copies.candidate_registration.available_cores", lambda n=cores: n
+            "dr_ovo.parallel.available_cores", lambda n=cores: n
         )
         paths = mixed(full_of_copies, seed)
         results.append(named(find_pairs(paths, describe_files(paths, None)), paths))
