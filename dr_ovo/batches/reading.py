@@ -80,6 +80,12 @@ class Reader:
 
     def read(self, wanted: Wanted) -> Batch:
         """The photographs at the positions. Raises Stalled where a process gives no answer."""
+        try:
+            return self._read(wanted)
+        finally:
+            self._note(None)
+
+    def _read(self, wanted: Wanted) -> Batch:
         shape = (len(wanted.read), self._side, self._side, 3)
         images = torch.empty(shape, dtype=torch.uint8, pin_memory=self._pinned)
         pixels = images.numpy()
@@ -90,7 +96,6 @@ class Reader:
         for slots in [[slot] for slot in undecoded] if here else [undecoded]:
             self._note(readings[slots[0]].position if here else None)
             self._decode(slots, readings, pixels, changed)
-        self._note(None)
         kept = [slot for slot, reading in enumerate(readings) if not reading.damage]
         return Batch(readings, images if len(kept) == len(readings) else images[kept], changed)
 
@@ -111,7 +116,6 @@ class Reader:
             readings.append(Reading(position, math.nan if quality is None else quality))
             if quality is None:
                 undecoded.append(slot)
-        self._note(None)
         return readings, undecoded
 
     def _read_row(self, position: int, out: np.ndarray) -> float | None:

@@ -69,9 +69,7 @@ def test_many_copies_of_one_kind_do_not_hide_those_of_another(full_of_copies, se
 def test_neither_order_nor_threads_change_the_pairs(full_of_copies, monkeypatch):
     results = []
     for seed, cores in ((0, 1), (1, 4)):
-        monkeypatch.setattr(
-            "dr_ovo.parallel.available_cores", lambda n=cores: n
-        )
+        monkeypatch.setattr("dr_ovo.parallel.available_cores", lambda n=cores: n)
         paths = mixed(full_of_copies, seed)
         results.append(named(find_pairs(paths, describe_files(paths, None)), paths))
     assert results[0] == results[1]
