@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+CLOSE_SECONDS = 5.0
 AHEAD_PER_THREAD = 4  # jobs under way and done before their results are taken
 
 
@@ -34,12 +36,13 @@ class Ahead(Generic[Job, Result]):
     their results are taken.
 
     The threads are daemons: one that waits for a disk that never answers does not keep the process
-    from ending.
+    from ending. Others are waited for: a process that ends while OpenCV computes is aborted.
     """
 
     def __init__(self, work: Callable[[Job], Result], threads: int, ahead: int) -> None:
         self._work, self._ahead = work, ahead
         self._jobs: SimpleQueue[tuple[Future[Result], Job] | None] = SimpleQueue()
+        self._closing = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, name=f"working {number}", daemon=True)
             for number in range(threads)
@@ -50,6 +53,8 @@ class Ahead(Generic[Job, Result]):
     def _run(self) -> None:
         while (entry := self._jobs.get()) is not None:
             future, job = entry
+            if self._closing.is_set():
+                future.cancel()
             if not future.set_running_or_notify_cancel():
                 continue
             try:
@@ -89,9 +94,13 @@ class Ahead(Generic[Job, Result]):
                 future.cancel()
 
     def close(self) -> None:
-        """Ends the threads after the job that each is at; does not wait for them."""
+        """Ends the threads after the job that each is at, for which it waits for CLOSE_SECONDS."""
+        self._closing.set()
         for _ in self._threads:
             self._jobs.put(None)
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def __enter__(self) -> Ahead[Job, Result]:
         return self

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dr_ovo.decoded.processes.process import memory_errors_are_damage, turn_to_decode
+from dr_ovo.decoded.processes.process import errors_are_damage, turn_to_decode
 from dr_ovo.photographs.content_check import judge
 from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes
@@ -53,7 +53,7 @@ def decode_input(decoding: Decoding, job: DecodingJob) -> DecodedInput:
             if verdict.damage:
                 raise DamagedImage(verdict.damage)
         size = decoding.preprocessing.size
-        with memory_errors_are_damage(), turn_to_decode(data, size):
+        with errors_are_damage(), turn_to_decode(data, size):
             if decoding.with_quality:
                 image, quality = decode_with_quality(data, decoding.preprocessing)
                 return DecodedInput(image, quality.score)

@@ -15,14 +15,13 @@ from dr_ovo.batches.on_device import Resident, copied_ahead, fits
 from dr_ovo.batches.reading import Batch, Reader, Wanted
 from dr_ovo.batches.row_source import RowSource
 from dr_ovo.choices import MAX_MEGAPIXELS
-from dr_ovo.decoded.processes.pool import Decoder, DecodingPool, NoWorkers, Stalled, ThisProcess
+from dr_ovo.decoded.processes.pool import Decoder, DecodingPool, Stalled, ThisProcess
+from dr_ovo.decoded.processes.watch import LOOK_SECONDS, STALLED_SECONDS
 from dr_ovo.errors import MachineError, log
 from dr_ovo.files import Written, last_written
 from dr_ovo.parallel import Ahead, available_cores
 from dr_ovo.photographs.preprocessing import Preprocessing
 
-STALL_SECONDS = 120.0  # without an answer to one file
-CHECK_SECONDS = 5.0  # between two looks at what a thread is reading
 AHEAD_PER_THREAD = 2  # batches
 ROW_THREADS = 2  # read rows, where nothing is to be decoded
 CPU = torch.device("cpu")
@@ -61,9 +60,9 @@ class ImageLoader:
         self._source, self._device = source, device
         workers = min(num_workers, available_cores(), len(paths))
         decode = partial(decode_input, Decoding(preprocessing, with_quality, max_megapixels))
-        self._decoder: Decoder[DecodingJob, DecodedInput] = (
-            DecodingPool(decode, workers, timeout=STALL_SECONDS) if workers else ThisProcess(decode)
-        )
+        self._decoder: Decoder[DecodingJob, DecodedInput] = ThisProcess(decode)
+        if workers:
+            self._decoder = DecodingPool(decode, workers, timeout=STALLED_SECONDS)
         self._reader = Reader(
             paths,
             preprocessing.size,
@@ -72,6 +71,7 @@ class ImageLoader:
             judged=judged is not None,
             source=source,
             pinned=device.type == "cuda",
+            timeout=STALLED_SECONDS,
         )
         threads = ROW_THREADS if source is not None and source.is_complete else max(workers, 1)
         self._ahead: Ahead[Wanted, Batch] = Ahead(
@@ -89,7 +89,7 @@ class ImageLoader:
         """Batches of (positions (B,), images (B, size, size, 3) uint8), in the order given.
 
         A file that can't be read is left out and recorded in `damaged`; its batch is smaller.
-        Raises MachineError where no process starts, and where a file gives no answer.
+        Raises MachineError where a file gives no answer.
         """
         parts = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
         resident = self._resident
@@ -110,20 +110,15 @@ class ImageLoader:
 
     def _read(self, parts: Iterator[Wanted]) -> Iterator[Batch]:
         try:
-            for batch in self._ahead.results(
-                parts, lambda: self._reader.check(STALL_SECONDS), CHECK_SECONDS
-            ):
+            every = min(LOOK_SECONDS, STALLED_SECONDS / 4)
+            for batch in self._ahead.results(parts, self._reader.check, every):
                 self._note(batch)
                 yield batch
-        except NoWorkers as error:
-            raise MachineError(
-                f"No process that reads images can be started ({error}): is the memory full? Run "
-                "the command again with --num_workers 0; a training continues with --resume."
-            ) from None
         except Stalled as stalled:
             raise MachineError(
-                f"{stalled.path} gave no answer for {STALL_SECONDS:.0f} seconds: is a network disk "
-                "gone? Restore it, then run the command again; a training continues with --resume."
+                f"{stalled.path} gave no answer for {STALLED_SECONDS:.0f} seconds: is a network "
+                "disk gone? Restore it, then run the command again; a training continues with "
+                "--resume."
             ) from None
 
     def _note(self, batch: Batch) -> None:
@@ -136,8 +131,9 @@ class ImageLoader:
 
     def close(self) -> None:
         """Ends the processes and threads, whatever they are at."""
-        self._ahead.close()
+        self._reader.stop()
         self._decoder.close()
+        self._ahead.close()
         if self._source is not None:
             self._source.rows.close()
 

@@ -15,7 +15,8 @@ import torch
 
 from dr_ovo.batches.decoding_job import DecodedInput, DecodingJob
 from dr_ovo.batches.row_source import RowSource
-from dr_ovo.decoded.processes.pool import CRASHED, Decoder, Stalled, ThisProcess
+from dr_ovo.decoded.processes.pool import CRASHED, Decoder, PoolClosed, Stalled, ThisProcess
+from dr_ovo.decoded.processes.watch import Watch
 from dr_ovo.files import Written, last_written
 from dr_ovo.photographs.damage import MAX_LISTED
 
@@ -60,6 +61,7 @@ class Reader:
     `written`: when each file was last written as its content was judged; files that changed since,
     and all if they were not `judged`, are judged when they are decoded. `source`: rows that make
     decoding unnecessary. `pinned`: batches lie in memory from which a GPU copies by itself.
+    `timeout`: seconds within which a file must answer.
     """
 
     def __init__(
@@ -72,10 +74,13 @@ class Reader:
         judged: bool,
         source: RowSource | None,
         pinned: bool,
+        timeout: float,
     ) -> None:
         self._paths, self._side, self._decoder = paths, side, decoder
         self._written, self._judged, self._source = written, judged, source
         self._pinned = pinned
+        self._stopped = threading.Event()
+        self._watch = Watch(timeout)
         self._at: dict[int, tuple[int, float]] = {}  # thread -> a position, since when (monotonic)
 
     def read(self, wanted: Wanted) -> Batch:
@@ -94,7 +99,7 @@ class Reader:
         # Only this process's own work can be watched from outside; a pool watches its processes.
         here = isinstance(self._decoder, ThisProcess)
         for slots in [[slot] for slot in undecoded] if here else [undecoded]:
-            self._note(readings[slots[0]].position if here else None)
+            self._note(readings[slots[0]].position if here and slots else None)
             self._decode(slots, readings, pixels, changed)
         kept = [slot for slot, reading in enumerate(readings) if not reading.damage]
         return Batch(readings, images if len(kept) == len(readings) else images[kept], changed)
@@ -142,18 +147,24 @@ class Reader:
             self._source.rows.repair(self._source.contents[position], image)
 
     def _note(self, position: int | None) -> None:
-        """Notes what this thread is at."""
+        """Notes what this thread is at. Raises PoolClosed once the reading was stopped."""
         thread = threading.get_ident()
         if position is None:
             self._at.pop(thread, None)
-        else:
-            self._at[thread] = position, time.monotonic()
+            return
+        if self._stopped.is_set():
+            raise PoolClosed("the reading was stopped")
+        self._at[thread] = position, time.monotonic()
 
-    def check(self, seconds: float) -> None:
-        """Raises Stalled if one file has been read for so long."""
-        for position, since in list(self._at.values()):
-            if time.monotonic() - since > seconds:
-                raise Stalled(self._paths[position])
+    def stop(self) -> None:
+        """Ends what threads read, after the photograph that each is at."""
+        self._stopped.set()
+
+    def check(self) -> None:
+        """Raises Stalled if one file has been read for too long. To be called every few seconds."""
+        oldest = min(self._at.values(), key=lambda one: one[1], default=None)
+        if self._watch.has_stalled(oldest) and oldest is not None:
+            raise Stalled(self._paths[oldest[0]])
 
 
 def written_meanwhile(paths: Sequence[Path]) -> str:

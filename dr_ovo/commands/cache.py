@@ -55,6 +55,12 @@ def _steps(preprocessing: Any) -> str:
     return ", ".join(clip.get(step, step) for step in found.steps) or "none"
 
 
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a folder, not an empty name")
+    return Path(text).expanduser()
+
+
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
@@ -62,7 +68,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "deletes them; photographs themselves are never touched",
     )
     parser.add_argument(
-        "folder", metavar="DIR", type=Path, help="the folder of --cache_dir, or a dataset"
+        "folder", metavar="DIR", type=_folder, help="the folder of --cache_dir, or a dataset"
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="list them (the default)")

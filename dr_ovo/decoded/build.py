@@ -24,13 +24,12 @@ from dr_ovo.decoded.processes.pool import (
     CRASHED,
     JOBS_A_PROCESS,
     MEMORY,
-    STALLED_SECONDS,
     Decoder,
     DecodingPool,
-    NoWorkers,
     Stalled,
     ThisProcess,
 )
+from dr_ovo.decoded.processes.watch import STALLED_SECONDS
 from dr_ovo.decoded.row_decoding import Decode, Job, Outcome, Task, close_rows, decode_row
 from dr_ovo.decoded.row_file import RowFile
 from dr_ovo.decoded.row_index import open_index
@@ -155,8 +154,6 @@ def _fill(
                 damaged += [Damage(path, outcome.damage) for path in paths if outcome.damage]
                 changed += paths if outcome.changed else []
                 bar.update()
-    except NoWorkers as error:
-        filling.refuse(f"no process that decodes can be started ({error})")
     finally:
         filling.finish()
     return Built(len(filling) - before, tuple(damaged), tuple(changed), filling.refusal)
@@ -167,7 +164,7 @@ def _outcomes(
 ) -> Generator[tuple[Job, Outcome], None, None]:
     """Each job and its outcome, in order; by this process for 0 `processes`.
 
-    Raises NoWorkers where no process starts, and MachineError where one gives no answer.
+    Raises MachineError where a file gives no answer.
     """
     decoder: Decoder[Job, Outcome] = (
         DecodingPool(work, processes, memory=memory, timeout=STALLED_SECONDS)

@@ -54,13 +54,16 @@ class DecodedRows:
 
         False where it is missing; what is in `out` counts for nothing then.
         """
-        if self._file is None or sha256 not in self:
+        file = self._file
+        if file is None or sha256 not in self:
             return False
         row = self._rows[sha256]
         check = row.has_crc_of if sha256 in self._certain else row.is_of
-        if self._file.read_into(row.position, out) and check(out):
+        if file.read_into(row.position, out) and check(out):
             self._certain.add(sha256)
             return True
+        if self._file is not file:  # closed meanwhile
+            return False
         self._bad.add(sha256)
         warn_once(f"{self._path} is damaged: photographs without a whole row are decoded anew.")
         return False

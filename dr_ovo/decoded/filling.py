@@ -56,10 +56,13 @@ class Filling:
     def _reserve(self, position: int, ahead: int) -> None:
         if position < self._rows.count():
             return
-        try:
-            self._rows.reserve(position + ahead)
-        except OSError as error:
-            self.refuse(str(error.strerror))
+        for count in (ahead, 1):  # a disk may have room for one, and not for many
+            try:
+                self._rows.reserve(position + count)
+                return
+            except OSError as error:
+                reason = str(error.strerror)
+        self.refuse(reason)
 
     def take(self, job: Job, outcome: Outcome) -> None:
         """Notes what a job has written."""
@@ -88,4 +91,7 @@ class Filling:
         """Saves, and gives back the room that no row took."""
         self.save()
         last = max((row.position for row in self._known.values()), default=-1)
-        self._rows.shrink(last + 1)
+        try:
+            self._rows.shrink(last + 1)
+        except OSError as error:
+            self.refuse(str(error.strerror))

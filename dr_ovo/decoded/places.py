@@ -40,9 +40,7 @@ def cache_dir(dataset: Path, output_root: Path) -> Path:
 
 
 def _has_a_store(folder: Path) -> bool:
-    return any(
-        is_store_name(path.name) and path.name.endswith(_user()) for path in folder.iterdir()
-    )
+    return any(is_store_name(path.name) for path in folder.iterdir())
 
 
 def store_folder(cache: Path, preprocessing: Preprocessing) -> Path:
@@ -66,8 +64,8 @@ def _user() -> str:
 
 
 def is_store_name(name: str) -> bool:
-    """Whether a folder's name is one that `store_name` gives."""
-    return STORE_NAME.fullmatch(name) is not None
+    """Whether a folder's name is one that `store_name` gives this user."""
+    return STORE_NAME.fullmatch(name) is not None and name.endswith(_user())
 
 
 def opencv_build() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dr_ovo.decoded.processes.process import memory_errors_are_damage, turn_to_decode
+from dr_ovo.decoded.processes.process import errors_are_damage, turn_to_decode
 from dr_ovo.decoded.row_file import RowFile
 from dr_ovo.decoded.row_index import Row, row_of
 from dr_ovo.photographs.damage import DamagedImage
@@ -57,7 +57,7 @@ def decode_row(task: Task, job: Job) -> Outcome:
         data = read_bytes(job.path)
         if hashlib.sha256(data).hexdigest() != job.sha256:
             return Outcome(changed=True)
-        with memory_errors_are_damage(), turn_to_decode(data, task.preprocessing.size):
+        with errors_are_damage(), turn_to_decode(data, task.preprocessing.size):
             pixels, quality = task.decode(data, task.preprocessing)
     except DamagedImage as error:
         return Outcome(damage=str(error))

@@ -92,6 +92,12 @@ def check_network(head: str, ovo_mode: str, pairs: Sequence[str], num_classes: i
         parse_pair(pair, num_classes)
 
 
+def check_folder_name(option: str, folder: str) -> None:
+    """Raises UserError for a name of blanks alone."""
+    if folder and not folder.strip():
+        raise UserError(f"--{option} '{folder}': expected a folder, or nothing for the default.")
+
+
 def check_pretrained(pretrained_path: str, *, pretrained: bool) -> None:
     """Raises UserError for a weights file together with --no-pretrained."""
     if pretrained_path and not pretrained:

@@ -1,3 +1,4 @@
+import logging
 import multiprocessing
 import os
 import signal
@@ -41,6 +42,24 @@ if __name__ == "__main__":  # what is imported here, its processes do not import
     list(loader.batches(np.arange(8), 2))
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     input()
+"""
+# Decodes for ever in a thread, as for --num_workers 0, until it is stopped.
+STOPPED = """
+import sys
+from pathlib import Path
+import numpy as np
+from dr_ovo.batches.loader import ImageLoader
+from dr_ovo.errors import run
+from dr_ovo.photographs.preprocessing import Preprocessing
+
+def decode():
+    paths = [Path(path) for path in {paths}] * 2000
+    with ImageLoader(paths, Preprocessing(512), 0) as loader:
+        for _ in loader.batches(np.arange(len(paths)), 64):
+            print("decoding", flush=True)
+    return 0
+
+sys.exit(run(decode))
 """
 GRADES = ("0", "1", "2", "3", "4")
 
@@ -186,18 +205,34 @@ def test_a_file_that_crashes_the_decoder_is_damaged(paths, monkeypatch):
     assert positions.tolist() == [position for position in range(15) if position != 4]
 
 
-def test_where_no_process_starts_it_is_said(paths, monkeypatch):
-    monkeypatch.setattr("dr_ovo.decoded.processes.pool.start", decoders.not_starting)
-    with (
-        ImageLoader(paths, SETTINGS, 2) as loader,
-        pytest.raises(MachineError, match=r"--num_workers 0; a training continues with --resume"),
-    ):
-        read(loader, range(4))
+def test_ending_early_damages_no_cache(paths, tmp_path, caplog):
+    contents = {path: file_sha256(path) for path in paths}
+    build(contents, SETTINGS, tmp_path, workers=0)
+    with caplog.at_level(logging.WARNING, "dr_ovo"):
+        for _ in range(40):
+            source = RowSource(open_rows(tmp_path, SETTINGS), tuple(contents.values()))
+            with ImageLoader(paths, SETTINGS, 0, source=source) as loader:
+                next(loader.batches(np.arange(15), 2))
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_threads_that_decode_do_not_abort_a_process_that_ends(paths, tmp_path, stop):
+    """At exit, a thread inside OpenCV made C++ call terminate."""
+    script = tmp_path / "stopped.py"
+    script.write_text(STOPPED.format(paths=[str(path) for path in paths]))
+    process = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + stop, errors
+    assert "terminate called" not in errors
 
 
 def test_a_read_that_gives_no_answer_names_the_file(paths, monkeypatch):
-    monkeypatch.setattr("dr_ovo.batches.loader.STALL_SECONDS", 0.5)
-    monkeypatch.setattr("dr_ovo.batches.loader.CHECK_SECONDS", 0.1)
+    monkeypatch.setattr("dr_ovo.batches.loader.STALLED_SECONDS", 0.5)
     monkeypatch.setattr("dr_ovo.batches.loader.decode_input", decoders.waiting_input)
     monkeypatch.setenv(decoders.CRASHES_AT, str(paths[1]))
     with (
@@ -208,7 +243,7 @@ def test_a_read_that_gives_no_answer_names_the_file(paths, monkeypatch):
 
 
 def test_a_process_that_gives_no_answer_names_the_file(paths, monkeypatch):
-    monkeypatch.setattr("dr_ovo.batches.loader.STALL_SECONDS", 5.0)
+    monkeypatch.setattr("dr_ovo.batches.loader.STALLED_SECONDS", 5.0)
     monkeypatch.setattr("dr_ovo.batches.loader.decode_input", decoders.waiting_input)
     monkeypatch.setenv(decoders.CRASHES_AT, str(paths[1]))
     with (

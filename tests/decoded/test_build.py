@@ -14,7 +14,7 @@ from dr_ovo.decoded import build as building
 from dr_ovo.decoded.build import Built, build
 from dr_ovo.decoded.decoded_rows import open_rows
 from dr_ovo.decoded.places import store_folder, store_name
-from dr_ovo.decoded.processes import pool
+from dr_ovo.decoded.processes import executor
 from dr_ovo.errors import MachineError
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.photographs.image_decoding import decode_image
@@ -164,14 +164,22 @@ def test_processes_have_no_torch(draw, tmp_path):
     assert [damage.reason for damage in built.damaged] == ["cv2"]
 
 
-def test_where_no_process_starts_no_photograph_is_blamed(draw, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(pool, "start", decoders.not_starting)
+def test_where_no_process_starts_this_one_decodes(draw, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(executor, "start", decoders.not_starting)
     files = draw(tmp_path / "drawn", count=2)
     with caplog.at_level(logging.WARNING, "dr_ovo"):
-        built = build(files, PREPROCESSING, tmp_path / "cache")
-    assert "no process that decodes can be started" in built.refusal
-    assert built.damaged == ()
-    assert "2 of 2 photographs are not in it" in caplog.text
+        assert build(files, PREPROCESSING, tmp_path / "cache") == Built(added=2)
+    assert "No process that decodes can be started" in caplog.text
+    assert all_are_right(tmp_path / "cache", files)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_that_nobody_foresaw_costs_one_photograph(draw, tmp_path, workers):
+    files = draw(tmp_path / "drawn", count=3)
+    bad = sorted(files)[1]
+    files = marked(bad, files)
+    built = build(files, PREPROCESSING, tmp_path / "cache", workers, decode=decoders.odd)
+    assert built == Built(added=2, damaged=(Damage(bad, "can't be decoded: ValueError: odd"),))
 
 
 def test_decoding_that_stands_still_ends(draw, tmp_path, monkeypatch):

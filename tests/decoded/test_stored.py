@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,19 @@ def test_it_deletes_nothing_where_a_store_is_read_only(cache, store, capsys):
         store.chmod(0o755)
     assert "is read-only: nothing was deleted" in capsys.readouterr().err
     assert everything(cache) == before
+
+
+def test_it_takes_no_empty_name_for_the_current_folder(cache, monkeypatch, capsys):
+    monkeypatch.chdir(cache)
+    with pytest.raises(SystemExit):
+        command.main(["", "--clear"], "cache")
+    assert "expected a folder" in capsys.readouterr().err
+    assert any(cache.iterdir())
+
+
+def test_it_leaves_what_another_user_keeps(cache, store):
+    theirs = store.with_name(re.sub(r"-u\d+$", "-u987654", store.name))
+    shutil.copytree(store, theirs)
+    assert ended(cache, "--clear") == 0
+    assert theirs.is_dir()
+    assert not store.exists()

@@ -116,6 +116,7 @@ def test_empty_text_is_refused_where_it_means_nothing(name):
         ({"class_names": ("a", "b", "a", "c", "d")}, "a name is given twice"),
         ({"class_names": ("..", "b"), "num_classes": 2}, "--class_names ..: expected the name"),
         ({"class_names": ("a/b", "c"), "num_classes": 2}, "--class_names a/b: expected the name"),
+        ({"cache_dir": "  "}, "--cache_dir '  ': expected a folder"),
         ({"class_names": ("", "c"), "num_classes": 2}, "--class_names '': expected text"),
         ({"preprocessing": ("clahe", "disc_crop")}, "in this order, in which they run"),
         ({"preprocessing": ("clahe", "clahe")}, "each once"),

@@ -1,25 +1,20 @@
-"""Runs decoding processes. One that crashes costs the photograph that it had, not the others."""
+"""Does jobs in decoding processes. One that crashes costs the photograph that it had, no other."""
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NoAnswer
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.context import SpawnContext
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from dr_ovo.decoded.processes.process import is_up, start
+from dr_ovo.decoded.processes.executor import NoWorkers, Processes
+from dr_ovo.decoded.processes.watch import STALLED_SECONDS, Watch
+from dr_ovo.errors import log
 
 JOBS_A_PROCESS = 2  # under way at a time, so that none waits for the next
-LARGE_AT_ONCE = 2  # large pictures in all processes together
-STALLED_SECONDS = 120.0
-KILL_SECONDS = 5.0  # a process inside a read from a dead disk may not end at all
 MEMORY = 4 << 30  # bytes that a process may take; 100 megapixels of 16 bits take a third
 CRASHED = "crashes the decoder"
 
@@ -47,10 +42,6 @@ class Decoder(Protocol[AnyJob, Outcome]):
         """Ends what does them."""
 
 
-class NoWorkers(Exception):
-    """Decoding processes can't be started on this machine."""
-
-
 class PoolClosed(RuntimeError):
     """The pool was closed while a job was under way."""
 
@@ -64,11 +55,11 @@ class Stalled(RuntimeError):
 
 
 class DecodingPool(Generic[Job, Outcome]):
-    """Does `work` in up to `workers` processes, each with a limit of `memory` in bytes, and of
-    `timeout` in seconds for an answer.
+    """Does `work` in up to `workers` processes, each with a limit of `memory` in bytes.
 
     The processes start with the first job and end with `close`. Where one crashes, the jobs that
-    were under way are done again, each alone, which tells whose fault it was.
+    were under way are done again, each alone, which tells whose fault it was. Where none can be
+    started, this process works.
     """
 
     def __init__(
@@ -79,74 +70,105 @@ class DecodingPool(Generic[Job, Outcome]):
         memory: int = MEMORY,
         timeout: float = STALLED_SECONDS,
     ) -> None:
-        self._work = work
-        self._timeout = timeout
-        self._workers = workers
-        self._memory = memory
-        self._lock = threading.Lock()
-        self._alone = threading.Lock()
-        self._together: _Processes | None = None
-        self._single: _Processes | None = None
+        self._work, self._workers, self._memory, self._timeout = work, workers, memory, timeout
+        self._lock = threading.Lock()  # of what follows
+        self._together: Processes | None = None
+        self._single: Processes | None = None
         self._closed = False
+        self._under_way: dict[Future[Outcome], Path] = {}  # oldest first, which are worked on
+        self._alone = threading.Lock()  # of working alone: in one process, or in this one
+        self._works_here = False
 
     def do(self, jobs: Sequence[Job]) -> list[Outcome | None]:
         """The outcome of each job; None where the process that did it crashed.
 
-        Raises NoWorkers where no process starts, Stalled where one gives no answer, and PoolClosed.
+        Raises Stalled where no process has given an answer for `timeout` seconds, and PoolClosed.
         """
         futures = [self._submit(job) for job in jobs]
         return [self._result(job, future) for job, future in zip(jobs, futures, strict=True)]
 
     def _submit(self, job: Job) -> Future[Outcome] | None:
-        """The outcome to come; None where a crash was in the way."""
+        """The outcome to come; None where the job has to be done alone."""
         with self._lock:
             self._require_open()
-            self._together = self._together or _Processes(self._workers, self._memory)
+            if self._works_here:
+                return None
             try:
-                return self._together.submit(self._work, job)
-            except BrokenProcessPool:
-                self._together.end()
+                self._together = self._together or Processes(self._workers, self._memory)
+                future = self._together.submit(self._work, job)
+            except (BrokenProcessPool, NoWorkers):
+                if self._together is not None:
+                    self._together.end()
                 self._together = None
                 return None
+            self._under_way[future] = job.path
+        future.add_done_callback(self._ended)
+        return future
+
+    def _ended(self, future: Future[Outcome]) -> None:
+        with self._lock:
+            del self._under_way[future]
 
     def _result(self, job: Job, future: Future[Outcome] | None) -> Outcome | None:
         try:
-            return self._do_alone(job) if future is None else self._answer(job, future)
-        except BrokenProcessPool:
+            return self._do_alone(job) if future is None else self._answer(future)
+        except (BrokenProcessPool, CancelledError):
             return self._do_alone(job)
+
+    def _answer(self, future: Future[Outcome]) -> Outcome:
+        watch = Watch(self._timeout)
+        while True:
+            try:
+                return future.result(watch.every)
+            except NoAnswer:
+                with self._lock:
+                    under_way = list(self._under_way.values())
+                if under_way and watch.has_stalled(under_way[0]):
+                    raise Stalled(under_way[0]) from None
 
     def _do_alone(self, job: Job) -> Outcome | None:
         with self._alone:
-            for fresh in (self._single is None, True):  # one may die after its last answer
-                try:
-                    return self._answer(job, self._one_process().submit(self._work, job))
-                except BrokenProcessPool:
-                    self._end_single()
-                    self._require_open()
-                    if fresh:
-                        break
-            return None
+            was_used = self._single is not None
+            try:
+                outcome = self._in_one_process(job)
+                if outcome is None and was_used:  # the process may have died before it had the job
+                    outcome = self._in_one_process(job)
+                return outcome
+            except NoWorkers as error:
+                self._work_here(error)
+            return self._work(job)
 
-    def _one_process(self) -> _Processes:
-        """One process. Raises NoWorkers where it does not start."""
-        if self._single is None:
+    def _in_one_process(self, job: Job) -> Outcome | None:
+        """The outcome; None where the process crashed. Raises NoWorkers where none starts."""
+        with self._lock:
+            self._require_open()
+            is_new = self._single is None
+            self._single = single = self._single or Processes(1, self._memory)
+        if is_new:
+            single.check_start()
+        try:
+            future: Future[Outcome] = single.submit(self._work, job)
+            with self._lock:
+                self._under_way[future] = job.path
+            future.add_done_callback(self._ended)
+            return self._answer(future)
+        except (BrokenProcessPool, CancelledError):
             with self._lock:
                 self._require_open()
-                self._single = _Processes(1, self._memory)
-            self._single.check_start()
-        return self._single
-
-    def _answer(self, job: Job, future: Future[Outcome]) -> Outcome:
-        try:
-            return future.result(self._timeout)
-        except NoAnswer:
-            raise Stalled(job.path) from None
-
-    def _end_single(self) -> None:
-        with self._lock:
-            if self._single is not None:
-                self._single.end()
+                single.end()
                 self._single = None
+            return None
+
+    def _work_here(self, error: NoWorkers) -> None:
+        with self._lock:
+            self._require_open()
+            if not self._works_here:
+                log.warning(
+                    "No process that decodes can be started (%s): this one decodes, which is "
+                    "slower.",
+                    error,
+                )
+            self._works_here = True
 
     def _require_open(self) -> None:
         if self._closed:
@@ -156,9 +178,10 @@ class DecodingPool(Generic[Job, Outcome]):
         """Kills the processes; threads that wait for one get PoolClosed."""
         with self._lock:
             self._closed = True
-            for processes in (self._together, self._single):
-                if processes is not None:
-                    processes.end()
+            ending = [one for one in (self._together, self._single) if one is not None]
+            self._together = self._single = None
+        for processes in ending:
+            processes.end()
 
 
 class ThisProcess(Generic[Job, Outcome]):
@@ -173,58 +196,3 @@ class ThisProcess(Generic[Job, Outcome]):
 
     def close(self) -> None:
         """Nothing has to be ended."""
-
-
-class _Processes:
-    """A ProcessPoolExecutor whose processes end at once, and with this one."""
-
-    def __init__(self, count: int, memory: int) -> None:
-        self._context = _Context()  # spawned: a fork copies locks that other threads hold
-        leash, self._held = self._context.Pipe(duplex=False)
-        large = self._context.BoundedSemaphore(LARGE_AT_ONCE)
-        self._executor = ProcessPoolExecutor(count, self._context, start, (leash, large, memory))
-        self._leash = leash  # open as long as new processes may take it
-
-    def submit(self, work: Callable[..., Any], *jobs: Any) -> Future[Any]:
-        """As ProcessPoolExecutor.submit, which may start a process: Ctrl-C must not reach that
-        before it ignores it. Raises NoWorkers where none can be started."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return self._executor.submit(work, *jobs)
-        except OSError as error:
-            raise NoWorkers(str(error)) from error
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def check_start(self) -> None:
-        """Raises NoWorkers unless a process starts."""
-        try:
-            if not self.submit(is_up).result(STALLED_SECONDS):
-                raise NoWorkers("no answer")
-        except (BrokenProcessPool, NoAnswer) as error:
-            raise NoWorkers(str(error)) from error
-
-    def end(self) -> None:
-        """Kills the processes, also where one hangs."""
-        self._held.close()
-        started = [process for process in self._context.made if process.pid is not None]
-        for process in started:
-            process.kill()
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        for process in started:
-            process.join(KILL_SECONDS)
-        self._leash.close()
-
-
-class _Context(SpawnContext):
-    """Keeps the processes that it makes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.made: list[BaseProcess] = []
-
-    def Process(self, *args: Any, **kwargs: Any) -> BaseProcess:  # type: ignore[override]
-        """A process that is yet to start."""
-        process = multiprocessing.get_context("spawn").Process(*args, **kwargs)
-        self.made.append(process)
-        return process

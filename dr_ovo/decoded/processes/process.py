@@ -55,15 +55,18 @@ def is_up() -> bool:
 
 
 @contextmanager
-def memory_errors_are_damage() -> Iterator[None]:
-    """Within the context, what OpenCV refuses and what does not fit in the memory raises
-    DamagedImage."""
+def errors_are_damage() -> Iterator[None]:
+    """Within the context, whatever error decoding ends with raises DamagedImage."""
     try:
         yield
+    except DamagedImage:
+        raise
     except MemoryError:
         raise DamagedImage("needs more memory to be decoded than may be taken") from None
     except cv2.error as error:
         raise DamagedImage(f"can't be decoded: {error.err}") from None
+    except Exception as error:
+        raise DamagedImage(f"can't be decoded: {type(error).__name__}: {error}") from None
 
 
 def turn_to_decode(data: bytes, size: int) -> AbstractContextManager[object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dr_ovo.choices import CACHE_MODES
+from dr_ovo.settings import checks
 from dr_ovo.settings.option import Fixed, Options, boolean, option
 
 ON_OFF = ("auto", "on", "off")
@@ -46,3 +47,7 @@ class MachineOptions(Options):
         "folder of decoded images; empty: beside the dataset, else in --output_root",
         metavar="DIR",
     )
+
+    def check(self) -> None:
+        """Raises UserError for a folder without a name."""
+        checks.check_folder_name("cache_dir", self.cache_dir)

@@ -31,7 +31,7 @@ def image_loader(
     audited = cache_folder(index.root, folder.root)
     choice = CacheChoice(
         config.cache,
-        Path(config.cache_dir)
+        Path(config.cache_dir).expanduser()
         if config.cache_dir
         else cache_dir(index.root, Path(config.output_root)),
         config.num_workers,

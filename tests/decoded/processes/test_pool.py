@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from dr_ovo.batches.decoding_job import DecodingJob
-from dr_ovo.decoded.processes import pool as pools
-from dr_ovo.decoded.processes.pool import DecodingPool, NoWorkers, PoolClosed, Stalled
+from dr_ovo.decoded.processes import executor
+from dr_ovo.decoded.processes.pool import DecodingPool, PoolClosed, Stalled
 from tests.fixtures import decoders
 
 Pool = DecodingPool[DecodingJob, str]
@@ -105,12 +108,49 @@ def test_closing_ends_a_job_under_way(children, pool):
         pool.do(jobs("b"))
 
 
-def test_where_no_process_starts(children, monkeypatch):
-    monkeypatch.setattr(pools, "start", decoders.not_starting)
-    pool = DecodingPool(decoders.answer, 2)
-    with pytest.raises(NoWorkers):
-        pool.do(jobs("a"))
+def test_where_no_process_starts_this_one_works(children, pool, monkeypatch, caplog):
+    monkeypatch.setattr(executor, "start", decoders.not_starting)
+    with caplog.at_level(logging.WARNING, "dr_ovo"):
+        assert pool.do(jobs("a", "b")) == ["a", "b"]
+        assert pool.do(jobs("c")) == ["c"]
+    assert caplog.text.count("this one decodes") == 1
+
+
+def test_where_the_system_has_no_semaphores_this_one_works(children, pool, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")  # as without /dev/shm
+
+    monkeypatch.setattr(executor._Context, "BoundedSemaphore", refuse)
+    assert pool.do(jobs("a")) == ["a"]
+
+
+def test_waiting_in_line_is_no_stall(children):
+    pool = DecodingPool(decoders.answer, 1, timeout=1.0)
+    assert pool.do(jobs("start")) == ["start"]
+    names = [f"slow-{number}" for number in range(8)]  # a quarter of a second each
+    assert pool.do(jobs(*names)) == names
     pool.close()
+
+
+def test_no_descriptor_is_left(children):
+    def open_descriptors() -> int:
+        gc.collect()
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    def crash_and_close() -> None:
+        pool = DecodingPool(decoders.answer, 2)
+        assert pool.do(jobs("a", "crash")) == ["a", None]
+        pool.close()
+
+    crash_and_close()
+    before = open_descriptors()
+    crash_and_close()
+    crash_and_close()
+    for _ in range(50):
+        if open_descriptors() <= before:
+            return
+        time.sleep(0.1)
+    raise AssertionError("descriptors stay open")
 
 
 def test_closing_twice_or_without_a_job(children, pool):
