@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ LAYERS = (
     ("ensembles",),
     ("models",),
     ("results",),
-    ("batches",),
+    ("batches", "outputs"),
     ("training",),
     ("inference",),
     ("document",),
@@ -79,7 +80,13 @@ def imports(source: str, inside_functions: bool = True) -> set[str]:
     return found
 
 
-def own_modules(names: set[str]) -> set[str]:
+@cache
+def imports_of(module: str, inside_functions: bool = True) -> frozenset[str]:
+    """What a module of the package imports."""
+    return frozenset(imports(MODULES[module].read_text(), inside_functions))
+
+
+def own_modules(names: Collection[str]) -> set[str]:
     """The package's modules among imported names, with the packages that hold them."""
     dotted = [name.split(".") for name in names if name.split(".")[0] == "dr_ovo"]
     parents = {".".join(parts[:end]) for parts in dotted for end in range(1, len(parts) + 1)}
@@ -99,12 +106,12 @@ def reachable(module: str) -> set[str]:
     while waiting:
         name = waiting.pop()
         reached.add(name)
-        found = own_modules(imports(MODULES[name].read_text(), inside_functions=False))
+        found = own_modules(imports_of(name, inside_functions=False))
         waiting |= found - reached
     return reached
 
 
-def among(names: set[str], packages: set[str]) -> set[str]:
+def among(names: Collection[str], packages: set[str]) -> set[str]:
     """The names that are of these packages or inside them."""
     return {name for name in names if name.split(".")[0] in packages}
 
@@ -137,7 +144,7 @@ def test_every_package_has_its_layer():
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - {"dr_ovo"}))
 def test_imports_run_one_way(module):
-    used = own_modules(imports(MODULES[module].read_text())) - {"dr_ovo"}
+    used = own_modules(imports_of(module)) - {"dr_ovo"}
     upward = sorted(name for name in used if layer(name) > layer(module))
     assert not upward, f"{module} imports from above itself: {', '.join(upward)}"
 
@@ -151,7 +158,7 @@ def test_no_circle_inside_a_package(package):
             other
             for other, theirs in inside.items()
             if other != child
-            and any(theirs & own_modules(imports(MODULES[name].read_text())) for name in modules)
+            and any(theirs & own_modules(imports_of(name)) for name in modules)
         }
         for child, modules in inside.items()
     }
@@ -186,7 +193,7 @@ FREE = [(module, "torch") for module in modules_of(WITHOUT_TORCH)] + [
 def test_no_torch_and_no_cv2(module, library):
     unwanted = TORCH if library == "torch" else {"cv2"}
     for name in sorted(reachable(module)):
-        found = among(imports(MODULES[name].read_text(), inside_functions=False), unwanted)
+        found = among(imports_of(name, inside_functions=False), unwanted)
         assert not found, f"{module} imports {name}, which imports {found}"
 
 

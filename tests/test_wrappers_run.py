@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,9 +62,15 @@ def check(name: str, home: Path, size: int) -> None:
     assert log.splitlines()[-1].endswith(f"done: {alias}_5class_results")
 
 
+@pytest.fixture(scope="module")
+def photographs(idrid_small, tmp_path_factory) -> Path:
+    """A copy of idrid_small, beside which all runs keep what they have measured and decoded."""
+    return Path(shutil.copytree(idrid_small, tmp_path_factory.mktemp("copy") / "idrid_small"))
+
+
 @pytest.mark.parametrize("name", WRAPPERS)
-def test_a_wrapper_runs_through_on_small_pictures(name, tmp_path, idrid_small):
-    run(name, tmp_path, idrid_small, *SMALL)
+def test_a_wrapper_runs_through_on_small_pictures(name, tmp_path, photographs):
+    run(name, tmp_path, photographs, *SMALL)
     check(name, tmp_path, 64)
 
 

@@ -56,9 +56,9 @@ class Filling:
     def _reserve(self, position: int, ahead: int) -> None:
         if position < self._rows.count():
             return
-        for count in (ahead, 1):  # a disk may have room for one, and not for many
+        for more in (ahead, 1):  # a disk may have room for one, and not for many
             try:
-                self._rows.reserve(position + count)
+                self._rows.reserve(position + more)
                 return
             except OSError as error:
                 reason = str(error.strerror)

@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dr_ovo.ensembles.manifest import Manifest, Member
 from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256
 from dr_ovo.inference.trained_model import TrainedModel, require_agreement
 from dr_ovo.models.checkpoint import load_network
-from dr_ovo.models.precision import Precision
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
 
 
 def open_members(
-    manifest: Manifest, settings: Settings, precision: Precision
+    manifest: Manifest, settings: Settings, device: torch.device
 ) -> list[TrainedModel]:
     """The members' networks, in the manifest's order.
 
@@ -31,7 +32,7 @@ def open_members(
         _require_same(member, manifest.class_names, meta)
         folder = ResultsFolder(member.folder)
         require_agreement(settings, meta, folder)
-        models.append(TrainedModel(network.to(precision.device), meta, folder))
+        models.append(TrainedModel(network.to(device), meta, folder))
     return models
 
 

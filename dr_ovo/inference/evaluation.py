@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex
@@ -20,7 +21,6 @@ from dr_ovo.inference.audit_blocks import audit_blocks, joint_audit_blocks
 from dr_ovo.inference.split_predictions import pair_accuracy, predict_split
 from dr_ovo.inference.statistics_only import TEST_ALONE, unknown
 from dr_ovo.inference.trained_model import TrainedModel, open_models
-from dr_ovo.models.precision import Precision
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.metrics import accuracy, balanced_accuracy, quadratic_kappa
@@ -30,7 +30,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.opening import open_dataset
-from dr_ovo.training.setup import choose_precision, joint_folder
+from dr_ovo.training.setup import choose_device, joint_folder
 from dr_ovo.writable import check_writable_folder
 
 BySplit = dict[str, Predictions]
@@ -55,8 +55,8 @@ def evaluate(settings: Settings) -> list[Evaluation]:
     Nothing is selected on test: temperature and operating points come from val. Raises UserError
     before anything is written if models or data can't be used.
     """
-    precision = choose_precision(settings.config)
-    models = open_models(settings, precision)
+    device = choose_device(settings.config)
+    models = open_models(settings, device)
     folders = [model.folder.root for model in models]
     for folder in [*folders, *([_mean_folder(settings.config).root] if len(models) > 1 else [])]:
         check_writable_folder(folder, "--output_dir")
@@ -65,7 +65,7 @@ def evaluate(settings: Settings) -> list[Evaluation]:
     extra = {"skipped_images": [str(damage.path) for damage in skipped]}
     evaluations, members = [], []
     for model in models:
-        predictions = _predict(model, index, precision, config)
+        predictions = _predict(model, index, device, config)
         members.append(predictions)
         blocks = audit_blocks(model.folder, index.root, index.splits["test"], config.grades)
         report = _write(
@@ -93,10 +93,10 @@ def _of_the_models(config: TrainConfig, meta: Mapping[str, Any]) -> TrainConfig:
 
 
 def _predict(
-    model: TrainedModel, index: DatasetIndex, precision: Precision, config: TrainConfig
+    model: TrainedModel, index: DatasetIndex, device: torch.device, config: TrainConfig
 ) -> BySplit:
     marks = marks_of([model.meta, {"synthetic": index.synthetic}], [])
-    return {name: predict_split(model, index, name, precision, config, marks) for name in SPLITS}
+    return {name: predict_split(model, index, name, device, config, marks) for name in SPLITS}
 
 
 def _title(model: TrainedModel) -> str:

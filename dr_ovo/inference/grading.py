@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.reading import written_meanwhile
@@ -27,11 +28,10 @@ from dr_ovo.inference.inference_csv import write_csv
 from dr_ovo.inference.trained_model import TrainedModel, open_models, predict
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.models.checkpoint import input_of
-from dr_ovo.models.precision import Precision
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.predictions.predictions_file import marks_of
 from dr_ovo.settings.command_line import Settings
-from dr_ovo.training.setup import choose_precision, joint_folder
+from dr_ovo.training.setup import choose_device, joint_folder
 from dr_ovo.writable import check_writable_file
 
 
@@ -79,11 +79,11 @@ def inference(settings: Settings) -> int:
     if config.output:
         check_writable_file(Path(config.output), "--output")
     found = _find_images(config.input)
-    precision = choose_precision(config)
-    ensemble = _open_ensemble(settings, precision)
+    device = choose_device(config)
+    ensemble = _open_ensemble(settings, device)
     output = Path(config.output) if config.output else ensemble.folder / "inference.csv"
     check_writable_file(output, "--output")
-    graded = _grade(ensemble, found.images, precision, config.num_workers, config.max_megapixels)
+    graded = _grade(ensemble, found.images, device, config.num_workers, config.max_megapixels)
     names = ensemble.models[0].meta["class_names"]
     marks = sorted({mark for model in ensemble.models for mark in marks_of([model.meta], [])})
     grade_names = [names[grade] for grade in graded.grades]
@@ -132,16 +132,16 @@ def _find_images(inputs: Sequence[str]) -> FolderContent:
     return FolderContent(list(dict.fromkeys(images)), list(dict.fromkeys(others)))
 
 
-def _open_ensemble(settings: Settings, precision: Precision) -> Ensemble:
+def _open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
     config = settings.config
     if not config.ensemble:
-        models = open_models(settings, precision)
+        models = open_models(settings, device)
         folder = models[0].folder.root if len(models) == 1 else joint_folder(config)
         equal = np.full(len(models), 1 / len(models))
         return Ensemble(models, [config.decoder] * len(models), "mean", equal, folder)
     manifest = read_manifest(Path(config.ensemble))
     _require_agreement(settings, manifest)
-    models = open_members(manifest, settings, precision)
+    models = open_members(manifest, settings, device)
     folder = Path(config.output_dir or Path(config.ensemble).parent)
     decoders = [member.decoder for member in manifest.members]
     return Ensemble(models, decoders, manifest.method, manifest.weights, folder)
@@ -167,12 +167,12 @@ def _require_agreement(settings: Settings, manifest: Manifest) -> None:
 def _grade(
     ensemble: Ensemble,
     paths: Sequence[Path],
-    precision: Precision,
+    device: torch.device,
     num_workers: int,
     max_megapixels: float,
 ) -> _Graded:
     """Grades what can be read. Raises UserError if nothing can."""
-    read = _read(ensemble, paths, precision, num_workers, max_megapixels)
+    read = _read(ensemble, paths, device, num_workers, max_megapixels)
     predicted, probabilities = [], []
     for model, decoder, logits in zip(ensemble.models, ensemble.decoders, read.logits, strict=True):
         accuracy = model.meta["pair_accuracy"] if model.meta["head"] == "ovo" else None
@@ -195,7 +195,7 @@ def _grade(
 def _read(
     ensemble: Ensemble,
     paths: Sequence[Path],
-    precision: Precision,
+    device: torch.device,
     num_workers: int,
     max_megapixels: float,
 ) -> _Read:
@@ -210,7 +210,7 @@ def _read(
         with ImageLoader(
             readable, preprocessing, num_workers, max_megapixels=max_megapixels, judged=judged
         ) as loader:
-            outputs = predict(model, loader, precision)
+            outputs = predict(model, loader, device)
         found = [Damage(readable[i], reason) for i, reason in sorted(outputs.damaged.items())]
         changed += [readable[i] for i in outputs.changed]
         if found and not first:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.dataset.index import DatasetIndex, Split
@@ -10,7 +11,6 @@ from dr_ovo.decoding.decoders import decode
 from dr_ovo.errors import MachineError, log
 from dr_ovo.inference.trained_model import TrainedModel, predict
 from dr_ovo.models.checkpoint import input_of
-from dr_ovo.models.precision import Precision
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.predictions.calibration import calibration_share
@@ -23,7 +23,7 @@ def predict_split(
     model: TrainedModel,
     index: DatasetIndex,
     name: str,
-    precision: Precision,
+    device: torch.device,
     config: TrainConfig,
     marks: list[str],
 ) -> Predictions:
@@ -33,7 +33,7 @@ def predict_split(
     with image_loader(
         config, index, model.folder, split.paths, preprocessing, with_quality=True
     ) as loader:
-        outputs = predict(model, loader, precision)
+        outputs = predict(model, loader, device)
     if outputs.damaged:
         _stop(split, outputs.damaged)
     if outputs.changed:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.choices import NO_STEPS
@@ -15,11 +16,9 @@ from dr_ovo.errors import UserError, log
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.models.checkpoint import find_checkpoints, input_of, load_network
 from dr_ovo.models.network import OvoNetwork
-from dr_ovo.models.precision import Precision
+from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
-from dr_ovo.training.epochs.validation import MEASURE_BATCH
-from dr_ovo.training.measure import branch_outputs
 from dr_ovo.training.setup import model_folder
 
 
@@ -32,7 +31,7 @@ class TrainedModel:
     folder: ResultsFolder
 
 
-def open_models(settings: Settings, precision: Precision) -> list[TrainedModel]:
+def open_models(settings: Settings, device: torch.device) -> list[TrainedModel]:
     """The trained networks that `--base_models` and `--output_dir` name, built without internet.
 
     Raises UserError if one is missing or incomplete, or if a flag contradicts a checkpoint.
@@ -52,7 +51,7 @@ def open_models(settings: Settings, precision: Precision) -> list[TrainedModel]:
         if folder.progress.is_file() and not folder.is_finished():
             done = folder.finished_epochs()
             log.warning("%s is unfinished: using the best of %d epochs so far.", folder.root, done)
-        models.append(TrainedModel(network.to(precision.device), meta, folder))
+        models.append(TrainedModel(network.to(device), meta, folder))
     _require_same_classes(models)
     return models
 
@@ -116,7 +115,7 @@ class PhotographLogits:
     changed: tuple[int, ...]
 
 
-def predict(model: TrainedModel, loader: ImageLoader, precision: Precision) -> PhotographLogits:
+def predict(model: TrainedModel, loader: ImageLoader, device: torch.device) -> PhotographLogits:
     """The logits of all branches side by side, for every file of the loader that can be read."""
     spec, _ = input_of(model.meta)
     names = list(model.network.branches)
@@ -124,7 +123,7 @@ def predict(model: TrainedModel, loader: ImageLoader, precision: Precision) -> P
         model.network,
         loader.batches(np.arange(len(loader.paths)), MEASURE_BATCH),
         spec,
-        precision.device,
+        device,
         dict.fromkeys(names),
         model.meta["tta_views"],
     )

@@ -1,4 +1,4 @@
-"""Building a timm backbone for an input size; its size, mean and standard deviation of input."""
+"""Building a timm backbone for an input size; what it takes, and how many features it gives."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import timm
+import torch
 from timm.data import resolve_data_config
 from torch import nn
 
@@ -46,3 +47,10 @@ def create_backbone(timm_name: str, size: int, weights: StateDict | None) -> nn.
             if "img_size" not in str(error):
                 raise
     raise AssertionError("a model without img_size was refused for its img_size")
+
+
+def feature_width(backbone: nn.Module, img_size: int) -> int:
+    """F, the number of pooled features, from a forward pass: timm's `num_features` is sometimes
+    the width before a final layer of the head."""
+    with torch.no_grad():
+        return int(backbone.eval()(torch.zeros(1, 3, img_size, img_size)).shape[1])

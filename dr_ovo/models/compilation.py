@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -62,7 +63,7 @@ class Compiler:
         Other batches, such as the last of an epoch, take the function as it is: compiling takes
         longer than they do.
         """
-        return CompiledFunction(self, function) if self.works else function
+        return CompiledFunction(self, function)
 
 
 class CompiledFunction:
@@ -81,7 +82,8 @@ class CompiledFunction:
         self._shape = batch.shape
         try:
             compiled: Function = torch.compile(self._function, dynamic=False, options=OPTIONS)
-            outputs = compiled(batch)
+            with _backward_too():
+                outputs = compiled(batch)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever a compiler on someone's machine may raise
@@ -89,3 +91,12 @@ class CompiledFunction:
             return self._function(batch)
         self._compiled = compiled
         return outputs
+
+
+def _backward_too() -> AbstractContextManager[Any]:
+    """Within the context, the backward pass is compiled with the forward one, not at the first
+    backward, where what it raises could be caught no more."""
+    from torch._functorch import config
+
+    name = "force_non_lazy_backward_lowering"  # private: another version of torch may lack it
+    return config.patch({name: True}) if hasattr(config, name) else nullcontext()

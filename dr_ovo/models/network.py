@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,12 +17,12 @@ from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dr_ovo.models.architectures import CHANNELS_LAST, CONTIGUOUS
+from dr_ovo.models.architectures import CONTIGUOUS
+from dr_ovo.models.backbone import feature_width
+from dr_ovo.models.compilation import Compiler, Function
 from dr_ovo.models.stem import WHOLE, split_backbone
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.pairs import Pair, pair_name
-
-MEMORY_FORMATS = {CONTIGUOUS: torch.contiguous_format, CHANNELS_LAST: torch.channels_last}
 
 
 @dataclass(frozen=True)
@@ -98,11 +96,7 @@ class Branch(nn.Module):
 
 
 class OvoNetwork(nn.Module):
-    """`stem` (None if nothing is frozen) and `branches` by name.
-
-    `trained_stem` maps images to the input of the branches in training: `stem_features`, unless
-    something faster that computes the same takes its place.
-    """
+    """`stem` (None if nothing is frozen) and `branches` by name."""
 
     def __init__(
         self, stem: nn.Module | None, branches: dict[str, Branch], frozen_stages: int
@@ -111,8 +105,8 @@ class OvoNetwork(nn.Module):
         self.stem = stem
         self.branches = nn.ModuleDict(branches)
         self.frozen_stages = frozen_stages
-        self.memory_format = CONTIGUOUS
-        self.trained_stem: Callable[[torch.Tensor], torch.Tensor] = self.stem_features
+        self.memory_format = CONTIGUOUS  # in which it trains
+        self._compiled_stem: Function | None = None
         if stem is not None:
             stem.requires_grad_(False)
 
@@ -127,38 +121,31 @@ class OvoNetwork(nn.Module):
             self.stem.eval()
         return self
 
-    def use_format(self, name: str) -> None:
-        """Converts the weights to the memory format `name`; features take that of the weights."""
-        self.memory_format = name
-        for weight in self._kernels():
-            weight.data = weight.data.clone(memory_format=MEMORY_FORMATS[name])
-
-    @contextmanager
-    def contiguous(self) -> Iterator[None]:
-        """Within the context, the weights are in NCHW, whose results have the same bits as those of
-        a network that was never converted."""
-        weights = [] if self.memory_format == CONTIGUOUS else self._kernels()
-        before = [weight.data for weight in weights]
-        try:
-            for weight in weights:
-                weight.data = weight.data.clone(memory_format=torch.contiguous_format)
-            yield
-        finally:
-            for weight, data in zip(weights, before, strict=True):
-                weight.data = data
-
-    def _kernels(self) -> list[torch.Tensor]:
-        """The parameters and buffers (O, I, H, W): those with a memory format."""
-        return [one for one in (*self.parameters(), *self.buffers()) if one.dim() == 4]
+    def compile_stem(self, compiler: Compiler) -> None:
+        """Has the stem compiled when `trained_stem` is first called."""
+        if self.stem is not None:
+            self._compiled_stem = compiler(self._stem_function)
 
     def stem_features(self, images: torch.Tensor) -> torch.Tensor:
         """Images (B, 3, S, S) -> the input of the branches; without gradients."""
         if self.stem is None:
             return images
         with torch.no_grad():
-            if self.frozen_stages == WHOLE:
-                return self.stem(images)
-            return cast(Any, self.stem).forward_features(images)
+            return self._stem_function(images)
+
+    def trained_stem(self, images: torch.Tensor) -> torch.Tensor:
+        """`stem_features` in training: compiled, where that was asked for and can be."""
+        if self._compiled_stem is None:
+            return self.stem_features(images)
+        with torch.no_grad():
+            return self._compiled_stem(images)
+
+    @property
+    def _stem_function(self) -> Function:
+        """What the stem does. Nothing keeps it but the stem: no cycle holds a network's memory."""
+        if self.frozen_stages == WHOLE:
+            return cast(Function, self.stem)
+        return cast(Function, cast(Any, self.stem).forward_features)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images (B, 3, S, S) -> the logits of all branches side by side (B, K)."""
@@ -200,13 +187,6 @@ def build_network(
             torch.manual_seed(branch_seed(seed, spec.name))
             branches[spec.name] = Branch(copy.deepcopy(rest), width, spec.outputs, dropout)
     return OvoNetwork(stem, branches, frozen_stages)
-
-
-def feature_width(backbone: nn.Module, img_size: int) -> int:
-    """F, the number of pooled features, from a forward pass: timm's `num_features` is sometimes
-    the width before a final layer of the head."""
-    with torch.no_grad():
-        return int(backbone.eval()(torch.zeros(1, 3, img_size, img_size)).shape[1])
 
 
 def branch_seed(seed: int, branch: str, *position: int) -> int:

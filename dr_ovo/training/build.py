@@ -17,6 +17,7 @@ from dr_ovo.models.backbone import InputSpec, create_backbone, input_spec
 from dr_ovo.models.compilation import Compiler
 from dr_ovo.models.input_size import check_size
 from dr_ovo.models.losses import LossSettings, create_loss
+from dr_ovo.models.memory_format import use_format
 from dr_ovo.models.network import BranchSpec, OvoNetwork, branch_specs, build_network
 from dr_ovo.models.precision import Precision
 from dr_ovo.models.weights.sources import read_weights
@@ -25,7 +26,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.schedule import balanced_counts, create_schedule
-from dr_ovo.training.resume.computing import begun_memory_format
+from dr_ovo.training.resume.numerics import begun_memory_format
 from dr_ovo.training.resume.state import BranchRun
 
 # Memory of the activations of one 224 px image in training, in GiB: the largest measured for the
@@ -42,7 +43,12 @@ class Model:
     spec: InputSpec
     preprocessing: Preprocessing
     checkpointing: bool
-    compiled: bool  # as far as this machine can; see Compiler
+    compiler: Compiler | None  # None: nothing is to be compiled
+
+    @property
+    def compiled(self) -> bool:
+        """Whether training is compiled; before its first steps, whether that will be tried."""
+        return self.compiler is not None and self.compiler.works
 
 
 def load_backbone(config: TrainConfig, *, whole_input: bool = True) -> nn.Module:
@@ -74,44 +80,36 @@ def build_model(
         seed=config.seed,
     ).to(precision.device)
     begun = begun_memory_format(ResultsFolder(Path(config.output_dir)))
-    network.use_format(begun or memory_format(name, precision.device.type, precision.name))
+    use_format(network, begun or memory_format(name, precision.device.type, precision.name))
     if config.frozen_stages and not network.frozen_stages:
         log.warning("%s can't be split into stages: nothing is frozen.", name)
     live = not (config.pretrained or config.pretrained_path)
-    checkpointing = _wants_checkpointing(config, precision.device, live_batchnorm=live)
     for branch_name in network.branches:
-        branch = network.branch(branch_name)
-        branch.live_batchnorm = live
-        checkpointing = branch.set_checkpointing(checkpointing)
-    if config.grad_checkpointing == "on" and not checkpointing:
-        why = (
-            "would update live BatchNorm statistics twice" if live else f"is unsupported by {name}"
-        )
-        log.warning("--grad_checkpointing on %s: it stays off.", why)
+        network.branch(branch_name).live_batchnorm = live
+    checkpointing = _set_checkpointing(config, network, precision.device, live_batchnorm=live)
     runs = {
         spec.name: BranchRun(spec.name, _trainer(config, spec, network, train, precision))
         for spec in specs
     }
-    compiled = config.compile and _compile(network, runs, precision.device)
+    compiler = _compiler(network, runs, precision.device) if config.compile else None
     return Model(
         network,
         runs,
         input_spec(name, config.img_size),
         preprocessing_of(config),
         checkpointing,
-        compiled,
+        compiler,
     )
 
 
-def _compile(network: OvoNetwork, runs: dict[str, BranchRun], device: torch.device) -> bool:
-    """Has stem and branches compiled when they first train; whether that can be, for all known."""
+def _compiler(network: OvoNetwork, runs: dict[str, BranchRun], device: torch.device) -> Compiler:
+    """What compiles stem and branches when they first train."""
     compiler = Compiler(device)
-    if network.stem is not None:
-        network.trained_stem = compiler(network.stem_features)
+    network.compile_stem(compiler)
     for run in runs.values():
         if run.trainer is not None:
             run.trainer.forward = compiler(run.trainer.branch)
-    return compiler.works
+    return compiler
 
 
 def preprocessing_of(config: TrainConfig) -> Preprocessing:
@@ -122,6 +120,23 @@ def preprocessing_of(config: TrainConfig) -> Preprocessing:
         clahe_tile_grid_size=config.clahe_tile_grid_size,
         **{name: name in config.steps for name in PREPROCESSING_STEPS},
     )
+
+
+def _set_checkpointing(
+    config: TrainConfig, network: OvoNetwork, device: torch.device, *, live_batchnorm: bool
+) -> bool:
+    """Switches gradient checkpointing on in all branches if it is to be; whether it is."""
+    checkpointing = _wants_checkpointing(config, device, live_batchnorm=live_batchnorm)
+    for name in network.branches:
+        checkpointing = network.branch(name).set_checkpointing(checkpointing)
+    if config.grad_checkpointing == "on" and not checkpointing:
+        why = (
+            "would update live BatchNorm statistics twice"
+            if live_batchnorm
+            else f"is unsupported by {config.base_models[0]}"
+        )
+        log.warning("--grad_checkpointing on %s: it stays off.", why)
+    return checkpointing
 
 
 def _wants_checkpointing(

@@ -7,16 +7,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from dr_ovo.errors import MachineError, log
 from dr_ovo.logs import duration
+from dr_ovo.outputs import MEASURE_BATCH
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.data.loading import image_loader
-from dr_ovo.training.data.training_data import training_data
 from dr_ovo.training.epochs.epoch_report import peak_memory_mb
 from dr_ovo.training.epochs.loop import TrainingLoop
-from dr_ovo.training.epochs.validation import MEASURE_BATCH
+from dr_ovo.training.fit import open_loop
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.schedule import epoch_order
 from dr_ovo.training.writing.opening_lines import opening_lines
@@ -29,23 +27,12 @@ def dry_run(record: Record) -> None:
     """Two optimizer steps and one val batch at full size: memory, time and disk; writes nothing."""
     for line in opening_lines(record):
         log.info("%s", line)
-    config, data = record.config, training_data(record.config, record.index)
-    paths = (*data.train.paths, *data.val.paths)
-    try:
-        with image_loader(
-            config, record.index, record.folder, paths, record.model.preprocessing
-        ) as loader:
-            loop = TrainingLoop(record.model, data, loader, record.precision, config)
-            train_rate = _training_rate(loop, config)
-            val_rate = _validation_rate(loop)
-    except torch.OutOfMemoryError:
-        raise MachineError(
-            "The GPU has too little memory for these settings. Use --batch_size 1 "
-            f"--gradient_accumulation_steps {config.window} (the same optimizer steps), or "
-            "--grad_checkpointing on."
-        ) from None
-    measured = len(data.val) + len(data.sample)
-    epoch_seconds = len(data.train) / train_rate + measured / val_rate
+    config = record.config
+    with open_loop(record) as loop:
+        train_rate = _training_rate(loop, config)
+        val_rate = _validation_rate(loop)
+    measured = len(loop.data.val) + len(loop.data.sample)
+    epoch_seconds = len(loop.data.train) / train_rate + measured / val_rate
     log.info("dry run: nothing was written")
     log.info("peak memory       %.0f MiB", peak_memory_mb(record.precision.device))
     log.info(

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from dr_ovo.batches.augmentation import flipped_views, normalise, to_unit_range
 from dr_ovo.decoding.decoders import decode
-from dr_ovo.device import to_device, without_tf32
-from dr_ovo.models.backbone import InputSpec
 from dr_ovo.models.losses import CellLoss
-from dr_ovo.models.network import BranchSpec, OvoNetwork
+from dr_ovo.models.network import BranchSpec
 from dr_ovo.pairs import Pair, class_pairs
 from dr_ovo.predictions.metrics import accuracy, log_loss_binary, macro_auc, quadratic_kappa
 from dr_ovo.predictions.pair_metrics import pair_metrics
 from dr_ovo.predictions.predictions_file import log_probabilities
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """The outputs of a branch on n samples: `positions` (n,), `logits` (n, K), and the mean and
-    standard deviation (F,) of its pooled features."""
-
-    positions: np.ndarray
-    logits: np.ndarray
-    feature_mean: torch.Tensor
-    feature_std: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -51,67 +36,6 @@ class Score:
         if self.value == other.value:
             return self.tie_break > other.tie_break
         return self.value > other.value
-
-
-def branch_outputs(
-    network: OvoNetwork,
-    batches: Iterable[tuple[np.ndarray, torch.Tensor]],
-    spec: InputSpec,
-    device: torch.device,
-    wanted: dict[str, np.ndarray | None],
-    views: int,
-) -> dict[str, Outputs]:
-    """The outputs of the branches `wanted`, in eval mode, on the images of `batches`.
-
-    `wanted` maps a branch to a mask (M,) bool of the positions that it sees, or None for all.
-    Batches are (positions (B,), images (B, S, S, 3) uint8). Logits and features are means over
-    `views` flips of each image. Always in float32, without TF32, and in NCHW, however it is
-    trained: 16-bit logits have ties, and results would depend on the machine.
-    """
-    network.eval()
-    gathered = {name: _OutputCollector() for name in wanted}
-    with network.contiguous(), without_tf32(), torch.inference_mode():
-        for positions, images in batches:
-            inputs = normalise(to_unit_range(images, device), spec.mean, spec.std)
-            stems = [network.stem_features(view) for view in flipped_views(inputs, views)]
-            for name, mask in wanted.items():
-                rows = np.arange(len(positions)) if mask is None else mask[positions].nonzero()[0]
-                if len(rows):
-                    branch, chosen = network.branch(name), to_device(torch.from_numpy(rows), device)
-                    features = [branch.features(stem[chosen]) for stem in stems]
-                    mean = torch.stack(features).mean(0)  # the head is linear: the logits' mean too
-                    gathered[name].add(positions[rows], branch.head(mean), mean)
-        return {name: parts.outputs() for name, parts in gathered.items() if parts.positions}
-
-
-class _OutputCollector:
-    """Collects a branch's outputs batch by batch; of its features only the sums."""
-
-    def __init__(self) -> None:
-        self.positions: list[np.ndarray] = []
-        self.logits: list[torch.Tensor] = []
-        self.total: torch.Tensor | float = 0.0
-        self.squares: torch.Tensor | float = 0.0
-
-    def add(self, positions: np.ndarray, logits: torch.Tensor, features: torch.Tensor) -> None:
-        """Adds a batch: positions (B,), logits (B, K), features (B, F)."""
-        self.positions.append(positions)
-        self.logits.append(logits.cpu())
-        features = features.double()
-        self.total = self.total + features.sum(0)
-        self.squares = self.squares + features.square().sum(0)
-
-    def outputs(self) -> Outputs:
-        """The outputs over all batches."""
-        positions = np.concatenate(self.positions)
-        mean = torch.as_tensor(self.total) / len(positions)
-        variance = torch.as_tensor(self.squares) / len(positions) - mean.square()
-        return Outputs(
-            positions=positions,
-            logits=torch.cat(self.logits).numpy(),
-            feature_mean=mean.float().cpu(),
-            feature_std=variance.clamp_min(0).sqrt().float().cpu(),
-        )
 
 
 def mean_cell_loss(loss: CellLoss, logits: np.ndarray, targets: np.ndarray) -> float:

@@ -26,8 +26,9 @@ from dr_ovo.training.resume.folder_checks import (
     check_same_pictures,
     check_same_settings,
 )
+from dr_ovo.training.resume.numerics import precision_to_go_on_with
 from dr_ovo.training.resume.state import begin, load_progress, load_stem, save_stem
-from dr_ovo.training.retraining.checks import is_retraining, retraining_is_done
+from dr_ovo.training.retraining.checks import is_retraining, retraining_is_done, work_folder
 from dr_ovo.training.retraining.pairs import retrain_pairs
 from dr_ovo.training.setup import choose_precision, resolve_models, results_folder
 from dr_ovo.training.writing.opening_lines import opening_lines
@@ -52,13 +53,15 @@ def train(settings: Settings) -> int:
     backbones = {config.base_models: _backbone(config) for config in todo}
     audits = {config.base_models: _audit(config, complete) for config in todo}
     for config in todo:
-        backbone = backbones.pop(config.base_models)
-        audit = audits[config.base_models]
-        record = _prepare(config, settings.sources, index, damaged, audit, backbone, precision)
-        if config.dry_run:
-            dry_run(record)
-        else:
-            _train_logged(record)
+        _run(
+            config,
+            settings.sources,
+            index,
+            damaged,
+            audits[config.base_models],
+            backbones.pop(config.base_models),
+            precision,
+        )
     return DONE
 
 
@@ -100,7 +103,7 @@ def _backbone(config: TrainConfig) -> nn.Module:
     return load_backbone(config, whole_input=not retraining)
 
 
-def _prepare(
+def _run(
     config: TrainConfig,
     sources: dict[str, str],
     index: DatasetIndex,
@@ -108,26 +111,30 @@ def _prepare(
     audit: dict[str, Any],
     backbone: nn.Module,
     precision: Precision,
-) -> Record:
+) -> None:
+    """Trains one architecture, or tries it: its network is gone before the next one is built.
+
+    Its log is in its results folder, unless `--log_file` names one for all.
+    """
+    folder = results_folder(config)
+    own_log = not config.dry_run and not config.log_file
+    file = log_to_file(folder.root / "train.log") if own_log else None
+    retraining = is_retraining(config, folder)
+    precision = precision_to_go_on_with(work_folder(folder) if retraining else folder, precision)
     model = build_model(config, backbone, index.splits["train"], precision)
-    return Record(config, sources, index, damaged, audit, model, precision)
-
-
-def _train_logged(record: Record) -> None:
-    """Trains with a log in the results folder, unless `--log_file` names one for all."""
-    if record.config.log_file:
-        _train_one(record)
-        return
-    file = log_to_file(record.folder.root / "train.log")
-    _train_one(record)
-    stop_file(file)  # only without an error, which must reach the log too
-
-
-def _train_one(record: Record) -> None:
-    config, folder = record.config, record.folder
-    if is_retraining(config, folder):
+    record = Record(config, sources, index, damaged, audit, model, precision)
+    if config.dry_run:
+        dry_run(record)
+    elif retraining:
         retrain_pairs(record)
-        return
+    else:
+        _train(record)
+    if file is not None:
+        stop_file(file)  # only without an error, which must reach the log too
+
+
+def _train(record: Record) -> None:
+    config, folder = record.config, record.folder
     for line in opening_lines(record):
         log.info("%s", line)
     done = folder.finished_epochs() if config.resume else 0

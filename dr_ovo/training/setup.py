@@ -57,10 +57,16 @@ def joint_folder(config: TrainConfig) -> Path:
     return Path(config.output_dir or Path(config.output_root, config.experiment_name))
 
 
-def choose_precision(config: TrainConfig) -> Precision:
-    """The device and number format. Raises UserError for an unusable device."""
+def choose_device(config: TrainConfig) -> torch.device:
+    """The device that computes. Raises UserError if it can't."""
     device = select_device(config.device)
     check_gpu(device)
+    return device
+
+
+def choose_precision(config: TrainConfig) -> Precision:
+    """The device and number format of a training. Raises UserError for an unusable device."""
+    device = choose_device(config)
     wanted = config.amp == "on" or (config.amp == "auto" and device.type == "cuda")
     return Precision(device, DTYPES[amp_dtype(device)] if wanted else None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import shutil
 from collections.abc import Callable
@@ -71,6 +72,41 @@ def test_where_compiling_fails_all_goes_on_without_and_it_is_said_once(error, sa
     assert not compiler.works
 
 
+@pytest.fixture
+def no_backward_passes(monkeypatch) -> None:
+    """A compiler that works for forward passes alone."""
+    monkeypatch.setattr(compilation, "compiling_problem", lambda _: None)
+    compile_with, dynamo = torch.compile, pytest.importorskip("torch._dynamo.backends.common")
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no backward pass")
+
+    backend = dynamo.aot_autograd(fw_compiler=lambda graph, _: graph.forward, bw_compiler=fail)
+    monkeypatch.setattr(
+        torch, "compile", lambda function, **_: compile_with(function, backend=backend)
+    )
+
+
+@pytest.mark.usefixtures("no_backward_passes")
+def test_a_backward_pass_that_can_not_be_compiled(said):
+    torch.manual_seed(0)
+    layer = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    plain, compiler = copy.deepcopy(layer), Compiler(CPU)
+    for function in (plain, compiler(layer)):
+        function(FULL.cumsum(0)).square().sum().backward()
+    assert len(said()) == 1
+    assert "Going on without" in said()[0]
+    assert not compiler.works
+    assert torch.equal(layer[0].weight.grad, plain[0].weight.grad)
+    assert torch.equal(layer[1].running_mean, plain[1].running_mean)  # as of one pass
+
+
+@pytest.mark.usefixtures("compiles")
+def test_a_torch_without_the_switch_for_backward_passes(monkeypatch):
+    monkeypatch.delattr("torch._functorch.config.force_non_lazy_backward_lowering")
+    assert float(Compiler(CPU)(twice)(FULL)[0, 0]) == 3
+
+
 @pytest.mark.usefixtures("compiles")
 def test_full_memory_is_not_the_compiler_s_fault(monkeypatch):
     compiler = Compiler(CUDA)
@@ -84,7 +120,7 @@ def test_a_cpu_needs_a_compiler(monkeypatch, said):
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert compiling_problem(CPU) == "there is no compiler (no-such-compiler)"
     compiler = Compiler(CPU)
-    assert compiler(twice) is twice
+    assert float(compiler(twice)(FULL)[0, 0]) == 2
     assert len(said()) == 1
 
 

@@ -6,9 +6,11 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from dr_ovo.models.architectures import CHANNELS_LAST, CONTIGUOUS
 from dr_ovo.models.backbone import create_backbone
+from dr_ovo.models.memory_format import contiguous, use_format
 from dr_ovo.models.network import OvoNetwork, branch_specs, build_network
 from dr_ovo.pairs import class_pairs
 
@@ -29,11 +31,11 @@ def plain(request) -> OvoNetwork:
 @pytest.fixture
 def other(plain) -> OvoNetwork:
     made = copy.deepcopy(plain)
-    made.use_format(CHANNELS_LAST)
+    use_format(made, CHANNELS_LAST)
     return made
 
 
-def kernels(network: OvoNetwork) -> list[torch.Tensor]:
+def kernels(network: nn.Module) -> list[torch.Tensor]:
     return [p for p in network.parameters() if p.dim() == 4 and min(p.shape[1:]) > 1]
 
 
@@ -42,7 +44,7 @@ def test_all_weights_have_the_format(other):
     assert kernels(other)
     for weight in kernels(other):
         assert weight.is_contiguous(memory_format=torch.channels_last)
-    other.use_format(CONTIGUOUS)
+    use_format(other, CONTIGUOUS)
     assert all(weight.is_contiguous() for weight in kernels(other))
 
 
@@ -64,17 +66,27 @@ def test_logits_and_gradients_are_the_same_up_to_rounding(plain, other):
 
 def test_evaluation_has_the_bits_of_a_network_that_was_never_converted(plain, other):
     weights = [weight.data_ptr() for weight in other.parameters()]
-    with other.contiguous(), torch.inference_mode():
+    with contiguous(other, other.branches), torch.inference_mode():
         logits = other(IMAGES)
     assert torch.equal(logits, plain(IMAGES))
     assert [weight.data_ptr() for weight in other.parameters()] == weights
     assert other.memory_format == CHANNELS_LAST
-    with pytest.raises(RuntimeError), other.contiguous():
+    with pytest.raises(RuntimeError), contiguous(other, other.branches):
         raise RuntimeError
     assert [weight.data_ptr() for weight in other.parameters()] == weights
 
 
 def test_a_network_in_nchw_is_left_as_it_is(plain):
     weights = [weight.data_ptr() for weight in plain.parameters()]
-    with plain.contiguous():
+    with contiguous(plain, plain.branches):
         assert [weight.data_ptr() for weight in plain.parameters()] == weights
+
+
+def test_branches_that_are_not_used_keep_their_format(other):
+    if other.frozen_stages == 4:
+        pytest.skip("its branches have no kernels")
+    unused = kernels(other.branch("0_2"))
+    before = [weight.data_ptr() for weight in unused]
+    with contiguous(other, ["0_1"]):
+        assert all(weight.is_contiguous() for weight in kernels(other.branch("0_1")))
+        assert [weight.data_ptr() for weight in unused] == before

@@ -1,6 +1,8 @@
 """Every architecture with a wrapper, at 64 px; small ones for what all have in common."""
 
 import copy
+import gc
+import weakref
 
 import pytest
 import timm
@@ -9,7 +11,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dr_ovo.models.architectures import SEVEN, resolve_architecture
-from dr_ovo.models.network import BranchSpec, branch_specs, build_network, feature_width
+from dr_ovo.models.backbone import feature_width
+from dr_ovo.models.compilation import Compiler
+from dr_ovo.models.network import BranchSpec, branch_specs, build_network
 from dr_ovo.pairs import class_pairs
 
 PAIRS = class_pairs(5)
@@ -324,3 +328,25 @@ def test_dropout_works_before_the_head_and_only_in_training(build_small):
     assert torch.equal(branch(features), first)
     branch.eval()
     assert torch.equal(branch(features), branch(features))
+
+
+@pytest.mark.parametrize("stages", [0, 2, 4])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_nothing_holds_a_network_that_is_no_longer_used(compiled, stages, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    network = build_network(
+        timm.create_model(SMALL, num_classes=0), branch_specs("ovo", "shared", 3, class_pairs(3)),
+        img_size=32, frozen_stages=stages, dropout=0.0, seed=0,
+    )  # fmt: skip
+    names = list(network.state_dict())
+    if compiled:
+        network.compile_stem(Compiler(torch.device("cpu")))
+    network.trained_stem(torch.zeros(2, 3, 32, 32))
+    assert list(network.state_dict()) == names
+    branch = weakref.ref(network.branch("ovo"))
+    gc.disable()  # which would find a cycle, at some time
+    try:
+        del network
+        assert branch() is None
+    finally:
+        gc.enable()

@@ -10,12 +10,10 @@ import torch
 from sklearn.metrics import accuracy_score, cohen_kappa_score, log_loss, roc_auc_score
 
 from dr_ovo.decoding.decoders import decode
-from dr_ovo.models.architectures import CHANNELS_LAST
-from dr_ovo.models.backbone import InputSpec, create_backbone
 from dr_ovo.models.losses import LossSettings, create_loss
-from dr_ovo.models.network import BranchSpec, build_network
+from dr_ovo.models.network import BranchSpec
 from dr_ovo.pairs import class_pairs
-from dr_ovo.training.measure import Score, branch_outputs, measure, pair_score, score
+from dr_ovo.training.measure import Score, measure, pair_score, score
 from dr_ovo.training.resume.state import BranchRun
 
 PAIRS = class_pairs(5)
@@ -124,39 +122,3 @@ def test_what_is_undefined_is_none(answers):
     found = measure(spec, "ovo", loss, logits[only][:, :1], targets[only], 5)
     assert found["auc"] is None
     assert math.isnan(pair_score((1, 2), None, logits[only][:, :1], targets[only]).value)
-
-
-def test_outputs_have_the_same_bits_in_whatever_format_the_network_trains():
-    torch.manual_seed(0)
-    network = build_network(
-        create_backbone("tf_efficientnet_lite0", 64, None), [BranchSpec("ovo", tuple(PAIRS), 10)],
-        img_size=64, frozen_stages=2, dropout=0.0, seed=0,
-    )  # fmt: skip
-    images = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
-    spec, device = InputSpec(64, (0.5,) * 3, (0.5,) * 3), torch.device("cpu")
-    found = []
-    for _ in range(2):
-        batches = [(np.arange(3), images)]
-        found.append(branch_outputs(network, batches, spec, device, {"ovo": None}, 2)["ovo"])
-        network.use_format(CHANNELS_LAST)
-    assert np.array_equal(found[0].logits, found[1].logits)
-    assert torch.equal(found[0].feature_mean, found[1].feature_mean)
-    assert not any(weight.is_inference() for weight in network.parameters())
-
-
-def test_outputs_are_without_tf32(monkeypatch):
-    seen = []
-    backbone = create_backbone("test_efficientnet", 32, None)
-    network = build_network(
-        backbone, [BranchSpec("ovo", tuple(PAIRS), 10)],
-        img_size=32, frozen_stages=0, dropout=0.0, seed=0,
-    )  # fmt: skip
-    network.branch("ovo").rest.register_forward_pre_hook(
-        lambda *_: seen.append(torch.backends.cudnn.allow_tf32)
-    )
-    batches = [(np.arange(2), torch.zeros(2, 32, 32, 3, dtype=torch.uint8))]
-    spec, device = InputSpec(32, (0.5,) * 3, (0.5,) * 3), torch.device("cpu")
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    branch_outputs(network, batches, spec, device, {"ovo": None}, 1)
-    assert seen == [False]
-    assert torch.backends.cudnn.allow_tf32

@@ -10,6 +10,7 @@ import torch
 
 from dr_ovo.logs import duration
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
+from dr_ovo.training.optimization.running_loss import mean_losses
 
 
 def epoch_line(
@@ -32,8 +33,8 @@ def epoch_line(
 
 
 def running_note(trainers: Sequence[BranchTrainer]) -> str:
-    """The mean loss so far over the branches, and the learning rate."""
-    losses = [float(t.loss_sum) / (t.done * t.cells) for t in trainers if t.done]
+    """The mean loss so far over the branches, and the learning rate; waits once for the device."""
+    losses = mean_losses([t.running_loss for t in trainers if t.micro_batches])
     shown = f"{sum(losses) / len(losses):.4f}" if losses else "-"
     return f"loss {shown}, lr {trainers[0].rate:.1e}"
 

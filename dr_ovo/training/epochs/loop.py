@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from dr_ovo.training.data.loading import require_undamaged
 from dr_ovo.training.data.training_data import TrainingData
 from dr_ovo.training.epochs.epoch_report import epoch_line, running_note
 from dr_ovo.training.epochs.validation import EpochResult, Validation
+from dr_ovo.training.measure import Score
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.schedule import epoch_order
 from dr_ovo.training.resume.state import BranchRun
@@ -66,19 +68,11 @@ class TrainingLoop:
             with _evaluated_weights(active):
                 results = self.validation.measure_epoch(epoch, active, start, trained)
                 for run, result in zip(active, results, strict=True):
-                    run.note_progress(result.score, epoch, self.settings.min_delta)
-                    if self.settings.keep_epoch == "last" or result.score.better_than(run.best):
-                        run.best, run.best_epoch = result.score, epoch
+                    if self._is_kept(run, epoch, result.score):
                         keep_best(run, epoch, result)
-            for run in active:
-                self._end_if_due(run, epoch)
-            left = (self.settings.epochs - epoch) * results[0].row["seconds"]
             for run, result in zip(active, results, strict=True):
-                kept = self.settings.keep_epoch
-                ending = f"ends ({run.ended}; {kept} epoch {run.best_epoch})" if run.ended else ""
-                notes = kept * (run.best_epoch == epoch), ending
-                line = epoch_line(result.row, self.settings.epochs, losses[run.name], left, notes)
-                log.info("%s", line)
+                self._end_if_due(run, epoch)
+                self._log(run, epoch, losses[run.name], result.row)
             self._warn_of_changes()
             keep_epoch(epoch, results)
 
@@ -121,6 +115,14 @@ class TrainingLoop:
         for trainer in trainers:
             trainer.feed(features, targets)
 
+    def _is_kept(self, run: BranchRun, epoch: int, score: Score) -> bool:
+        """Notes the score of a branch's epoch; whether its weights are the ones to keep."""
+        run.note_progress(score, epoch, self.settings.min_delta)
+        if self.settings.keep_epoch != "last" and not score.better_than(run.best):
+            return False
+        run.best, run.best_epoch = score, epoch
+        return True
+
     def _end_if_due(self, run: BranchRun, epoch: int) -> None:
         """Ends a branch by patience, counted from the end of warm-up, or after the last epoch."""
         settings = self.settings
@@ -131,6 +133,14 @@ class TrainingLoop:
             run.ended = "last epoch"
         if run.ended:
             run.end()
+
+    def _log(self, run: BranchRun, epoch: int, loss: float, row: dict[str, Any]) -> None:
+        """Logs a branch's epoch: its history row, the mean loss in training, and what it means."""
+        epochs, kept = self.settings.epochs, self.settings.keep_epoch
+        ending = f"ends ({run.ended}; {kept} epoch {run.best_epoch})" if run.ended else ""
+        notes = kept * (run.best_epoch == epoch), ending
+        left = (epochs - epoch) * row["seconds"]
+        log.info("%s", epoch_line(row, epochs, loss, left, notes))
 
     def _warn_of_changes(self) -> None:
         """Warns, once for each, of files that were written since training began."""

@@ -11,16 +11,16 @@ import torch
 
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.errors import MachineError, log
+from dr_ovo.outputs import MEASURE_BATCH, Outputs, branch_outputs
 from dr_ovo.settings.groups.network import NetworkOptions
 from dr_ovo.training.build import Model
 from dr_ovo.training.data.loading import require_undamaged
 from dr_ovo.training.data.training_data import TrainingData
 from dr_ovo.training.epochs.epoch_report import pair_rows, peak_memory_mb
-from dr_ovo.training.measure import Outputs, Score, branch_outputs, measure, pair_score, score
+from dr_ovo.training.measure import Score, measure, pair_score, score
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.resume.state import BranchRun
 
-MEASURE_BATCH = 32
 SAME_OUTPUT = 1e-5  # a smaller range of logits over val means a dead network
 
 

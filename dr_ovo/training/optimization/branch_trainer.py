@@ -17,6 +17,7 @@ from dr_ovo.models.precision import Precision
 from dr_ovo.settings.groups.schedule import ScheduleOptions
 from dr_ovo.training.optimization.feature_queue import FeatureQueue
 from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
+from dr_ovo.training.optimization.running_loss import RunningLoss, mean_losses
 from dr_ovo.training.optimization.schedule import Plateau, Schedule
 from dr_ovo.training.optimization.weight_average import WeightAverage
 
@@ -67,7 +68,7 @@ class BranchTrainer:
         """Empties the queue and the window, discarding what an interrupted epoch left."""
         self.queue = FeatureQueue()
         self.epoch, self.micro_batches, self.done, self.in_window = epoch, 0, 0, 0
-        self.loss_sum = torch.zeros((), device=self.precision.device)
+        self.running_loss = RunningLoss(self.cells, self.precision.device)
         self.optimizer.begin_epoch()
         self.branch.train()
 
@@ -85,14 +86,16 @@ class BranchTrainer:
             self._micro_batch(self.settings.batch_size)
 
     def end_epoch(self) -> float:
-        """Trains on the rest of the queue and returns the epoch's mean loss per cell.
+        """Trains on the rest of the queue and returns the epoch's mean loss per cell; what
+        overflowed in float16 is left out.
 
         Raises MachineError if gradients were not finite.
         """
         while len(self.queue):
             self._micro_batch(min(len(self.queue), self.settings.batch_size))
         self.require_finite()
-        return float(self.loss_sum) / max(1, self.done * self.cells)
+        (loss,) = mean_losses([self.running_loss])
+        return loss
 
     def _micro_batch(self, count: int) -> None:
         features, targets = self.queue.pop(count)
@@ -110,7 +113,7 @@ class BranchTrainer:
             self.branch.train()
         total = self.loss(logits, targets).sum()
         self.optimizer.backward(total / (self.cells * self._window_size()))
-        self.loss_sum += total.detach()
+        self.running_loss.add(total, count)
         self.micro_batches += 1
         self.in_window += count
         if self.in_window == self._window_size():
@@ -137,8 +140,8 @@ class BranchTrainer:
         return self.optimizer.skipped
 
     def require_finite(self) -> None:
-        """Raises MachineError if gradients of this epoch were not finite, occasional overflow in
-        float16 apart. Waits until the device has done all that it was given."""
+        """Raises MachineError if gradients were not finite, occasional overflow in float16 apart.
+        Waits until the device has done all that it was given."""
         if self.optimizer.is_out_of_control():
             raise MachineError(
                 f"The gradients of branch {self.spec.name} are no longer finite in epoch "

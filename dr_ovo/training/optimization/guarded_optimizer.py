@@ -1,8 +1,8 @@
 """AdamW whose steps leave the weights alone where gradients are not finite, on every device.
 
 On a GPU nothing of a step is read back, so that the next one need not wait: fused AdamW leaves out
-the steps of which `found_inf` says so, and what was left out is counted there and read once an
-epoch.
+the steps of which `found_inf` says so, and what was left out is counted there and read when an
+epoch ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ import torch
 
 from dr_ovo.models.network import Branch
 
-MAX_SKIPPED_IN_A_ROW = 30  # in float16, where the gradient scaler needs some to find its scale
+# In float16, where the gradient scaler leaves out some steps to find its scale, which begins at
+# 2^16 and halves at each of them.
+MAX_SKIPPED_IN_A_ROW = 30
+MIN_SCALE = 2.0**-14
 
 
 class GuardedOptimizer:
@@ -41,11 +44,12 @@ class GuardedOptimizer:
         groups = branch.parameter_groups(weight_decay)
         self.adamw = torch.optim.AdamW(groups, lr=rate, fused=fused, foreach=not fused)
         self.scaler, self.device = scaler, device
+        self._in_a_row = torch.zeros((), device=device)  # over the ends of epochs, too
         self.begin_epoch()
 
     def begin_epoch(self) -> None:
-        """Forgets gradients and counts."""
-        self._skipped, self._in_a_row, self._most_in_a_row = torch.zeros(3, device=self.device)
+        """Forgets gradients, and the counts of the last epoch."""
+        self._skipped, self._most_in_a_row = torch.zeros(2, device=self.device)
         self.adamw.zero_grad(set_to_none=True)
 
     def backward(self, loss: torch.Tensor) -> None:
@@ -76,14 +80,21 @@ class GuardedOptimizer:
         return int(self._skipped)
 
     def is_out_of_control(self) -> bool:
-        """Whether more steps were left out in this epoch than the occasional overflow that float16
-        has; waits for the device."""
-        allowed = MAX_SKIPPED_IN_A_ROW if self.scaler.is_enabled() else 0
-        return int(self._most_in_a_row) > allowed
+        """Whether more steps were left out than the occasional overflow that float16 has: too many
+        in a row, or so many that the gradients' scale is next to nothing; waits for the device."""
+        if not self.scaler.is_enabled():
+            return int(self._most_in_a_row) > 0
+        too_many = int(self._most_in_a_row) > MAX_SKIPPED_IN_A_ROW
+        return too_many or self.scaler.get_scale() < MIN_SCALE
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of optimizer and scaler; the scaler's is empty unless in float16."""
-        return {"optimizer": self.adamw.state_dict(), "scaler": self.scaler.state_dict()}
+        """The state of optimizer and scaler; the scaler's is empty unless in float16. Waits for the
+        device."""
+        return {
+            "optimizer": self.adamw.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "skipped_in_a_row": int(self._in_a_row),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores the state from `state_dict`, of whatever device and precision."""
@@ -93,3 +104,6 @@ class GuardedOptimizer:
         self.adamw.load_state_dict({**optimizer, "param_groups": groups})
         if self.scaler.is_enabled() and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
+        self._in_a_row.fill_(
+            state.get("skipped_in_a_row", 0)
+        )  # which earlier versions did not keep

@@ -22,15 +22,16 @@ class WeightAverage:
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
-        self.module, self.decay, self.steps = module, decay, 0
-        self.values = {name: value.clone() for name, value in self._averaged_tensors().items()}
+        self.decay, self.steps = decay, 0
+        averaged = _averaged_tensors(module)
+        self.values = {name: value.detach().clone() for name, value in averaged.items()}
+        self._current, self._averages = [*averaged.values()], [*self.values.values()]
 
     @torch.no_grad()
     def update(self) -> None:
         """Adds the module's weights after an optimizer step."""
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for name, value in self._averaged_tensors().items():
-            self.values[name].lerp_(value, 1 - decay)
+        torch._foreach_lerp_(self._averages, self._current, 1 - decay)
         self.steps += 1
 
     @contextmanager
@@ -54,12 +55,21 @@ class WeightAverage:
 
     @torch.no_grad()
     def _exchange(self) -> None:
-        for name, value in self._averaged_tensors().items():
+        for value, average in zip(self._current, self._averages, strict=True):
             current = value.clone()
-            value.copy_(self.values[name])
-            self.values[name].copy_(current)
+            value.copy_(average)
+            average.copy_(current)
 
-    def _averaged_tensors(self) -> dict[str, torch.Tensor]:
-        """The module's floating-point tensors; integers, such as batch counts, are not averaged."""
-        state = self.module.state_dict()
-        return {name: value for name, value in state.items() if value.is_floating_point()}
+
+def _averaged_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+    """The floating-point parameters and buffers of a module that its state dict has; integers, such
+    as batch counts, are not averaged.
+
+    They are the module's own, not the state dict's views of their memory: that is exchanged while
+    the module is evaluated in another memory format.
+    """
+    parameters = module.named_parameters(remove_duplicate=False)
+    own = dict([*parameters, *module.named_buffers(remove_duplicate=False)])
+    return {
+        name: own[name] for name, value in module.state_dict().items() if value.is_floating_point()
+    }

@@ -19,7 +19,6 @@ from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.measure import Score
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
-from dr_ovo.training.resume.computing import note_changes
 
 SCHEMA = 1
 
@@ -117,15 +116,13 @@ def _write_progress(
 
 
 def load_progress(folder: ResultsFolder, runs: dict[str, BranchRun]) -> int:
-    """Loads the saved state into `runs`; returns its epoch. Says and records what is computed
-    otherwise than so far. Raises UserError if the state is damaged."""
+    """Loads the saved state into `runs`; returns its epoch. Raises UserError if it is damaged."""
     progress = folder.read_progress()
     if progress.get("schema") != SCHEMA or set(progress["branches"]) != set(runs):
         raise UserError(
             f"{folder.progress} belongs to another version or another network. "
             "Start from scratch in another --output_dir."
         )
-    precision = None
     for name, saved in progress["branches"].items():
         runs[name].restore(saved)
         trainer = runs[name].trainer
@@ -133,9 +130,6 @@ def load_progress(folder: ResultsFolder, runs: dict[str, BranchRun]) -> int:
             runs[name].end()
         elif trainer is not None:
             trainer.load_state_dict(_load(folder, saved["file"]))
-            precision = trainer.precision
-    if precision is not None:
-        note_changes(folder, progress["epoch"], precision)
     return int(progress["epoch"])
 
 

@@ -18,14 +18,14 @@ import numpy as np
 from dr_ovo.errors import log
 from dr_ovo.files import write_json
 from dr_ovo.models.checkpoint import backbone_state, input_of, load_checkpoint, load_single
+from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.predictions.pair_metrics import pair_metrics
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.data.loading import image_loader
 from dr_ovo.training.data.training_data import training_data
-from dr_ovo.training.epochs.validation import MEASURE_BATCH
 from dr_ovo.training.fit import fit
-from dr_ovo.training.measure import Score, branch_outputs, pair_score
+from dr_ovo.training.measure import Score, pair_score
 from dr_ovo.training.resume.state import begin, load_progress, save_stem
 from dr_ovo.training.retraining.checks import changed_settings, pair_checkpoint, work_folder
 from dr_ovo.training.writing.opening_lines import opening_lines

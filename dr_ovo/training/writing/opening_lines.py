@@ -48,7 +48,7 @@ def opening_lines(record: Record) -> list[str]:
         f"{'channels_last' if effective['memory_format'] == CHANNELS_LAST else 'NCHW'}, "
         f"{effective['threads']} thread{'s' * (effective['threads'] != 1)}, gradient checkpointing "
         f"{'on' if effective['grad_checkpointing'] else 'off'}"
-        f"{', compiled' * effective['compile']}",
+        f"{', to be compiled' * effective['compile']}",
         *_notices(record),
     ]
     return lines

@@ -16,7 +16,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import PER_STEP, TrainConfig, values_of
 from dr_ovo.training.build import Model
 from dr_ovo.training.epochs.validation import EpochResult
-from dr_ovo.training.resume.computing import computing_now
+from dr_ovo.training.resume.numerics import numerics_now
 from dr_ovo.training.resume.state import BranchRun, save_progress
 from dr_ovo.training.writing.tensorboard import write_curves
 from dr_ovo.training.writing.versions import git_commit, versions
@@ -68,13 +68,17 @@ class Record:
             "retrained": [],
         }
 
+    def numerics(self) -> dict[str, Any]:
+        """What the machine decides of how it is computed."""
+        return numerics_now(self.precision, compiled=self.model.compiled)
+
     def effective(self) -> dict[str, Any]:
         """What follows from the settings on this machine."""
         trained, total = count_parameters(self.model)
         trainers = [run.trainer for run in self.model.runs.values() if run.trainer is not None]
         return {
-            **computing_now(self.precision, self.model.network),
-            "compile": self.model.compiled,
+            **self.numerics(),
+            "memory_format": self.model.network.memory_format,
             "grad_checkpointing": self.model.checkpointing,
             "frozen_stages": self.model.network.frozen_stages,
             "trained_parameters": trained,

@@ -11,7 +11,11 @@ import torch
 
 from dr_ovo.models.network import Branch
 from dr_ovo.models.precision import Precision
-from dr_ovo.training.optimization.guarded_optimizer import MAX_SKIPPED_IN_A_ROW, GuardedOptimizer
+from dr_ovo.training.optimization.guarded_optimizer import (
+    MAX_SKIPPED_IN_A_ROW,
+    MIN_SCALE,
+    GuardedOptimizer,
+)
 from tests.fixtures.waiting import NothingWaits
 
 CPU = torch.device("cpu")
@@ -71,14 +75,20 @@ def test_a_step_waits_for_nothing(dtype):
         made.is_out_of_control()
 
 
+def set_scale(made: GuardedOptimizer, scale: float) -> None:
+    made.scaler.load_state_dict({**made.scaler.state_dict(), "scale": scale})
+
+
 def test_float16_may_leave_out_so_many_in_a_row_and_no_more():
     made = optimizer(dtype=torch.float16)
+    set_scale(made, 2.0**40)  # so that it is their number that counts
     for _ in range(MAX_SKIPPED_IN_A_ROW):
         go(made, INFINITE)
     go(made, GOOD)
     go(made, INFINITE)
     assert not made.is_out_of_control()
     assert made.skipped == MAX_SKIPPED_IN_A_ROW + 1
+    set_scale(made, 2.0**40)
     for _ in range(MAX_SKIPPED_IN_A_ROW):
         go(made, INFINITE)
     assert made.is_out_of_control()
@@ -86,6 +96,43 @@ def test_float16_may_leave_out_so_many_in_a_row_and_no_more():
     assert made.is_out_of_control()
     made.begin_epoch()
     assert (made.is_out_of_control(), made.skipped) == (False, 0)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_steps_in_a_row_are_counted_over_the_ends_of_epochs(resumed):
+    made = optimizer(dtype=torch.float16)
+    for epoch in range(1, 4):  # of so many steps that it takes three
+        made.begin_epoch()
+        for _ in range(MAX_SKIPPED_IN_A_ROW // 3 + 1):
+            go(made, INFINITE)
+        set_scale(made, 2.0**16)  # so that it is their number that counts
+        assert made.is_out_of_control() == (epoch == 3)
+        assert made.skipped == MAX_SKIPPED_IN_A_ROW // 3 + 1
+        if resumed:
+            kept, made = saved(made), optimizer(dtype=torch.float16)
+            made.load_state_dict(kept)
+
+
+def test_a_scale_that_is_next_to_nothing_is_out_of_control():
+    made = optimizer(dtype=torch.float16)
+    for _ in range(2):
+        for _ in range(MAX_SKIPPED_IN_A_ROW // 2):
+            go(made, INFINITE)
+        assert not made.is_out_of_control()
+        go(made, GOOD)
+    assert made.scaler.get_scale() == MIN_SCALE
+    go(made, INFINITE)
+    assert made.is_out_of_control()
+
+
+def test_states_of_earlier_versions_count_no_steps():
+    made, old = optimizer(dtype=torch.float16), optimizer(dtype=torch.float16)
+    go(old, INFINITE)
+    go(made, INFINITE)
+    state = saved(old)
+    assert state.pop("skipped_in_a_row") == 1
+    made.load_state_dict(state)
+    assert saved(made)["skipped_in_a_row"] == 0
 
 
 def test_foreach_has_the_bits_of_a_loop():

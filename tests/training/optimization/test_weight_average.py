@@ -45,6 +45,30 @@ def test_the_module_has_the_average_for_a_while():
     assert average.values["weight"].item() == mean
 
 
+def test_the_bits_of_the_plain_formula():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.Flatten(), nn.LazyLinear(2))
+    module(torch.zeros(2, 3, 8, 8))
+    average = WeightAverage(module, decay=0.7)
+    state = {name: value.clone() for name, value in average.values.items()}
+    assert {"0.weight", "1.running_mean", "3.bias"} <= state.keys()
+    for step in range(12):
+        module(torch.randn(2, 3, 8, 8))  # other statistics
+        with torch.no_grad():
+            for weight in module.parameters():
+                weight.add_(torch.randn_like(weight))
+        if step == 6:  # in another memory format, as the optimizer's weights are
+            for weight in (w for w in module.parameters() if w.dim() == 4):
+                weight.data = weight.data.clone(memory_format=torch.channels_last)
+        average.update()
+        decay = min(0.7, (1 + step) / (10 + step))
+        for name, value in state.items():
+            value.lerp_(module.state_dict()[name], 1 - decay)
+    assert all(torch.equal(average.values[name], value) for name, value in state.items())
+    with average.in_place():
+        assert all(torch.equal(module.state_dict()[name], value) for name, value in state.items())
+
+
 def test_training_averages_after_every_step_and_goes_on_from_the_last_weights(bench):
     made, plain = (bench(batch_size=2, ema_decay=decay) for decay in (0.5, 0.0))
     (run,) = made.model.runs.values()

@@ -167,23 +167,37 @@ def test_a_shared_run_stopped_by_ctrl_c(shared_words, shared_run, trainer, tmp_p
     assert_same_training(tmp_path, shared_run / str(EPOCHS))
 
 
-@pytest.mark.parametrize("network", ["small", pytest.param("lite0", marks=pytest.mark.slow)])
+@pytest.fixture
+def drawn(small, draw_dataset, tmp_path_factory) -> tuple[object, ...]:
+    """A small network on enough images that an epoch takes a while."""
+    data = draw_dataset(tmp_path_factory.mktemp("drawn") / "data", grades=3, images=16)
+    return (*small, "--dataset_path", data, "--num_classes", 3, "--allow_leaks")
+
+
+@pytest.fixture
+def photographs(lite0, idrid_small) -> tuple[object, ...]:
+    return (*lite0, "--dataset_path", idrid_small)
+
+
+@pytest.mark.parametrize(
+    ("case", "pairs"), [("drawn", 3), pytest.param("photographs", 10, marks=pytest.mark.slow)]
+)
 def test_an_independent_run_stopped_resumed_and_evaluated(
-    network, request, never_stopped, trainer, tmp_path, idrid_small
+    case, pairs, request, never_stopped, trainer, tmp_path
 ):
-    words = (*request.getfixturevalue(network), *INDEPENDENT, "--dataset_path", idrid_small)
-    words = (*words, "--img_size", 64, "--epochs", 3, "--train_sample", 0)
+    words = (*request.getfixturevalue(case), *INDEPENDENT, "--epochs", 3, "--train_sample", 0)
     run = never_stopped(*words)
     words = (*words, "--output_dir", tmp_path)
-    # To the whole process group, as service managers send it: the workers die too.
-    stopped = stop(words, signal.SIGTERM, 1, group=True)
+    # To the whole process group, as service managers send it: processes that decode die too.
+    stopped = stop((*words, "--cache", "off"), signal.SIGTERM, 1, group=True)
     assert stopped.returncode == 143, stopped.stderr
     done = finished(tmp_path)
     assert 1 <= done < 3
     assert_same_training(tmp_path, run / str(done))
     assert last_line(stopped.stderr).endswith("--resume")
 
-    evaluation = ("--mode", "evaluate", "--dataset_path", idrid_small, "--output_dir", tmp_path)
+    data = words[words.index("--dataset_path") + 1]
+    evaluation = ("--mode", "evaluate", "--dataset_path", data, "--output_dir", tmp_path)
     early = trainer(*evaluation)
     assert early.code == 0, early.stderr
     assert f"is unfinished: using the best of {done} epochs so far" in early.stderr
@@ -191,7 +205,7 @@ def test_an_independent_run_stopped_resumed_and_evaluated(
     outcome = trainer(*words, "--num_workers", 2, "--resume")
     assert outcome.code == 0, outcome.stderr
     assert_same_training(tmp_path, run / "3")
-    assert len(list((tmp_path / "models").glob("best_*.pth"))) == 10
+    assert len(list((tmp_path / "models").glob("best_*.pth"))) == pairs
     late = trainer(*evaluation)
     assert late.code == 0, late.stderr
     assert "is unfinished" not in late.stderr
@@ -231,6 +245,36 @@ def test_a_run_stopped_after_every_epoch(mode, request, trainer, tmp_path, monke
     monkeypatch.undo()
     assert trainer(*words, "--resume").code == 0
     assert_same_training(tmp_path, run / str(EPOCHS))
+
+
+KINDS = {
+    "softmax": ("--head", "softmax"),
+    "ordinal, balanced": ("--head", "ordinal", "--sampler", "balanced"),
+    "bfloat16": ("--amp", "on"),
+    "live BatchNorm": ("--no-pretrained", "--pretrained_path", "", "--freeze_weights", "false"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_training_with_and_without_the_cache(
+    kind, small, three_grades, never_stopped, trainer, tmp_path, monkeypatch
+):
+    words = (*small, "--dataset_path", three_grades, "--num_classes", 3, *KINDS[kind])
+    words = (*words, "--epochs", 2, "--learning_rate", "1e-3", "--warmup_epochs", 0)
+    run = never_stopped(*words, "--cache", "on")
+    keep = Record.keep_epoch
+
+    def keep_and_stop(record: Record, epoch: int, results: list) -> None:
+        keep(record, epoch, results)
+        raise KeyboardInterrupt
+
+    words = (*words, "--output_dir", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Record, "keep_epoch", keep_and_stop)
+        assert trainer(*words, "--cache", "off").code == 130
+    assert_same_training(tmp_path, run / "1")
+    assert trainer(*words, "--cache", "off", "--resume").code == 0
+    assert_same_training(tmp_path, run / "2")
 
 
 @pytest.mark.parametrize("epoch", [1, 2, EPOCHS])

@@ -1,0 +1,100 @@
+"""What the branches of a network put out on images: logits, and statistics of the features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dr_ovo.batches.augmentation import flipped_views, normalise, to_unit_range
+from dr_ovo.device import to_device, without_tf32
+from dr_ovo.models.backbone import InputSpec
+from dr_ovo.models.memory_format import contiguous
+from dr_ovo.models.network import OvoNetwork
+
+MEASURE_BATCH = 32  # images
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The outputs of a branch on n samples: `positions` (n,), `logits` (n, K), and the mean and
+    standard deviation (F,) of its pooled features."""
+
+    positions: np.ndarray
+    logits: np.ndarray
+    feature_mean: torch.Tensor
+    feature_std: torch.Tensor
+
+
+def branch_outputs(
+    network: OvoNetwork,
+    batches: Iterable[tuple[np.ndarray, torch.Tensor]],
+    spec: InputSpec,
+    device: torch.device,
+    wanted: dict[str, np.ndarray | None],
+    views: int,
+) -> dict[str, Outputs]:
+    """The outputs of the branches `wanted`, in eval mode, on the images of `batches`.
+
+    `wanted` maps a branch to a mask (M,) bool of the positions that it sees, or None for all.
+    Batches are (positions (B,), images (B, S, S, 3) uint8). Logits and features are means over
+    `views` flips of each image. Always in float32, without TF32, and in NCHW, however it is
+    trained: 16-bit logits have ties, and results would depend on the machine.
+    """
+    network.eval()
+    gathered = {name: _Collector() for name in wanted}
+    with contiguous(network, wanted), without_tf32(), torch.inference_mode():
+        for positions, images in batches:
+            whole = normalise(to_unit_range(images, device), spec.mean, spec.std)
+            stems = [network.stem_features(view) for view in flipped_views(whole, views)]
+            for name, mask in wanted.items():
+                own, inputs = _own_samples(positions, stems, mask)
+                if len(own):
+                    branch = network.branch(name)
+                    features = [branch.features(view) for view in inputs]
+                    mean = torch.stack(features).mean(0)  # the head is linear: the logits' mean too
+                    gathered[name].add(own, branch.head(mean), mean)
+        return {name: parts.outputs() for name, parts in gathered.items() if parts.positions}
+
+
+def _own_samples(
+    positions: np.ndarray, stems: list[torch.Tensor], mask: np.ndarray | None
+) -> tuple[np.ndarray, list[torch.Tensor]]:
+    """The positions (B,) that a branch sees, and of each view the stem's features there."""
+    if mask is None or mask[positions].all():
+        return positions, stems
+    rows = mask[positions].nonzero()[0]
+    chosen = to_device(torch.from_numpy(rows), stems[0].device)
+    return positions[rows], [stem[chosen] for stem in stems]
+
+
+class _Collector:
+    """Collects a branch's outputs batch by batch, on the device; of its features only the sums."""
+
+    def __init__(self) -> None:
+        self.positions: list[np.ndarray] = []
+        self.logits: list[torch.Tensor] = []
+        self.total: torch.Tensor | float = 0.0
+        self.squares: torch.Tensor | float = 0.0
+
+    def add(self, positions: np.ndarray, logits: torch.Tensor, features: torch.Tensor) -> None:
+        """Adds a batch: positions (B,), logits (B, K), features (B, F)."""
+        self.positions.append(positions)
+        self.logits.append(logits)
+        features = features.double()
+        self.total = self.total + features.sum(0)
+        self.squares = self.squares + features.square().sum(0)
+
+    def outputs(self) -> Outputs:
+        """The outputs over all batches."""
+        positions = np.concatenate(self.positions)
+        mean = torch.as_tensor(self.total) / len(positions)
+        variance = torch.as_tensor(self.squares) / len(positions) - mean.square()
+        return Outputs(
+            positions=positions,
+            logits=torch.cat(self.logits).cpu().numpy(),
+            feature_mean=mean.float().cpu(),
+            feature_std=variance.clamp_min(0).sqrt().float().cpu(),
+        )

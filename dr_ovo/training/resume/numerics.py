@@ -1,0 +1,127 @@
+"""What decides the bits of a training beside its settings: device, number and memory format,
+threads, compiling; and what of it a resumed training changes.
+
+A training that goes on as it began has the bits of one that was never stopped. Its memory format
+is therefore kept, and so is float16. Everything else is the machine's: another one is said, and
+recorded with the first epoch that has it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from dr_ovo.device import uses_tf32
+from dr_ovo.errors import UserError, log
+from dr_ovo.files import write_json
+from dr_ovo.models.architectures import CONTIGUOUS
+from dr_ovo.models.memory_format import MEMORY_FORMATS
+from dr_ovo.models.precision import Precision
+from dr_ovo.results.folder import ResultsFolder
+
+FLOAT16 = "float16"  # as Precision names it
+
+
+def numerics_now(precision: Precision, *, compiled: bool) -> dict[str, Any]:
+    """What the machine decides, for config.json."""
+    return {
+        "device": str(precision.device),
+        "precision": precision.name,
+        "tf32": uses_tf32(precision.device),  # in training; never in evaluation
+        "threads": torch.get_num_threads(),
+        "compile": compiled,
+    }
+
+
+def begun_memory_format(folder: ResultsFolder) -> str | None:
+    """The memory format of the training in a folder; None if there is none yet.
+
+    Earlier versions, which recorded none, had NCHW. Raises UserError for an unknown one.
+    """
+    if not folder.finished_epochs():
+        return None
+    name = _effective(folder.read_config()).get("memory_format", CONTIGUOUS)
+    if name not in list(MEMORY_FORMATS):  # of any type, so it may have no hash
+        raise UserError(
+            f"{folder.config} is damaged: its effective memory_format is {name!r}, and "
+            f"{' or '.join(MEMORY_FORMATS)} was expected. Restore it, or use another --output_dir."
+        )
+    return str(name)
+
+
+def precision_to_go_on_with(folder: ResultsFolder, chosen: Precision) -> Precision:
+    """The precision in which the training in a folder goes on: the chosen one, but float16 where
+    that was its last and a newer GPU would have bfloat16; says so."""
+    if chosen.dtype is not torch.bfloat16 or not folder.finished_epochs():
+        return chosen
+    before = _so_far(folder.read_config(), folder.finished_epochs())
+    same_kind = _kind(before.get("device", chosen.device)) == chosen.device.type
+    if before.get("precision") != FLOAT16 or not same_kind:
+        return chosen
+    log.info("%s goes on in float16, as it did so far", folder.root)
+    return Precision(chosen.device, torch.float16)
+
+
+def say_changes(folder: ResultsFolder, now: dict[str, Any]) -> None:
+    """Says what the training in a folder will compute otherwise than so far."""
+    changes = _changes(_so_far(folder.read_config(), folder.finished_epochs()), now)
+    if changes:
+        log.warning(
+            "This training goes on otherwise than so far: %s. Its bits will differ, by rounding, "
+            "from those of a training that was never stopped.",
+            "; ".join(changes),
+        )
+
+
+def record_numerics(folder: ResultsFolder, begun_after: int, now: dict[str, Any]) -> None:
+    """Brings config.json up to how an epoch was computed, before that is saved.
+
+    `begun_after`: the epochs that were finished when this process began. What it computes otherwise
+    than these is listed under `resumed`; if there were none, `effective` takes what came out.
+    """
+    config = folder.read_config()
+    updated = {**config, "effective": {**_effective(config), **now}}
+    if begun_after:
+        entries = _resumed(config, begun_after)
+        if _changes(_so_far(config, begun_after), now):
+            entries.append({"after_epoch": begun_after, **now})
+        updated = {**config, "resumed": entries} if entries or "resumed" in config else config
+    if updated != config:
+        write_json(folder.config, updated)
+
+
+def _so_far(config: dict[str, Any], finished: int) -> dict[str, Any]:
+    """How the last of the finished epochs was computed; earlier versions never compiled."""
+    resumed = _resumed(config, finished)
+    return {"compile": False, **_effective(config), **(resumed[-1] if resumed else {})}
+
+
+def _resumed(config: dict[str, Any], finished: int) -> list[dict[str, Any]]:
+    """The recorded resumptions, without those that finished no epoch."""
+    return [one for one in config.get("resumed", []) if one["after_epoch"] < finished]
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What changes the bits, in words; of what was not recorded nothing is known."""
+    names = ["precision", "tf32", "compile"]
+    kinds = [_kind(one.get("device", now["device"])) for one in (before, now)]
+    if kinds[0] != kinds[1]:
+        names.append("device")
+    elif kinds[1] == "cpu":
+        names.append("threads")
+    changed = [name for name in names if before.get(name, now[name]) != now[name]]
+    said = [f"{name} {before[name]} before, {now[name]} now" for name in changed]
+    if "precision" in changed and now["precision"] == FLOAT16:
+        said.append("the gradient scaler of float16 begins anew")
+    return said
+
+
+def _kind(device: object) -> str:
+    """`cpu` or `cuda`."""
+    return str(device).partition(":")[0]
+
+
+def _effective(config: dict[str, Any]) -> dict[str, Any]:
+    effective = config.get("effective")
+    return effective if isinstance(effective, dict) else {}
