@@ -408,6 +408,7 @@ KINDS: dict[str, Callable[[list[str], Path], Ended]] = {
     "python medical_validation.py": criteria,
     "python report.py": script,
     "python benchmarks/": shown_in_help,
+    "python -m benchmarks": shown_in_help,
     BEST: shown_in_help,  # of MEASURED, where they are parsed
     SEVEN: shown_in_help,
     "python prepare_dataset.py": prepare,

@@ -1,0 +1,124 @@
+"""What our whole training step costs beside the network: against a bare loop on tensors in memory.
+
+Both train `tf_efficientnet_lite0` at 224 px with nothing frozen, the shared head, our loss, windows
+of 8, clipping and foreach AdamW, in float32. Ours is the training part of an epoch, photographs
+from the cache. The bare loop has its batches normalised in memory, in NCHW and in channels_last;
+the faster of the two is what ours is held against.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.photographs import GRADES, draw_photographs
+from benchmarks.results import Result
+from benchmarks.timing import Times, Work, interleaved
+from benchmarks.trainings import Training, training
+from dr_ovo.batches.augmentation import normalise, to_unit_range
+
+BATCH = 8
+FLAGS = (
+    *("--freeze_weights", "false", "--batch_size", str(BATCH)),
+    *("--gradient_accumulation_steps", "1", "--train_sample", "0"),
+)
+PLAIN = ("--enable_medical_augmentation", "false")
+FORMATS = {"bare NCHW": torch.contiguous_format, "bare channels_last": torch.channels_last}
+PLAIN_GOAL, AUGMENTED_GOAL = 0.95, 0.90
+
+
+@dataclass(frozen=True)
+class Size:
+    """Photographs of each grade, their side and the network's input in pixels, timed rounds."""
+
+    per_grade: int
+    side: int
+    img_size: int
+    rounds: int
+
+
+QUICK = Size(per_grade=5, side=256, img_size=224, rounds=3)
+FULL = Size(per_grade=32, side=256, img_size=224, rounds=7)
+
+
+def measure(size: Size, folder: Path) -> list[Result]:
+    """The bare loop's time over ours, without and with augmentation."""
+    counts = {"train": size.per_grade, "val": 1, "test": 1}
+    dataset = draw_photographs(folder / "data", counts, size.side)
+    flags = (*FLAGS, "--img_size", str(size.img_size))
+    with (
+        training(dataset, folder / "plain", *flags, *PLAIN) as plain,
+        training(dataset, folder / "augmented", *flags) as augmented,
+    ):
+        ways: dict[str, Work] = {
+            name: BareLoop(plain, form).train_epoch for name, form in FORMATS.items()
+        }
+        ways |= {"plain": plain.train_epoch, "augmented": augmented.train_epoch}
+        times = interleaved(ways, size.rounds)
+    best = times.fastest(*FORMATS)
+    note = _note(times, best, GRADES * size.per_grade)
+    return [
+        _result("plain", "without augmentation", PLAIN_GOAL, times, best, note),
+        _result("augmented", "with augmentation", AUGMENTED_GOAL, times, best),
+    ]
+
+
+class BareLoop:
+    """The fastest honest loop over the same batches: a copy of the network, nothing to read."""
+
+    def __init__(self, of: Training, memory_format: torch.memory_format) -> None:
+        (run,) = of.model.runs.values()
+        assert run.trainer is not None
+        self.branch = copy.deepcopy(run.trainer.branch).to(memory_format=memory_format)
+        self.branch.train()
+        self.loss, self.cells = run.trainer.loss, run.trainer.cells
+        groups = self.branch.parameter_groups(of.config.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, lr=of.config.learning_rate, foreach=True)
+        self.max_norm = of.config.max_grad_norm
+        targets = of.loop.data.train.targets
+        self.batches = [
+            (
+                normalise(to_unit_range(images, torch.device("cpu")), *_statistics(of)).contiguous(
+                    memory_format=memory_format
+                ),
+                torch.from_numpy(targets[positions]),
+            )
+            for positions, images in of.loader.batches(np.arange(len(targets)), BATCH)
+        ]
+
+    def train_epoch(self) -> None:
+        """A step on each batch."""
+        parameters = list(self.branch.parameters())
+        for images, targets in self.batches:
+            total = self.loss(self.branch(images), targets).sum()
+            (total / (self.cells * len(targets))).backward()
+            torch.nn.utils.clip_grad_norm_(parameters, self.max_norm, foreach=True)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+
+
+def _statistics(of: Training) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return of.model.spec.mean, of.model.spec.std
+
+
+def _result(name: str, how: str, goal: float, times: Times, best: str, note: str = "") -> Result:
+    cpu = times.cpu_ratio(best, name)
+    return Result(
+        f"trainer_overhead_{name}",
+        f"time of the bare loop / ours, {how}",
+        times.ratio(best, name),
+        goal,
+        at_least=True,
+        note=f"{note}by processor time {cpu.median:.3f} ({cpu.low:.3f} - {cpu.high:.3f})",
+    )
+
+
+def _note(times: Times, best: str, photographs: int) -> str:
+    rates = ", ".join(
+        f"{name} {photographs / np.median(seconds):.1f}" for name, seconds in times.wall.items()
+    )
+    return f"held against {best}; photographs/s: {rates}; "
