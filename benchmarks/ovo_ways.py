@@ -18,7 +18,7 @@ from benchmarks.trainings import Training
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.outputs import branch_outputs
 from dr_ovo.pairs import Pair, class_pairs, pair_name
-from dr_ovo.training.data.loading import image_loader
+from dr_ovo.training.data.loading import decodable, image_loader
 
 BATCH, EVALUATED_BATCH = 8, 32
 
@@ -94,6 +94,7 @@ class Evaluations:
         of, (name,) = self._of, self._of.network.branches
         config = dataclasses.replace(of.config, cache_dir=str(self._last), num_workers=0)
         paths, model = of.index.splits["test"].paths, of.model
+        decodable(config, of.index, of.folder, model.preprocessing, ("test",), leave_out=False)
         with image_loader(
             config, of.index, of.folder, paths, model.preprocessing, with_quality=True
         ) as photographs:

@@ -23,7 +23,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import parse_settings
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model, build_model, load_backbone
-from dr_ovo.training.data.loading import image_loader
+from dr_ovo.training.data.loading import decodable, image_loader
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.data.training_data import training_data
 from dr_ovo.training.epochs.loop import TrainingLoop
@@ -87,6 +87,7 @@ def training(dataset: Path, output: Path, *flags: str) -> Iterator[Training]:
     model = build_model(config, backbone, index.splits["train"], precision)
     data = training_data(config, index)
     paths = (*data.train.paths, *data.val.paths)
+    decodable(config, index, folder, model.preprocessing, leave_out=False)
     with image_loader(config, index, folder, paths, model.preprocessing) as loader:
         loop = TrainingLoop(model, data, loader, precision, config)
         yield Training(config, index, folder, model, loader, loop)

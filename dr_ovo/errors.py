@@ -39,11 +39,10 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _PATH_ERRORS = (
     errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
 )  # fmt: skip
-# torch and its data loader have no exception class for full memory; only the text says so.
+# torch has no exception class for full memory; only the text says so.
 _MEMORY_TEXTS = (
     "out of memory",
     "can't allocate memory",
-    "DataLoader worker (pid",
     "shared memory",
     "STATUS_ALLOC_FAILED",
 )

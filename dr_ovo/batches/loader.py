@@ -58,6 +58,7 @@ class ImageLoader:
         known = judged or {}
         self.written = [known[path] if path in known else last_written(path) for path in paths]
         self._source, self._device = source, device
+        self.decodes = source is None or not source.is_complete  # and does not only read rows
         workers = min(num_workers, available_cores(), len(paths))
         decode = partial(decode_input, Decoding(preprocessing, with_quality, max_megapixels))
         self._decoder: Decoder[DecodingJob, DecodedInput] = ThisProcess(decode)
@@ -73,7 +74,7 @@ class ImageLoader:
             pinned=device.type == "cuda",
             timeout=STALLED_SECONDS,
         )
-        threads = ROW_THREADS if source is not None and source.is_complete else max(workers, 1)
+        threads = max(workers, 1) if self.decodes else ROW_THREADS
         self._ahead: Ahead[Wanted, Batch] = Ahead(
             self._reader.read, threads, AHEAD_PER_THREAD * threads
         )

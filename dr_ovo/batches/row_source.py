@@ -1,4 +1,4 @@
-"""Where network inputs come from without decoding: the cache, filled first where it may be."""
+"""Network inputs without decoding: the rows of the cache, and how they get there."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from dr_ovo.choices import CACHE_OFF
 from dr_ovo.copies.content_hashes import content_hashes
 from dr_ovo.decoded.build import build
 from dr_ovo.decoded.decoded_rows import DecodedRows, open_rows
-from dr_ovo.decoded.processes.pool import CRASHED
-from dr_ovo.decoded.space import plan
-from dr_ovo.errors import UserError, log
-from dr_ovo.photographs.damage import describe
+from dr_ovo.decoded.space import Plan, plan
+from dr_ovo.errors import log
+from dr_ovo.photographs.damage import Damage
 from dr_ovo.photographs.preprocessing import Preprocessing
 
 
@@ -43,30 +42,50 @@ class RowSource:
         return all(sha256 in self.rows for sha256 in self.contents)
 
 
+def plan_rows(paths: Sequence[Path], preprocessing: Preprocessing, choice: CacheChoice) -> None:
+    """Says what the rows of the files take, and whether they are kept; writes nothing.
+
+    Raises UserError where --cache is on and there is no room.
+    """
+    _planned(paths, preprocessing, choice, say=True)
+
+
+def fill_rows(
+    paths: Sequence[Path], preprocessing: Preprocessing, choice: CacheChoice
+) -> list[Damage]:
+    """Adds the rows that the cache lacks, where it may be filled; the files that can't be decoded,
+    such as those that crash the decoder."""
+    if not choice.fill:
+        return []
+    contents, planned = _planned(paths, preprocessing, choice, say=False)
+    if not planned.build:
+        return []
+    return list(build(contents, preprocessing, choice.folder, choice.workers).damaged)
+
+
+def _planned(
+    paths: Sequence[Path], preprocessing: Preprocessing, choice: CacheChoice, *, say: bool
+) -> tuple[dict[Path, str], Plan]:
+    """The content of each file, and what to do about their rows."""
+    off = choice.mode == CACHE_OFF
+    contents = {} if off else content_hashes(paths, choice.descriptors, keep=choice.fill)
+    with open_rows(choice.folder, preprocessing, used=False) as rows:
+        wanted = set(contents.values())
+        planned = plan(choice.mode, rows, choice.folder, preprocessing, wanted)
+    if say:
+        log.info("%s", planned.text)
+    return contents, planned
+
+
 def open_source(
     paths: Sequence[Path], preprocessing: Preprocessing, choice: CacheChoice
 ) -> RowSource | None:
-    """The rows of the files; None without a cache, and where it has none of them.
-
-    Says what the rows take. Raises UserError where --cache is on and there is no room, and for
-    files that no process could decode.
-    """
+    """The rows of the files that are in the cache; None without one, and where it has none of
+    them."""
     if choice.mode == CACHE_OFF or not paths:
         return None
     contents = content_hashes(paths, choice.descriptors, keep=choice.fill)
     rows = open_rows(choice.folder, preprocessing, used=choice.fill)
-    planned = plan(choice.mode, rows, choice.folder, preprocessing, set(contents.values()))
-    log.info("%s", planned.text)
-    if planned.build and choice.fill:
-        rows.close()
-        built = build(contents, preprocessing, choice.folder, choice.workers)
-        crashed = [damage for damage in built.damaged if damage.reason == CRASHED]
-        if crashed:  # other damage is told where the file is read
-            raise UserError(
-                f"{len(crashed)} files can't be decoded:\n{describe(crashed)}\nRemove or replace "
-                "them."
-            )
-        rows = open_rows(choice.folder, preprocessing)
     if any(sha256 in rows for sha256 in contents.values()):
         return RowSource(rows, tuple(contents[path] for path in paths))
     rows.close()

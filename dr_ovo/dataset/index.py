@@ -6,7 +6,7 @@ No picture is opened: a dataset of half a million files is listed in seconds.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,12 @@ class DatasetIndex:
             }
             for name, split in self.splits.items()
         }
+
+    def paths(self, splits: Iterable[str]) -> tuple[Path, ...]:
+        """The files of these splits, in their order; of those that there are."""
+        return tuple(
+            path for name in splits if name in self.splits for path in self.splits[name].paths
+        )
 
     def content_hash(self, names: tuple[str, ...] = ("train", "val")) -> str:
         """A hash over the ids and grades of the splits `names`: equal for equal files."""

@@ -21,6 +21,8 @@ from dr_ovo.inference.audit_blocks import audit_blocks, joint_audit_blocks
 from dr_ovo.inference.split_predictions import pair_accuracy, predict_split
 from dr_ovo.inference.statistics_only import TEST_ALONE, unknown
 from dr_ovo.inference.trained_model import TrainedModel, open_models
+from dr_ovo.models.checkpoint import input_of
+from dr_ovo.photographs.damage import Damage
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.metrics import accuracy, balanced_accuracy, quadratic_kappa
@@ -29,6 +31,7 @@ from dr_ovo.results.evaluation_file import evaluation_report, patient_report
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.data.loading import decodable, plan_cache
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.setup import choose_device, joint_folder
 from dr_ovo.writable import check_writable_folder
@@ -62,7 +65,8 @@ def evaluate(settings: Settings) -> list[Evaluation]:
         check_writable_folder(folder, "--output_dir")
     config = _of_the_models(settings.config, models[0].meta)
     index, skipped = open_dataset(config, [model.folder for model in models], SPLITS)
-    extra = {"skipped_images": [str(damage.path) for damage in skipped]}
+    index, undecodable = _decodable(models, index, config)
+    extra = {"skipped_images": [str(damage.path) for damage in (*skipped, *undecodable)]}
     evaluations, members = [], []
     for model in models:
         predictions = _predict(model, index, device, config)
@@ -78,6 +82,22 @@ def evaluate(settings: Settings) -> list[Evaluation]:
     if len(models) > 1:
         evaluations.append(_evaluate_mean(config, members, evaluations, extra))
     return evaluations
+
+
+def _decodable(
+    models: Sequence[TrainedModel], index: DatasetIndex, config: TrainConfig
+) -> tuple[DatasetIndex, list[Damage]]:
+    """The dataset without the files that turn out not to be decodable, and these; the others are in
+    the cache now, as each model needs them. Raises UserError without --skip_damaged."""
+    inputs = [(model.folder, input_of(model.meta)[1]) for model in models]
+    for folder, preprocessing in inputs:
+        plan_cache(config, index, folder, preprocessing, SPLITS)
+    damaged: list[Damage] = []
+    for folder, preprocessing in inputs:
+        leave_out = config.skip_damaged
+        index, more = decodable(config, index, folder, preprocessing, SPLITS, leave_out=leave_out)
+        damaged += more
+    return index, damaged
 
 
 def _of_the_models(config: TrainConfig, meta: Mapping[str, Any]) -> TrainConfig:

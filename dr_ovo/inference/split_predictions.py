@@ -72,8 +72,8 @@ def _stop(split: Split, damaged: dict[int, str]) -> None:
     """Raises the error about damaged files, given by position in the split, with their reasons."""
     files = [Damage(split.paths[i], reason) for i, reason in damaged.items()]
     raise MachineError(
-        f"{len(files)} files in {split.name} can't be read:\n{describe(files)}\nRepair them, or "
-        "evaluate without them with --skip_damaged."
+        f"{len(files)} files in {split.name} can't be read:\n{describe(files)}\nRepair or remove "
+        "them, then evaluate again."
     )
 
 

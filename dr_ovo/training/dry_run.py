@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dr_ovo.choices import CACHE_OFF
 from dr_ovo.errors import MachineError, log
 from dr_ovo.logs import duration
 from dr_ovo.outputs import MEASURE_BATCH
@@ -31,6 +32,7 @@ def dry_run(record: Record) -> None:
     with open_loop(record) as loop:
         train_rate = _training_rate(loop, config)
         val_rate = _validation_rate(loop)
+        decodes = loop.loader.decodes
     measured = len(loop.data.val) + len(loop.data.sample)
     epoch_seconds = len(loop.data.train) / train_rate + measured / val_rate
     log.info("dry run: nothing was written")
@@ -38,6 +40,8 @@ def dry_run(record: Record) -> None:
     log.info(
         "time per epoch    %s (%.1f images/s in training)", duration(epoch_seconds), train_rate
     )
+    if decodes and config.cache != CACHE_OFF:
+        log.info("                  decoding anew; the training decodes once, then reads the cache")
     log.info(
         "time of the run   at most %s for %d epochs",
         duration(epoch_seconds * config.epochs), config.epochs,

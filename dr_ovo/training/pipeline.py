@@ -16,8 +16,9 @@ from dr_ovo.photographs.damage import Damage
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.option import Fixed
 from dr_ovo.settings.train_config import TrainConfig, fixed_values
-from dr_ovo.training.build import build_model, load_backbone
+from dr_ovo.training.build import build_model, load_backbone, preprocessing_of
 from dr_ovo.training.data.audit_gate import audit_dataset, pictures_replaced, stored_audit
+from dr_ovo.training.data.loading import decodable, plan_cache
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
@@ -53,6 +54,10 @@ def train(settings: Settings) -> int:
     backbones = {config.base_models: _backbone(config) for config in todo}
     audits = {config.base_models: _audit(config, complete) for config in todo}
     for config in todo:
+        plan_cache(config, index, results_folder(config), preprocessing_of(config))
+    for config in todo:
+        index, undecodable = _decodable(config, index)
+        damaged = [*damaged, *undecodable]
         _run(
             config,
             settings.sources,
@@ -101,6 +106,15 @@ def _backbone(config: TrainConfig) -> nn.Module:
     if config.resume and folder.finished_epochs() and not retraining:
         return create_backbone(config.base_models[0], config.img_size, weights=None)
     return load_backbone(config, whole_input=not retraining)
+
+
+def _decodable(config: TrainConfig, index: DatasetIndex) -> tuple[DatasetIndex, list[Damage]]:
+    """The dataset without the files that turn out not to be decodable, and these; the others are in
+    the cache now. Raises UserError for such files if the training has begun with them."""
+    folder = results_folder(config)
+    begun = config.resume and folder.finished_epochs() > 0
+    leave_out = config.skip_damaged and not begun
+    return decodable(config, index, folder, preprocessing_of(config), leave_out=leave_out)
 
 
 def _run(

@@ -1,4 +1,4 @@
-"""The loader of a run's photographs, and what ends a training whose photographs change."""
+"""The cache and the loader of a run's photographs, and what ends a training that loses one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,70 @@ from pathlib import Path
 
 from dr_ovo.audit.measurement_cache import DESCRIPTORS, cache_folder
 from dr_ovo.batches.loader import ImageLoader
-from dr_ovo.batches.row_source import CacheChoice, open_source
+from dr_ovo.batches.row_source import CacheChoice, fill_rows, open_source, plan_rows
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.decoded.places import cache_dir
 from dr_ovo.device import select_device
-from dr_ovo.errors import MachineError
+from dr_ovo.errors import MachineError, UserError, log
+from dr_ovo.integrity.damaged_files import without
+from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.resume.files_begun_with import LEARNED_FROM
+
+
+def plan_cache(
+    config: TrainConfig,
+    index: DatasetIndex,
+    folder: ResultsFolder,
+    preprocessing: Preprocessing,
+    splits: Sequence[str] = LEARNED_FROM,
+) -> None:
+    """Says what the decoded photographs of the splits take on the disk. Raises UserError where
+    --cache is on and they have no room."""
+    plan_rows(index.paths(splits), preprocessing, _choice(config, index, folder))
+
+
+def decodable(
+    config: TrainConfig,
+    index: DatasetIndex,
+    folder: ResultsFolder,
+    preprocessing: Preprocessing,
+    splits: Sequence[str] = LEARNED_FROM,
+    *,
+    leave_out: bool,
+) -> tuple[DatasetIndex, list[Damage]]:
+    """Decodes into the cache what it lacks of the splits. The dataset without the files that can't
+    be decoded, and these.
+
+    Raises UserError, listing them, unless they may be left out.
+    """
+    choice = _choice(config, index, folder)
+    damaged = fill_rows(index.paths(splits), preprocessing, choice)
+    if not damaged:
+        return index, []
+    if not leave_out:
+        raise UserError(
+            f"{len(damaged)} of the files can't be decoded:\n{describe(damaged)}\nRepair or remove "
+            "them, or start without them with --skip_damaged."
+        )
+    clean = without(index, damaged)
+    log.warning("Continuing without %d damaged files:\n%s", len(damaged), describe(damaged))
+    return clean, damaged
+
+
+def _choice(config: TrainConfig, index: DatasetIndex, folder: ResultsFolder) -> CacheChoice:
+    """How the settings have decoded photographs kept. A dry run keeps none."""
+    audited = cache_folder(index.root, folder.root)
+    named = Path(config.cache_dir).expanduser() if config.cache_dir else None
+    return CacheChoice(
+        config.cache,
+        named or cache_dir(index.root, Path(config.output_root)),
+        config.num_workers,
+        fill=not config.dry_run,
+        descriptors=audited / DESCRIPTORS if audited else None,
+    )
 
 
 def image_loader(
@@ -26,19 +82,9 @@ def image_loader(
     *,
     with_quality: bool = False,
 ) -> ImageLoader:
-    """A loader of these files of the dataset, from the cache of decoded photographs where --cache
-    lets it. A dry run does not fill that."""
-    audited = cache_folder(index.root, folder.root)
-    choice = CacheChoice(
-        config.cache,
-        Path(config.cache_dir).expanduser()
-        if config.cache_dir
-        else cache_dir(index.root, Path(config.output_root)),
-        config.num_workers,
-        fill=not config.dry_run,
-        descriptors=audited / DESCRIPTORS if audited else None,
-    )
-    source = open_source(paths, preprocessing, choice)
+    """A loader of these files of the dataset, from the cache of decoded photographs where that has
+    them."""
+    source = open_source(paths, preprocessing, _choice(config, index, folder))
     return ImageLoader(
         paths,
         preprocessing,
@@ -57,7 +103,7 @@ def require_undamaged(loader: ImageLoader) -> None:
     if loader.damaged:
         position, reason = next(iter(loader.damaged.items()))
         raise MachineError(
-            f"{loader.paths[position]} {reason}. It was readable, or was not checked, "
-            "when training began. The last finished epoch is saved. Restore the file and "
-            "continue with --resume, or start again with --skip_damaged in another folder."
+            f"{loader.paths[position]} {reason}. It was readable, or was not checked, when "
+            "training began. The last finished epoch is saved. Restore the file and continue with "
+            "--resume, or remove it and start again in another folder."
         )
