@@ -157,8 +157,7 @@ def test_no_circle_inside_a_package(package):
         child: {
             other
             for other, theirs in inside.items()
-            if other != child
-            and any(theirs & own_modules(imports_of(name)) for name in modules)
+            if other != child and any(theirs & own_modules(imports_of(name)) for name in modules)
         }
         for child, modules in inside.items()
     }
