@@ -100,7 +100,6 @@ def test_foreseen_ends(error, code, message, capsys):
             "memory is full",
         ),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"), "memory is full"),
-        (RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed."), "memory is full"),
         (RuntimeError("unable to open shared memory object </torch_1>"), "memory is full"),
     ],
 )  # fmt: skip

@@ -208,6 +208,7 @@ def test_a_file_that_crashes_the_decoder_is_damaged(paths, monkeypatch):
 def test_ending_early_damages_no_cache(paths, tmp_path, caplog):
     contents = {path: file_sha256(path) for path in paths}
     build(contents, SETTINGS, tmp_path, workers=0)
+    caplog.clear()
     with caplog.at_level(logging.WARNING, "dr_ovo"):
         for _ in range(40):
             source = RowSource(open_rows(tmp_path, SETTINGS), tuple(contents.values()))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from dr_ovo.predictions import metrics
-from dr_ovo.predictions.auc import RankedScores, binary_auc
+from dr_ovo.predictions.auc import BLOCK, RankedScores, binary_auc, cumulated
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -66,6 +66,46 @@ def test_weighted_auc_against_scikit_learn(seed):
     np.testing.assert_allclose(
         RankedScores(positive, ~positive, scores).auc(weights), expected, rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_weighted_auc_of_more_samples_than_a_block(ties):
+    random = np.random.default_rng(3)
+    positive, weights = random.random(3000) < 0.4, random.integers(0, 4, size=(3000, 2))
+    scores = random.integers(50, size=3000) if ties else random.permutation(3000)
+    expected = [reference.roc_auc_score(positive, scores, sample_weight=w) for w in weights.T]
+    auc = RankedScores(positive, ~positive, scores).auc(weights.astype(np.float32))
+    np.testing.assert_allclose(auc, expected, rtol=1e-12)
+
+
+@given(seeds, st.integers(0, 3 * BLOCK**2))
+def test_cumulated_is_the_cumulative_sum(seed, count):
+    rows = np.random.default_rng(seed).integers(9, size=(count, 3)).astype(np.float32)
+    before = rows.copy()
+    np.testing.assert_array_equal(cumulated(rows), np.cumsum(rows, axis=0))
+    assert cumulated(rows).dtype == rows.dtype
+    np.testing.assert_array_equal(rows, before)
+
+
+def test_group_sums_leave_out_other_groups():
+    groups = np.array([2, 0, -1, 2, 3])
+    weights = np.array([[1, 10], [2, 20], [4, 40], [8, 80], [16, 160]], dtype=np.float32)
+    expected = [[2, 20], [0, 0], [9, 90]]
+    np.testing.assert_array_equal(metrics.group_sums(groups, 3) @ weights, expected)
+
+
+@given(seeds)
+def test_weighted_confusions_against_scikit_learn(seed):
+    targets, predicted = labels(seed)
+    weights = np.random.default_rng(seed).integers(0, 4, size=(len(targets), 2))
+    found = metrics.weighted_confusions(targets, predicted, 5, weights.astype(np.float32))
+    for matrix, w in zip(found, weights.T, strict=True):
+        expected = reference.confusion_matrix(targets, predicted, sample_weight=w)
+        np.testing.assert_array_equal(matrix, expected)
+
+
+def test_no_samples_have_a_confusion_matrix_of_zeros():
+    np.testing.assert_array_equal(metrics.confusion_matrix([], [], 3), np.zeros((3, 3)))
 
 
 @given(seeds)

@@ -8,7 +8,13 @@ from sklearn.metrics import roc_auc_score
 
 from dr_ovo.predictions.auc import delong_variance
 from dr_ovo.predictions.metrics import f1_of, kappa_of, quadratic_kappa, weighted_confusions
-from dr_ovo.statistics.intervals import estimates, patients_repeat, replicates, with_intervals
+from dr_ovo.statistics.intervals import (
+    each_with_intervals,
+    estimates,
+    patients_repeat,
+    replicates,
+    with_intervals,
+)
 from dr_ovo.statistics.weighted_statistics import Auc, Proportion, Resampled, mean_of, wilson
 
 
@@ -195,3 +201,12 @@ def test_intervals_are_repeatable_and_keep_the_tree():
 def test_patients_repeat():
     assert patients_repeat(np.array(["a", "b", "a"]))
     assert not patients_repeat(np.array(["a", "b"]))
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_trees_on_all_cores_have_the_intervals_that_they_have_alone(count):
+    patients = in_twos(60)
+    random = np.random.default_rng(1)
+    trees = [{"share": share(random.random(60) < 0.5), "number": n} for n in range(count)]
+    expected = [with_intervals(tree, patients) for tree in trees]
+    assert each_with_intervals(trees, patients) == expected
