@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dr_ovo.ensembles.combination import mean_predictions
-from dr_ovo.predictions.metrics import weighted_confusions
+from dr_ovo.predictions.metrics import Confusions, group_sums
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.statistics.weighted_statistics import Proportion, Resampled, Statistic
 
@@ -46,32 +46,29 @@ def pair_diversity(first: Predictions, second: Predictions) -> dict[str, Statist
     everywhere = np.ones(len(first_correct), dtype=bool)
     reason = _one_sided(first_correct, second_correct)
     same = "both models give all images one and the same grade"
+    confusions = Confusions(first.predicted, second.predicted, first.num_classes)
     return {
         "q": _of_counts(q_of, first_correct, second_correct, reason),
         "correlation": _of_counts(correlation_of, first_correct, second_correct, reason),
         "disagreement": Proportion("no images", first_correct != second_correct, everywhere),
         "double_fault": Proportion("no images", ~(first_correct | second_correct), everywhere),
-        "kappa": Resampled(same, lambda weights: agreement_of(_confusions(first, second, weights))),
+        "kappa": Resampled(
+            same, lambda weights: agreement_of(confusions.weighted(weights).astype(np.float64))
+        ),
     }
 
 
 def _of_counts(
     function: Callable[[np.ndarray], np.ndarray], first: np.ndarray, second: np.ndarray, reason: str
 ) -> Resampled:
-    cells = np.stack([first & second, first & ~second, ~first & second, ~(first | second)])
-    cells = cells.astype(np.float32)  # the type of resampling weights: no copy in each product
-    return Resampled(reason, lambda weights: function((cells @ weights).astype(np.float64)))
+    sums = group_sums(3 - 2 * first.astype(np.int64) - second, 4)
+    return Resampled(reason, lambda weights: function((sums @ weights).astype(np.float64)))
 
 
 def _one_sided(first_correct: np.ndarray, second_correct: np.ndarray) -> str:
     """Why Q and correlation are undefined: only where a model is always correct or always wrong."""
     side = "right" if first_correct.all() or second_correct.all() else "wrong"
     return f"one of the two is {side} on every image"
-
-
-def _confusions(first: Predictions, second: Predictions, weights: np.ndarray) -> np.ndarray:
-    confusions = weighted_confusions(first.predicted, second.predicted, first.num_classes, weights)
-    return confusions.astype(np.float64)
 
 
 def set_diversity(members: Sequence[Predictions]) -> dict[str, Statistic]:

@@ -3,33 +3,65 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.stats import rankdata
+
+BLOCK = 16  # rows whose cumulative sums are taken together
 
 
 class RankedScores:
-    """Scores sorted once, so that each weighting of the samples costs only a cumulative sum."""
+    """Scores sorted once, so that each weighting of the samples costs only sums."""
 
     def __init__(self, positive: np.ndarray, negative: np.ndarray, scores: np.ndarray) -> None:
         """`positive` and `negative` are (N,) bool; samples in neither are ignored."""
         self._positives = np.flatnonzero(positive)
         negatives = np.flatnonzero(negative)
-        self._negatives = negatives[np.argsort(scores[negatives], kind="stable")]
-        ordered = scores[self._negatives]
+        negatives = negatives[np.argsort(scores[negatives], kind="stable")]
+        ordered = scores[negatives]
         # How many negatives score below each positive, and how many not above it; ties count half.
-        self._below = np.searchsorted(ordered, scores[self._positives], side="left")
-        self._not_above = np.searchsorted(ordered, scores[self._positives], side="right")
+        below = np.searchsorted(ordered, scores[self._positives], side="left")
+        not_above = np.searchsorted(ordered, scores[self._positives], side="right")
+        # Cumulative sums are only needed at the ends of steps, of which there may be few.
+        ends, which = np.unique(
+            np.concatenate([below, not_above, [len(negatives)]]), return_inverse=True
+        )
+        self._below, self._not_above = which[: len(below)], which[len(below) : -1]
+        self._ties = bool((below != not_above).any())
+        self._steps = csr_array(
+            (np.ones(len(negatives), np.float32), negatives, np.concatenate([[0], ends])),
+            shape=(len(ends), len(scores)),
+        )
 
     def auc(self, weights: np.ndarray) -> np.ndarray:
         """AUC (R,) for the weightings (N, R); NaN where either side has no weight."""
-        negatives_up_to = np.zeros((len(self._negatives) + 1, weights.shape[1]), weights.dtype)
-        np.cumsum(weights[self._negatives], axis=0, out=negatives_up_to[1:])
+        negatives_up_to = cumulated(self._steps @ weights)
         positives = weights[self._positives]
         negatives_below = negatives_up_to[self._below]
-        negatives_below += negatives_up_to[self._not_above]
-        area = np.einsum("nr,nr->r", positives, negatives_below).astype(np.float64) / 2
-        comparisons = positives.sum(axis=0, dtype=np.float64) * negatives_up_to[-1]
+        if self._ties:
+            negatives_below += negatives_up_to[self._not_above]
+        area = np.einsum("nr,nr->r", positives, negatives_below).astype(np.float64)
+        area /= 2 if self._ties else 1
+        comparisons = positives.sum(axis=0).astype(np.float64) * negatives_up_to[-1]
         with np.errstate(invalid="ignore"):
             return area / comparisons
+
+
+def cumulated(rows: np.ndarray) -> np.ndarray:
+    """Cumulative sums (N, R) down the columns of `rows` (N, R).
+
+    Equals `cumsum(axis=0)` of whole numbers, several times faster: that goes column by column,
+    this adds whole rows within blocks, and to each block the sum of those before it.
+    """
+    count, width = rows.shape
+    if count <= BLOCK:
+        return np.cumsum(rows, axis=0, dtype=rows.dtype)
+    blocks = np.zeros((-(-count // BLOCK), BLOCK, width), rows.dtype)
+    sums = blocks.reshape(-1, width)[:count]
+    sums[:] = rows
+    for row in range(1, BLOCK):
+        blocks[:, row] += blocks[:, row - 1]
+    blocks[1:] += cumulated(blocks[:-1, -1])[:, None]
+    return sums
 
 
 def binary_auc(positive: np.ndarray, scores: np.ndarray) -> float:

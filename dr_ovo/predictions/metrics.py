@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 
 from dr_ovo.predictions.auc import binary_auc
 
@@ -24,9 +25,35 @@ def weighted_confusions(
     targets: ArrayLike, predicted: ArrayLike, num_classes: int, weights: np.ndarray
 ) -> np.ndarray:
     """Sums of weights (R, C, C), one confusion matrix per weighting in (N, R)."""
-    cells = np.asarray(targets) * num_classes + np.asarray(predicted)
-    one_hot = (cells == np.arange(num_classes**2)[:, None]).astype(weights.dtype)  # (C*C, N)
-    return (one_hot @ weights).T.reshape(-1, num_classes, num_classes)
+    return Confusions(targets, predicted, num_classes).weighted(weights)
+
+
+class Confusions:
+    """The cells of a confusion matrix, found once for many weightings of the samples."""
+
+    def __init__(self, targets: ArrayLike, predicted: ArrayLike, num_classes: int) -> None:
+        """`targets` and `predicted` are (N,) classes from 0 to `num_classes` - 1."""
+        cells = np.asarray(targets) * num_classes + np.asarray(predicted)
+        self._sums = group_sums(cells, num_classes**2)
+        self._shape = (-1, num_classes, num_classes)
+
+    def weighted(self, weights: np.ndarray) -> np.ndarray:
+        """Sums of weights (R, C, C), one confusion matrix per weighting in (N, R)."""
+        return (self._sums @ weights).T.reshape(self._shape)
+
+
+def group_sums(groups: np.ndarray, count: int) -> csr_array:
+    """(count, N): its product with weights (N, R) is the sum of weights in each group.
+
+    `groups` (N,) are the samples' groups, 0 to `count` - 1; others are in no sum. A sparse
+    product reads each weight once; a dense one multiplies it by a 0 for each other group.
+    """
+    order = np.argsort(groups, kind="stable")
+    ends = np.searchsorted(groups[order], np.arange(count + 1))
+    members = order[ends[0] : ends[-1]]
+    # float32, the type of resampling weights: no copy in each product.
+    entries = (np.ones(len(members), np.float32), members, ends - ends[0])
+    return csr_array(entries, shape=(count, len(groups)))
 
 
 def accuracy(targets: ArrayLike, predicted: ArrayLike) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +24,9 @@ from dr_ovo.reports.ensemble.study import CombinationRule, study_ensemble
 from dr_ovo.reports.strengths.strengths import analyze_strengths
 from dr_ovo.results.result_sets import ResultSet
 
+# What the libraries that multiply matrices read, once, when numpy is imported.
+MATRIX_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
 
 def all_reports(
     results: ResultSet, checklist: Checklist, external: Path | None = None
@@ -34,11 +38,11 @@ def all_reports(
     """
     validation = validate(results, checklist, external)
     needing_two_models = (diversity, mean_ensemble) if len(results.models) > 1 else ()
-    makers = (compare, analyze_strengths, *needing_two_models)
+    makers = (compare, analyze_strengths, *needing_two_models)  # the longest first
     # Spawned, not forked: forking a process with threads (BLAS has some) can hang.
     with ProcessPoolExecutor(min(len(makers), available_cores()), get_context("spawn")) as pool:
         try:
-            with _ctrl_c_ignored():  # inherited by the workers, which this process terminates
+            with _inherited_by_workers():
                 futures = [pool.submit(maker, results) for maker in makers]
             return [*(future.result() for future in futures), validation_report(validation)]
         except BaseException:
@@ -48,11 +52,20 @@ def all_reports(
 
 
 @contextlib.contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
+def _inherited_by_workers() -> Iterator[None]:
+    """Ctrl-C ignored, as this process terminates them; one thread for a product of matrices.
+
+    The reports already have a thread for each core. Threads of their products would only wait for
+    cores, and they do so by computing.
+    """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    set_here = [name for name in MATRIX_THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(set_here, "1"))
     try:
         yield
     finally:
+        for name in set_here:
+            del os.environ[name]
         signal.signal(signal.SIGINT, before)
 
 

@@ -97,9 +97,8 @@ def _concatenated(first: Predictions, second: Predictions) -> Predictions:
 
 def _swapped(both: Statistic, swap: np.ndarray) -> np.ndarray:
     """(R,) differences; `swap` (N, R), of 0 and 1, says which predictions are swapped."""
-    return both.compute(np.concatenate([1 - swap, swap])) - both.compute(
-        np.concatenate([swap, 1 - swap])
-    )
+    three = np.concatenate([swap, 1 - swap, swap])
+    return both.compute(three[len(swap) :]) - both.compute(three[: 2 * len(swap)])
 
 
 def accuracy_p_value(first: Predictions, second: Predictions) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dr_ovo.parallel import available_cores, in_threads
 from dr_ovo.statistics.weighted_statistics import LEVEL, Statistic
 
 RESAMPLES = 2000
@@ -50,7 +51,8 @@ def estimates(
     """
     ones = np.ones((len(patients), 1))
     values = [float(statistic.compute(ones)[0]) for statistic in statistics]
-    found = [_settled(s, v, patients) for s, v in zip(statistics, values, strict=True)]
+    repeat = patients_repeat(patients)
+    found = [_settled(s, v, repeat) for s, v in zip(statistics, values, strict=True)]
     unsettled = [index for index, estimate in enumerate(found) if estimate is None]
     rows = replicates([statistics[index] for index in unsettled], patients, resamples)
     for index, row in zip(unsettled, rows, strict=True):
@@ -74,13 +76,13 @@ def replicates(statistics: Sequence[Statistic], patients: np.ndarray, resamples:
     return rows
 
 
-def _settled(statistic: Statistic, value: float, patients: np.ndarray) -> Estimate | None:
+def _settled(statistic: Statistic, value: float, repeat: bool) -> Estimate | None:
     """The estimate where it needs no resampling, else None."""
     if np.isnan(value):
         return Estimate(None, reason=statistic.undefined)
     if reason := statistic.without_interval(value):
         return Estimate(value, reason=reason)
-    interval = None if patients_repeat(patients) else statistic.closed_interval()
+    interval = None if repeat else statistic.closed_interval()
     return Estimate(value, *interval) if interval else None
 
 
@@ -104,6 +106,18 @@ def with_intervals(tree: Any, patients: np.ndarray) -> Any:
     """A tree of dicts and lists in which each statistic is replaced by its estimate, as JSON."""
     results = iter(estimates(list(_statistics(tree)), patients))
     return _filled(tree, results)
+
+
+def each_with_intervals(trees: Sequence[Any], patients: np.ndarray) -> list[Any]:
+    """`with_intervals` of each tree, on all cores.
+
+    Each core draws the resamples once for all of its trees. No statistic that keeps its values,
+    such as a `CachedStatistic`, may be in more than one tree.
+    """
+    cores = available_cores()
+    groups = [list(trees[first::cores]) for first in range(cores)]
+    found = in_threads(lambda group: with_intervals(group, patients), groups)
+    return [found[number % cores][number // cores] for number in range(len(trees))]
 
 
 def _statistics(node: Any) -> Iterator[Statistic]:

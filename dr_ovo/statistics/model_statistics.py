@@ -9,11 +9,11 @@ import numpy as np
 
 from dr_ovo.pairs import Pair, class_pairs
 from dr_ovo.predictions.metrics import (
+    Confusions,
     brier_scores,
     calibration_gaps,
     f1_of,
     kappa_of,
-    weighted_confusions,
 )
 from dr_ovo.predictions.operating_points import CONDITIONS, summed_probability
 from dr_ovo.predictions.predictions_file import Predictions, pair_logits
@@ -32,9 +32,10 @@ def balanced_accuracy_statistic(p: Predictions) -> Resampled:
 
 def kappa_statistic(p: Predictions) -> Resampled:
     """Quadratic weighted kappa."""
+    confusions = _confusions(p)
     return Resampled(
         "all images are of one grade and were predicted as such",
-        lambda weights: kappa_of(_confusions(p, weights)),
+        lambda weights: kappa_of(confusions.weighted(weights)),
     )
 
 
@@ -62,8 +63,8 @@ def specificity_statistic(p: Predictions, grade: int) -> Proportion:
 
 def f1_statistic(p: Predictions, grade: int) -> Resampled:
     """F1 of a grade."""
-    absent = f"no image of grade {grade}"
-    return Resampled(absent, lambda weights: f1_of(_confusions(p, weights), grade))
+    absent, confusions = f"no image of grade {grade}", _confusions(p)
+    return Resampled(absent, lambda weights: f1_of(confusions.weighted(weights), grade))
 
 
 def class_auc_statistic(p: Predictions, grade: int) -> Auc:
@@ -123,8 +124,8 @@ def _absent(p: Predictions) -> str:
     return f"no image of grade {', '.join(str(grade) for grade in np.flatnonzero(counts == 0))}"
 
 
-def _confusions(p: Predictions, weights: np.ndarray) -> np.ndarray:
-    return weighted_confusions(p.targets, p.predicted, p.num_classes, weights)
+def _confusions(p: Predictions) -> Confusions:
+    return Confusions(p.targets, p.predicted, p.num_classes)
 
 
 def _one_pair(targets: np.ndarray, logits: np.ndarray, pair: Pair) -> tuple[Proportion, Auc]:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.stats import binomtest, norm
 
 from dr_ovo.predictions.auc import RankedScores, delong_variance
+from dr_ovo.predictions.metrics import group_sums
 
 LEVEL = 0.95
 Interval = tuple[float, float]
@@ -59,11 +61,14 @@ class Proportion(Statistic):
     hits: np.ndarray
     among: np.ndarray
 
+    @cached_property
+    def _sums(self) -> csr_array:
+        return group_sums(np.where(self.among, self.hits, -1), 2)
+
     def compute(self, weights: np.ndarray) -> np.ndarray:
-        rows = np.stack([self.hits & self.among, self.among]).astype(weights.dtype)
-        hits, among = (rows @ weights).astype(np.float64)
+        misses, hits = (self._sums @ weights).astype(np.float64)
         with np.errstate(invalid="ignore"):
-            return hits / among
+            return np.asarray(hits / (hits + misses))
 
     def closed_interval(self) -> Interval:
         return wilson(int((self.hits & self.among).sum()), int(self.among.sum()))

@@ -22,7 +22,6 @@ from dr_ovo.ensembles.diversity import (
     without_each,
     wrong_counts,
 )
-from dr_ovo.parallel import in_threads
 from dr_ovo.predictions.metrics import accuracy, quadratic_kappa
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.reports.diversity.figures import (
@@ -37,7 +36,7 @@ from dr_ovo.results.result_sets import ResultSet
 from dr_ovo.statistics.differences import difference
 from dr_ovo.statistics.intervals import patients_repeat, with_intervals
 from dr_ovo.statistics.model_statistics import accuracy_statistic, kappa_statistic
-from dr_ovo.statistics.weighted_statistics import Statistic
+from dr_ovo.statistics.weighted_statistics import CachedStatistic, Statistic
 
 SCHEMA = 1
 
@@ -58,10 +57,10 @@ def diversity_data(results: ResultSet) -> dict[str, Any]:
     """The report's JSON."""
     tests = [model.test for model in results.models]
     patients = tests[0].patient_ids
-    pairs = [pair_diversity(one, other) for one, other in combinations(tests, 2)]
-    trees: list[Any] = [pairs, [_set_statistics(tests, pairs), *_test_statistics(tests)]]
-    pair_measures, (whole, overlap, contributions) = in_threads(
-        lambda tree: with_intervals(tree, patients), trees
+    pairs = [_pair_statistics(one, other) for one, other in combinations(tests, 2)]
+    # In one resampling: the means over pairs take the pairs' values, which are computed once.
+    pair_measures, whole, overlap, contributions = with_intervals(
+        [pairs, _set_statistics(tests, pairs), *_test_statistics(tests)], patients
     )
     return {
         "schema": SCHEMA,
@@ -77,6 +76,13 @@ def diversity_data(results: ResultSet) -> dict[str, Any]:
         "set": whole,
         "grades": _grades(tests, overlap),
         "contributions": _ranked(results, contributions),
+    }
+
+
+def _pair_statistics(one: Predictions, other: Predictions) -> dict[str, Statistic]:
+    return {
+        measure: CachedStatistic(statistic.undefined, statistic)
+        for measure, statistic in pair_diversity(one, other).items()
     }
 
 

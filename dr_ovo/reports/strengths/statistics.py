@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from dr_ovo.pairs import Pair, class_pairs
+from dr_ovo.predictions.metrics import group_sums
 from dr_ovo.predictions.predictions_file import Predictions, pair_logits
 from dr_ovo.statistics.model_statistics import (
     class_auc_statistic,
@@ -28,9 +31,13 @@ class _F1:
     positive: np.ndarray
     called: np.ndarray
 
+    @cached_property
+    def _sums(self) -> csr_array:
+        return group_sums(2 * self.positive.astype(np.int64) + self.called - 1, 3)
+
     def __call__(self, weights: np.ndarray) -> np.ndarray:
-        rows = np.stack([self.positive & self.called, self.positive, self.called])
-        both, positive, called = (rows.astype(weights.dtype) @ weights).astype(np.float64)
+        only_called, only_positive, both = (self._sums @ weights).astype(np.float64)
+        positive, called = both + only_positive, both + only_called
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(positive > 0, 2 * both / (positive + called), np.nan)
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from dr_ovo.document.document import Report
 from dr_ovo.pairs import Pair, class_pairs
-from dr_ovo.parallel import in_threads
 from dr_ovo.predictions.metrics import confusion_matrix
 from dr_ovo.reports.strengths.figures import confusion_figure, heat_figure
 from dr_ovo.reports.strengths.leads import (
@@ -24,7 +23,7 @@ from dr_ovo.reports.strengths.shared_mistakes import mistakes_data, shared_share
 from dr_ovo.reports.strengths.statistics import class_strengths, pair_strengths
 from dr_ovo.reports.strengths.tables import sections
 from dr_ovo.results.result_sets import ResultSet
-from dr_ovo.statistics.intervals import patients_repeat, with_intervals
+from dr_ovo.statistics.intervals import each_with_intervals, patients_repeat
 
 SCHEMA = 1
 
@@ -53,7 +52,7 @@ def strengths_data(results: ResultSet) -> dict[str, Any]:
         "pairs": [pair_lead_statistics(ranking, pair) for pair, ranking in by_pair.items()],
         "shared": shared_share_statistic(models),
     }
-    *found, lead = in_threads(lambda tree: with_intervals(tree, test.patient_ids), [*trees, leads])
+    *found, lead = each_with_intervals([*trees, leads], test.patient_ids)
     strengths = dict(zip(results.names, found, strict=True))
     judged = judged_leads(by_class, lead["classes"])
     return {
