@@ -175,8 +175,9 @@ def drawn(small, draw_dataset, tmp_path_factory) -> tuple[object, ...]:
 
 
 @pytest.fixture
-def photographs(lite0, idrid_small) -> tuple[object, ...]:
-    return (*lite0, "--dataset_path", idrid_small)
+def photographs(lite0, idrid_small, tmp_path_factory) -> tuple[object, ...]:
+    kept = tmp_path_factory.mktemp("decoded")  # where nothing can be kept beside the photographs
+    return (*lite0, "--dataset_path", idrid_small, "--cache_dir", kept)
 
 
 @pytest.mark.parametrize(
