@@ -49,8 +49,8 @@ class RankedScores:
 def cumulated(rows: np.ndarray) -> np.ndarray:
     """Cumulative sums (N, R) down the columns of `rows` (N, R).
 
-    Equals `cumsum(axis=0)` of whole numbers, several times faster: that goes column by column,
-    this adds whole rows within blocks, and to each block the sum of those before it.
+    Equals `cumsum(axis=0)` of whole numbers, but adds the rows of all blocks at once, then to each
+    block the sum of those before it.
     """
     count, width = rows.shape
     if count <= BLOCK:

@@ -3,8 +3,6 @@
 import os
 import signal
 
-import pytest
-
 from dr_ovo.reports.all_reports import MATRIX_THREADS, _inherited_by_workers
 
 
@@ -25,7 +23,9 @@ def test_workers_multiply_matrices_in_one_thread_unless_told_otherwise(monkeypat
 
 def test_ctrl_c_is_restored_also_after_an_error():
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(ValueError, match="broken"), _inherited_by_workers():
-        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-        raise ValueError("broken")
+    started = _inherited_by_workers()
+    started.__enter__()
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    error = ValueError("broken")
+    assert not started.__exit__(ValueError, error, None)
     assert signal.getsignal(signal.SIGINT) == before
