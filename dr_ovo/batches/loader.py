@@ -106,8 +106,9 @@ class ImageLoader:
     def _wanted(self, positions: np.ndarray) -> Wanted:
         if self._resident is None:
             return Wanted(positions.tolist(), [])
-        missing = self._resident.missing(positions).tolist()
-        return Wanted(missing, [one for one in positions.tolist() if one not in set(missing)])
+        missing = self._resident.missing(positions)
+        there = positions[~np.isin(positions, missing)]
+        return Wanted(missing.tolist(), there.tolist())
 
     def _read(self, parts: Iterator[Wanted]) -> Iterator[Batch]:
         try:

@@ -67,8 +67,9 @@ def _planned(
     paths: Sequence[Path], preprocessing: Preprocessing, choice: CacheChoice, *, say: bool
 ) -> tuple[dict[Path, str], Plan]:
     """The content of each file, and what to do about their rows."""
-    off = choice.mode == CACHE_OFF
-    contents = {} if off else content_hashes(paths, choice.descriptors, keep=choice.fill)
+    contents: dict[Path, str] = {}
+    if choice.mode != CACHE_OFF:
+        contents = content_hashes(paths, choice.descriptors, keep=choice.fill)
     with open_rows(choice.folder, preprocessing, used=False) as rows:
         wanted = set(contents.values())
         planned = plan(choice.mode, rows, choice.folder, preprocessing, wanted)

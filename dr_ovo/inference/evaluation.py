@@ -94,8 +94,9 @@ def _decodable(
         plan_cache(config, index, folder, preprocessing, SPLITS)
     damaged: list[Damage] = []
     for folder, preprocessing in inputs:
-        leave_out = config.skip_damaged
-        index, more = decodable(config, index, folder, preprocessing, SPLITS, leave_out=leave_out)
+        index, more = decodable(
+            config, index, folder, preprocessing, SPLITS, leave_out=config.skip_damaged
+        )
         damaged += more
     return index, damaged
 
