@@ -11,6 +11,7 @@ PREPROCESSING_STEPS = ("disc_crop", "ben_graham", "clahe")
 NO_STEPS = "none"
 VIEWS = (1, 2, 4)  # 1: as it is; 2: also flipped left-right; 4: also upside down, and both
 
+AUTO = "auto"
 CACHE_OFF = "off"
-CACHE_MODES = ("auto", "on", CACHE_OFF)  # whether decoded photographs are kept
+CACHE_MODES = (AUTO, "on", CACHE_OFF)  # whether decoded photographs are kept
 MAX_MEGAPIXELS = 100.0  # default of --max_megapixels; fundus cameras have up to 50

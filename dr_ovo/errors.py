@@ -97,7 +97,7 @@ def run(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Terminated:
-        return TERMINATED
+        return received_code() or TERMINATED
     except BrokenPipeError:  # the reader of our output, such as head, has exited
         sys.stderr.close()
         return DONE

@@ -70,13 +70,21 @@ def close_log() -> None:
 
 
 class Progress:
-    """The progress of one epoch: a bar on a terminal, and one clean line per minute in the log."""
+    """The progress of one epoch: a bar on a terminal, and one clean line per minute in the log.
 
-    def __init__(self, title: str, total: int) -> None:
-        self.title, self.total, self.done = title, total, 0
+    `before`: images that were done earlier, which don't count for the rate.
+    """
+
+    def __init__(self, title: str, total: int, before: int = 0) -> None:
+        self.title, self.total, self.done, self.before = title, total, before, before
         self._start = self._last_line = self._last_note = time.monotonic()
         self._bar = tqdm(
-            total=total, desc=title, unit="img", leave=False, disable=not sys.stderr.isatty()
+            total=total,
+            desc=title,
+            unit="img",
+            leave=False,
+            initial=before,
+            disable=not sys.stderr.isatty(),
         )
 
     def update(self, images: int, note: Callable[[], str]) -> None:
@@ -89,7 +97,7 @@ class Progress:
         self._bar.update(images)
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            rate = self.done / (now - self._start)
+            rate = (self.done - self.before) / (now - self._start)
             remaining = (self.total - self.done) / rate
             log.info(
                 "%s: %d/%d images, %s, %.1f images/s, %s left in this epoch",

@@ -10,11 +10,13 @@ import torch
 
 from dr_ovo.batches.augmentation import flipped_views, normalise, to_unit_range
 from dr_ovo.device import to_device, without_tf32
+from dr_ovo.full_memory import Halving
 from dr_ovo.models.backbone import InputSpec
 from dr_ovo.models.memory_format import contiguous
 from dr_ovo.models.network import OvoNetwork
 
-MEASURE_BATCH = 32  # images
+MEASURE_BATCH = 32  # images; halved where a GPU's memory is full
+_Part = tuple[np.ndarray, torch.Tensor, torch.Tensor]  # positions (B,), logits (B, K), features
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,39 @@ def branch_outputs(
     """
     network.eval()
     gathered = {name: _Collector() for name in wanted}
+    halving = Halving("in evaluation")
     with contiguous(network, wanted), without_tf32(), torch.inference_mode():
         for positions, images in batches:
-            whole = normalise(to_unit_range(images, device), spec.mean, spec.std)
-            stems = [network.stem_features(view) for view in flipped_views(whole, views)]
-            for name, mask in wanted.items():
-                own, inputs = _own_samples(positions, stems, mask)
-                if len(own):
-                    branch = network.branch(name)
-                    features = [branch.features(view) for view in inputs]
-                    mean = torch.stack(features).mean(0)  # the head is linear: the logits' mean too
-                    gathered[name].add(own, branch.head(mean), mean)
+
+            def compute(
+                rows: slice, positions: np.ndarray = positions, images: torch.Tensor = images
+            ) -> dict[str, _Part]:
+                whole = normalise(to_unit_range(images[rows], device), spec.mean, spec.std)
+                return _outputs_on(network, positions[rows], whole, wanted, views)
+
+            for parts in halving.parts(len(positions), compute):
+                for name, part in parts.items():
+                    gathered[name].add(*part)
         return {name: parts.outputs() for name, parts in gathered.items() if parts.positions}
+
+
+def _outputs_on(
+    network: OvoNetwork,
+    positions: np.ndarray,
+    images: torch.Tensor,
+    wanted: dict[str, np.ndarray | None],
+    views: int,
+) -> dict[str, _Part]:
+    """What each branch puts out on those normalised images (B, 3, S, S) that it sees."""
+    stems = [network.stem_features(view) for view in flipped_views(images, views)]
+    parts = {}
+    for name, mask in wanted.items():
+        own, inputs = _own_samples(positions, stems, mask)
+        if len(own):
+            branch = network.branch(name)
+            mean = torch.stack([branch.features(view) for view in inputs]).mean(0)
+            parts[name] = (own, branch.head(mean), mean)  # the head is linear: the logits' mean
+    return parts
 
 
 def _own_samples(

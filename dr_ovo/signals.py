@@ -1,4 +1,5 @@
-"""What Ctrl-C and SIGTERM do: end the process at once while packages load, raise an error later.
+"""What Ctrl-C, SIGTERM and SIGHUP do: end the process at once while packages load, raise an error
+later, and in a training wait for the end of an optimizer step.
 
 A KeyboardInterrupt inside a package that is being imported may be swallowed, turned into another
 error or printed as a traceback; at that time there is nothing to be saved or closed.
@@ -13,23 +14,24 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-INTERRUPTED, TERMINATED = 130, 143
-CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+INTERRUPTED, TERMINATED, HUNG_UP = 130, 143, 129
+CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: HUNG_UP}
 
 _received: list[int] = []
 
 
 class Terminated(BaseException):
-    """SIGTERM, raised in the main thread so that open files are closed as after Ctrl-C."""
+    """SIGTERM or SIGHUP, raised in the main thread so that files are closed as after Ctrl-C."""
 
 
 def end_at_once() -> None:
-    """From now on Ctrl-C and SIGTERM end the process with 130 and 143, without a word."""
+    """From now on Ctrl-C, SIGTERM and SIGHUP end the process with 130, 143 and 129, without a
+    word."""
     _install(_end)
 
 
 def raise_errors() -> None:
-    """From now on Ctrl-C raises KeyboardInterrupt, and SIGTERM raises Terminated."""
+    """From now on Ctrl-C raises KeyboardInterrupt; SIGTERM and SIGHUP raise Terminated."""
     _received.clear()
     _install(_raise)
 
@@ -41,7 +43,7 @@ def received_code() -> int | None:
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """A block of imports, in which Ctrl-C and SIGTERM end the process at once.
+    """A block of imports, in which Ctrl-C, SIGTERM and SIGHUP end the process at once.
 
     Only for the time before a command begins: processes that it started would be left behind.
     """
@@ -53,6 +55,38 @@ def importing() -> Iterator[None]:
     try:
         yield
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def deferred(grace: float) -> Iterator[Callable[[], bool]]:
+    """Within the context a signal is only noted, for what runs there to ask for and to end in
+    order; its error is raised when the context ends, after `grace` seconds at the latest, and at a
+    second Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():  # signals arrive in the main one
+        yield bool
+        return
+    before = {number: signal.getsignal(number) for number in (*CODES, signal.SIGALRM)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if _received and number == signal.SIGINT:
+            _raise(number, frame)
+        if not _received:
+            signal.setitimer(signal.ITIMER_REAL, grace)
+        _received.append(number)
+
+    def expire(_number: int, frame: FrameType | None) -> None:
+        _raise(_received[-1], frame)
+
+    signal.signal(signal.SIGALRM, expire)
+    _install(note)
+    try:
+        yield lambda: bool(_received)
+        if _received:
+            _raise(_received[-1], None)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -69,4 +103,4 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 def _raise(number: int, _frame: FrameType | None) -> None:
     _received.append(number)
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated

@@ -8,14 +8,18 @@ import json
 import os
 import shlex
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dr_ovo.commands.reports import analyze, compare, report
+from dr_ovo.models.network import branch_seed
+from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from tests.fixtures.trainings import contents, one_thread, trainer
 
 __all__ = ["contents", "one_thread", "trainer"]
@@ -138,8 +142,23 @@ def test_a_finished_run_resumed_has_nothing_to_do(name, bring, trainer, contents
     assert contents(home) == before
 
 
+def with_earlier_dropout(logits: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """As a branch computed its logits when dropout was torch's, seeded for each micro-batch."""
+    counts: Counter[tuple[str, int]] = Counter()
+
+    def compute(trainer: BranchTrainer, features: torch.Tensor) -> torch.Tensor:
+        place = trainer.spec.name, trainer.epoch
+        torch.manual_seed(branch_seed(trainer.settings.seed, *place, counts[place]))
+        counts[place] += 1
+        trainer.branch.dropout.factors = None
+        return logits(trainer, features)
+
+    return compute
+
+
 @pytest.mark.parametrize("name", STOPPED)
-def test_a_stopped_run_goes_on(name, bring, trainer):
+def test_a_stopped_run_goes_on(name, bring, trainer, monkeypatch):
+    monkeypatch.setattr(BranchTrainer, "_logits", with_earlier_dropout(BranchTrainer._logits))
     home = bring("dataset", name)
     progress = home / name / "resume" / "progress.json"
     assert (read(progress)["epoch"], read(progress)["finished"]) == (1, False)
@@ -148,9 +167,12 @@ def test_a_stopped_run_goes_on(name, bring, trainer):
     command = log.read_text(encoding="utf-8").partition("Go on with: ")[2].splitlines()[0]
     outcome = trainer(*shlex.split(command)[2:], cwd=home)
     assert outcome.code == 0, outcome.stderr
+    assert "drew dropout for each micro-batch, this one for each step" in outcome.stderr
     assert (read(progress)["epoch"], read(progress)["finished"]) == (2, True)
     # With the seconds that it took: the first epoch was not trained again.
-    assert rows(home / name / "history.csv")[: len(history)] == history
+    kept = rows(home / name / "history.csv")[: len(history)]
+    later = {"micro_batch": "", "rate_scale": ""}  # columns, which that version did not have
+    assert kept == [row | later for row in history]
 
     outcome = trainer(*EVALUATE, "--output_dir", name, cwd=home)
     assert outcome.code == 0, outcome.stderr

@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parents[1]
 # Bottom up: a module imports from its own row and from those before it.
 LAYERS = (
     ("errors", "signals", "broken_imports", "choices", "tables", "torchvision_compat"),
-    ("pairs", "files", "writable", "csv_text", "logs", "device", "parallel", "caches"),
+    (
+        "pairs", "files", "writable", "csv_text", "logs", "device", "full_memory", "parallel",
+        "caches",
+    ),
     ("settings",),
     ("decoding",),
     ("photographs",),
@@ -38,7 +41,7 @@ LAYERS = (
     ("doctor",),
     ("commands",),
     ("__main__",),
-)
+)  # fmt: skip
 TORCH = {"torch", "torchvision", "timm"}
 # What must load in a moment, and run where they are not installed.
 WITHOUT_TORCH = (

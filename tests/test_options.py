@@ -31,6 +31,8 @@ from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.operating_points import OperatingPoint, OperatingPoints
 from dr_ovo.settings.command_line import parse_settings
 from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training import fit
+from dr_ovo.training.writing.run_writer import RunWriter
 
 COMMON = (
     "--dataset_path {data} --base_models test_resnet --img_size 32 --device cpu --num_workers 0 "
@@ -54,6 +56,8 @@ class Outcome:
     forwards: int  # forward passes of modules, recomputed ones included
     processes: int  # the most child processes while branches computed
     compiled: int  # functions handed to torch.compile
+    states_within: int  # states that were kept inside an epoch
+    grace: float  # seconds that a signal would have left for the last state
 
 
 def files(outcome: Outcome) -> list[str]:
@@ -104,6 +108,10 @@ def val_losses(outcome: Outcome) -> list[str]:
     return _column(outcome, "history.csv", "val_loss")
 
 
+def micro_batches(outcome: Outcome) -> list[str]:
+    return _column(outcome, "history.csv", "micro_batch")
+
+
 def graded(outcome: Outcome) -> list[str]:
     return _column(outcome, "inference.csv", "file")
 
@@ -133,6 +141,14 @@ def compiled(outcome: Outcome) -> int:
     return outcome.compiled
 
 
+def states_within(outcome: Outcome) -> int:
+    return outcome.states_within
+
+
+def grace(outcome: Outcome) -> float:
+    return outcome.grace
+
+
 @dataclass(frozen=True)
 class Row:
     """A setting, the flags that change it, and what must differ from a run of `base` alone."""
@@ -147,7 +163,8 @@ class Row:
 
 # A linear head on fixed features, with a learning rate at which it learns the drawn grades.
 LEARNING = (
-    "--freeze_weights true --freeze_stages 4 --learning_rate 0.05 --epochs 3 --warmup_epochs 0"
+    "--freeze_weights true --freeze_stages 4 --learning_rate 0.05 --epochs 3 --warmup_epochs 0 "
+    "--ovo_dropout 0"
 )
 APPLIED = "--mode inference --input {data}/test"
 ROWS = (
@@ -219,6 +236,7 @@ ROWS = (
     Row("amp", "--amp on", weights),
     Row("grad_checkpointing", "--grad_checkpointing on", forwards),
     Row("compile", "--compile", compiled),
+    Row("micro_batch", "--micro_batch 1", micro_batches),
     Row("num_workers", "--num_workers 1", processes, f"{BASE} --cache off"),
     Row("cache", "--cache off", kept_in_a_cache),
     Row("cache_dir", "--cache_dir kept", files),
@@ -226,6 +244,9 @@ ROWS = (
     Row("seed", "--seed 43", weights),
     Row("train_sample", "--train_sample 6", train_losses),
     Row("resume", "--resume", exit_code, trained=True),
+    Row("recover", "--recover", exit_code, code=2),
+    Row("save_every", "--save_every 0.000001", states_within),
+    Row("grace_seconds", "--grace_seconds 3", grace),
     Row("pairs", "--pairs 0-1 2-4", files, f"{BASE} --ovo_mode independent"),
     Row("dry_run", "--dry_run", files),
     Row("debug_mode", "--debug_mode", epochs, f"{BASE} --epochs 3"),
@@ -298,10 +319,11 @@ def _working_in(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _counting() -> Iterator[list[int]]:
-    """[forward passes of modules, most child processes at once, functions compiled] within the
-    context; compiled ones run as they are."""
-    counts = [0, 0, 0]
+def _counting() -> Iterator[list[float]]:
+    """[forward passes of modules, most child processes at once, functions compiled, states kept
+    inside an epoch, seconds left after a signal] within the context; compiled ones run as they
+    are, and no signal comes."""
+    counts: list[float] = [0, 0, 0, 0, 0]
 
     def count(module: torch.nn.Module, _inputs: Any) -> None:
         counts[0] += 1
@@ -312,10 +334,19 @@ def _counting() -> Iterator[list[int]]:
         counts[2] += 1
         return function
 
+    def keep_within(*_: Any) -> None:
+        counts[3] += 1
+
+    def deferred(grace_seconds: float) -> contextlib.AbstractContextManager[Callable[[], bool]]:
+        counts[4] = grace_seconds
+        return contextlib.nullcontext(bool)
+
     hook = register_module_forward_pre_hook(count)
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch, "compile", compile)
+            patch.setattr(RunWriter, "keep_within", keep_within)
+            patch.setattr(fit, "deferred", deferred)
             yield counts
     finally:
         hook.remove()

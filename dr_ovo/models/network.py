@@ -20,7 +20,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from dr_ovo.models.architectures import CONTIGUOUS
 from dr_ovo.models.backbone import feature_width
 from dr_ovo.models.compilation import Compiler, Function
-from dr_ovo.models.stem import WHOLE, split_backbone
+from dr_ovo.models.parts.random_layers import MaskedDropout, draws_on_its_own, mask_drop_paths
+from dr_ovo.models.parts.stem import WHOLE, split_backbone
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.pairs import Pair, pair_name
 
@@ -55,9 +56,10 @@ class Branch(nn.Module):
     def __init__(self, rest: nn.Module, features: int, outputs: int, dropout: float) -> None:
         super().__init__()
         self.rest = rest
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = MaskedDropout(dropout, features)
         self.head = nn.Linear(features, outputs)
         self.live_batchnorm = False
+        self.draws_on_its_own = False  # random numbers beside the masks of its MaskedLayers
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Stem features -> pooled features (B, F)."""
@@ -106,6 +108,7 @@ class OvoNetwork(nn.Module):
         self.branches = nn.ModuleDict(branches)
         self.frozen_stages = frozen_stages
         self.memory_format = CONTIGUOUS  # in which it trains
+        self.checkpointing = False
         self._compiled_stem: Function | None = None
         if stem is not None:
             stem.requires_grad_(False)
@@ -113,6 +116,23 @@ class OvoNetwork(nn.Module):
     def branch(self, name: str) -> Branch:
         """The branch of that name."""
         return cast(Branch, self.branches[name])
+
+    def use_live_batchnorm(self, live: bool) -> None:
+        """Whether the branches' BatchNorm takes its statistics from micro-batches in training."""
+        for name in self.branches:
+            self.branch(name).live_batchnorm = live
+
+    def set_checkpointing(self) -> bool:
+        """Switches gradient checkpointing on in all branches; whether it was off, and is on now.
+
+        It repeats the forward pass, which would update live BatchNorm statistics twice.
+        """
+        branches = [self.branch(name) for name in self.branches]
+        if self.checkpointing or any(branch.live_batchnorm for branch in branches):
+            return False
+        switched = [branch.set_checkpointing(True) for branch in branches]
+        self.checkpointing = all(switched)
+        return self.checkpointing
 
     def train(self, mode: bool = True) -> OvoNetwork:
         """The stem stays in eval mode: SwinV2 has DropPath, CNNs BatchNorm, in frozen layers."""
@@ -181,12 +201,24 @@ def build_network(
         else:
             stem, rest = halves
     width = feature_width(backbone, img_size)
+    mask_drop_paths(rest)
     branches = {}
     for spec in specs:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(branch_seed(seed, spec.name))
             branches[spec.name] = Branch(copy.deepcopy(rest), width, spec.outputs, dropout)
     return OvoNetwork(stem, branches, frozen_stages)
+
+
+def find_own_draws(network: OvoNetwork, img_size: int) -> bool:
+    """Whether the branches draw random numbers beside their masks, which notes it in each. On the
+    CPU, with its statistics of BatchNorm fixed."""
+    branches = [network.branch(name) for name in network.branches]
+    features = network.stem_features(torch.zeros(1, 3, img_size, img_size))
+    draws = draws_on_its_own(branches[0].train(), features)
+    for branch in branches:
+        branch.draws_on_its_own = draws
+    return draws
 
 
 def branch_seed(seed: int, branch: str, *position: int) -> int:

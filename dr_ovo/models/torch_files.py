@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,16 @@ def save_torch(path: Path, content: dict[str, Any]) -> None:
             f"{path} could not be written ({error}): is the disk full? The previous file, if "
             "any, is kept. Free some space and continue with --resume."
         ) from error
+
+
+def damage_of(path: Path) -> str:
+    """What is wrong with a torch file, by the checksums that it holds; "" if nothing is."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError) as error:
+        return f"it can't be read ({error})"
+    return f"the checksum of its part {bad} is wrong" if bad else ""
 
 
 def load_torch(path: Path, hint: str) -> Any:

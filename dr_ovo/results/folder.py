@@ -16,6 +16,7 @@ from dr_ovo.files import atomic_write_text
 HISTORY_FIELDS = (
     "epoch", "branch", "lr", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_auc",
     "val_kappa", "seconds", "images_per_second", "peak_memory_mb", "skipped_steps",
+    "micro_batch", "rate_scale",
 )  # fmt: skip
 
 
@@ -56,8 +57,14 @@ class ResultsFolder:
 
     @property
     def progress(self) -> Path:
-        """The last finished epoch and the files that belong to it."""
+        """The newest state of the training: its finished epochs, and the files that belong to
+        it."""
         return self.resume / "progress.json"
+
+    @property
+    def previous(self) -> Path:
+        """The state before the newest, as in progress.json."""
+        return self.resume / "previous.json"
 
     def predictions(self, split: str) -> Path:
         """The predictions on a split: logits, probabilities and grades."""
@@ -75,6 +82,13 @@ class ResultsFolder:
     def finished_epochs(self) -> int:
         """The number of finished epochs; 0 for a missing or an empty folder."""
         return int(self.read_progress()["epoch"]) if self.progress.is_file() else 0
+
+    def has_begun(self) -> bool:
+        """Whether there is a state that a training can go on from, or its finished end."""
+        if not self.progress.is_file():
+            return False
+        progress = self.read_progress()
+        return progress["epoch"] > 0 or "within" in progress
 
     def is_finished(self) -> bool:
         """Whether training ran to its end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dr_ovo.choices import NO_STEPS, PREPROCESSING_STEPS, VIEWS
+from dr_ovo.choices import AUTO, NO_STEPS, PREPROCESSING_STEPS, VIEWS
 from dr_ovo.errors import UserError
 from dr_ovo.pairs import parse_pair
 
@@ -114,3 +114,14 @@ def check_ensemble(ensemble: str, mode: str) -> None:
     """Raises UserError for an ensemble manifest outside --mode inference."""
     if ensemble and mode != "inference":
         raise UserError(f"--ensemble is for --mode inference, not --mode {mode}.")
+
+
+def check_micro_batch(text: str, window: int) -> None:
+    """Raises UserError unless micro-batches divide the window of an optimizer step."""
+    sizes = [str(size) for size in range(1, window + 1) if window % size == 0]
+    if text in (AUTO, *sizes):
+        return
+    raise UserError(
+        f"--micro_batch {text}: expected auto, or a divisor of batch_size x "
+        f"gradient_accumulation_steps, which is {window}: {', '.join(sizes)}."
+    )

@@ -42,6 +42,7 @@ class TrainConfig(
         """Raises UserError for values that exclude each other."""
         for group in GROUPS.values():
             group.check(self)
+        checks.check_micro_batch(self.micro_batch, self.window)
         checks.check_balance(
             self.focal_loss_alpha,
             self.class_weights,

@@ -9,29 +9,33 @@ import numpy as np
 import torch
 from torch import nn
 
-from dr_ovo.choices import PREPROCESSING_STEPS
+from dr_ovo.choices import AUTO, PREPROCESSING_STEPS
 from dr_ovo.dataset.index import Split
-from dr_ovo.errors import log
+from dr_ovo.errors import UserError, log
 from dr_ovo.models.architectures import memory_format
 from dr_ovo.models.backbone import InputSpec, create_backbone, input_spec
 from dr_ovo.models.compilation import Compiler
 from dr_ovo.models.input_size import check_size
 from dr_ovo.models.losses import LossSettings, create_loss
 from dr_ovo.models.memory_format import use_format
-from dr_ovo.models.network import BranchSpec, OvoNetwork, branch_specs, build_network
+from dr_ovo.models.network import (
+    BranchSpec,
+    OvoNetwork,
+    branch_specs,
+    build_network,
+    find_own_draws,
+)
 from dr_ovo.models.precision import Precision
 from dr_ovo.models.weights.sources import read_weights
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
+from dr_ovo.training.optimization.micro_batch import MicroBatch
+from dr_ovo.training.optimization.probing import largest_that_fits
 from dr_ovo.training.optimization.schedule import balanced_counts, create_schedule
-from dr_ovo.training.resume.numerics import begun_memory_format
-from dr_ovo.training.resume.state import BranchRun
-
-# Memory of the activations of one 224 px image in training, in GiB: the largest measured for the
-# seven architectures in float32, doubled. Scaled by area, it decides when `auto` recomputes them.
-ACTIVATIONS_GIB = 1.0
+from dr_ovo.training.resume.branch_run import BranchRun
+from dr_ovo.training.resume.numerics import begun_memory_format, begun_micro_batch
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Model:
     runs: dict[str, BranchRun]
     spec: InputSpec
     preprocessing: Preprocessing
-    checkpointing: bool
+    micro_batch: MicroBatch
     compiler: Compiler | None  # None: nothing is to be compiled
 
     @property
@@ -78,28 +82,50 @@ def build_model(
         frozen_stages=config.frozen_stages,
         dropout=config.ovo_dropout,
         seed=config.seed,
-    ).to(precision.device)
+    )
+    find_own_draws(network, config.img_size)
+    network = network.to(precision.device)
     begun = begun_memory_format(ResultsFolder(Path(config.output_dir)))
     use_format(network, begun or memory_format(name, precision.device.type, precision.name))
     if config.frozen_stages and not network.frozen_stages:
         log.warning("%s can't be split into stages: nothing is frozen.", name)
-    live = not (config.pretrained or config.pretrained_path)
-    for branch_name in network.branches:
-        network.branch(branch_name).live_batchnorm = live
-    checkpointing = _set_checkpointing(config, network, precision.device, live_batchnorm=live)
+    network.use_live_batchnorm(not (config.pretrained or config.pretrained_path))
+    micro_batch = create_micro_batch(config, network)
     runs = {
-        spec.name: BranchRun(spec.name, _trainer(config, spec, network, train, precision))
+        spec.name: BranchRun(
+            spec.name, _trainer(config, spec, network, train, precision, micro_batch)
+        )
         for spec in specs
     }
+    _choose_size(config, network, runs, micro_batch, precision.device)
     compiler = _compiler(network, runs, precision.device) if config.compile else None
     return Model(
         network,
         runs,
         input_spec(name, config.img_size),
         preprocessing_of(config),
-        checkpointing,
+        micro_batch,
         compiler,
     )
+
+
+def _choose_size(
+    config: TrainConfig,
+    network: OvoNetwork,
+    runs: dict[str, BranchRun],
+    micro_batch: MicroBatch,
+    device: torch.device,
+) -> None:
+    """The size of micro-batches where `--micro_batch auto` leaves it to this machine: that of the
+    training so far, else the largest that fits a GPU."""
+    if config.micro_batch != AUTO or micro_batch.fixed:
+        return
+    begun = begun_micro_batch(ResultsFolder(Path(config.output_dir)))
+    trainers = [run.trainer for run in runs.values() if run.trainer is not None]
+    if begun and config.window % begun == 0:
+        micro_batch.size = begun
+    elif device.type == "cuda":
+        micro_batch.size = largest_that_fits(network, trainers, config.img_size, config.window)
 
 
 def _compiler(network: OvoNetwork, runs: dict[str, BranchRun], device: torch.device) -> Compiler:
@@ -122,40 +148,41 @@ def preprocessing_of(config: TrainConfig) -> Preprocessing:
     )
 
 
-def _set_checkpointing(
-    config: TrainConfig, network: OvoNetwork, device: torch.device, *, live_batchnorm: bool
-) -> bool:
-    """Switches gradient checkpointing on in all branches if it is to be; whether it is."""
-    checkpointing = _wants_checkpointing(config, device, live_batchnorm=live_batchnorm)
-    for name in network.branches:
-        checkpointing = network.branch(name).set_checkpointing(checkpointing)
-    if config.grad_checkpointing == "on" and not checkpointing:
+def create_micro_batch(config: TrainConfig, network: OvoNetwork) -> MicroBatch:
+    """The micro-batches of a training, before a GPU's memory is tried out; switches gradient
+    checkpointing on where that was asked for."""
+    (name,) = config.base_models
+    first = network.branch(next(iter(network.branches)))
+    fixed = ""
+    if first.live_batchnorm:
+        fixed = "live BatchNorm takes its statistics from each"
+    elif first.draws_on_its_own:
+        fixed = f"{name} draws random numbers of its own for each"
+        log.info("micro-batches have --batch_size images: %s", fixed)
+    size = config.batch_size if config.micro_batch == AUTO else int(config.micro_batch)
+    if fixed and size != config.batch_size:
+        raise UserError(
+            f"--micro_batch {size}: with these settings micro-batches have --batch_size "
+            f"{config.batch_size} images, since {fixed}. Leave it out, or change --batch_size."
+        )
+    if config.grad_checkpointing == "on" and not network.set_checkpointing():
         why = (
             "would update live BatchNorm statistics twice"
-            if live_batchnorm
-            else f"is unsupported by {config.base_models[0]}"
+            if first.live_batchnorm
+            else f"is unsupported by {name}"
         )
         log.warning("--grad_checkpointing on %s: it stays off.", why)
-    return checkpointing
-
-
-def _wants_checkpointing(
-    config: TrainConfig, device: torch.device, *, live_batchnorm: bool
-) -> bool:
-    # Checkpointing repeats the forward pass, which would update live BatchNorm statistics twice.
-    if config.grad_checkpointing == "off" or live_batchnorm:
-        return False
-    if config.grad_checkpointing == "on":
-        return True
-    if device.type != "cuda":
-        return False
-    free, _ = torch.cuda.mem_get_info(device)
-    needed = ACTIVATIONS_GIB * config.batch_size * (config.img_size / 224) ** 2
-    return needed > free / 2**30 / 2
+    never = config.grad_checkpointing == "off"
+    return MicroBatch(size, config.window, fixed, bool if never else network.set_checkpointing)
 
 
 def _trainer(
-    config: TrainConfig, spec: BranchSpec, network: OvoNetwork, train: Split, precision: Precision
+    config: TrainConfig,
+    spec: BranchSpec,
+    network: OvoNetwork,
+    train: Split,
+    precision: Precision,
+    micro_batch: MicroBatch,
 ) -> BranchTrainer:
     grades = np.ones(config.num_classes, dtype=bool)
     if spec.independent:
@@ -168,7 +195,9 @@ def _trainer(
     schedule = create_schedule(config, -(-samples // config.window))
     loss = create_loss(config.head, loss_settings(config, counts), list(spec.pairs))
     branch = network.branch(spec.name)
-    return BranchTrainer(spec, branch, loss, grades, samples, schedule, config, precision)
+    return BranchTrainer(
+        spec, branch, loss, grades, samples, schedule, config, precision, micro_batch
+    )
 
 
 def loss_settings(config: TrainConfig, counts: np.ndarray) -> LossSettings:

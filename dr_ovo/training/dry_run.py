@@ -19,24 +19,24 @@ from dr_ovo.training.fit import open_loop
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.schedule import epoch_order
 from dr_ovo.training.writing.opening_lines import opening_lines
-from dr_ovo.training.writing.record import Record, count_parameters
+from dr_ovo.training.writing.run import Run, count_parameters
 
 STEPS = 2
 
 
-def dry_run(record: Record) -> None:
+def dry_run(run: Run) -> None:
     """Two optimizer steps and one val batch at full size: memory, time and disk; writes nothing."""
-    for line in opening_lines(record):
+    for line in opening_lines(run):
         log.info("%s", line)
-    config = record.config
-    with open_loop(record) as loop:
+    config = run.config
+    with open_loop(run) as loop:
         train_rate = _training_rate(loop, config)
         val_rate = _validation_rate(loop)
         decodes = loop.loader.decodes
     measured = len(loop.data.val) + len(loop.data.sample)
     epoch_seconds = len(loop.data.train) / train_rate + measured / val_rate
     log.info("dry run: nothing was written")
-    log.info("peak memory       %.0f MiB", peak_memory_mb(record.precision.device))
+    log.info("peak memory       %.0f MiB", peak_memory_mb(run.precision.device))
     log.info(
         "time per epoch    %s (%.1f images/s in training)", duration(epoch_seconds), train_rate
     )
@@ -46,13 +46,13 @@ def dry_run(record: Record) -> None:
         "time of the run   at most %s for %d epochs",
         duration(epoch_seconds * config.epochs), config.epochs,
     )  # fmt: skip
-    _report_disk(record)
+    _report_disk(run)
 
 
 def _training_rate(loop: TrainingLoop, config: TrainConfig) -> float:
     """Images per second over STEPS windows after a first one, which warms up caches and workers."""
     settings, train = loop.settings, loop.data.train
-    trainers = [run.trainer for run in loop.runs.values() if run.trainer is not None]
+    trainers = [one.trainer for one in loop.runs.values() if one.trainer is not None]
     # An independent branch sees two of the C grades: it needs C/2 windows of images to fill one.
     wanted = (STEPS + 1) * config.window * max(1, config.num_classes // 2)
     order = epoch_order(train.targets, settings.sampler, settings.seed, 1, train.weights)[:wanted]
@@ -80,7 +80,7 @@ def _finish(trainers: list[BranchTrainer]) -> None:
 
 def _validation_rate(loop: TrainingLoop) -> float:
     """Images per second in validation, from one batch of val."""
-    trainers = [run.trainer for run in loop.runs.values() if run.trainer is not None]
+    trainers = [one.trainer for one in loop.runs.values() if one.trainer is not None]
     first = len(loop.data.train)
     positions = np.arange(first, first + min(MEASURE_BATCH, len(loop.data.val)))
     start = time.monotonic()
@@ -88,17 +88,20 @@ def _validation_rate(loop: TrainingLoop) -> float:
     return len(positions) / (time.monotonic() - start)
 
 
-def _report_disk(record: Record) -> None:
-    """Best checkpoints, and the resume state twice: the old one stays until the new is complete."""
-    trained, total = count_parameters(record.model)
-    branches = len(record.model.runs)
+def _report_disk(run: Run) -> None:
+    """Best checkpoints, and three times the resume state: the two that are kept stay until a third
+    is complete."""
+    trained, total = count_parameters(run.model)
+    branches = len(run.model.runs)
     stem = total - trained
     checkpoints = 4 * (trained + branches * stem)
-    copies = 4 if record.config.ema_decay else 3  # weights, two moments, moving average
-    resume = 2 * copies * 4 * trained + 4 * stem
-    root = Path(record.config.output_dir).absolute()
+    copies = 4 if run.config.ema_decay else 3  # weights, two moments, moving average
+    state = 4 * copies * trained
+    resume = 3 * state + 4 * stem
+    root = Path(run.config.output_dir).absolute()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
+    log.info("resume state      %s each, of which two are kept until the end", _size(state))
     log.info(
         "disk              %s while training, %s afterwards; %s free in %s",
         _size(checkpoints + resume), _size(checkpoints), _size(free), existing,

@@ -1,10 +1,10 @@
-"""Running the training loop; what full GPU memory, Ctrl-C or SIGTERM leave behind and report."""
+"""Running the training loop; what full memory, Ctrl-C, SIGTERM or SIGHUP leave and report."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,66 +13,74 @@ import torch
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.errors import MachineError, Terminated, log
 from dr_ovo.files import write_json
+from dr_ovo.full_memory import SMALLER, first_line
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.signals import deferred
 from dr_ovo.training.data.loading import image_loader
 from dr_ovo.training.data.training_data import training_data
+from dr_ovo.training.epochs.interruption import Interrupted
 from dr_ovo.training.epochs.loop import TrainingLoop
-from dr_ovo.training.epochs.validation import EpochResult
-from dr_ovo.training.resume.numerics import record_numerics, say_changes
-from dr_ovo.training.writing.record import Record
+from dr_ovo.training.resume.numerics import say_changes
+from dr_ovo.training.resume.state import Reached, kept_state
+from dr_ovo.training.writing.run import Run
+from dr_ovo.training.writing.run_writer import RunWriter
 
 
 @contextmanager
-def open_loop(record: Record) -> Iterator[TrainingLoop]:
-    """The training loop of a run, with its loader. Raises MachineError, with the way on, if the
-    GPU's memory is full."""
-    config = record.config
-    data = training_data(config, record.index)
+def open_loop(run: Run, asked: Callable[[], bool] = bool) -> Iterator[TrainingLoop]:
+    """The training loop of a run, with its loader, until it is `asked` to stop. Raises
+    MachineError if the GPU's memory is full whatever is tried."""
+    config = run.config
+    data = training_data(config, run.index)
     paths = (*data.train.paths, *data.val.paths)
     try:
-        with image_loader(
-            config, record.index, record.folder, paths, record.model.preprocessing
-        ) as loader:
-            yield TrainingLoop(record.model, data, loader, record.precision, config)
+        with image_loader(config, run.index, run.folder, paths, run.model.preprocessing) as loader:
+            yield TrainingLoop(run.model, data, loader, run.precision, config, asked)
     except torch.OutOfMemoryError as error:
         raise MachineError(
-            f"The GPU's memory is full ({str(error).splitlines()[0]}). Finished epochs are saved. "
-            "Use smaller micro-batches, which give the same steps: the same command with "
-            f"--batch_size 1 --gradient_accumulation_steps {config.window} --resume (or with "
-            "--grad_checkpointing on --resume)."
+            f"The GPU's memory is full ({first_line(error)}), beside the micro-batches. What is "
+            f"saved can be resumed on a GPU with more memory. {SMALLER}"
         ) from None
 
 
-def fit(record: Record, done: int) -> None:
-    """Trains from epoch `done` + 1 to the end; whatever stops it, finished epochs are saved."""
-    if done:
-        say_changes(record.folder, record.numerics())
-
-    def keep_epoch(epoch: int, results: list[EpochResult]) -> None:
-        if epoch == done + 1:  # what could be compiled is known now
-            record_numerics(record.folder, done, record.numerics())
-        record.keep_epoch(epoch, results)
-
+def fit(writer: RunWriter, reached: Reached) -> None:
+    """Trains from where the loaded state is to the end; whatever stops it, the state is kept."""
+    run = writer.run
+    if reached.has_begun:
+        say_changes(run.folder, run.numerics())
     try:
-        with open_loop(record) as loop:
-            loop.run(done + 1, record.keep_best, keep_epoch)
+        with deferred(run.config.grace_seconds) as asked, open_loop(run, asked) as loop:
+            try:
+                loop.run(reached.epochs + 1, writer, reached.seconds or 0.0)
+            except Interrupted as interrupted:
+                if interrupted.cause is not None:
+                    raise interrupted.cause from None
             if loop.loader.changed:
                 paths = [loop.loader.paths[position] for position in sorted(loop.loader.changed)]
-                _note_changed_files(record, paths)
+                _note_changed_files(run, paths)
     except (KeyboardInterrupt, Terminated):
-        saved = record.folder.finished_epochs()
-        log.warning(
-            "Stopped; %d finished epochs are saved. Resume with: %s", saved, resume_command()
-        )
+        log.warning("%s", _stopped(run.folder))
         raise
 
 
-def _note_changed_files(record: Record, paths: Sequence[Path]) -> None:
+def _stopped(folder: ResultsFolder) -> str:
+    """What is kept of a training that was stopped, and how to go on."""
+    reached = kept_state(folder)
+    also = "" if reached.seconds is None else f" and a part of epoch {reached.epochs + 1}"
+    return (
+        f"Stopped; {reached.epochs} finished epochs{also} are saved. "
+        f"Resume with: {resume_command()}"
+    )
+
+
+def _note_changed_files(run: Run, paths: Sequence[Path]) -> None:
     """Repeats, at the end, which files were written since training began, and records them."""
     log.warning("%s", written_meanwhile(paths))
-    content = record.folder.read_config() | {"changed_images": [str(path) for path in paths]}
-    write_json(record.folder.config, content)
+    content = run.folder.read_config() | {"changed_images": [str(path) for path in paths]}
+    write_json(run.folder.config, content)
 
 
 def resume_command() -> str:
-    """The command of this process with --resume."""
-    return shlex.join(["python", *sys.argv, *([] if "--resume" in sys.argv else ["--resume"])])
+    """The command of this process with --resume, without --recover."""
+    words = [word for word in sys.argv if word != "--recover"]
+    return shlex.join(["python", *words, *([] if "--resume" in words else ["--resume"])])

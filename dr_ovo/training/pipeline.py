@@ -8,7 +8,7 @@ from torch import nn
 
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
-from dr_ovo.errors import DONE, log
+from dr_ovo.errors import DONE, UserError, log
 from dr_ovo.logs import log_to_file, stop_file
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.precision import Precision
@@ -25,15 +25,19 @@ from dr_ovo.training.fit import fit
 from dr_ovo.training.resume.folder_checks import (
     check_folder,
     check_same_pictures,
+    check_same_preprocessing,
     check_same_settings,
 )
+from dr_ovo.training.resume.kept_states import require_whole_state
 from dr_ovo.training.resume.numerics import precision_to_go_on_with
-from dr_ovo.training.resume.state import begin, load_progress, load_stem, save_stem
+from dr_ovo.training.resume.resumption import load_stem_into
+from dr_ovo.training.resume.state import Reached
 from dr_ovo.training.retraining.checks import is_retraining, retraining_is_done, work_folder
 from dr_ovo.training.retraining.pairs import retrain_pairs
 from dr_ovo.training.setup import choose_precision, resolve_models, results_folder
 from dr_ovo.training.writing.opening_lines import opening_lines
-from dr_ovo.training.writing.record import Record
+from dr_ovo.training.writing.run import Run
+from dr_ovo.training.writing.run_writer import RunWriter
 from dr_ovo.training.writing.tensorboard import check_installed
 from dr_ovo.writable import check_writable_folder
 
@@ -42,7 +46,12 @@ def train(settings: Settings) -> int:
     """Trains every architecture of the settings; all checks precede the first training."""
     if settings.config.tensorboard:
         check_installed()
+    if settings.config.recover and not settings.config.resume:
+        raise UserError("--recover: expected with --resume, for a training that was stopped.")
     configs = resolve_models(settings.config)
+    if settings.config.resume and not settings.config.dry_run:
+        for config in configs:
+            require_whole_state(results_folder(config))
     precision = choose_precision(settings.config)
     index, damaged = open_dataset(settings.config, [results_folder(config) for config in configs])
     partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
@@ -77,9 +86,10 @@ def _is_done(config: TrainConfig, index: DatasetIndex, complete: DatasetIndex) -
     if is_retraining(config, folder):
         return retraining_is_done(config, index, complete, folder)
     check_folder(folder, resume=config.resume or config.dry_run)
-    if not config.resume or not folder.finished_epochs():
+    if not config.resume or not folder.has_begun():
         return False
     check_same_settings(folder, fixed_values(config, Fixed.IN_A_RUN), index.content_hash())
+    check_same_preprocessing(folder, preprocessing_of(config).hash)
     keep = not config.dry_run
     replaced = pictures_replaced(folder, complete, keep=keep)
     if replaced and index is not complete:
@@ -103,7 +113,7 @@ def _backbone(config: TrainConfig) -> nn.Module:
     """The backbone to start from; a resumed run loads all weights from its own state later."""
     folder = results_folder(config)
     retraining = is_retraining(config, folder)
-    if config.resume and folder.finished_epochs() and not retraining:
+    if config.resume and folder.has_begun() and not retraining:
         return create_backbone(config.base_models[0], config.img_size, weights=None)
     return load_backbone(config, whole_input=not retraining)
 
@@ -112,7 +122,7 @@ def _decodable(config: TrainConfig, index: DatasetIndex) -> tuple[DatasetIndex, 
     """The dataset without the files that turn out not to be decodable, and these; the others are in
     the cache now. Raises UserError for such files if the training has begun with them."""
     folder = results_folder(config)
-    begun = config.resume and folder.finished_epochs() > 0
+    begun = config.resume and folder.has_begun()
     leave_out = config.skip_damaged and not begun
     return decodable(config, index, folder, preprocessing_of(config), leave_out=leave_out)
 
@@ -136,47 +146,36 @@ def _run(
     retraining = is_retraining(config, folder)
     precision = precision_to_go_on_with(work_folder(folder) if retraining else folder, precision)
     model = build_model(config, backbone, index.splits["train"], precision)
-    record = Record(config, sources, index, damaged, audit, model, precision)
+    run = Run(config, sources, index, damaged, audit, model, precision)
     if config.dry_run:
-        dry_run(record)
+        dry_run(run)
     elif retraining:
-        retrain_pairs(record)
+        retrain_pairs(run)
     else:
-        _train(record)
+        _train(run)
     if file is not None:
         stop_file(file)  # only without an error, which must reach the log too
 
 
-def _train(record: Record) -> None:
-    config, folder = record.config, record.folder
-    for line in opening_lines(record):
+def _train(run: Run) -> None:
+    config, folder = run.config, run.folder
+    for line in opening_lines(run):
         log.info("%s", line)
-    done = folder.finished_epochs() if config.resume else 0
-    if done:
-        load_stem_into(record)
-        load_progress(folder, record.model.runs)
-        log.info("resuming after epoch %d", done)
+    if config.resume and folder.has_begun():
+        load_stem_into(run.model.network, folder)
+        writer, reached = RunWriter.resumed(run)
     else:
-        begin(folder)
-        record.write_config()
-        if record.model.network.stem is not None:
-            save_stem(folder, record.model.network.stem.state_dict())
-    fit(record, done)
-    for run in record.model.runs.values():
+        writer, reached = RunWriter(run), Reached(0)
+        writer.begin()
+    fit(writer, reached)
+    for branch in run.model.runs.values():
         log.info(
             "branch %s: %s epoch %d, stopped by %s",
-            run.name,
+            branch.name,
             config.keep_epoch,
-            run.best_epoch,
-            run.ended,
+            branch.best_epoch,
+            branch.ended,
         )
     log.info("done: %s", folder.root)
-    if record.index.others:
-        log.warning("%s", not_read(record.index.others))
-
-
-def load_stem_into(record: Record) -> None:
-    """Loads the stem that the folder stores into the network."""
-    stem = record.model.network.stem
-    if stem is not None:
-        stem.load_state_dict(load_stem(record.folder), strict=True)
+    if run.index.others:
+        log.warning("%s", not_read(run.index.others))

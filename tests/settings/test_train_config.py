@@ -46,6 +46,8 @@ LIMITS: dict[str, tuple[list[float], list[float]]] = {
     "max_megapixels": ([0.01, 100, 5000], [0, -1, math.nan]),
     "seed": ([0, 2**63 - 1], [-1, 2**63]),
     "train_sample": ([0, 10**7], [-1]),
+    "save_every": ([0.01, 10**4], [0, -1]),
+    "grace_seconds": ([0.1, 3600], [0, -1]),
 }
 CHOICES = {
     "mode": ("train", "evaluate", "inference"),

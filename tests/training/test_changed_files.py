@@ -12,7 +12,7 @@ import pytest
 
 from dr_ovo.audit.measurement_cache import FOLDER
 from dr_ovo.copies.descriptor_store import name_in, open_store, stamp_of
-from dr_ovo.training.writing.record import Record
+from dr_ovo.training.writing.run_writer import RunWriter
 
 
 @pytest.fixture
@@ -32,14 +32,14 @@ def words(data, small, tmp_path) -> tuple:
 @pytest.fixture
 def stopped(words, trainer, tmp_path, monkeypatch) -> Path:
     """The folder of a training that was stopped after its first epoch."""
-    keep = Record.keep_epoch
+    keep = RunWriter.keep_epoch
 
-    def keep_and_stop(self: Record, epoch: int, results: list) -> None:
+    def keep_and_stop(self: RunWriter, epoch: int, results: list) -> None:
         keep(self, epoch, results)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Record, "keep_epoch", keep_and_stop)
+        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
         assert trainer(*words).code == 130
     return tmp_path / "out"
 

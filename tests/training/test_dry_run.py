@@ -48,7 +48,7 @@ def test_it_says_what_is_needed_and_writes_nothing(head, home, small, trainer, c
 
 
 def test_disk_is_foretold_as_it_is_then_used(home, small, trainer, monkeypatch):
-    words = (*small, "--dataset_path", "data", "--output_dir", "out", "--epochs", 3)
+    words = (*small, "--dataset_path", "data", "--output_dir", "out", "--epochs", 4)
     words = (*words, "--ovo_mode", "independent")
     output = trainer(*words, "--dry_run", cwd=home).stdout
     predicted = re.search(r"disk +(\d+) MiB while training, (\d+) MiB afterwards", output)

@@ -119,7 +119,7 @@ def test_an_unforeseen_error_is_a_line_on_the_screen_and_a_traceback_in_the_log(
     def fail(*_: object) -> None:
         raise KeyError("nobody foresaw this")
 
-    monkeypatch.setattr("dr_ovo.training.writing.record.Record.keep_epoch", fail)
+    monkeypatch.setattr("dr_ovo.training.writing.run_writer.RunWriter.keep_epoch", fail)
     words = (*small, "--dataset_path", tiny_dataset, "--epochs", 1, "--output_dir", tmp_path)
     outcome = trainer(*words)
     assert outcome.code == 70

@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 
-from dr_ovo.training.writing.record import Record
+from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.weights import state_of
 
 VIT, STRICT_VIT, RESNET = (
@@ -102,15 +102,15 @@ def test_a_folder_made_at_a_size_that_leaves_an_edge_unseen_goes_on(
     state = state_of(STRICT_VIT, num_classes=0)
     size = ("--img_size", 40, "--epochs", 2)
     assert train(STRICT_VIT, state, *size).code == 2
-    keep = Record.keep_epoch
+    keep = RunWriter.keep_epoch
 
-    def keep_and_stop(self: Record, epoch: int, results: list) -> None:
+    def keep_and_stop(self: RunWriter, epoch: int, results: list) -> None:
         keep(self, epoch, results)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:  # as earlier versions did
         patch.setattr("dr_ovo.training.build.check_size", lambda *_, **__: None)
-        patch.setattr(Record, "keep_epoch", keep_and_stop)
+        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
         assert train(STRICT_VIT, state, *size).code == 130
     outcome = train(STRICT_VIT, state, *size, "--resume")
     assert outcome.code == 0, outcome.stderr

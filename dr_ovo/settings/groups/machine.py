@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dr_ovo.choices import CACHE_MODES
+from dr_ovo.choices import AUTO, CACHE_MODES
 from dr_ovo.settings import checks
 from dr_ovo.settings.option import Fixed, Options, boolean, option
 
@@ -24,7 +24,18 @@ class MachineOptions(Options):
         choices=ON_OFF,
     )
     grad_checkpointing: str = option(
-        "auto", str, "recompute activations to save memory", choices=ON_OFF
+        "auto",
+        str,
+        "recompute activations to save memory; auto: when not even one image fits",
+        choices=ON_OFF,
+    )
+    micro_batch: str = option(
+        AUTO,
+        str,
+        "images computed together, a divisor of batch_size x gradient_accumulation_steps; it "
+        "changes speed and memory, not the steps. auto: on a GPU the most that fit, else "
+        "batch_size",
+        metavar="auto|IMAGES",
     )
     compile: bool = option(
         False,

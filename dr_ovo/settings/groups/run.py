@@ -37,7 +37,24 @@ class RunOptions(Options):
         "text log to append to; empty: <output_dir>/train.log in training",
         metavar="FILE",
     )
-    resume: bool = option(False, boolean, "continue from the last finished epoch")
+    resume: bool = option(False, boolean, "continue a training where it was stopped")
+    recover: bool = option(
+        False,
+        boolean,
+        "with --resume, after numbers went bad: from the last good state, at half the learning "
+        "rate; again: at a quarter",
+    )
+    save_every: float = option(
+        10.0, float, "minutes between states kept inside an epoch", metavar="MINUTES", above=0
+    )
+    grace_seconds: float = option(
+        25.0,
+        float,
+        "after a signal, the time for the last step and its state; then the run ends with the "
+        "state before",
+        metavar="SECONDS",
+        above=0,
+    )
     dry_run: bool = option(
         False,
         boolean,

@@ -34,7 +34,7 @@ def epoch_line(
 
 def running_note(trainers: Sequence[BranchTrainer]) -> str:
     """The mean loss so far over the branches, and the learning rate; waits once for the device."""
-    losses = mean_losses([t.running_loss for t in trainers if t.micro_batches])
+    losses = mean_losses([t.running_loss for t in trainers if t.done])
     shown = f"{sum(losses) / len(losses):.4f}" if losses else "-"
     return f"loss {shown}, lr {trainers[0].rate:.1e}"
 

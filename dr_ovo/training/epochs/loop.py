@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,14 +17,15 @@ from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.device import to_device
 from dr_ovo.errors import log
+from dr_ovo.full_memory import Halving
 from dr_ovo.logs import Progress
 from dr_ovo.models.precision import Precision
 from dr_ovo.settings.groups.schedule import ScheduleOptions
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model
-from dr_ovo.training.data.loading import require_undamaged
 from dr_ovo.training.data.training_data import TrainingData
-from dr_ovo.training.epochs.epoch_report import epoch_line, running_note
+from dr_ovo.training.epochs.epoch_report import epoch_line, peak_memory_mb, running_note
+from dr_ovo.training.epochs.interruption import Interrupted, WatchedBatches
 from dr_ovo.training.epochs.validation import EpochResult, Validation
 from dr_ovo.training.measure import Score
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
@@ -30,8 +33,21 @@ from dr_ovo.training.optimization.schedule import epoch_order
 from dr_ovo.training.resume.state import BranchRun
 
 
+class Keeper(Protocol):
+    """Writes what a training must not lose."""
+
+    def keep_best(self, run: BranchRun, epoch: int, result: EpochResult) -> None:
+        """The weights of a branch that improved."""
+
+    def keep_epoch(self, epoch: int, results: list[EpochResult]) -> None:
+        """The history rows of an epoch, and the state after it."""
+
+    def keep_within(self, epoch: int, seconds: float) -> None:
+        """The state inside an epoch, which has trained for `seconds`."""
+
+
 class TrainingLoop:
-    """Trains the branches of `model` until each has ended."""
+    """Trains the branches of `model` until each has ended, or until it is `asked` to stop."""
 
     def __init__(
         self,
@@ -40,44 +56,53 @@ class TrainingLoop:
         loader: ImageLoader,
         precision: Precision,
         config: TrainConfig,
+        asked: Callable[[], bool] = bool,
     ) -> None:
         self.model, self.runs, self.data, self.loader = model, model.runs, data, loader
-        self.precision = precision
+        self.precision, self.save_seconds = precision, 60 * config.save_every
         self.settings: ScheduleOptions = config
         self.augmentation = Augmentation(config)
-        self.validation = Validation(model, data, loader, precision.device, config)
+        self.batches = WatchedBatches(loader, asked)
+        self.validation = Validation(model, data, self.batches, precision.device, config)
+        self._stem = Halving("in the frozen stem")
         self._warned_of: set[int] = set()  # positions of files that were written meanwhile
 
-    def run(
-        self,
-        first_epoch: int,
-        keep_best: Callable[[BranchRun, int, EpochResult], None],
-        keep_epoch: Callable[[int, list[EpochResult]], None],
-    ) -> None:
-        """Epochs from `first_epoch`; calls `keep_best` per improved branch, then `keep_epoch`.
+    def run(self, first_epoch: int, keeper: Keeper, seconds: float = 0.0) -> None:
+        """Epochs from `first_epoch`, in which the loaded state has trained for `seconds`.
 
-        Raises MachineError for NaN or infinite values and for photographs that became unreadable.
+        Raises Interrupted, with its state kept, for an epoch that ends before its end, and
+        MachineError for NaN or infinite values.
         """
         for epoch in range(first_epoch, self.settings.epochs + 1):
             active = [run for run in self.runs.values() if run.trainer is not None]
             if not active:
                 return
-            start = time.monotonic()
-            losses = self.train_epoch(epoch, active)
-            trained = time.monotonic() - start
-            with _evaluated_weights(active):
-                results = self.validation.measure_epoch(epoch, active, start, trained)
-                for run, result in zip(active, results, strict=True):
-                    if self._is_kept(run, epoch, result.score):
-                        keep_best(run, epoch, result)
+            clock = EpochClock(seconds)
+            try:
+                keep_if_due = partial(self._keep_if_due, keeper, epoch, clock)
+                losses = self.train_epoch(epoch, active, keep_if_due)
+                clock.end_training()
+                with _evaluated_weights(active):
+                    results = self._measure(epoch, active, clock)
+                    for run, result in zip(active, results, strict=True):
+                        if self._is_kept(run, epoch, result.score):
+                            keeper.keep_best(run, epoch, result)
+            except Interrupted:
+                if any(run.trainer.done for run in active if run.trainer is not None):
+                    keeper.keep_within(epoch, clock.trained)
+                raise
             for run, result in zip(active, results, strict=True):
-                self._end_if_due(run, epoch)
+                self._end_if_due(run, epoch, result)
                 self._log(run, epoch, losses[run.name], result.row)
             self._warn_of_changes()
-            keep_epoch(epoch, results)
+            keeper.keep_epoch(epoch, results)
+            seconds = 0.0
 
-    def train_epoch(self, epoch: int, active: list[BranchRun]) -> dict[str, float]:
-        """One pass over train; the mean training loss of each branch."""
+    def train_epoch(
+        self, epoch: int, active: list[BranchRun], between: Callable[[], None] | None = None
+    ) -> dict[str, float]:
+        """One pass over train, or what a loaded state leaves of it; the mean training loss of each
+        branch. `between` is called between windows."""
         settings, train = self.settings, self.data.train
         order = epoch_order(train.targets, settings.sampler, settings.seed, epoch, train.weights)
         drawn = self.augmentation.draw(settings.seed, epoch, len(order))
@@ -85,18 +110,52 @@ class TrainingLoop:
         trainers = [run.trainer for run in active if run.trainer is not None]
         for trainer in trainers:
             trainer.begin_epoch(epoch)
-        progress = Progress(f"epoch {epoch}/{settings.epochs}", len(order))
-        done = 0
+        done = first_image(train.targets[order], trainers, settings.stem_batch)
+        for trainer in trainers:
+            trainer.begin_at(train.targets[order], done)
+        progress = Progress(f"epoch {epoch}/{settings.epochs}", len(order), done)
         try:
-            for positions, images in self.loader.batches(order, settings.stem_batch):
-                require_undamaged(self.loader)
+            for positions, images in self.batches(order[done:], settings.stem_batch):
                 count = len(positions)
                 self.train_batch(positions, images, numbers[done : done + count], trainers)
                 done += count
                 progress.update(count, lambda: running_note(trainers))
+                if between is not None:
+                    between()
             return {trainer.spec.name: trainer.end_epoch() for trainer in trainers}
         finally:
             progress.close()
+
+    def _keep_if_due(self, keeper: Keeper, epoch: int, clock: EpochClock) -> None:
+        """Keeps the state inside the epoch, if the last one that was kept is old enough."""
+        if clock.since_kept < self.save_seconds:
+            return
+        for run in self.runs.values():
+            if run.trainer is not None:
+                run.trainer.require_finite()
+        keeper.keep_within(epoch, clock.trained)
+        clock.kept()
+
+    def _measure(self, epoch: int, active: list[BranchRun], clock: EpochClock) -> list[EpochResult]:
+        """The results of the active branches with their whole history rows."""
+        trainers = [run.trainer for run in active if run.trainer is not None]
+        rate = len(self.data.train) / max(clock.trained, 1e-9)
+        results = []
+        for trainer, result in zip(trainers, self.validation.measure_epoch(trainers), strict=True):
+            row = {
+                "epoch": epoch,
+                "branch": trainer.spec.name,
+                "lr": trainer.rate,
+                **result.row,
+                "seconds": round(clock.seconds, 2),
+                "images_per_second": round(rate, 2),
+                "peak_memory_mb": round(peak_memory_mb(self.precision.device)),
+                "skipped_steps": trainer.skipped_steps,
+                "micro_batch": trainer.micro_batch.size,
+                "rate_scale": trainer.rate_scale,
+            }
+            results.append(dataclasses.replace(result, row=row))
+        return results
 
     def train_batch(
         self,
@@ -110,7 +169,9 @@ class TrainingLoop:
         inputs = self.augmentation.apply(to_unit_range(images, device), to_device(numbers, device))
         inputs = normalise(inputs, self.model.spec.mean, self.model.spec.std)
         with self.precision.autocast():
-            features = self.model.network.trained_stem(inputs)
+            stem = self.model.network.trained_stem
+            parts = self._stem.parts(len(inputs), lambda rows: stem(inputs[rows]))
+        features = parts[0] if len(parts) == 1 else torch.cat(parts)
         targets = torch.from_numpy(self.data.train.targets[positions])
         for trainer in trainers:
             trainer.feed(features, targets)
@@ -123,9 +184,12 @@ class TrainingLoop:
         run.best, run.best_epoch = score, epoch
         return True
 
-    def _end_if_due(self, run: BranchRun, epoch: int) -> None:
-        """Ends a branch by patience, counted from the end of warm-up, or after the last epoch."""
+    def _end_if_due(self, run: BranchRun, epoch: int, result: EpochResult) -> None:
+        """Notes the val loss of a branch's epoch for its learning rate. Ends the branch by
+        patience, counted from the end of warm-up, or after the last epoch."""
         settings = self.settings
+        if run.trainer is not None:
+            run.trainer.plateau.update(result.row["val_loss"])
         warmup = settings.warmup_epochs if settings.warmup_epochs < settings.epochs else 0
         if epoch - max(run.progress_epoch, warmup) >= settings.patience:
             run.ended = "patience"
@@ -148,6 +212,52 @@ class TrainingLoop:
         self._warned_of.update(fresh)
         if fresh:
             log.warning("%s", written_meanwhile([self.loader.paths[i] for i in fresh]))
+
+
+class EpochClock:
+    """The seconds of an epoch, of which a loaded state has trained for some already."""
+
+    def __init__(self, before: float) -> None:
+        self._start = time.monotonic() - before
+        self._kept = time.monotonic()
+        self._trained: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Since the epoch began, without the time between a stop and its resumption."""
+        return time.monotonic() - self._start
+
+    @property
+    def trained(self) -> float:
+        """The part of the seconds that was training, so far."""
+        return self.seconds if self._trained is None else self._trained
+
+    @property
+    def since_kept(self) -> float:
+        """Since the state was last kept, or this process began with the epoch."""
+        return time.monotonic() - self._kept
+
+    def kept(self) -> None:
+        """Notes that the state has been kept."""
+        self._kept = time.monotonic()
+
+    def end_training(self) -> None:
+        """Notes that what follows is validation."""
+        self._trained = self.seconds
+
+
+def first_image(targets: np.ndarray, trainers: list[BranchTrainer], stem_batch: int) -> int:
+    """The place in an epoch's order at which the stem goes on: the beginning of the batch with the
+    first image that a branch still needs. `targets` (N,): the grades in that order.
+
+    The stem's batches are then those of an epoch that was never stopped: others change bits.
+    """
+    needed = []
+    for trainer in trainers:
+        own = np.flatnonzero(trainer.owns(targets))
+        needed.append(own[trainer.done] if trainer.done < len(own) else len(targets))
+    first = int(min(needed))
+    return len(targets) if first == len(targets) else first // stem_batch * stem_batch
 
 
 @contextmanager

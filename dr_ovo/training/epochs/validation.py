@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.errors import MachineError, log
 from dr_ovo.outputs import MEASURE_BATCH, Outputs, branch_outputs
 from dr_ovo.settings.groups.network import NetworkOptions
 from dr_ovo.training.build import Model
-from dr_ovo.training.data.loading import require_undamaged
 from dr_ovo.training.data.training_data import TrainingData
-from dr_ovo.training.epochs.epoch_report import pair_rows, peak_memory_mb
+from dr_ovo.training.epochs.epoch_report import pair_rows
+from dr_ovo.training.epochs.interruption import WatchedBatches
 from dr_ovo.training.measure import Score, measure, pair_score, score
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
-from dr_ovo.training.resume.state import BranchRun
 
 SAME_OUTPUT = 1e-5  # a smaller range of logits over val means a dead network
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """A branch's epoch: its history row, its checkpoint's metrics, its score and features."""
+    """A branch's epoch: what of its history row is measured on images, its checkpoint's metrics,
+    its score and features."""
 
     row: dict[str, Any]
     metrics: dict[str, Any]
@@ -41,42 +39,23 @@ class Validation:
         self,
         model: Model,
         data: TrainingData,
-        loader: ImageLoader,
+        batches: WatchedBatches,
         device: torch.device,
         options: NetworkOptions,
     ) -> None:
-        self.model, self.data, self.loader, self.device = model, data, loader, device
+        self.model, self.data, self.batches, self.device = model, data, batches, device
         self.options = options
 
-    def measure_epoch(
-        self, epoch: int, active: list[BranchRun], start: float, train_seconds: float
-    ) -> list[EpochResult]:
-        """Evaluates the `active` branches on val and on the fixed, unaugmented sample of train.
-
-        The epoch began at `start` (time.monotonic) and trained for `train_seconds`.
-        """
+    def measure_epoch(self, trainers: list[BranchTrainer]) -> list[EpochResult]:
+        """The results of the branches on val and on the fixed, unaugmented sample of train."""
         train_count, val_count = len(self.data.train), len(self.data.val)
-        trainers = [run.trainer for run in active if run.trainer is not None]
         val = self.outputs(np.arange(train_count, train_count + val_count), trainers)
         sample = self.outputs(self.data.sample, trainers) if len(self.data.sample) else {}
-        require_undamaged(self.loader)
-        rate = len(self.data.train) / max(train_seconds, 1e-9)
-        results = []
-        for trainer in trainers:
-            name = trainer.spec.name
-            result = self._result(trainer, val[name], sample.get(name))
-            result.row.update(
-                epoch=epoch,
-                branch=name,
-                lr=trainer.rate,
-                seconds=round(time.monotonic() - start, 2),
-                images_per_second=round(rate, 2),
-                peak_memory_mb=round(peak_memory_mb(self.device)),
-                skipped_steps=trainer.skipped_steps,
-            )
-            trainer.plateau.update(result.row["val_loss"])
-            results.append(result)
-        return results
+        names = [trainer.spec.name for trainer in trainers]
+        return [
+            self._result(trainer, val[name], sample.get(name))
+            for name, trainer in zip(names, trainers, strict=True)
+        ]
 
     def outputs(self, positions: np.ndarray, trainers: list[BranchTrainer]) -> dict[str, Outputs]:
         """The outputs of the branches on the images at `positions`, each only on its own grades."""
@@ -85,10 +64,9 @@ class Validation:
             t.spec.name: np.isin(targets, t.spec.pairs[0]) if t.spec.independent else None
             for t in trainers
         }
-        batches = self.loader.batches(positions, MEASURE_BATCH)
         return branch_outputs(
             self.model.network,
-            batches,
+            self.batches(positions, MEASURE_BATCH),
             self.model.spec,
             self.device,
             wanted,

@@ -11,12 +11,15 @@ import torch
 
 from dr_ovo.device import to_device
 from dr_ovo.errors import MachineError
+from dr_ovo.full_memory import first_line
 from dr_ovo.models.losses import CellLoss
 from dr_ovo.models.network import Branch, BranchSpec, branch_seed
+from dr_ovo.models.parts.random_layers import draw_masks, masked_layers
 from dr_ovo.models.precision import Precision
 from dr_ovo.settings.groups.schedule import ScheduleOptions
 from dr_ovo.training.optimization.feature_queue import FeatureQueue
 from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
+from dr_ovo.training.optimization.micro_batch import MicroBatch
 from dr_ovo.training.optimization.running_loss import RunningLoss, mean_losses
 from dr_ovo.training.optimization.schedule import Plateau, Schedule
 from dr_ovo.training.optimization.weight_average import WeightAverage
@@ -27,7 +30,8 @@ class BranchTrainer:
 
     The loss of a window (an optimizer step) is the sum of its cells over (cells per sample x
     samples in the window), for the last, partial window with its true count: N micro-batches equal
-    one large batch.
+    one large batch, up to rounding, dropout included. Between two calls every window is whole:
+    what waits in the queue is of a window that has not begun.
 
     `forward` maps features (B, ...) to logits (B, K): the branch, or something faster that computes
     the same.
@@ -43,11 +47,14 @@ class BranchTrainer:
         schedule: Schedule,
         settings: ScheduleOptions,
         precision: Precision,
+        micro_batch: MicroBatch,
     ) -> None:
         self.spec, self.branch, self.samples = spec, branch, samples
         self.forward: Callable[[torch.Tensor], torch.Tensor] = branch
         self.loss, self.cells = loss.to(precision.device), loss.cells
         self.schedule, self.settings, self.precision = schedule, settings, precision
+        self.micro_batch = micro_batch
+        self._masked = masked_layers(branch)
         self.plateau = Plateau()
         self.optimizer = GuardedOptimizer(
             branch,
@@ -60,20 +67,38 @@ class BranchTrainer:
         )
         self.average = WeightAverage(branch, settings.ema_decay) if settings.ema_decay else None
         self.steps = 0  # windows since the start of the run, including skipped ones
-        self.rate = schedule.rate(0)
+        self.rate, self.rate_scale = schedule.rate(0), 1.0  # the scale of `--recover`
+        self._within: dict[str, Any] | None = None  # of an epoch that a loaded state is inside
         self._grades = None if grades.all() else torch.from_numpy(grades)  # (C,) bool: its own
         self.begin_epoch(1)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Empties the queue and the window, discarding what an interrupted epoch left."""
+        """Begins an epoch, or goes on with the one that a loaded state is in the middle of; what
+        else was begun is discarded."""
         self.queue = FeatureQueue()
-        self.epoch, self.micro_batches, self.done, self.in_window = epoch, 0, 0, 0
+        self.epoch, self.done, self._pass_over = epoch, 0, 0
         self.running_loss = RunningLoss(self.cells, self.precision.device)
         self.optimizer.begin_epoch()
         self.branch.train()
+        if self._within is not None:
+            self.done, self.rate = self._within["done"], self._within["rate"]
+            self.running_loss.sums.copy_(self._within["loss_sums"])
+            self.optimizer.restore_counts(self._within["skipped"])
+            self._within = None
+
+    def begin_at(self, order: np.ndarray, first: int) -> None:
+        """Says that the images of `order` (N,), by their grades, will be fed from number `first`
+        on; those of windows that are done already are passed over."""
+        self._pass_over = self.done - int(self.owns(order[:first]).sum())
+
+    def owns(self, targets: np.ndarray) -> np.ndarray:
+        """(N,) bool: which samples of grades `targets` (N,) the branch sees."""
+        if self._grades is None:
+            return np.ones(len(targets), dtype=bool)
+        return self._grades.numpy()[targets]
 
     def feed(self, features: torch.Tensor, targets: torch.Tensor) -> None:
-        """Queues the branch's own samples of features (B, ...); trains on all full micro-batches.
+        """Queues the branch's own samples of features (B, ...); trains on all full windows.
 
         `targets` (B,) are grades, on the CPU.
         """
@@ -81,29 +106,60 @@ class BranchTrainer:
             rows = self._grades[targets].nonzero().squeeze(1)
             rows, targets = to_device(torch.stack([rows, targets[rows]]), features.device)
             features = features[rows]
-        self.queue.push(features, to_device(targets, features.device))
-        while len(self.queue) >= self.settings.batch_size:
-            self._micro_batch(self.settings.batch_size)
+        passed = min(self._pass_over, len(targets))
+        self._pass_over -= passed
+        self.queue.push(features[passed:], to_device(targets[passed:], features.device))
+        while len(self.queue) >= self._window_size() > 0:
+            self._window(*self.queue.pop(self._window_size()))
 
     def end_epoch(self) -> float:
-        """Trains on the rest of the queue and returns the epoch's mean loss per cell; what
-        overflowed in float16 is left out.
+        """The epoch's mean loss per cell; what overflowed in float16 is left out.
 
         Raises MachineError if gradients were not finite.
         """
-        while len(self.queue):
-            self._micro_batch(min(len(self.queue), self.settings.batch_size))
         self.require_finite()
         (loss,) = mean_losses([self.running_loss])
         return loss
 
-    def _micro_batch(self, count: int) -> None:
-        features, targets = self.queue.pop(count)
-        torch.manual_seed(
-            branch_seed(self.settings.seed, self.spec.name, self.epoch, self.micro_batches)
-        )
+    def _window(self, features: torch.Tensor, targets: torch.Tensor) -> None:
+        """A step on features (W, ...) and grades (W,), done again in smaller parts where the
+        GPU's memory is full."""
+        number = self.done // self.settings.window
+        seed = branch_seed(self.settings.seed, self.spec.name, self.epoch, number)
+        draw_masks(self._masked, self.settings.window, seed, self.precision.device)
+        while True:
+            full = ""
+            try:
+                total = self._gradients(features, targets, seed)
+                break
+            except torch.OutOfMemoryError as error:
+                full = first_line(error)
+            # Outside the except block, whose traceback holds the activations.
+            self.optimizer.forget_gradients()
+            self.micro_batch.shrink(full, f"in window {number + 1} of epoch {self.epoch}")
+        self.running_loss.add(total, len(targets))
+        self._optimizer_step(len(targets))
+
+    def _gradients(self, features: torch.Tensor, targets: torch.Tensor, seed: int) -> torch.Tensor:
+        """Adds the gradients of a window's mean loss, by micro-batches; the sum of its cells ()."""
+        size, count = self.micro_batch.size, len(targets)
+        totals = []
+        for start in range(0, count, size):
+            rows = slice(start, min(count, start + size))
+            for layer in self._masked:
+                layer.use(rows)
+            if self.branch.draws_on_its_own:
+                torch.manual_seed(seed + start)
+            logits = self._logits(features[rows])
+            total = self.loss(logits, targets[rows]).sum()
+            self.optimizer.backward(total / (self.cells * count))
+            totals.append(total.detach())
+        return torch.stack(totals).sum()
+
+    def _logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (B, ...) -> logits (B, K), in training mode."""
         live = self.branch.live_batchnorm
-        if live and count == 1:  # a single sample has no batch statistics
+        if live and len(features) == 1:  # a single sample has no batch statistics
             self.branch.live_batchnorm = False
             self.branch.train()
         with self.precision.autocast():
@@ -111,28 +167,31 @@ class BranchTrainer:
         if self.branch.live_batchnorm != live:
             self.branch.live_batchnorm = live
             self.branch.train()
-        total = self.loss(logits, targets).sum()
-        self.optimizer.backward(total / (self.cells * self._window_size()))
-        self.running_loss.add(total, count)
-        self.micro_batches += 1
-        self.in_window += count
-        if self.in_window == self._window_size():
-            self._optimizer_step()
+        return logits
 
     def _window_size(self) -> int:
         """Samples in the current window; fewer in the last one of an epoch."""
         return min(self.settings.window, self.samples - self.done)
 
-    def _optimizer_step(self) -> None:
-        self.rate = self.schedule.rate(self.steps, self.plateau.scale)
+    def rehearse(self, features: torch.Tensor) -> None:
+        """Forward and backward of features (B, ...) as in training, which changes nothing."""
+        draw_masks(self._masked, len(features), 0, self.precision.device)
+        self.branch.train()
+        with self.precision.autocast():
+            logits = self.branch(features)
+        grades = torch.zeros(len(features), dtype=torch.int64, device=features.device)
+        self.optimizer.backward(self.loss(logits, grades).sum())
+        self.optimizer.forget_gradients()
+
+    def _optimizer_step(self, images: int) -> None:
+        self.rate = self.rate_scale * self.schedule.rate(self.steps, self.plateau.scale)
         self.optimizer.step(self.rate)
         if self.precision.device.type == "cpu":  # where nothing waits for the answer
             self.require_finite()
         if self.average:
             self.average.update()
         self.steps += 1
-        self.done += self.in_window
-        self.in_window = 0
+        self.done += images
 
     @property
     def skipped_steps(self) -> int:
@@ -154,9 +213,16 @@ class BranchTrainer:
         average, if there is one."""
         return self.average.in_place() if self.average else nullcontext()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next epoch depends on."""
+    def state_dict(self, *, within: bool = False) -> dict[str, Any]:
+        """Everything that what follows depends on: the next epoch, or the rest of this one."""
+        inside = {
+            "done": self.done,
+            "rate": self.rate,
+            "loss_sums": self.running_loss.sums,
+            "skipped": self.optimizer.counts(),
+        }
         return {
+            **({"within": inside} if within else {}),
             "branch": self.branch.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             **self.optimizer.state_dict(),
@@ -172,3 +238,4 @@ class BranchTrainer:
         self.optimizer.load_state_dict(state)
         self.plateau = Plateau(**state["plateau"])
         self.steps = state["steps"]
+        self._within = state.get("within")

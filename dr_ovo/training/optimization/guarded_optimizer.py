@@ -8,6 +8,7 @@ epoch ends.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -50,7 +51,21 @@ class GuardedOptimizer:
     def begin_epoch(self) -> None:
         """Forgets gradients, and the counts of the last epoch."""
         self._skipped, self._most_in_a_row = torch.zeros(2, device=self.device)
+        self.forget_gradients()
+
+    def forget_gradients(self) -> None:
+        """Drops the gradients of a window that was not finished."""
         self.adamw.zero_grad(set_to_none=True)
+
+    def counts(self) -> list[int]:
+        """The steps left out in this epoch, and the most in a row, for the state inside an epoch;
+        waits for the device."""
+        return [int(self._skipped), int(self._most_in_a_row)]
+
+    def restore_counts(self, counts: Sequence[int]) -> None:
+        """Restores what `counts` returned."""
+        self._skipped.fill_(counts[0])
+        self._most_in_a_row.fill_(counts[1])
 
     def backward(self, loss: torch.Tensor) -> None:
         """Adds the gradients of `loss` ()."""

@@ -34,7 +34,7 @@ def files_begun_with(
     Its config.json has a hash over the files of train and val, and those that it left out.
     """
     for folder in folders:
-        if not folder.finished_epochs():
+        if not folder.has_begun():
             continue
         config = folder.read_config()
         left_out = _left_out(index, config)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
-from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.folder import ResultsFolder, read_json
 
 
 def check_folder(folder: ResultsFolder, *, resume: bool) -> None:
@@ -18,11 +20,48 @@ def check_folder(folder: ResultsFolder, *, resume: bool) -> None:
             f"{folder.models} holds checkpoints, but {folder.resume} lacks the training that made "
             "them. Choose another --output_dir."
         )
-    if folder.finished_epochs() and not resume:
+    _check_nothing_is_lost(folder)
+    if folder.has_begun() and not resume:
         state = "a finished training" if folder.is_finished() else "a training that was stopped"
         raise UserError(
             f"{root} holds {state} ({folder.finished_epochs()} epochs). To resume it, use the "
             "same command with --resume; to start from scratch, another --output_dir."
+        )
+
+
+def _check_nothing_is_lost(folder: ResultsFolder) -> None:
+    """Raises UserError if progress.json knows of no epoch, but the folder has more than what a
+    training leaves that was stopped in its first one: a new training would delete it."""
+    if not folder.progress.is_file() or folder.has_begun():
+        return
+    progress = folder.read_progress()
+    more = [
+        bool(progress["finished"] or progress.get("branches")),
+        folder.evaluation("test").is_file() or folder.predictions("test").is_file(),
+        any(int(row["epoch"]) > 1 for row in folder.read_history(sys.maxsize)),
+        any(_epoch(path) > 1 for path in folder.models.glob("best_*.json")),
+    ]
+    if any(more):
+        raise UserError(
+            f"{folder.progress} says that no epoch is finished, but {folder.root} holds more than "
+            "one. Restore that file, or choose another --output_dir."
+        )
+
+
+def _epoch(path: Path) -> int:
+    """The epoch that a checkpoint is of, from the JSON beside it."""
+    return int(read_json(path, {"epoch": int})["epoch"])
+
+
+def check_same_preprocessing(folder: ResultsFolder, now: str) -> None:
+    """Raises UserError if this version prepares photographs otherwise than the one that began the
+    training in a folder."""
+    stored = folder.read_config().get("preprocessing_hash", now)
+    if stored != now:
+        raise UserError(
+            f"{folder.root} was trained on photographs that were prepared otherwise "
+            f"(preprocessing_hash {stored} there, {now} now). Resume with the dr_ovo version in "
+            "its config.json, or train from scratch in another --output_dir."
         )
 
 

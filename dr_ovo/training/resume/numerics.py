@@ -23,7 +23,7 @@ from dr_ovo.results.folder import ResultsFolder
 FLOAT16 = "float16"  # as Precision names it
 
 
-def numerics_now(precision: Precision, *, compiled: bool) -> dict[str, Any]:
+def numerics_now(precision: Precision, *, compiled: bool, micro_batch: int) -> dict[str, Any]:
     """What the machine decides, for config.json."""
     return {
         "device": str(precision.device),
@@ -31,6 +31,7 @@ def numerics_now(precision: Precision, *, compiled: bool) -> dict[str, Any]:
         "tf32": uses_tf32(precision.device),  # in training; never in evaluation
         "threads": torch.get_num_threads(),
         "compile": compiled,
+        "micro_batch": micro_batch,
     }
 
 
@@ -39,7 +40,7 @@ def begun_memory_format(folder: ResultsFolder) -> str | None:
 
     Earlier versions, which recorded none, had NCHW. Raises UserError for an unknown one.
     """
-    if not folder.finished_epochs():
+    if not folder.has_begun():
         return None
     name = _effective(folder.read_config()).get("memory_format", CONTIGUOUS)
     if name not in list(MEMORY_FORMATS):  # of any type, so it may have no hash
@@ -50,10 +51,17 @@ def begun_memory_format(folder: ResultsFolder) -> str | None:
     return str(name)
 
 
+def begun_micro_batch(folder: ResultsFolder) -> int | None:
+    """The size of the last micro-batches of the training in a folder; None if there is none, and
+    for one of an earlier version."""
+    size = folder.read_progress().get("micro_batch") if folder.has_begun() else None
+    return size if type(size) is int and size > 0 else None
+
+
 def precision_to_go_on_with(folder: ResultsFolder, chosen: Precision) -> Precision:
     """The precision in which the training in a folder goes on: the chosen one, but float16 where
     that was its last and a newer GPU would have bfloat16; says so."""
-    if chosen.dtype is not torch.bfloat16 or not folder.finished_epochs():
+    if chosen.dtype is not torch.bfloat16 or not folder.has_begun():
         return chosen
     before = _so_far(folder.read_config(), folder.finished_epochs())
     same_kind = _kind(before.get("device", chosen.device)) == chosen.device.type
@@ -104,7 +112,7 @@ def _resumed(config: dict[str, Any], finished: int) -> list[dict[str, Any]]:
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What changes the bits, in words; of what was not recorded nothing is known."""
-    names = ["precision", "tf32", "compile"]
+    names = ["precision", "tf32", "compile", "micro_batch"]
     kinds = [_kind(one.get("device", now["device"])) for one in (before, now)]
     if kinds[0] != kinds[1]:
         names.append("device")
@@ -114,6 +122,10 @@ def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     said = [f"{name} {before[name]} before, {now[name]} now" for name in changed]
     if "precision" in changed and now["precision"] == FLOAT16:
         said.append("the gradient scaler of float16 begins anew")
+    if "micro_batch" not in before:
+        said.append(
+            "the version that began it drew dropout for each micro-batch, this one for each step"
+        )
     return said
 
 

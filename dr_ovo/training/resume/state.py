@@ -1,14 +1,16 @@
-"""The resume state, saved after every epoch: a file per branch, and progress.json.
+"""The resume state, kept after every epoch and inside it: a file per branch, and progress.json.
 
-A resumed run is identical to an uninterrupted one. Branch files are named by epoch;
-`progress.json` is renamed into place last and names the files that belong together, so a stop
-between two writes loses nothing. Queues are empty between epochs, and all random numbers are
-functions of (seed, epoch, position): neither needs saving.
+A resumed run is identical to an uninterrupted one. Branch files are named by how far the branch
+is; `progress.json` is renamed into place last and names the files that belong together, so a stop
+between two writes loses nothing. The state before it stays, named by `previous.json`. Inside an
+epoch whole windows are kept, never queues or gradients: the images of windows that were not
+finished pass the stem again. All random numbers are functions of (seed, epoch, position).
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,55 +19,35 @@ from dr_ovo.files import write_json
 from dr_ovo.models.torch_files import load_torch, save_torch
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.training.measure import Score
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
+from dr_ovo.training.resume.branch_run import BranchRun
 
 SCHEMA = 1
+STEM = "stem.pth"
 
 
-@dataclass
-class BranchRun:
-    """A branch in training: its trainer (None once it has ended) and its best epoch so far."""
+@dataclass(frozen=True)
+class Reached:
+    """How far a training is: its finished epochs, and the seconds that it has trained in the next
+    one (None: it has not begun that)."""
 
-    name: str
-    trainer: BranchTrainer | None
-    best: Score | None = None
-    best_epoch: int = 0
-    progress: float | None = None  # the value from which `min_delta` counts
-    progress_epoch: int = 0  # the epoch from which patience counts
-    ended: str | None = None  # "patience" or "last epoch"; None after an interruption
+    epochs: int
+    seconds: float | None = None
 
-    def end(self) -> None:
-        """Frees the optimizer and GPU memory; the best weights are on disk."""
-        if self.trainer is not None:
-            self.trainer.branch.cpu()
-        self.trainer = None
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything of it is kept."""
+        return self.epochs > 0 or self.seconds is not None
 
-    def note_progress(self, score: Score, epoch: int, min_delta: float) -> None:
-        """Resets patience if the score is better by more than `min_delta`."""
-        if self.progress is None or score.value > self.progress + min_delta:
-            self.progress, self.progress_epoch = score.value, epoch
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for progress.json."""
-        best = None if self.best is None else [self.best.value, self.best.tie_break]
-        return {
-            "best": best,
-            "best_epoch": self.best_epoch,
-            "progress": self.progress,
-            "progress_epoch": self.progress_epoch,
-            "ended": self.ended,
-        }
-
-    def restore(self, saved: dict[str, Any]) -> None:
-        """Restores what `to_dict` returned."""
-        self.best = None if saved["best"] is None else Score(*saved["best"])
-        self.best_epoch, self.ended = saved["best_epoch"], saved["ended"]
-        self.progress, self.progress_epoch = saved["progress"], saved["progress_epoch"]
+    @property
+    def said(self) -> str:
+        """In words."""
+        after = f"after epoch {self.epochs}"
+        return after if self.seconds is None else f"inside epoch {self.epochs + 1}"
 
 
 def begin(folder: ResultsFolder) -> None:
-    """Removes a training that never finished an epoch, and marks the folder as a new one's.
+    """Removes a training of which nothing was kept, and marks the folder as a new one's.
 
     Checkpoints without progress.json are therefore never ones that may be overwritten.
     """
@@ -74,49 +56,70 @@ def begin(folder: ResultsFolder) -> None:
             path.unlink()
     shutil.rmtree(folder.resume, ignore_errors=True)
     folder.resume.mkdir(parents=True)
-    _write_progress(folder, 0, {}, finished=False)
+    write_json(folder.progress, {"schema": SCHEMA, "epoch": 0, "finished": False, "branches": {}})
 
 
 def save_stem(folder: ResultsFolder, state: StateDict) -> None:
     """Saves the frozen stem, once: resuming must not depend on a download."""
-    save_torch(folder.resume / "stem.pth", state)
+    save_torch(folder.resume / STEM, state)
 
 
 def load_stem(folder: ResultsFolder) -> StateDict:
     """The stem that `save_stem` saved."""
-    return dict(_load(folder, "stem.pth"))
+    return dict(_load(folder, STEM))
 
 
-def save_progress(
-    folder: ResultsFolder, epoch: int, runs: dict[str, BranchRun], *, finished: bool
+def save_state(
+    folder: ResultsFolder,
+    reached: Reached,
+    runs: dict[str, BranchRun],
+    settings: Mapping[str, Any],
 ) -> None:
-    """Saves the state after `epoch`, then deletes the previous one.
+    """Saves the state, then deletes all but the one before it. `settings`: what of the run can
+    change on the way.
 
-    Raises MachineError if the disk refuses; the previous state then stays valid.
+    Raises MachineError if the disk refuses; the states before then stay valid.
     """
     folder.resume.mkdir(parents=True, exist_ok=True)
+    finished = all(run.ended for run in runs.values())
     files = {}
     for run in runs.values():
         if run.trainer is not None and not finished:
-            files[run.name] = f"{run.name}.epoch{epoch}.pth"
-            save_torch(folder.resume / files[run.name], run.trainer.state_dict())
+            files[run.name] = _file_name(run.trainer, reached)
+            state = run.trainer.state_dict(within=reached.seconds is not None)
+            save_torch(folder.resume / files[run.name], state)
     branches = {run.name: {**run.to_dict(), "file": files.get(run.name)} for run in runs.values()}
-    _write_progress(folder, epoch, branches, finished=finished)
-    keep = set(files.values()) | ({"stem.pth"} if not finished else set())
+    content = {
+        "schema": SCHEMA,
+        "epoch": reached.epochs,
+        "finished": finished,
+        **({} if reached.seconds is None else {"within": {"seconds": reached.seconds}}),
+        **settings,
+        "branches": branches,
+    }
+    before = folder.read_progress()
+    if finished or not before["branches"]:
+        folder.previous.unlink(missing_ok=True)
+        before = {"branches": {}}
+    else:
+        write_json(folder.previous, before)
+    write_json(folder.progress, content)
+    keep = {*files.values(), *(branch["file"] for branch in before["branches"].values())}
+    keep |= set() if finished else {STEM}
     for path in folder.resume.glob("*.pth"):
         if path.name not in keep:
             path.unlink()
 
 
-def _write_progress(
-    folder: ResultsFolder, epoch: int, branches: dict[str, Any], *, finished: bool
-) -> None:
-    progress = {"schema": SCHEMA, "epoch": epoch, "finished": finished, "branches": branches}
-    write_json(folder.progress, progress)
+def _file_name(trainer: BranchTrainer, reached: Reached) -> str:
+    """The file of a branch: two states never share one, so none is overwritten while it counts."""
+    if reached.seconds is None:
+        return f"{trainer.spec.name}.epoch{reached.epochs}.pth"
+    return f"{trainer.spec.name}.epoch{reached.epochs + 1}.images{trainer.done}.pth"
 
 
-def load_progress(folder: ResultsFolder, runs: dict[str, BranchRun]) -> int:
-    """Loads the saved state into `runs`; returns its epoch. Raises UserError if it is damaged."""
+def load_state(folder: ResultsFolder, runs: dict[str, BranchRun]) -> Reached:
+    """Loads the saved state into `runs`; how far it is. Raises UserError if it is damaged."""
     progress = folder.read_progress()
     if progress.get("schema") != SCHEMA or set(progress["branches"]) != set(runs):
         raise UserError(
@@ -130,7 +133,19 @@ def load_progress(folder: ResultsFolder, runs: dict[str, BranchRun]) -> int:
             runs[name].end()
         elif trainer is not None:
             trainer.load_state_dict(_load(folder, saved["file"]))
-    return int(progress["epoch"])
+            trainer.rate_scale = progress.get("rate_scale", 1.0)
+    return reached(progress)
+
+
+def kept_state(folder: ResultsFolder) -> Reached:
+    """How far the training is that a folder keeps; not at all where there is none."""
+    return reached(folder.read_progress()) if folder.progress.is_file() else Reached(0)
+
+
+def reached(progress: Mapping[str, Any]) -> Reached:
+    """How far the training is of which this is progress.json."""
+    within = progress.get("within")
+    return Reached(int(progress["epoch"]), None if within is None else float(within["seconds"]))
 
 
 def _load(folder: ResultsFolder, name: str) -> dict[str, Any]:

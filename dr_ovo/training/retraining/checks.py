@@ -36,7 +36,7 @@ def retraining_is_done(
     _require_joinable(config, folder)
     keep = not config.dry_run
     work = work_folder(folder)
-    if work.finished_epochs():
+    if work.has_begun():
         alternative = f"remove {work.root} and retrain from scratch"
         values = fixed_values(config, Fixed.IN_A_RUN)
         check_same_settings(work, values, index.content_hash(), alternative)

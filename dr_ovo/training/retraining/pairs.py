@@ -26,29 +26,31 @@ from dr_ovo.training.data.loading import image_loader
 from dr_ovo.training.data.training_data import training_data
 from dr_ovo.training.fit import fit
 from dr_ovo.training.measure import Score, pair_score
-from dr_ovo.training.resume.state import begin, load_progress, save_stem
+from dr_ovo.training.resume.kept_states import require_whole_state
+from dr_ovo.training.resume.state import Reached
 from dr_ovo.training.retraining.checks import changed_settings, pair_checkpoint, work_folder
 from dr_ovo.training.writing.opening_lines import opening_lines
-from dr_ovo.training.writing.record import Record
+from dr_ovo.training.writing.run import Run
+from dr_ovo.training.writing.run_writer import RunWriter
 
 
-def retrain_pairs(record: Record) -> None:
+def retrain_pairs(run: Run) -> None:
     """Retrains the pairs of the settings; a new classifier replaces a worse or missing one."""
-    folder = record.folder
-    _take_stem(record, folder)
+    folder = run.folder
+    _take_stem(run, folder)
     work = dataclasses.replace(
-        record, config=dataclasses.replace(record.config, output_dir=str(work_folder(folder).root))
+        run, config=dataclasses.replace(run.config, output_dir=str(work_folder(folder).root))
     )
     for line in opening_lines(work):
         log.info("%s", line)
     _train(work)
-    for pair in record.config.trained_pairs:
+    for pair in run.config.trained_pairs:
         if pair_checkpoint(
-            record.config, work.folder, pair
+            run.config, work.folder, pair
         ).is_file():  # else done before an interruption
-            outcome = _keep_better(record, folder, work.folder, pair)
+            outcome = _keep_better(run, folder, work.folder, pair)
             log.info("%s", outcome["said"])
-            _record_outcome(record, folder, outcome)
+            _record_outcome(run, folder, outcome)
     shutil.rmtree(work.folder.root)
     log.info(
         "The evaluations in the folder are of the previous network: run --mode evaluate again."
@@ -56,41 +58,39 @@ def retrain_pairs(record: Record) -> None:
     log.info("done: %s", folder.root)
 
 
-def _take_stem(record: Record, folder: ResultsFolder) -> None:
+def _take_stem(run: Run, folder: ResultsFolder) -> None:
     """Loads the frozen stem from a checkpoint of the network: a random one depends on the seed."""
-    stem = record.model.network.stem
+    stem = run.model.network.stem
     existing = sorted(folder.models.glob("best_*.pth"))
     if stem is not None and existing:
         state = backbone_state(load_checkpoint(existing[0]))
         stem.load_state_dict({name: state[name] for name in stem.state_dict()}, strict=True)
 
 
-def _train(work: Record) -> None:
+def _train(work: Run) -> None:
     """Trains into the work folder, resuming an interrupted retraining."""
-    done = work.folder.finished_epochs()
-    if done:
-        load_progress(work.folder, work.model.runs)
+    if work.folder.has_begun():
+        require_whole_state(work.folder)
+        writer, reached = RunWriter.resumed(work)
     else:
-        begin(work.folder)
-        work.write_config()
-        if work.model.network.stem is not None:
-            save_stem(work.folder, work.model.network.stem.state_dict())
+        writer, reached = RunWriter(work), Reached(0)
+        writer.begin()
     if not work.folder.is_finished():
-        fit(work, done)
+        fit(writer, reached)
 
 
 def _keep_better(
-    record: Record, folder: ResultsFolder, work: ResultsFolder, pair: Pair
+    run: Run, folder: ResultsFolder, work: ResultsFolder, pair: Pair
 ) -> dict[str, Any]:
     """Keeps the better of old and new as the pair's checkpoint; returns the decision and why."""
-    current = pair_checkpoint(record.config, folder, pair)
+    current = pair_checkpoint(run.config, folder, pair)
     candidate = work.models / current.name
     name = f"{pair[0]}-{pair[1]}"
     if not current.is_file():
         _install(folder, work, candidate, current, pair)
         message = f"pair {name}: was missing; now in place"
         return {"pair": list(pair), "kept": "new", "said": message}
-    old, new = _val_score(record, current), _val_score(record, candidate)
+    old, new = _val_score(run, current), _val_score(run, candidate)
     better = new.better_than(old)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     loser = folder.models / "replaced" / f"{current.stem}.{stamp}.pth"
@@ -123,22 +123,20 @@ def _move(source: Path, target: Path) -> None:
     source.replace(target)
 
 
-def _val_score(record: Record, path: Path) -> Score:
+def _val_score(run: Run, path: Path) -> Score:
     """The score of one pair's checkpoint on the selection share of the current val."""
     network, meta = load_single(path)
     spec, preprocessing = input_of(meta)
-    data = training_data(record.config, record.index)
+    data = training_data(run.config, run.index)
     pair = tuple(meta["pairs"][0])
     positions = np.flatnonzero(np.isin(data.val.targets, pair) & ~data.calibration)
-    network = network.to(record.precision.device)
-    with image_loader(
-        record.config, record.index, record.folder, data.val.paths, preprocessing
-    ) as loader:
+    network = network.to(run.precision.device)
+    with image_loader(run.config, run.index, run.folder, data.val.paths, preprocessing) as loader:
         outputs = branch_outputs(
             network,
             loader.batches(positions, MEASURE_BATCH),
             spec,
-            record.precision.device,
+            run.precision.device,
             {meta["branch"]: None},
             meta["tta_views"],
         )[meta["branch"]]
@@ -147,12 +145,12 @@ def _val_score(record: Record, path: Path) -> Score:
     return pair_score(pair, rows[0]["auc"], outputs.logits, targets)
 
 
-def _record_outcome(record: Record, folder: ResultsFolder, outcome: dict[str, Any]) -> None:
+def _record_outcome(run: Run, folder: ResultsFolder, outcome: dict[str, Any]) -> None:
     """Adds the retraining of a pair to the network's config.json."""
     stored = folder.read_config()
     entry = {
         **outcome,
-        "settings": changed_settings(record.config, stored["settings"]),
-        "data_hash": record.index.content_hash(),
+        "settings": changed_settings(run.config, stored["settings"]),
+        "data_hash": run.index.content_hash(),
     }
     write_json(folder.config, {**stored, "retrained": [*stored["retrained"], entry]})

@@ -10,31 +10,31 @@ from dr_ovo import __version__
 from dr_ovo.models.architectures import CHANNELS_LAST
 from dr_ovo.predictions.calibration import MIN_IMAGES
 from dr_ovo.training.data.audit_gate import audit_lines
-from dr_ovo.training.writing.record import Record
+from dr_ovo.training.writing.run import Run
 
 
-def opening_lines(record: Record) -> list[str]:
+def opening_lines(run: Run) -> list[str]:
     """The first lines of the log: what will run, and where each value came from."""
-    config, effective = record.config, record.effective()
+    config, effective = run.config, run.effective()
     lines = [
         f"dr_ovo {__version__}  {' '.join(sys.argv)}",
         "Research use only; not a medical device.",
     ]
-    if record.index.synthetic:
+    if run.index.synthetic:
         lines.append("SYNTHETIC data: drawn images, not photographs of patients.")
     if config.experiment_name:
         lines.append(f"experiment {config.experiment_name}")
     lines += [
-        f"  {field.name:28} {_shown(getattr(config, field.name)):40} {record.sources[field.name]}"
+        f"  {field.name:28} {_shown(getattr(config, field.name)):40} {run.sources[field.name]}"
         for field in fields(config)
     ]
-    for split, counts in record.index.counts.items():
+    for split, counts in run.index.counts.items():
         shown = "  ".join(f"{grade}: {count}" for grade, count in counts.items())
         lines.append(f"{split:5} {sum(counts.values())} images  ({shown})")
-    lines += audit_lines(record.audit, record.index.root)
+    lines += audit_lines(run.audit, run.index.root)
     lines.append(
         f"batch {config.batch_size} x accumulation {config.gradient_accumulation_steps} = "
-        f"{effective['images_per_step']} images per step"
+        f"{effective['images_per_step']} images per step, {effective['micro_batch']} at a time"
     )
     for name, branch in effective["branches"].items():
         lines.append(
@@ -49,7 +49,7 @@ def opening_lines(record: Record) -> list[str]:
         f"{effective['threads']} thread{'s' * (effective['threads'] != 1)}, gradient checkpointing "
         f"{'on' if effective['grad_checkpointing'] else 'off'}"
         f"{', to be compiled' * effective['compile']}",
-        *_notices(record),
+        *_notices(run),
     ]
     return lines
 
@@ -58,9 +58,9 @@ def _shown(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _notices(record: Record) -> list[str]:
+def _notices(run: Run) -> list[str]:
     """What may be unexpected about these settings."""
-    config, notices = record.config, []
+    config, notices = run.config, []
     if config.warmup_epochs >= config.epochs:
         notices.append(
             f"warm-up of {config.warmup_epochs} epochs does not fit into {config.epochs}: "
@@ -71,12 +71,12 @@ def _notices(record: Record) -> list[str]:
     if config.head == "ordinal" and config.enable_class_weights:
         notices.append("the ordinal loss is unweighted: class weights are off")
     random_start = not config.pretrained and not config.pretrained_path
-    if random_start and record.model.network.frozen_stages:
+    if random_start and run.model.network.frozen_stages:
         notices.append(
             "the frozen stem has random weights (--no-pretrained): it can't learn; "
             "--freeze_weights false trains it"
         )
-    if len(record.index.splits["val"]) < MIN_IMAGES:
+    if len(run.index.splits["val"]) < MIN_IMAGES:
         notices.append(
             f"val has fewer than {MIN_IMAGES} images: it is used for both selection and calibration"
         )

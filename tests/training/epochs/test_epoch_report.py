@@ -17,15 +17,17 @@ def test_the_loss_so_far_is_that_of_all_samples_so_far(bench):
     for start in range(0, 12, 2):  # a window has eight
         mine = slice(start, start + 2)
         trainer.feed(made.features[mine], made.targets[mine])
-        seen = slice(0, start + 2)
-        with torch.no_grad():
-            total = trainer.loss(trainer.branch(made.features[seen]), made.targets[seen]).sum()
-        expected = float(total) / (4 * (start + 2))  # each sample is in four pairs
-        assert running_note([trainer]).startswith(f"loss {expected:.4f}, lr ")
+        if start + 2 < 8:
+            assert running_note([trainer]).startswith("loss -, lr ")
+    seen = slice(0, 8)
+    with torch.no_grad():
+        total = trainer.loss(trainer.branch(made.features[seen]), made.targets[seen]).sum()
+    expected = float(total) / (4 * 8)  # each sample is in four pairs
+    assert running_note([trainer]).startswith(f"loss {expected:.4f}, lr ")
 
 
 def test_the_note_is_the_mean_of_the_branches(bench):
-    made = bench(ovo_mode="independent", batch_size=1)
+    made = bench(ovo_mode="independent", batch_size=1, gradient_accumulation_steps=1)
     trainers = [run.trainer for run in made.model.runs.values()]
     for trainer in trainers:
         trainer.begin_epoch(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -25,7 +24,7 @@ from dr_ovo.training.epochs.loop import TrainingLoop
 from dr_ovo.training.measure import mean_cell_loss
 from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
 from dr_ovo.training.setup import choose_precision, resolve_models, results_folder
-from dr_ovo.training.writing.record import Record
+from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.waiting import NothingWaits
 
 INDEPENDENT = ("--ovo_mode", "independent", "--num_classes", "3")
@@ -60,8 +59,11 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(other[name], value) for name, value in one.items())
 
 
-def nothing(*_: object) -> None:
-    """Keeps no epoch."""
+class Nothing:
+    """Keeps nothing."""
+
+    def __getattr__(self, _: str) -> Callable[..., None]:
+        return lambda *_: None
 
 
 def history(folder: Path) -> list[dict[str, str]]:
@@ -79,7 +81,7 @@ def test_selection_never_sees_the_calibration_share(lite0, tiny_dataset):
     words = (*lite0, "--dataset_path", tiny_dataset, "--train_sample", 0)
     with open_loop(*words, calibration=left_out) as loop:
         (run,) = loop.runs.values()
-        (result,) = loop.validation.measure_epoch(1, [run], time.monotonic(), 1.0)
+        (result,) = loop.validation.measure_epoch([run.trainer])
         outputs = loop.validation.outputs(np.arange(15, 30), [run.trainer])["ovo"]
     targets, kappas, losses = loop.data.val.targets, [], []
     for chosen in (~left_out, np.ones(15, bool)):
@@ -95,7 +97,7 @@ def test_selection_never_sees_the_calibration_share(lite0, tiny_dataset):
 def test_feature_statistics_are_those_of_the_train_sample(lite0, tiny_dataset):
     with open_loop(*lite0, "--dataset_path", tiny_dataset) as loop:
         (run,) = loop.runs.values()
-        (result,) = loop.validation.measure_epoch(1, [run], time.monotonic(), 1.0)
+        (result,) = loop.validation.measure_epoch([run.trainer])
         kept: list[torch.Tensor] = []
         run.trainer.branch.rest.register_forward_hook(lambda *call: kept.append(call[2]))
         loop.validation.outputs(loop.data.sample, [run.trainer])
@@ -111,16 +113,17 @@ def test_a_branch_that_ends_early_leaves_the_others_as_they_were(small, three_gr
     words = (*small, *INDEPENDENT, "--dataset_path", three_grades, "--epochs", 3)
     with open_loop(*words) as loop:
         start = states(loop)
-        loop.run(1, nothing, nothing)
+        loop.run(1, Nothing())
         together = states(loop)
 
     with open_loop(*words) as loop:
 
-        def end_one(epoch: int, _: object) -> None:
-            if epoch == 1:
-                loop.runs["0_1"].trainer = None
+        class EndOne(Nothing):
+            def keep_epoch(self, epoch: int, results: list) -> None:
+                if epoch == 1:
+                    loop.runs["0_1"].trainer = None
 
-        loop.run(1, nothing, end_one)
+        loop.run(1, EndOne())
         apart = states(loop)
     assert not same(apart["0_1"], together["0_1"])
     for name in ("0_2", "1_2"):
@@ -134,7 +137,7 @@ def test_the_order_of_branches_changes_nothing(small, three_grades):
     for turn in (1, -1):
         with open_loop(*words) as loop:
             loop.runs = dict(list(loop.runs.items())[::turn])
-            loop.run(1, nothing, nothing)
+            loop.run(1, Nothing())
             found.append(states(loop))
     assert all(same(found[0][name], found[1][name]) for name in ("0_1", "0_2", "1_2"))
 
@@ -231,14 +234,14 @@ def test_a_photograph_that_vanishes_in_mid_run(
     words = (*words, "--output_dir", folder, "--cache", "off")
     photograph = data / "train" / "1" / "train-1-0.jpeg"
     content = photograph.read_bytes()
-    keep: Callable[..., None] = Record.keep_epoch
+    keep: Callable[..., None] = RunWriter.keep_epoch
 
-    def vanish(record: Record, epoch: int, results: list) -> None:
-        keep(record, epoch, results)
+    def vanish(writer: RunWriter, epoch: int, results: list) -> None:
+        keep(writer, epoch, results)
         photograph.unlink()
 
     with monkeypatch.context() as patch:
-        patch.setattr(Record, "keep_epoch", vanish)
+        patch.setattr(RunWriter, "keep_epoch", vanish)
         outcome = trainer(*words)
     assert outcome.code == 4
     assert "train-1-0.jpeg" in outcome.stderr
@@ -253,13 +256,13 @@ def test_a_photograph_that_vanishes_is_not_missed_where_its_row_is_kept(
 ):
     data, folder = draw_dataset(tmp_path / "data", grades=3), tmp_path / "out"
     photograph = data / "train" / "1" / "train-1-0.jpeg"
-    keep: Callable[..., None] = Record.keep_epoch
+    keep: Callable[..., None] = RunWriter.keep_epoch
 
-    def vanish(record: Record, epoch: int, results: list) -> None:
-        keep(record, epoch, results)
+    def vanish(writer: RunWriter, epoch: int, results: list) -> None:
+        keep(writer, epoch, results)
         photograph.unlink(missing_ok=True)
 
-    monkeypatch.setattr(Record, "keep_epoch", vanish)
+    monkeypatch.setattr(RunWriter, "keep_epoch", vanish)
     outcome = trainer(
         *small, "--dataset_path", data, "--num_classes", 3, "--epochs", 3, "--output_dir", folder
     )
@@ -269,19 +272,20 @@ def test_a_photograph_that_vanishes_is_not_missed_where_its_row_is_kept(
     assert progress(folder)["finished"] is True
 
 
-def test_a_full_gpu_is_said_with_the_way_on(small, tiny_dataset, tmp_path, trainer, monkeypatch):
+def test_a_gpu_too_full_for_anything_is_said_with_the_way_on(
+    small, tiny_dataset, tmp_path, trainer, monkeypatch
+):
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
 
     monkeypatch.setattr(TrainingLoop, "train_batch", full)
     words = (*small, "--dataset_path", tiny_dataset, "--output_dir", tmp_path)
-    outcome = trainer(*words, "--batch_size", 2, "--gradient_accumulation_steps", 4)
-    assert outcome.code == 4
-    assert "CUDA out of memory" in outcome.stderr
-    assert "--batch_size 1 --gradient_accumulation_steps 8 --resume" in outcome.stderr
-    before = trainer(*words, "--dry_run")
-    assert before.code == 4
-    assert "--batch_size 1 --gradient_accumulation_steps 8" in before.stderr
+    for more in ((), ("--dry_run",)):
+        outcome = trainer(*words, *more)
+        assert outcome.code == 4
+        assert "CUDA out of memory" in outcome.stderr
+        assert "smaller --img_size" in outcome.stderr
+        assert "--batch_size" not in outcome.stderr
 
 
 def train_batches(loop: TrainingLoop, through: Callable[[], AbstractContextManager]) -> None:

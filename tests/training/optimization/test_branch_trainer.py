@@ -164,11 +164,11 @@ def test_float16_leaves_an_overflowing_step_out_and_goes_on(bench):
     assert (trainer.skipped_steps, trainer.steps) == (1, 1)
     assert trainer.optimizer.scaler.get_scale() == scale / 2
 
-    trainer.feed(made.features[8:], made.targets[8:])
     # The loss reported is of the other window: each of its samples is in four pairs.
     with torch.no_grad(), FP16.autocast():
         logits = trainer.branch(made.features[8:])
     loss = float(trainer.loss(logits, made.targets[8:]).sum()) / (4 * 5)
+    trainer.feed(made.features[8:], made.targets[8:])
     assert trainer.end_epoch() == pytest.approx(loss)
     assert (trainer.skipped_steps, trainer.steps) == (1, 2)
     assert distance(made.weights(), before) > 0

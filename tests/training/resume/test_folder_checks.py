@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from dr_ovo.results.folder import HISTORY_FIELDS
-from dr_ovo.training.writing import record
-from dr_ovo.training.writing.record import Record
+from dr_ovo.training.writing import run_writer
+from dr_ovo.training.writing.run_writer import RunWriter
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,14 @@ def finished(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stopped(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training stopped after the first of two epochs."""
     folder = tmp_path_factory.mktemp("stopped") / "out"
-    keep = Record.keep_epoch
+    keep = RunWriter.keep_epoch
 
-    def keep_and_stop(record: Record, epoch: int, results: list) -> None:
-        keep(record, epoch, results)
+    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
+        keep(writer, epoch, results)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Record, "keep_epoch", keep_and_stop)
+        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
         assert trainer(*words, "--output_dir", folder).code == 130
     return folder
 
@@ -147,7 +147,7 @@ def test_a_training_that_never_finished_an_epoch_is_begun_anew(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(record, "save_progress", stop)
+    monkeypatch.setattr(run_writer, "save_state", stop)
     assert trainer(*words, "--head", "softmax", "--output_dir", folder).code == 130
     assert list((folder / "models").glob("*.pth"))
     monkeypatch.undo()
@@ -182,7 +182,8 @@ def test_a_damaged_state_is_said(words, stopped, trainer, tmp_path):
     state.write_bytes(state.read_bytes()[:1000])
     outcome = trainer(*words, "--output_dir", folder, "--resume")
     assert outcome.code == 2
-    assert "resume state is damaged" in outcome.stderr
+    assert f"{state} is damaged" in outcome.stderr
+    assert "No other state is whole" in outcome.stderr
     assert (folder / "models" / "best_test_efficientnet_ovo.pth").is_file()
 
 
@@ -216,7 +217,7 @@ def test_history_csv(finished):
     lines = (finished / "history.csv").read_text().splitlines()
     assert lines[0] == (
         "epoch,branch,lr,train_loss,val_loss,train_accuracy,val_accuracy,val_auc,val_kappa,"
-        "seconds,images_per_second,peak_memory_mb,skipped_steps"
+        "seconds,images_per_second,peak_memory_mb,skipped_steps,micro_batch,rate_scale"
     )
     assert lines[0] == ",".join(HISTORY_FIELDS)
     assert [line.split(",")[:2] for line in lines[1:]] == [["1", "ovo"], ["2", "ovo"]]

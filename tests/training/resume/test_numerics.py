@@ -26,7 +26,7 @@ from dr_ovo.training.resume.numerics import (
     record_numerics,
     say_changes,
 )
-from dr_ovo.training.writing.record import Record
+from dr_ovo.training.writing.run_writer import RunWriter
 
 CPU = torch.device("cpu")
 GPU = torch.device("cuda", 0)
@@ -38,14 +38,14 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 
 def stop_after_an_epoch(trainer: Any, *words: object) -> None:
-    keep = Record.keep_epoch
+    keep = RunWriter.keep_epoch
 
-    def keep_and_stop(record: Record, epoch: int, results: list) -> None:
-        keep(record, epoch, results)
+    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
+        keep(writer, epoch, results)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Record, "keep_epoch", keep_and_stop)
+        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
         assert trainer(*words).code == 130
 
 
@@ -187,14 +187,14 @@ def any_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stop_with(dtype: str, trainer: Any, *words: object) -> Any:
     """An epoch more, on a device that has float16 (`fp16`) or bfloat16 (`bf16`)."""
-    keep = Record.keep_epoch
+    keep = RunWriter.keep_epoch
 
-    def keep_and_stop(record: Record, epoch: int, results: list) -> None:
-        keep(record, epoch, results)
+    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
+        keep(writer, epoch, results)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Record, "keep_epoch", keep_and_stop)
+        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
         patch.setattr(setup, "amp_dtype", lambda _: dtype)
         outcome = trainer(*words, "--amp", "on", "--resume")
     assert outcome.code == 130, outcome.stderr
@@ -202,8 +202,8 @@ def stop_with(dtype: str, trainer: Any, *words: object) -> Any:
 
 
 def state_of(folder: Path) -> dict[str, Any]:
-    (path,) = folder.glob("resume/[!s]*.pth")
-    return torch.load(path, weights_only=True)
+    (branch,) = ResultsFolder(folder).read_progress()["branches"].values()
+    return torch.load(folder / "resume" / branch["file"], weights_only=True)
 
 
 def test_precision_there_and_back(words, trainer, tmp_path):
@@ -269,7 +269,7 @@ def test_the_last_precision_counts(tmp_path):
 
 def test_another_kind_of_device_is_said(tmp_path, caplog):
     folder = folder_with(tmp_path, {"device": "cuda:0", "precision": "float32", "threads": 99})
-    say_changes(folder, numerics_now(Precision(CPU, None), compiled=False))
+    say_changes(folder, numerics_now(Precision(CPU, None), compiled=False, micro_batch=8))
     (record,) = caplog.records
     assert "device cuda:0 before, cpu now" in record.getMessage()
     assert "threads" not in record.getMessage()
@@ -301,7 +301,7 @@ def test_what_earlier_versions_recorded_of_such_a_resumption_is_dropped(tmp_path
     kept = {"after_epoch": 1, **ON_CPU, "threads": threads + 2}
     entries = [kept, {"after_epoch": 3, **ON_CPU, "threads": threads}]
     folder.config.write_text(json.dumps({**folder.read_config(), "resumed": entries}))
-    now = numerics_now(Precision(CPU, None), compiled=False)
+    now = numerics_now(Precision(CPU, None), compiled=False, micro_batch=8)
     say_changes(folder, now)
     assert f"threads {threads + 2} before, {threads} now" in caplog.text
     for _ in range(2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shlex
 import shutil
@@ -19,7 +20,8 @@ import torch
 
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.resume import state
-from dr_ovo.training.writing.record import Record
+from dr_ovo.training.resume.state import kept_state
+from dr_ovo.training.writing.run_writer import RunWriter
 
 ROOT = Path(__file__).resolve().parents[3]
 # Measured times and memory differ between any two runs.
@@ -47,18 +49,27 @@ def assert_same(one: Any, other: Any, where: str = "") -> None:
 
 
 def assert_same_training(one: Path, other: Path) -> None:
-    """The same weights, optimizers, history and best checkpoints in two results folders."""
-    names = [sorted(path.name for path in (folder / "resume").iterdir()) for folder in (one, other)]
-    assert names[0] == names[1]
-    patterns = ("resume/*.json", "models/*.json")
-    for path in (p for pattern in patterns for p in one.glob(pattern)):
+    """The same weights, optimizers, history and best checkpoints in two results folders. The state
+    before the newest may be another: it is where a run was stopped."""
+    progress = ResultsFolder(one).read_progress()
+    assert progress == ResultsFolder(other).read_progress()
+    for path in one.glob("models/*.json"):
         assert path.read_text() == (other / path.relative_to(one)).read_text()
-    tensors = [*one.glob("resume/*.pth"), *one.glob("models/*.pth")]
+    states = files_named_in(ResultsFolder(one).progress)
+    kept = {path.name for path in one.glob("resume/*.pth")} - {"stem.pth"}
+    assert kept == states | files_named_in(ResultsFolder(one).previous)
+    tensors = [*(one / "resume" / name for name in states), *one.glob("models/*.pth")]
     assert tensors
     for path in tensors:
         pair = [torch.load(p, weights_only=True) for p in (path, other / path.relative_to(one))]
         assert_same(*pair, where=path.name)
     assert history(one) == history(other)
+
+
+def files_named_in(path: Path) -> set[str]:
+    """The states that progress.json or previous.json names; none where it is not there."""
+    branches = json.loads(path.read_text())["branches"] if path.is_file() else {}
+    return {branch["file"] for branch in branches.values() if branch["file"]}
 
 
 def history(folder: Path) -> list[dict[str, str]]:
@@ -80,14 +91,14 @@ def never_stopped(trainer, tmp_path_factory: pytest.TempPathFactory) -> Snapshot
 
     def train(*words: object) -> Path:
         folder = tmp_path_factory.mktemp("never_stopped")
-        keep = Record.keep_epoch
+        keep = RunWriter.keep_epoch
 
-        def snap(record: Record, epoch: int, results: list) -> None:
-            keep(record, epoch, results)
-            shutil.copytree(record.folder.root, folder / str(epoch))
+        def snap(writer: RunWriter, epoch: int, results: list) -> None:
+            keep(writer, epoch, results)
+            shutil.copytree(writer.folder.root, folder / str(epoch))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Record, "keep_epoch", snap)
+            patch.setattr(RunWriter, "keep_epoch", snap)
             outcome = trainer(*words, "--output_dir", folder / "run")
         assert outcome.code == 0, outcome.stderr
         return folder
@@ -153,9 +164,9 @@ def test_a_shared_run_stopped_by_ctrl_c(shared_words, shared_run, trainer, tmp_p
     assert stopped.returncode == 130
     done = finished(tmp_path)
     assert 2 <= done < EPOCHS
-    assert_same_training(tmp_path, shared_run / str(done))
+    reached = kept_state(ResultsFolder(tmp_path))
     for text in (stopped.stderr, (tmp_path / "train.log").read_text()):
-        assert f"{done} finished epochs are saved" in last_line(text)
+        assert f"{done} finished epochs" in last_line(text)
         assert last_line(text).endswith("--resume")
     assert "Traceback" not in stopped.stderr
 
@@ -163,7 +174,7 @@ def test_a_shared_run_stopped_by_ctrl_c(shared_words, shared_run, trainer, tmp_p
     assert (python, Path(script)) == ("python", ROOT / "ensemble_5class_trainer.py")
     again = trainer(*flags)
     assert again.code == 0, again.stderr
-    assert f"resuming after epoch {done}" in again.stdout
+    assert f"resuming {reached.said}" in again.stdout
     assert_same_training(tmp_path, shared_run / str(EPOCHS))
 
 
@@ -194,7 +205,6 @@ def test_an_independent_run_stopped_resumed_and_evaluated(
     assert stopped.returncode == 143, stopped.stderr
     done = finished(tmp_path)
     assert 1 <= done < 3
-    assert_same_training(tmp_path, run / str(done))
     assert last_line(stopped.stderr).endswith("--resume")
 
     data = words[words.index("--dataset_path") + 1]
@@ -233,13 +243,13 @@ def small_averaged(never_stopped, small, three_grades) -> tuple[tuple[object, ..
 def test_a_run_stopped_after_every_epoch(mode, request, trainer, tmp_path, monkeypatch):
     words, run = request.getfixturevalue(f"small_{mode}")
     words = (*words, "--output_dir", tmp_path)
-    keep = Record.keep_epoch
+    keep = RunWriter.keep_epoch
 
-    def keep_and_stop(record: Record, epoch: int, results: list) -> None:
-        keep(record, epoch, results)
+    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
+        keep(writer, epoch, results)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Record, "keep_epoch", keep_and_stop)
+    monkeypatch.setattr(RunWriter, "keep_epoch", keep_and_stop)
     for epoch in range(1, EPOCHS + 1):
         assert trainer(*words, "--resume").code == 130
         assert_same_training(tmp_path, run / str(epoch))
@@ -263,15 +273,15 @@ def test_every_kind_of_training_with_and_without_the_cache(
     words = (*small, "--dataset_path", three_grades, "--num_classes", 3, *KINDS[kind])
     words = (*words, "--epochs", 2, "--learning_rate", "1e-3", "--warmup_epochs", 0)
     run = never_stopped(*words, "--cache", "on")
-    keep = Record.keep_epoch
+    keep = RunWriter.keep_epoch
 
-    def keep_and_stop(record: Record, epoch: int, results: list) -> None:
-        keep(record, epoch, results)
+    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
+        keep(writer, epoch, results)
         raise KeyboardInterrupt
 
     words = (*words, "--output_dir", tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(Record, "keep_epoch", keep_and_stop)
+        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
         assert trainer(*words, "--cache", "off").code == 130
     assert_same_training(tmp_path, run / "1")
     assert trainer(*words, "--cache", "off", "--resume").code == 0

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dr_ovo.training.retraining import pairs
-from dr_ovo.training.writing.record import Record
+from dr_ovo.training.writing.run_writer import RunWriter
 
 NAME = "best_test_efficientnet_{}.pth"
 GOOD = ("--learning_rate", "1e-2")
@@ -226,13 +226,13 @@ def test_a_stopped_retraining_goes_on(
     straight = shutil.copytree(networks["good"], tmp_path / "straight")
     assert trainer(*again, "--output_dir", straight).code == 0
 
-    keep, before = Record.keep_epoch, contents(good / "models")
+    keep, before = RunWriter.keep_epoch, contents(good / "models")
 
-    def keep_and_stop(record: Record, epoch: int, results: list) -> None:
-        keep(record, epoch, results)
+    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
+        keep(writer, epoch, results)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Record, "keep_epoch", keep_and_stop)
+    monkeypatch.setattr(RunWriter, "keep_epoch", keep_and_stop)
     assert trainer(*again, "--output_dir", good).code == 130
     monkeypatch.undo()
     assert contents(good / "models") == before  # the network stays complete meanwhile

@@ -3,7 +3,7 @@ import timm
 import torch
 from torch import nn
 
-from dr_ovo.models.stem import find_cut, split_backbone
+from dr_ovo.models.parts.stem import find_cut, split_backbone
 
 # The last module of the stem, for reductions 4, 8 and 16.
 CUTS = {

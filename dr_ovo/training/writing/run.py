@@ -1,0 +1,75 @@
+"""What a training run is: its settings, its photographs and their audit, its network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dr_ovo.dataset.index import DatasetIndex
+from dr_ovo.models.precision import Precision
+from dr_ovo.photographs.damage import Damage
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.build import Model
+from dr_ovo.training.resume.numerics import numerics_now
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run of one architecture."""
+
+    config: TrainConfig
+    sources: dict[str, str]
+    index: DatasetIndex
+    damaged: list[Damage]
+    audit: dict[str, Any]
+    model: Model
+    precision: Precision
+
+    @property
+    def leaky(self) -> bool:
+        """Whether it was trained on leaks that `--allow_leaks` let through, or from weights that
+        were."""
+        return bool(self.audit["leaks"] or self.audit.get("leaky_weights"))
+
+    @property
+    def folder(self) -> ResultsFolder:
+        """Where it is written."""
+        return ResultsFolder(Path(self.config.output_dir))
+
+    def numerics(self) -> dict[str, Any]:
+        """What the machine decides of how it is computed."""
+        model = self.model
+        return numerics_now(
+            self.precision, compiled=model.compiled, micro_batch=model.micro_batch.size
+        )
+
+    def effective(self) -> dict[str, Any]:
+        """What follows from the settings on this machine."""
+        trained, total = count_parameters(self.model)
+        trainers = [run.trainer for run in self.model.runs.values() if run.trainer is not None]
+        return {
+            **self.numerics(),
+            "memory_format": self.model.network.memory_format,
+            "grad_checkpointing": self.model.network.checkpointing,
+            "frozen_stages": self.model.network.frozen_stages,
+            "trained_parameters": trained,
+            "frozen_parameters": total - trained,
+            "input": asdict(self.model.spec),
+            "images_per_step": self.config.window,
+            "branches": {
+                t.spec.name: {
+                    "images_per_epoch": t.samples,
+                    "steps_per_epoch": t.schedule.total // self.config.epochs,
+                    "warmup_steps": t.schedule.warmup,
+                }
+                for t in trainers
+            },
+        }
+
+
+def count_parameters(model: Model) -> tuple[int, int]:
+    """(trained, all) parameters of a network."""
+    sizes = [(p.requires_grad, p.numel()) for p in model.network.parameters()]
+    return sum(n for trained, n in sizes if trained), sum(n for _, n in sizes)

@@ -1,0 +1,141 @@
+"""Writes config.json (its fields), checkpoints, the rows of history.csv, and the resume state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dr_ovo import __version__
+from dr_ovo.files import write_json
+from dr_ovo.models.checkpoint import checkpoint_path, save_checkpoint
+from dr_ovo.settings.train_config import PER_STEP, values_of
+from dr_ovo.training.build import Model
+from dr_ovo.training.epochs.validation import EpochResult
+from dr_ovo.training.resume.branch_run import BranchRun
+from dr_ovo.training.resume.numerics import record_numerics
+from dr_ovo.training.resume.resumption import go_on
+from dr_ovo.training.resume.state import Reached, begin, save_state, save_stem
+from dr_ovo.training.writing.run import Run
+from dr_ovo.training.writing.tensorboard import write_curves
+from dr_ovo.training.writing.versions import git_commit, versions
+
+SCHEMA = 1
+
+
+class RunWriter:
+    """Writes the files of a run, of which `begun_after` epochs were finished when this process
+    began, at `rate_scale` times the learning rates of its schedule."""
+
+    def __init__(self, run: Run, begun_after: int = 0, rate_scale: float = 1.0) -> None:
+        self.run, self.folder = run, run.folder
+        self.begun_after, self.rate_scale = begun_after, rate_scale
+
+    @classmethod
+    def resumed(cls, run: Run) -> tuple[RunWriter, Reached]:
+        """What goes on writing a training whose state it loads into `run`; how far that is."""
+        runs, recover = run.model.runs, run.config.recover
+        reached, scale = go_on(run.folder, runs, versions(), recover=recover)
+        return cls(run, reached.epochs, scale), reached
+
+    def begin(self) -> None:
+        """Begins a new training in the folder: config.json, and the frozen stem."""
+        begin(self.folder)
+        write_json(self.folder.config, self.config_json())
+        stem = self.run.model.network.stem
+        if stem is not None:
+            save_stem(self.folder, stem.state_dict())
+
+    def config_json(self) -> dict[str, Any]:
+        """The content of config.json."""
+        run = self.run
+        return {
+            "schema": SCHEMA,
+            "settings": {**values_of(run.config), PER_STEP: run.config.window},
+            "sources": run.sources,
+            "effective": run.effective(),
+            "counts": run.index.counts,
+            "data_hash": run.index.content_hash(),
+            "data_manifest_hash": run.index.manifest_hash,
+            "synthetic": run.index.synthetic,
+            "leaky": run.leaky,
+            "audit": run.audit,
+            "skipped_images": [{"file": str(d.path), "reason": d.reason} for d in run.damaged],
+            "preprocessing": run.model.preprocessing.to_dict(),
+            "preprocessing_hash": run.model.preprocessing.hash,
+            "versions": versions(),
+            "git_commit": git_commit(),
+            "retrained": [],
+        }
+
+    def keep_best(self, branch_run: BranchRun, epoch: int, result: EpochResult) -> None:
+        """Writes the checkpoint of a branch that improved."""
+        network, (architecture,) = self.run.model.network, self.run.config.base_models
+        assert branch_run.trainer is not None
+        branch, features = branch_run.trainer.branch, result.features
+        state = {
+            **{f"backbone.{k}": v for k, v in network.backbone_state(branch_run.name).items()},
+            **{f"head.{k}": v for k, v in branch.head.state_dict().items()},
+        }
+        statistics = {
+            "feature_mean": features.feature_mean if features else None,
+            "feature_std": features.feature_std if features else None,
+        }
+        path = checkpoint_path(self.folder.models, architecture, branch_run.name)
+        save_checkpoint(path, self.meta(branch_run, epoch, result), state, statistics)
+
+    def meta(self, branch_run: BranchRun, epoch: int, result: EpochResult) -> dict[str, Any]:
+        """A checkpoint's readable part, in plain Python values."""
+        config, model = self.run.config, self.run.model
+        assert branch_run.trainer is not None
+        spec, branch = branch_run.trainer.spec, branch_run.trainer.branch
+        trained = sum(p.numel() for p in branch.parameters())
+        return {
+            "version": __version__,
+            "architecture": config.base_models[0],
+            "head": config.head,
+            "ovo_mode": config.ovo_mode,
+            "branch": spec.name,
+            "pairs": [list(pair) for pair in spec.pairs],
+            "class_names": list(config.grades),
+            "num_classes": config.num_classes,
+            "experiment_name": config.experiment_name,
+            "synthetic": self.run.index.synthetic,
+            "leaky": self.run.leaky,
+            "seed": config.seed,
+            "input": {
+                "size": model.spec.size,
+                "mean": list(model.spec.mean),
+                "std": list(model.spec.std),
+            },
+            "preprocessing": model.preprocessing.to_dict(),
+            "preprocessing_hash": model.preprocessing.hash,
+            "tta_views": config.tta_views,
+            "freeze_stages": model.network.frozen_stages,
+            "parameters": trained + _stem_parameters(model),
+            "trained_parameters": trained,
+            "epoch": epoch,
+            "metrics": result.metrics,
+        }
+
+    def keep_epoch(self, epoch: int, results: list[EpochResult]) -> None:
+        """Writes how the epoch was computed, history.csv, then the state to resume from."""
+        record_numerics(self.folder, self.begun_after, self.run.numerics())
+        rows = self.folder.read_history(up_to=epoch - 1)
+        self.folder.write_history([*rows, *(result.row for result in results)])
+        if self.run.config.tensorboard:
+            curves = [result.row for result in results]
+            write_curves(self.folder.root / "tensorboard", epoch, curves)
+        self._save(Reached(epoch))
+
+    def keep_within(self, epoch: int, seconds: float) -> None:
+        """Writes the state inside an epoch, which has trained for `seconds`."""
+        self._save(Reached(epoch - 1, round(seconds, 2)))
+
+    def _save(self, reached: Reached) -> None:
+        model = self.run.model
+        settings = {"micro_batch": model.micro_batch.size, "rate_scale": self.rate_scale}
+        save_state(self.folder, reached, model.runs, settings)
+
+
+def _stem_parameters(model: Model) -> int:
+    stem = model.network.stem
+    return sum(p.numel() for p in stem.parameters()) if stem is not None else 0

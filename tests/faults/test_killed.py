@@ -1,0 +1,216 @@
+"""A training killed anywhere, also inside an epoch, goes on to the bits of one never stopped.
+
+Killed means here: the process ends without running another instruction, before an operation on the
+disk or at any moment. A process is a fork of this one, which has torch loaded already.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dr_ovo.results.folder import ResultsFolder
+from tests.fixtures.trainings import (
+    lite0,
+    one_thread,
+    small,
+    small_weights,
+    three_grades,
+    trainer,
+)
+
+__all__ = ["lite0", "one_thread", "small", "small_weights", "three_grades", "trainer"]
+
+MEASURED = ("seconds", "images_per_second", "peak_memory_mb")
+KINDS = {
+    "shared": ("--ovo_dropout", 0.5),
+    "independent": ("--ovo_mode", "independent"),
+    "averaged": ("--ovo_mode", "independent", "--ema_decay", 0.8, "--ovo_dropout", 0.5),
+    "bfloat16": ("--amp", "on", "--ovo_dropout", 0.5),
+    "live BatchNorm": ("--no-pretrained", "--pretrained_path", "", "--freeze_weights", "false"),
+}
+KILLED = 9
+# Operations on the disk, as Python's audit events name them.
+ON_DISK = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
+SAMPLE = 4  # of the operations in the default suite
+MOMENTS = 40
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of training, and its folder when nothing stopped it."""
+
+    words: tuple[object, ...]
+    whole: Path
+    trainer: Callable[..., Any]
+
+    def run(self, folder: Path, *more: object) -> Any:
+        """The training in a folder, in this process."""
+        return self.trainer(*self.words, "--output_dir", folder, *more)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def case(request, small, three_grades, trainer, tmp_path_factory) -> Case:
+    kept = tmp_path_factory.mktemp("decoded")
+    words = (
+        *small, "--dataset_path", three_grades, "--num_classes", 3, "--epochs", 2,
+        "--batch_size", 2, "--gradient_accumulation_steps", 2, "--learning_rate", "1e-2",
+        "--warmup_epochs", 0, "--train_sample", 3, "--allow_leaks",
+        "--save_every", "0.000001",  # minutes: after every window
+        "--cache", "on", "--cache_dir", kept, *KINDS[request.param],
+    )  # fmt: skip
+    whole = tmp_path_factory.mktemp("never_stopped") / "out"
+    made = Case(words, whole, trainer)
+    outcome = made.run(whole)
+    assert outcome.code == 0, outcome.stderr
+    return made
+
+
+def in_a_fork(work: Callable[[], object]) -> int:
+    """Runs `work` in a fork of this process; its id."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, 1)
+        os.dup2(silent, 2)
+        outcome: Any = work()
+        os._exit(outcome.code)
+    finally:
+        os._exit(70)
+
+
+def exit_code(child: int) -> int:
+    """How a process ended; minus the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed_before(number: int, case: Case, folder: Path, *more: object) -> int:
+    """Trains until before operation `number` on files of the folder, counted from 1; how many there
+    were until its end, or until it was killed."""
+    answer, question = os.pipe()
+    seen = 0
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal seen
+        if event in ON_DISK and str(arguments[0]).startswith(str(folder)):
+            seen += 1
+            if seen == number:
+                os.write(question, str(seen).encode())
+                os._exit(KILLED)
+
+    def train() -> object:
+        sys.addaudithook(count)  # which ends with the fork
+        outcome = case.run(folder, *more)
+        os.write(question, str(seen).encode())
+        return outcome
+
+    assert exit_code(in_a_fork(train)) in (0, KILLED)
+    os.close(question)
+    with os.fdopen(answer, "rb") as file:
+        return int(file.read())
+
+
+def assert_goes_on_as_if_nothing_had_happened(case: Case, folder: Path) -> None:
+    outcome = case.run(folder, "--resume")
+    assert outcome.code == 0, outcome.stderr
+    assert_same(case.whole, folder)
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """The same history, progress and checkpoints, bit by bit."""
+    assert history(one) == history(other)
+    progress = [ResultsFolder(folder).read_progress() for folder in (one, other)]
+    assert progress[0] == progress[1]
+    names = [sorted(map(str, files_of(folder))) for folder in (one, other)]
+    assert names[0] == names[1]
+    checkpoints = sorted(one.glob("models/*.pth"))
+    assert checkpoints
+    for path in checkpoints:
+        loaded = [torch.load(p, weights_only=True) for p in (path, other / "models" / path.name)]
+        weights = [content.pop("state_dict") for content in loaded]
+        assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+        assert loaded[0]["metrics"] == loaded[1]["metrics"]
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a results folder, but for the log, and for what a process may leave that is
+    killed while it tries whether the folder can be written."""
+    found = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return [path for path in found if not path.name.startswith((".dr_ovo_", "train.log"))]
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return [
+            {name: value for name, value in row.items() if name not in MEASURED}
+            for row in csv.DictReader(file)
+        ]
+
+
+def sample_of(numbers: range, slow: bool) -> list[int]:
+    return list(numbers) if slow else sorted(random.Random(0).sample(numbers, SAMPLE))
+
+
+def try_operations(case: Case, tmp_path: Path, *, slow: bool) -> None:
+    total = killed_before(0, case, tmp_path / "whole")
+    assert total > 100
+    for number in sample_of(range(1, total + 1), slow):
+        folder = tmp_path / str(number)
+        assert killed_before(number, case, folder) == number
+        killed_before(number // 2, case, folder, "--resume")  # and once more, on the way
+        assert_goes_on_as_if_nothing_had_happened(case, folder)
+        shutil.rmtree(folder)
+
+
+def test_before_operations_on_the_disk(case, tmp_path):
+    try_operations(case, tmp_path, slow=False)
+
+
+@pytest.mark.slow
+def test_before_every_operation_on_the_disk(case, tmp_path):
+    try_operations(case, tmp_path, slow=True)
+
+
+def try_moments(case: Case, tmp_path: Path, number: signal.Signals, count: int) -> list[int]:
+    """Trainings that a signal meets at random moments; their exit codes."""
+    start = time.monotonic()
+    assert exit_code(in_a_fork(lambda: case.run(tmp_path / "timed"))) == 0
+    duration = time.monotonic() - start
+    chance = random.Random(1)
+    codes = []
+    for attempt in range(count):
+        folder = tmp_path / f"{number.name}{attempt}"
+        child = in_a_fork(lambda folder=folder: case.run(folder))
+        time.sleep(chance.uniform(0.05, duration))
+        os.kill(child, number)
+        codes.append(exit_code(child))
+        assert_goes_on_as_if_nothing_had_happened(case, folder)
+    return codes
+
+
+ENDS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+def test_at_a_random_moment(case, tmp_path):
+    # On a busy machine a training may have ended before its signal came.
+    assert set(try_moments(case, tmp_path, signal.SIGTERM, 2)) <= {143, 0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", ENDS)
+def test_at_random_moments(number, case, tmp_path):
+    assert ENDS[number] in set(try_moments(case, tmp_path, number, MOMENTS)) <= {ENDS[number], 0}
