@@ -77,8 +77,10 @@ class Validation:
         selection = ~self.data.calibration[val.positions - len(self.data.train)]
         if not np.isfinite(val.logits).all():
             raise MachineError(
-                f"Branch {trainer.spec.name} outputs NaN or infinity on val. The state of the "
-                "last finished epoch is saved. Lower --learning_rate, or train with --amp off."
+                f"Branch {trainer.spec.name} outputs NaN or infinity on val. The last "
+                "good state is saved. Go on from it at half the learning rate, by the same "
+                "command with --resume --recover; or begin anew with a lower --learning_rate, or "
+                "with --amp off."
             )
         chosen = Outputs(
             val.positions[selection], val.logits[selection], val.feature_mean, val.feature_std

@@ -204,8 +204,9 @@ class BranchTrainer:
         if self.optimizer.is_out_of_control():
             raise MachineError(
                 f"The gradients of branch {self.spec.name} are no longer finite in epoch "
-                f"{self.epoch} (NaN or infinity). The state of the last finished epoch is saved. "
-                "Lower --learning_rate, or train with --amp off, in a new folder."
+                f"{self.epoch} (NaN or infinity). The last good state is saved. Go on from it at "
+                "half the learning rate, by the same command with --resume --recover; or begin "
+                "anew with a lower --learning_rate, or with --amp off."
             )
 
     def evaluated_weights(self) -> AbstractContextManager[Any]:

@@ -5,15 +5,18 @@ torch.load does not look at the checksums that torch.save writes; they are read 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError, log
 from dr_ovo.files import write_json
-from dr_ovo.models.torch_files import damage_of
+from dr_ovo.models.torch_files import damage_of, load_torch
 from dr_ovo.results.folder import ResultsFolder, read_json
 from dr_ovo.training.resume.state import STEM, reached
+
+FILE_NAME = re.compile(r"[\w.-]+\.pth")  # of a branch's state, in the folder of progress.json
 
 
 def require_whole_state(folder: ResultsFolder) -> None:
@@ -54,13 +57,45 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def _damage(folder: ResultsFolder, content: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the files that a state names, in words."""
-    names = [branch["file"] for branch in content["branches"].values() if branch["file"]]
+    """What is wrong with a state and the files that it names, in words."""
+    names = []
+    for branch in content["branches"].values():
+        name = branch.get("file") if isinstance(branch, dict) else branch
+        if name is None and branch.get("ended") is not None:
+            continue
+        if not isinstance(name, str) or not FILE_NAME.fullmatch(name):
+            yield f"{folder.progress} is damaged: it names {name!r} as the file of a branch."
+            return
+        names.append(name)
     if names and (folder.resume / STEM).is_file():
         names.append(STEM)
     for name in names:
-        path = folder.resume / name
-        if Path(name).name != name:
-            yield f"{folder.progress} is damaged: it names {name}, which is not in its folder."
-        elif found := damage_of(path):
-            yield f"{path} is damaged: {found}."
+        if found := damage_of(folder.resume / name):
+            yield f"{folder.resume / name} is damaged: {found}."
+
+
+def go_back_if_stuck(folder: ResultsFolder, failed: Sequence[str]) -> None:
+    """Goes back to the state before the newest one if that has bad numbers in its weights, or if
+    training from it has `failed`: these are the names of its files."""
+    newest = folder.read_progress()
+    stuck = state_files(newest) == list(failed)
+    if not folder.previous.is_file() or not (stuck or _has_bad_numbers(folder, newest)):
+        return
+    before = _content(folder.previous)
+    if next(_damage(folder, before), None) is None and state_files(before) != list(failed):
+        log.info("going back to the state before, %s", reached(before).said)
+        kept = {"rate_scale": newest.get("rate_scale", 1.0)}
+        write_json(folder.progress, before | kept)
+
+
+def state_files(content: Mapping[str, Any]) -> list[str]:
+    """The files of the branches in a state."""
+    return sorted(branch["file"] for branch in content["branches"].values() if branch["file"])
+
+
+def _has_bad_numbers(folder: ResultsFolder, content: Mapping[str, Any]) -> bool:
+    """Whether weights of a state are NaN or infinite."""
+    states = [load_torch(folder.resume / name, "") for name in state_files(content)]
+    return not all(
+        bool(value.isfinite().all()) for state in states for value in state["branch"].values()
+    )

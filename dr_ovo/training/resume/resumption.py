@@ -9,6 +9,7 @@ from dr_ovo.files import write_json
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.resume.branch_run import BranchRun
+from dr_ovo.training.resume.kept_states import go_back_if_stuck, state_files
 from dr_ovo.training.resume.state import Reached, load_state, load_stem
 
 RECOVERY = 0.5  # of the learning rate
@@ -19,11 +20,11 @@ def go_on(
 ) -> tuple[Reached, float]:
     """Loads the state of a training into `runs`; how far it is, and by what its learning rates are
     scaled: to `recover`, by half of what they were. Warns of other `versions` than at its start."""
-    reached = load_state(folder, runs)
     scale = float(folder.read_progress().get("rate_scale", 1.0))
     if recover:
         scale *= RECOVERY
-        _record_recovery(folder, reached, scale)
+        _recover(folder, scale)
+    reached = load_state(folder, runs)
     for run in runs.values():
         if run.trainer is not None:
             run.trainer.rate_scale = scale
@@ -32,12 +33,21 @@ def go_on(
     return reached, scale
 
 
-def _record_recovery(folder: ResultsFolder, reached: Reached, scale: float) -> None:
-    """Adds the recovery to config.json, and to the state, so that the next one halves again."""
+def _recover(folder: ResultsFolder, scale: float) -> None:
+    """Chooses the last good state, and writes the recovery into config.json and into that state, so
+    that the next one halves the rate again."""
     config = folder.read_config()
-    entry = {"after_epoch": reached.epochs, "rate_scale": scale}
-    write_json(folder.config, {**config, "recovered": [*config.get("recovered", []), entry]})
-    write_json(folder.progress, folder.read_progress() | {"rate_scale": scale})
+    before = config.get("recovered", [])
+    go_back_if_stuck(folder, before[-1]["state"] if before else [])
+    state = folder.read_progress()
+    entry = {
+        "after_epoch": state["epoch"],
+        "inside_an_epoch": "within" in state,
+        "rate_scale": scale,
+        "state": state_files(state),
+    }
+    write_json(folder.config, {**config, "recovered": [*before, entry]})
+    write_json(folder.progress, state | {"rate_scale": scale})
 
 
 def _say_versions(folder: ResultsFolder, now: Mapping[str, str]) -> None:

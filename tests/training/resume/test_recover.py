@@ -1,0 +1,127 @@
+"""`--recover`: a way on when numbers went bad, from the last good state at half the rate."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
+
+
+@pytest.fixture(scope="module")
+def words(small, three_grades) -> tuple[object, ...]:
+    return (
+        *small, "--dataset_path", three_grades, "--num_classes", 3, "--allow_leaks", "--epochs", 3,
+        "--batch_size", 2, "--gradient_accumulation_steps", 2, "--learning_rate", "1e-3",
+        "--warmup_epochs", 0, "--train_sample", 0,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def going_bad(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Gradients that are NaN in the fifth step, the second of epoch 2, at rates above `limit`."""
+    settings = {"limit": 0.0, "steps": 0}
+    step = GuardedOptimizer.step
+
+    def bad_step(optimizer: GuardedOptimizer, rate: float) -> None:
+        state = next(iter(optimizer.adamw.state.values()), {"step": torch.zeros(())})
+        if int(state["step"]) == 4 and rate > settings["limit"]:
+            optimizer.parameters[0].grad.fill_(torch.nan)
+        step(optimizer, rate)
+
+    monkeypatch.setattr(GuardedOptimizer, "step", bad_step)
+    return settings
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_half_the_rate_and_half_again(words, going_bad, trainer, tmp_path):
+    words = (*words, "--output_dir", tmp_path)
+    first = trainer(*words)
+    assert first.code == 4
+    assert "--resume --recover" in first.stderr
+    assert trainer(*words, "--resume").code == 4  # the same again
+
+    going_bad["limit"] = 2.6e-4  # below half the rate, above a quarter of it
+    half = trainer(*words, "--resume", "--recover")
+    assert half.code == 4
+    assert "resuming after epoch 1, at 0.5 times the learning rate" in half.stdout
+    quarter = trainer(*words, "--resume", "--recover")
+    assert quarter.code == 0, quarter.stderr
+    assert "at 0.25 times the learning rate" in quarter.stdout
+
+    rows = history(tmp_path)
+    assert [row["rate_scale"] for row in rows] == ["1.0", "0.25", "0.25"]
+    config = read(tmp_path / "config.json")
+    assert [entry["rate_scale"] for entry in config["recovered"]] == [0.5, 0.25]
+    assert config["settings"]["learning_rate"] == 1e-3
+
+
+def test_the_rate_stays_halved_over_a_stop(words, going_bad, trainer, tmp_path, monkeypatch):
+    words = (*words, "--output_dir", tmp_path)
+    assert trainer(*words).code == 4
+    going_bad["limit"] = 1.0
+
+    from dr_ovo.training.writing.run_writer import RunWriter
+
+    keep = RunWriter.keep_epoch
+
+    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
+        keep(writer, epoch, results)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        assert trainer(*words, "--resume", "--recover").code == 130
+    outcome = trainer(*words, "--resume")
+    assert outcome.code == 0, outcome.stderr
+    assert "at 0.5 times the learning rate" in outcome.stdout
+    assert [row["rate_scale"] for row in history(tmp_path)] == ["1.0", "0.5", "0.5"]
+
+
+def test_it_goes_back_further_from_a_state_that_failed(words, going_bad, trainer, tmp_path):
+    words = (*words, "--output_dir", tmp_path, "--save_every", "0.000001")
+    assert trainer(*words).code == 4
+    states = [read(tmp_path / "resume" / name) for name in ("progress.json", "previous.json")]
+    files = [state["branches"]["ovo"]["file"] for state in states]
+    for _ in range(3):
+        assert trainer(*words, "--resume", "--recover").code == 4
+    tried = [entry["state"] for entry in read(tmp_path / "config.json")["recovered"]]
+    assert tried[:2] == [[files[0]], [files[1]]]
+
+
+def test_it_goes_back_further_from_bad_weights(words, going_bad, trainer, tmp_path):
+    words = (*words, "--output_dir", tmp_path, "--save_every", "0.000001")
+    assert trainer(*words).code == 4
+    progress, previous = (
+        read(tmp_path / "resume" / name)["branches"]["ovo"]["file"]
+        for name in ("progress.json", "previous.json")
+    )
+    state = torch.load(tmp_path / "resume" / progress, weights_only=True)
+    state["branch"]["head.weight"][0, 0] = torch.inf
+    torch.save(state, tmp_path / "resume" / progress)
+    going_bad["limit"] = 1.0
+    outcome = trainer(*words, "--resume", "--recover")
+    assert outcome.code == 0, outcome.stderr
+    assert "going back to the state before" in outcome.stdout
+    (entry,) = read(tmp_path / "config.json")["recovered"]
+    assert entry["state"] == [previous]
+
+
+def test_it_needs_a_training_to_resume(words, trainer, tmp_path):
+    outcome = trainer(*words, "--output_dir", tmp_path / "out", "--recover")
+    assert outcome.code == 2
+    assert "--recover: expected with --resume" in outcome.stderr
+    assert not (tmp_path / "out").exists()
