@@ -24,6 +24,7 @@ COMMANDS = {
     "report": ("reports.report", "all reports on one page"),
     "audit": ("audit", "what makes the scores on a dataset too good: copies, patients, filters"),
     "cache": ("cache", "lists the decoded photographs that are kept, and deletes them"),
+    "rerun": ("rerun", "trains again from a results folder, and says what came out the same"),
     "doctor": ("doctor", "whether this machine and a dataset are ready for training"),
     "simulate": ("simulate", "writes results of simulated models, to try the reports on"),
     "synthetic": ("synthetic", "draws a dataset of synthetic fundus photographs"),

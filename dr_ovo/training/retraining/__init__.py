@@ -1,1 +1,1 @@
-"""`--pairs`: retraining individual classifiers of a finished independent network."""
+"""Training again: single classifiers of a finished network (`--pairs`), or a whole run."""
