@@ -30,7 +30,7 @@ __all__ = ["command"]
 
 ROOT = Path(__file__).resolve().parents[2]
 GRADES = ("0", "1", "2", "3", "4")
-EYES = 60
+EYES = 40
 
 
 def run(*words: object) -> None:
