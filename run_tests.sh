@@ -22,8 +22,9 @@ step() {
 step ruff check .
 step ruff format --check .
 step mypy
-# The tests of a file stay in one process: they share expensive fixtures.
-step pytest -n auto --maxprocesses 4 --dist loadfile "${marks[@]}"
+# The tests of a file stay in one process: they share expensive fixtures. The files begin in the
+# order of tests/conftest.py.
+step pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "${marks[@]}"
 
 [ ${#failed[@]} = 0 ] || fail "failed: ${failed[*]} (after $SECONDS s)" 1
 echo "All passed in $SECONDS s."

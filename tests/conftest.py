@@ -9,6 +9,7 @@ import signal
 # Before torch is imported: a single thread gives the same bits on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,6 +29,38 @@ settings.load_profile("untimed")
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 SPLITS = ("train", "val", "test")
+
+# The files that take longest, which begin first: one that began last would leave all processes but
+# its own without work. `pytest --durations=50` shows what a test takes.
+LONGEST = (
+    "test_wrappers_run.py",
+    "training/resume/test_state.py",
+    "test_options.py",
+    "models/test_network.py",
+    "batches/test_loader.py",
+    "benchmarks/test_ways.py",
+    "inference/test_evaluation.py",
+    "test_commands.py",
+    "models/weights/test_fitting.py",
+    "decoded/test_disturbed.py",
+    "training/optimization/test_branch_trainer.py",
+    "prepare/test_pipeline.py",
+    "copies/test_cluster_search.py",
+    "test_torchvision_compat.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, then those with most tests."""
+    first = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    if gone := [path.name for path in first if not path.is_file()]:
+        raise pytest.UsageError(f"LONGEST in tests/conftest.py names files that are gone: {gone}")
+    count = Counter(item.path for item in items)
+    place = {path: first.get(path, len(first)) for path in count}
+    paths = sorted(count, key=lambda path: (place[path], -count[path]))
+    order = {path: number for number, path in enumerate(paths)}
+    items.sort(key=lambda item: order[item.path])
+
 
 # Folder, grades, images per grade -> the folder.
 DrawDataset = Callable[..., Path]

@@ -346,46 +346,67 @@ def test_the_process_ends_with_the_code_and_the_message():
     assert trainer("--help").returncode == 0
 
 
-@pytest.fixture(scope="module")
-def stopped(tiny_dataset, tmp_path_factory) -> dict[int, tuple[int, Path, str]]:
-    """By signal: exit code, folder and output of a training that received it in mid-run."""
+def trains_until(number: int, pid: int, folder: Path, ended: Callable[[], bool]) -> None:
+    """Sends a signal to the process that trains in `folder`, when its second epoch is over."""
+    start, history = time.monotonic(), folder / "results" / "history.csv"
+    # A row of the second epoch means that the state after the first was saved.
+    while not history.exists() or len(history.read_text().splitlines()) < 3:
+        if ended():
+            return
+        if time.monotonic() - start > 120:
+            break
+        time.sleep(0.1)
+    os.kill(pid, number)
+
+
+def stopped_process(number: int, folder: Path, flags: list[str]) -> tuple[int, str]:
+    """The exit code and the output of a training in a process of its own."""
+    with (folder / "output").open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, TRAINER, *flags],
+            cwd=folder, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    trains_until(number, process.pid, folder, lambda: process.poll() is not None)
+    return process.wait(timeout=30), (folder / "output").read_text()
+
+
+def stopped_here(number: int, folder: Path, flags: list[str]) -> tuple[int, str]:
+    """The exit code and the output of a training in this process."""
+    output, over = io.StringIO(), threading.Event()
+    sender = threading.Thread(target=trains_until, args=(number, os.getpid(), folder, over.is_set))
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
+    ):
+        patch.setattr(sys, "argv", [str(TRAINER), *flags])
+        sender.start()
+        try:
+            code = run(lambda: run_mode(parse_settings(flags)))
+        finally:
+            over.set()
+            sender.join()
+    return code, output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "stopped"),
+    [(signal.SIGINT, 130, stopped_here), (signal.SIGTERM, 143, stopped_process)],
+)
+def test_a_signal_in_mid_training(number, code, stopped, tiny_dataset, tmp_path):
     flags = (
         f"--dataset_path {tiny_dataset} --base_models test_resnet --img_size 32 --device cpu "
         "--num_workers 1 --no-pretrained --epochs 100000 --train_sample 0 --output_dir results"
     )
-    running = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        folder = tmp_path_factory.mktemp(number.name)
-        with (folder / "output").open("w") as output:
-            process = subprocess.Popen(
-                [sys.executable, TRAINER, *flags.split()],
-                cwd=folder, stdout=output, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        running[number] = process, folder
-    ends = {}
-    for number, (process, folder) in running.items():
-        start, history = time.monotonic(), folder / "results" / "history.csv"
-        # A row of the second epoch means that the state after the first was saved.
-        while not history.exists() or len(history.read_text().splitlines()) < 3:
-            assert process.poll() is None, (folder / "output").read_text()
-            assert time.monotonic() - start < 120
-            time.sleep(0.1)
-        process.send_signal(number)
-        ends[number] = process.wait(timeout=30), folder, (folder / "output").read_text()
-    return ends
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_mid_training(number, code, stopped):
-    ended, folder, message = stopped[number]
+    ended, message = stopped(number, tmp_path, flags.split())
     assert ended == code, message
     assert "Traceback" not in message
     last = message.splitlines()[-1]
     match = re.match(r"Stopped; (\d+) finished epochs are saved\. Resume with: (.+)", last)
     assert match is not None, message
-    progress = json.loads((folder / "results" / "resume" / "progress.json").read_text())
+    progress = json.loads((tmp_path / "results" / "resume" / "progress.json").read_text())
     assert int(match[1]) == progress["epoch"] >= 1
     assert not progress["finished"]
     assert match[2].startswith("python ")
     assert match[2].endswith("--output_dir results --resume")
-    assert "Traceback" not in (folder / "results" / "train.log").read_text()
+    assert "Traceback" not in (tmp_path / "results" / "train.log").read_text()

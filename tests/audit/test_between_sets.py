@@ -141,6 +141,7 @@ def test_a_leak_inside_the_set_is_said_as_ever(tmp_path):
     assert "LEAKY: scores on this dataset would be too good" in report_text(report)
 
 
+@pytest.mark.slow
 def test_idrids_train_and_test_share_one_photograph():
     folder = real_data("idrid")
     ours, theirs = image_files(folder / "train"), image_files(folder / "test")

@@ -7,7 +7,7 @@ import json
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +19,42 @@ from dr_ovo.audit.audited_photographs import photographs_of_folder
 from dr_ovo.audit.findings import AuditReport
 from dr_ovo.audit.measurement_cache import DESCRIPTORS, FOLDER, MEASUREMENTS, MeasurementCache
 from dr_ovo.copies.descriptor_store import open_store
+from tests.fixtures.real_photographs import copy_pictures, write_altered
 
 KINDS = ["exact_copy", "near_duplicate"]  # the leaks of the set, from worst to mildest
 
 
-@pytest.fixture
-def leaky(real_set, altered) -> Path:
+@pytest.fixture(scope="module")
+def unaudited(idrid_small, tmp_path_factory) -> Path:
     """Photographs with one of train in test, and a flipped one."""
-    exact, flipped = sorted((real_set / "train" / "2").glob("*.jpg"))[:2]
-    shutil.copyfile(exact, real_set / "test" / "2" / "exact.jpg")
-    altered(flipped, real_set / "test" / "2" / "flipped.jpg", "flip")
-    return real_set
+    folder = tmp_path_factory.mktemp("leaky") / "set"
+    copy_pictures(idrid_small, folder)
+    exact, flipped = sorted((folder / "train" / "2").glob("*.jpg"))[:2]
+    shutil.copyfile(exact, folder / "test" / "2" / "exact.jpg")
+    write_altered(flipped, folder / "test" / "2" / "flipped.jpg", "flip")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def true_cache(unaudited, tmp_path_factory) -> Path:
+    """A copy of the cache of `unaudited` before anybody forges it."""
+    assert kinds(quick_audit(unaudited)) == KINDS
+    return Path(shutil.move(unaudited / FOLDER, tmp_path_factory.mktemp("true") / FOLDER))
+
+
+@pytest.fixture
+def leaky(unaudited, true_cache) -> Iterator[Path]:
+    """The leaky photographs as audited before: no test changes them, only their cache."""
+    shutil.copytree(true_cache, unaudited / FOLDER)
+    yield unaudited
+    remove_cache(unaudited)
+
+
+def remove_cache(folder: Path) -> None:
+    cache = folder / FOLDER
+    if cache.is_symlink():
+        cache.unlink()
+    shutil.rmtree(cache, ignore_errors=True)
 
 
 def quick_audit(folder: Path) -> AuditReport:
@@ -108,7 +133,6 @@ FORGERIES: list[Callable[[Path], None]] = [
 
 @pytest.mark.parametrize("forge", FORGERIES)
 def test_a_forged_cache_hides_no_leak(forge, leaky):
-    assert kinds(quick_audit(leaky)) == KINDS
     forge(leaky)
     assert kinds(quick_audit(leaky)) == KINDS
     assert kinds(quick_audit(leaky)) == KINDS
@@ -121,7 +145,6 @@ def test_rows_of_another_datasets_cache_hide_no_leak(leaky, tmp_path):
     for name, source in zip(("exact.jpg", "flipped.jpg"), taken, strict=True):
         (clean / "test" / "2" / name).write_bytes(source.read_bytes()[:-2] + b"\0\xff\xd9")
     quick_audit(clean)
-    quick_audit(leaky)
     taken_rows = "SELECT path, sha256, digest FROM file_stamps WHERE path LIKE '../test/2/%'"
     rows = query(clean, taken_rows)
     with contextlib.closing(sqlite3.connect(leaky / FOLDER / DESCRIPTORS)) as store, store:
@@ -135,6 +158,7 @@ def test_rows_of_another_datasets_cache_hide_no_leak(leaky, tmp_path):
 
 
 def test_a_cache_signed_with_anothers_key_hides_no_leak(leaky, tmp_path, monkeypatch):
+    remove_cache(leaky)
     with monkeypatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path / "forger"))
         quick_audit(leaky)
@@ -146,7 +170,6 @@ def test_a_cache_signed_with_anothers_key_hides_no_leak(leaky, tmp_path, monkeyp
 
 
 def test_a_forged_read_only_cache_hides_no_leak(leaky):
-    quick_audit(leaky)
     no_pairs(leaky)
     (leaky / FOLDER).chmod(0o555)
     try:
@@ -170,6 +193,7 @@ def test_forged_measurements_are_measured_again(tmp_path):
 
 def test_the_command_stops_whatever_the_cache_says(leaky, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    remove_cache(leaky)
     monkeypatch.setattr(sys, "argv", ["dr_ovo", "audit", str(leaky)])
     assert main() == 3
     no_pairs(leaky)
@@ -184,6 +208,7 @@ def test_a_linked_cache_folder_is_not_followed(leaky, tmp_path, monkeypatch):
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / DESCRIPTORS).write_text("theirs")
+    remove_cache(leaky)
     (leaky / FOLDER).symlink_to(theirs)
     words = ["dr_ovo", "audit", str(leaky), "--output", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", words)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from html.parser import HTMLParser
-from pathlib import Path
 
 from dr_ovo.document.document import Column, Figure, Report, Section, Table
 from dr_ovo.document.figure_style import new_figure, png
 from dr_ovo.document.page import page, write_page
 from dr_ovo.document.page_sections import MAX_ROWS, section_html
-from dr_ovo.synthetic.simulated_predictions import ACCURACIES
 from dr_ovo.tables import RESEARCH_USE
+from tests.document.tags import Reader
 
-ROOT = Path(__file__).resolve().parents[2]
 EVIL = '<script>alert("x")</script>\'"&'
 COLUMNS = [Column("name", "Name"), Column("share", "Share", "percent"), Column("p", "p", "p")]
 ROWS = [
@@ -31,26 +26,6 @@ def report(rows: list = ROWS, shown: int | None = None) -> Report:
     figure = Figure("f", png(new_figure(3, 2)), f"Alt {EVIL}")
     section = Section(f"Section {EVIL}", [f"Paragraph {EVIL}"], [table], [figure])
     return Report("r", f"Report {EVIL}", {}, [section], ["SIMULATED"])
-
-
-class Reader(HTMLParser):
-    """Collects tags, checking that they close in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.stack: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.stack == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "link", "img"):
-            self.stack.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.stack.pop() == tag
 
 
 def test_nothing_breaks_out():
@@ -104,21 +79,3 @@ def test_names_that_are_no_unicode():
 def test_a_missing_folder_is_made(tmp_path):
     write_page("x", tmp_path / "new" / "report.html")
     assert (tmp_path / "new" / "report.html").read_text() == "x"
-
-
-def test_report_from_folders(simulated, tmp_path):
-    output = tmp_path / "report.html"
-    folders = [str(simulated / f"{name}_5class_results") for name in list(ACCURACIES)[:3]]
-    code = (
-        "import sys\nfrom dr_ovo.commands.reports.report import main\n"
-        f"argv = ['--output', {str(output)!r}, '--results_dirs', *{folders!r}]\n"
-        "assert main(argv, 'report.py') == 0\nprint('torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "False"
-    text = output.read_text(encoding="utf-8")
-    Reader(text)
-    assert text.count("<article ") == 5

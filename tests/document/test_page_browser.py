@@ -1,10 +1,13 @@
-"""The page in a real Chromium: it fits, sorts, asks nobody for anything, and can be read."""
+"""The page that report.py writes, and in a real Chromium: it fits, sorts, asks nobody for
+anything, and can be read."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,10 @@ import pytest
 
 from dr_ovo.document.document import Column, Report, Section, Table
 from dr_ovo.document.page import page
-from dr_ovo.reports.all_reports import all_reports, summary
-from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
-from dr_ovo.results.result_sets import open_results
 from dr_ovo.synthetic.simulated_predictions import ACCURACIES
+from tests.document.tags import Reader
 
+ROOT = Path(__file__).resolve().parents[2]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 EVIL = '<img src="http://example.invalid/x" onerror="console.error(1)"><script>x()</script>'
@@ -49,21 +51,40 @@ return found.sort((a, b) => a[0] - b[0])[0];
 
 
 @pytest.fixture(scope="module")
-def pages(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def reported(
+    simulated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A process that makes the page of three simulated models, and the page."""
+    output = tmp_path_factory.mktemp("reported") / "report.html"
+    folders = [str(simulated / f"{name}_5class_results") for name in list(ACCURACIES)[:3]]
+    code = (
+        "import sys\nfrom dr_ovo.commands.reports.report import main\n"
+        f"argv = ['--output', {str(output)!r}, '--results_dirs', *{folders!r}]\n"
+        "assert main(argv, 'report.py') == 0\nprint('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done, output
+
+
+def test_report_from_folders(reported):
+    done, output = reported
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "False"
+    text = output.read_text(encoding="utf-8")
+    Reader(text)
+    assert text.count("<article ") == 5
+
+
+@pytest.fixture(scope="module")
+def pages(reported: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Addresses of the page of three simulated models and of one with hostile names."""
-    folders = [simulated / f"{name}_5class_results" for name in list(ACCURACIES)[:3]]
-    results = open_results(folders, [], intersect=False)
     columns = [Column("m", "Model"), Column("v", "Value", "percent"), Column("t", EVIL)]
     section = Section(EVIL, [LONG], [Table("t", EVIL, columns, ROWS, LONG)])
     hostile = Report("hostile", EVIL, {}, [section], ["SYNTHETIC", "LEAKY"])
-    texts = {
-        "real": page("Report", summary(results), all_reports(results, read_checklist(DEFAULT))),
-        "hostile": page(EVIL, EVIL, [hostile]),
-    }
-    folder = tmp_path_factory.mktemp("pages")
-    for name, text in texts.items():
-        (folder / f"{name}.html").write_text(text, encoding="utf-8")
-    return {name: (folder / f"{name}.html").as_uri() for name in texts}
+    file = tmp_path_factory.mktemp("pages") / "hostile.html"
+    file.write_text(page(EVIL, EVIL, [hostile]), encoding="utf-8")
+    return {"real": reported[1].as_uri(), "hostile": file.as_uri()}
 
 
 @pytest.fixture(scope="module")

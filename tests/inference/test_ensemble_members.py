@@ -43,12 +43,18 @@ def export(models: Path, method: str, file: Path, output: Path) -> None:
     assert "--mode inference" in export_manifest(study, file)
 
 
-@pytest.fixture
-def copied(models, tmp_path) -> Path:
-    """A copy of the models, with the manifest of their mean, for tests that damage it."""
-    root = Path(shutil.copytree(models, tmp_path / "copy"))
-    export(root, "mean", root / "ensemble.json", tmp_path / "out")
+@pytest.fixture(scope="module")
+def exported(models, tmp_path_factory) -> Path:
+    """A copy of the models with the manifest of their mean, which names them from where it is."""
+    root = Path(shutil.copytree(models, tmp_path_factory.mktemp("exported") / "copy"))
+    export(root, "mean", root / "ensemble.json", tmp_path_factory.mktemp("out") / "out")
     return root
+
+
+@pytest.fixture
+def copied(exported, tmp_path) -> Path:
+    """A copy of the models and their manifest, for tests that damage it."""
+    return Path(shutil.copytree(exported, tmp_path / "copy"))
 
 
 def grade(trainer, manifest: Path, *words: object):

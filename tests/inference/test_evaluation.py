@@ -37,7 +37,7 @@ def train(small, tiny_dataset, trainer):
 
     def into(folder: Path, *flags: object, data: Path = tiny_dataset) -> Path:
         outcome = trainer(
-            *small, "--dataset_path", data, "--output_dir", folder, "--epochs", 3,
+            *small, "--dataset_path", data, "--output_dir", folder, "--epochs", 2,
             "--learning_rate", "1e-2", "--warmup_epochs", 0, *flags,
         )  # fmt: skip
         assert outcome.code == 0, outcome.stderr
@@ -50,6 +50,11 @@ def train(small, tiny_dataset, trainer):
 def networks(train, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("networks")
     return {name: train(root / name, *flags.split()) for name, flags in NETWORKS.items()}
+
+
+@pytest.fixture(scope="module")
+def of_three_grades(train, three_grades, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("three") / "out", "--num_classes", 3, data=three_grades)
 
 
 @pytest.fixture
@@ -246,6 +251,7 @@ def test_evaluation_in_a_fresh_process_without_network(networks, tiny_dataset, t
     command = [sys.executable, "-c", OFFLINE, str(ROOT / "ensemble_5class_trainer.py")]
     command += ["--mode", "evaluate", "--base_models", "test_efficientnet"]
     command += ["--dataset_path", str(tiny_dataset), "--output_dir", str(folder)]
+    command += ["--num_workers", "0"]
     hidden = {"HOME": str(home), "HF_HOME": str(home), "OMP_NUM_THREADS": "1"}
     outcome = subprocess.run(
         command, env={**os.environ, **hidden}, cwd=tmp_path, capture_output=True, text=True,
@@ -261,11 +267,11 @@ def test_training_from_a_file_needs_no_network(train, tmp_path, monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    train(tmp_path / "out")
+    train(tmp_path / "out", "--epochs", 1)
 
 
-def test_several_models_and_their_mean(train, trainer, tiny_dataset, tmp_path, evaluate):
-    train(tmp_path / "test_efficientnet_5class_results")
+def test_several_models_and_their_mean(networks, trainer, tiny_dataset, tmp_path, evaluate):
+    shutil.copytree(networks["shared"], tmp_path / "test_efficientnet_5class_results")
     outcome = trainer(
         "--base_models", "test_resnet", "--no-pretrained", "--img_size", 48, "--head", "softmax",
         "--dataset_path", tiny_dataset, "--output_dir", tmp_path / "test_resnet_5class_results",
@@ -289,13 +295,9 @@ def test_several_models_and_their_mean(train, trainer, tiny_dataset, tmp_path, e
     assert report(tmp_path / "ensemble")["accuracy"]["value"] == pytest.approx(right)
 
 
-def test_models_of_different_classes_do_not_mix(
-    train, draw_dataset, tmp_path, evaluate, tiny_dataset
-):
-    train(tmp_path / "test_efficientnet_5class_results")
-    other = draw_dataset(tmp_path / "data", grades=3)
-    folder = tmp_path / "test_resnet_5class_results"
-    train(folder, "--num_classes", 3, data=other)
+def test_models_of_different_classes_do_not_mix(networks, of_three_grades, tmp_path, evaluate):
+    shutil.copytree(networks["shared"], tmp_path / "test_efficientnet_5class_results")
+    folder = shutil.copytree(of_three_grades, tmp_path / "test_resnet_5class_results")
     for path in (folder / "models").iterdir():
         path.rename(path.with_name(path.name.replace("efficientnet", "resnet")))
     outcome = evaluate(tmp_path, "--base_models", "test_efficientnet", "test_resnet")
@@ -318,8 +320,8 @@ def test_a_grade_that_test_lacks(networks, evaluate, draw_dataset, tmp_path):
     assert all(row["auc"]["value"] is None and row["auc"]["reason"] for row in without)
 
 
-def test_conditions_need_five_grades(train, three_grades, evaluate, tmp_path):
-    folder = train(tmp_path / "out", "--num_classes", 3, data=three_grades)
+def test_conditions_need_five_grades(of_three_grades, three_grades, evaluate):
+    folder = of_three_grades
     assert evaluate(folder, data=three_grades).code == 0
     for condition in ("referable", "vision_threatening"):
         assert report(folder)[condition]["value"] is None

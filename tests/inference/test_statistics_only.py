@@ -11,6 +11,7 @@ import pytest
 
 from dr_ovo.audit.audit import audit
 from dr_ovo.audit.audited_photographs import photographs_of_folder
+from dr_ovo.audit.grade_signal.statistics_model import StatisticsModel
 from dr_ovo.dataset.index import scan_dataset
 from dr_ovo.inference.statistics_only import NOT_FITTED, OLDER, statistics_only
 from dr_ovo.results.folder import ResultsFolder
@@ -42,10 +43,17 @@ def filtered(idrid_small: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return root
 
 
-def test_a_filtered_grade_is_graded_without_its_disease(filtered, tmp_path):
+@pytest.fixture(scope="module")
+def model(filtered: Path, tmp_path_factory: pytest.TempPathFactory) -> StatisticsModel:
+    """What the audit of `filtered` fits to its statistics."""
     photographs, _ = photographs_of_folder(filtered)
-    model = audit(filtered, photographs, tmp_path / "cache", quality=False).statistics_model
-    assert model is not None
+    cache = tmp_path_factory.mktemp("cache")
+    fitted = audit(filtered, photographs, cache, quality=False).statistics_model
+    assert fitted is not None
+    return fitted
+
+
+def test_a_filtered_grade_is_graded_without_its_disease(filtered, model, tmp_path):
     folder = folder_with({"statistics_model": model.to_dict()}, tmp_path / "results")
     test = scan_dataset(filtered, GRADES).splits["test"]
     block = statistics_only(folder, filtered, test, GRADES)
@@ -79,10 +87,7 @@ def test_a_folder_without_a_model_says_why(block, reason, tmp_path, tiny_dataset
     assert len({metric["reason"] for metric in found.values()}) == 1
 
 
-def test_a_model_of_other_statistics_or_grades_is_not_used(tmp_path, tiny_dataset, filtered):
-    photographs, _ = photographs_of_folder(filtered)
-    model = audit(filtered, photographs, tmp_path / "cache", quality=False).statistics_model
-    assert model is not None
+def test_a_model_of_other_statistics_or_grades_is_not_used(tmp_path, tiny_dataset, model):
     test = scan_dataset(tiny_dataset, GRADES).splits["test"]
     changes = ({"names": " ".join(f"x{name}" for name in model.names)}, {"classes": list("abcde")})
     for number, change in enumerate(changes):

@@ -24,10 +24,13 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 from dr_ovo.synthetic.folder import write_dataset
+from tests.fixtures.commands import command
+
+__all__ = ["command"]
 
 ROOT = Path(__file__).resolve().parents[2]
 GRADES = ("0", "1", "2", "3", "4")
-EYES = 60
+EYES = 40
 
 
 def run(*words: object) -> None:
@@ -432,12 +435,13 @@ def test_mistakes_are_refused_before_anything_is_placed(words, said, drawn, tmp_
     assert not list(Path().glob("out/t*"))
 
 
-def test_the_script_ends_with_exit_code_2_and_no_traceback(tmp_path):
-    for words in (["--images", "x"], ["--seed", "x"], ["--nothing"]):
-        ended = subprocess.run(
-            [sys.executable, str(ROOT / "prepare_dataset.py"), *words],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+def test_the_script_ends_with_exit_code_2_and_no_traceback(tmp_path, command):
+    first = subprocess.run(
+        [sys.executable, str(ROOT / "prepare_dataset.py"), "--images", "x"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    others = (["--seed", "x"], ["--nothing"])
+    for ended in (first, *(command("prepare", *words, folder=tmp_path) for words in others)):
         assert ended.returncode == 2
         assert "Traceback" not in ended.stderr
 

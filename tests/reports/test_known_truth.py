@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 
 from dr_ovo.reports.diversity.diversity import diversity_data
-from dr_ovo.results.result_sets import open_results
-from dr_ovo.synthetic.simulated_predictions import ACCURACIES
-from dr_ovo.synthetic.simulated_results import simulate
+from dr_ovo.results.result_sets import ResultSet, open_results
+from dr_ovo.synthetic.simulated_predictions import ACCURACIES, Simulation
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("known")
-    simulate(folder, patients=2500, seed=7)
-    results = open_results(sorted(folder.glob("*_results")), [], intersect=False)
-    return diversity_data(results), json.loads((folder / "truth.json").read_text())
+def known(simulated):
+    """The figures of 2,500 patients, and the truth, which is that of any number of them."""
+    results = open_results(sorted(simulated.glob("*_results")), [], intersect=False)
+    simulation = Simulation(tuple(ACCURACIES.values()))
+    drawn = {
+        name: (val, test)
+        for name, val, test in zip(
+            ACCURACIES, simulation.draw(1250, 2, seed=8), simulation.draw(2500, 2, seed=7),
+            strict=True,
+        )
+    }  # fmt: skip
+    models = []
+    for model in results.models:
+        val, test = drawn[model.name]
+        models.append(replace(model, val=val, test=test))
+    truth = json.loads((simulated / "truth.json").read_text())
+    return diversity_data(ResultSet(tuple(models))), truth
 
 
 def true_measures(truth, first, second):

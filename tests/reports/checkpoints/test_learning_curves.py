@@ -27,8 +27,22 @@ def has_colour(image: np.ndarray, colour: str) -> bool:
     return bool((image == rgb).all(axis=-1).any())
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 30])
-@pytest.mark.parametrize("branches", [["ovo"], [pair_name(pair) for pair in class_pairs(5)]])
+SHARED, THREE, TEN = ["ovo"], *([pair_name(p) for p in class_pairs(n)] for n in (3, 5))
+
+
+@pytest.mark.parametrize(
+    ("branches", "epochs"),
+    [
+        (SHARED, 1),
+        (SHARED, 2),
+        (SHARED, 30),
+        (THREE, 1),
+        (TEN, 2),
+        (THREE, 30),
+        pytest.param(TEN, 1, marks=pytest.mark.slow),
+        pytest.param(TEN, 30, marks=pytest.mark.slow),
+    ],
+)
 def test_every_known_curve_is_drawn(branches: list[str], epochs: int) -> None:
     image = pixels(learning_curves(history_of(branches, epochs), "title", {}))
     for _, _, colour, *_ in (*SCORES, *LOSSES):

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.fixtures.commands import Command
+
 SCRIPT = Path(__file__).parents[3] / "model_analyzer.py"
 
 
@@ -16,14 +18,15 @@ def run(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_the_command(tmp_path: Path, save: Callable[..., Path]) -> None:
+def test_the_command(tmp_path: Path, save: Callable[..., Path], command: Command) -> None:
     save(tmp_path / "results folder")
     (tmp_path / "results folder/models/broken.pth").touch()
     done = run("--model", "results*/models/*", "--output", "report.json", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "broken.pth: empty: 0 bytes" in done.stdout
     assert json.loads((tmp_path / "report.json").read_text())["models"]
-    failed = run("--model", "nowhere", "results folder/models/broken.pth", folder=tmp_path)
+    words = ("--model", "nowhere", "results folder/models/broken.pth")
+    failed = command("reports.analyze", *words, folder=tmp_path)
     assert failed.returncode == 2
     assert "nowhere" in failed.stderr
     assert "Traceback" not in failed.stderr

@@ -246,7 +246,7 @@ def fewer_images(folder):
     np.savez_compressed(path, **arrays)
 
 
-def test_wrong_input_ends_in_one_message(results, tmp_path, monkeypatch, capsys):
+def test_wrong_input_ends_in_one_message(results, tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # the tests' own handlers stay
     coatnet, resnet = results("coatnet", "resnet50")
@@ -274,15 +274,15 @@ def test_wrong_input_ends_in_one_message(results, tmp_path, monkeypatch, capsys)
     both = ("--results_dirs", coatnet, resnet, "--output", "out")
     assert "100 in common" in refused(*both)
     assert not (tmp_path / "out").exists()
-    done = run(*both, "--intersect", folder=tmp_path)
+    done = command("reports.compare", *both, "--intersect", folder=tmp_path)
     assert done.returncode == 0
     assert json.loads((tmp_path / "out/comparison.json").read_text())["n"] == 100
 
 
-@pytest.mark.parametrize("module", ["comparison.comparison", "strengths.strengths"])
-def test_the_reports_need_no_torch(module):
+def test_the_reports_need_no_torch():
     code = (
-        f"import sys, dr_ovo.reports.{module}, dr_ovo.document.screen_and_files\n"
+        "import sys, dr_ovo.document.screen_and_files\n"
+        "import dr_ovo.reports.comparison.comparison, dr_ovo.reports.strengths.strengths\n"
         "sys.exit(bool({'torch', 'timm', 'torchvision', 'matplotlib'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)

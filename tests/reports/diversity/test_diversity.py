@@ -97,13 +97,14 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_command(simulated, tmp_path):
+def test_the_command(simulated, tmp_path, command):
     folders = [str(simulated / f"{name}_5class_results") for name in ("coatnet", "resnet50")]
     done = run("--results_dirs", *folders, "--output", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stdout
     assert (tmp_path / "out" / "diversity_pairs.csv").read_text().count("\n") == 2
-    alone = run("--results_dirs", folders[0], "--output", str(tmp_path / "none"))
+    words = ("--results_dirs", folders[0], "--output", "none")
+    alone = command("reports.diversity", *words, folder=tmp_path)
     assert alone.returncode == 2
     assert "at least 2 models" in alone.stderr
     assert not (tmp_path / "none").exists()

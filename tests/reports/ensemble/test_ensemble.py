@@ -236,7 +236,7 @@ def folders(tmp_path_factory):
     return [model.folder for model in models]
 
 
-def test_the_command_from_the_shell(folders, tmp_path):
+def test_the_command_from_the_shell(folders, tmp_path, command):
     code = (
         "import runpy, sys\nsys.argv = sys.argv[1:]\n"
         "try:\n    runpy.run_path(sys.argv[0], run_name='__main__')\n"
@@ -245,16 +245,13 @@ def test_the_command_from_the_shell(folders, tmp_path):
     words = ["--results_dirs", *folders, "--method", "vote", "--output", "out"]
     script = ROOT / "evaluate_super_ensemble.py"
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
-    command = [sys.executable, "-c", code, script, *words]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-c", code, script, *words],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "torch loaded: False" in done.stdout
     assert (tmp_path / "out" / "predictions_test.npz").is_file()
-    alone = subprocess.run(
-        [*command[:4], "--results_dirs", folders[0]],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    alone = command("reports.ensemble", "--results_dirs", folders[0], folder=tmp_path)
     assert alone.returncode == 2
     assert "at least 2 models" in alone.stderr

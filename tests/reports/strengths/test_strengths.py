@@ -216,14 +216,13 @@ def test_marks_are_shown(report):
     assert all(figure.alt.startswith("SIMULATED. ") for figure in figures)
 
 
-def test_the_command(results, tmp_path):
+def test_the_command(results, tmp_path, command):
     coatnet, resnet = results("coatnet", "resnet50")
-
-    def run(*words):
-        command = [sys.executable, str(ROOT / "analyze_per_class_strengths.py"), *map(str, words)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-
-    done = run("--models", "coatnet", "resnet50", "--output", "out")
+    script = [sys.executable, str(ROOT / "analyze_per_class_strengths.py")]
+    words = ["--models", "coatnet", "resnet50", "--output", "out"]
+    done = subprocess.run(
+        [*script, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "SIMULATED:" in done.stdout
     content = json.loads((tmp_path / "out/strengths.json").read_text())
@@ -233,7 +232,7 @@ def test_the_command(results, tmp_path):
     with (tmp_path / "out/shared_mistakes.csv").open() as file:
         assert len(list(csv.DictReader(file))) == content["shared_mistakes"]["n"]
     (resnet / "predictions_test.npz").write_bytes(b"damaged")
-    refused = run("--results_dirs", coatnet, resnet)
+    refused = command("reports.strengths", "--results_dirs", coatnet, resnet, folder=tmp_path)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "predictions_test.npz can't be read" in refused.stderr
     assert "Traceback" not in refused.stderr
