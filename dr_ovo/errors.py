@@ -130,8 +130,8 @@ def _classify(error: Exception) -> tuple[int, str]:
     )
     if out_of_memory or isinstance(error, MemoryError) or number == errno.ENOMEM:
         return MACHINE_FAILED, (
-            f"the machine's memory is full ({_first_line(error)}). Use a smaller --batch_size, "
-            "--img_size or --num_workers; a training continues with --resume."
+            f"the machine's memory is full ({_first_line(error)}). Use a smaller --img_size, "
+            "or fewer --num_workers; a training continues with --resume."
         )
     unusable = explain(error)
     if unusable:

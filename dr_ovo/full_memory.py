@@ -10,6 +10,7 @@ import torch
 from dr_ovo.errors import MachineError, log
 
 T = TypeVar("T")
+NO_ROOM = "STATUS_ALLOC_FAILED"  # of cuBLAS and cuDNN, whose errors have no class of their own
 SMALLER = "Use a smaller --img_size or a smaller model, or free the GPU's memory."
 
 
@@ -32,8 +33,8 @@ class Halving:
             full = ""
             try:
                 found.append(compute(rows))
-            except torch.OutOfMemoryError as error:
-                full = first_line(error)
+            except RuntimeError as error:
+                full = if_full(error)
             if full:  # outside the except block, whose traceback holds tensors
                 self._halve(rows.stop - rows.start, full)
             else:
@@ -51,6 +52,13 @@ class Halving:
             "The GPU's memory is full %s: %d images at a time from here on, instead of %d.",
             self.what, self.limit, images,
         )  # fmt: skip
+
+
+def if_full(error: RuntimeError) -> str:
+    """The first line of an error that says that a GPU's memory is full; raises any other again."""
+    if not isinstance(error, torch.OutOfMemoryError) and NO_ROOM not in str(error):
+        raise error
+    return first_line(error)
 
 
 def release_memory() -> None:

@@ -83,12 +83,13 @@ def deferred(grace: float) -> Iterator[Callable[[], bool]]:
     _install(note)
     try:
         yield lambda: bool(_received)
-        if _received:
-            _raise(_received[-1], None)
     finally:
+        for number in CODES:  # before the timer, which one that arrives now would start again
+            signal.signal(number, before[number])
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGALRM, before[signal.SIGALRM])
+    if _received:
+        _raise(_received[-1], None)
 
 
 def _install(handler: Callable[[int, FrameType | None], None]) -> None:

@@ -85,6 +85,7 @@ class CompiledFunction:
             with _backward_too():
                 outputs = compiled(batch)
         except torch.OutOfMemoryError:
+            self._shape = None  # the batches that are tried next are smaller
             raise
         except Exception as error:  # whatever a compiler on someone's machine may raise
             self._compiler.give_up((str(error).strip() or type(error).__name__).splitlines()[0])

@@ -66,6 +66,11 @@ class ResultsFolder:
         """The state before the newest, as in progress.json."""
         return self.resume / "previous.json"
 
+    @property
+    def validated(self) -> Path:
+        """The last state whose epoch was validated, as in progress.json."""
+        return self.resume / "validated.json"
+
     def predictions(self, split: str) -> Path:
         """The predictions on a split: logits, probabilities and grades."""
         return self.root / f"predictions_{split}.npz"

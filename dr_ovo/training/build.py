@@ -35,7 +35,7 @@ from dr_ovo.training.optimization.micro_batch import MicroBatch
 from dr_ovo.training.optimization.probing import largest_that_fits
 from dr_ovo.training.optimization.schedule import balanced_counts, create_schedule
 from dr_ovo.training.resume.branch_run import BranchRun
-from dr_ovo.training.resume.numerics import begun_memory_format, begun_micro_batch
+from dr_ovo.training.resume.numerics import begun_memory_format
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,16 @@ def load_backbone(config: TrainConfig, *, whole_input: bool = True) -> nn.Module
 
 
 def build_model(
-    config: TrainConfig, backbone: nn.Module, train: Split, precision: Precision
+    config: TrainConfig,
+    backbone: nn.Module,
+    train: Split,
+    precision: Precision,
+    begun_micro_batch: int | None = None,
 ) -> Model:
-    """The network of `config` on a backbone, with one trainer per branch."""
+    """The network of `config` on a backbone, with one trainer per branch.
+
+    `begun_micro_batch`: the size of micro-batches with which `--micro_batch auto` goes on.
+    """
     (name,) = config.base_models
     specs = branch_specs(config.head, config.ovo_mode, config.num_classes, config.trained_pairs)
     network = build_network(
@@ -97,7 +104,7 @@ def build_model(
         )
         for spec in specs
     }
-    _choose_size(config, network, runs, micro_batch, precision.device)
+    _choose_size(config, network, runs, micro_batch, begun_micro_batch, len(train.paths))
     compiler = _compiler(network, runs, precision.device) if config.compile else None
     return Model(
         network,
@@ -114,18 +121,20 @@ def _choose_size(
     network: OvoNetwork,
     runs: dict[str, BranchRun],
     micro_batch: MicroBatch,
-    device: torch.device,
+    begun: int | None,
+    photographs: int,
 ) -> None:
     """The size of micro-batches where `--micro_batch auto` leaves it to this machine: that of the
     training so far, else the largest that fits a GPU."""
     if config.micro_batch != AUTO or micro_batch.fixed:
         return
-    begun = begun_micro_batch(ResultsFolder(Path(config.output_dir)))
     trainers = [run.trainer for run in runs.values() if run.trainer is not None]
     if begun and config.window % begun == 0:
         micro_batch.size = begun
-    elif device.type == "cuda":
-        micro_batch.size = largest_that_fits(network, trainers, config.img_size, config.window)
+    elif trainers[0].precision.device.type == "cuda":
+        micro_batch.size = largest_that_fits(
+            network, trainers, config.img_size, config.window, photographs
+        )
 
 
 def _compiler(network: OvoNetwork, runs: dict[str, BranchRun], device: torch.device) -> Compiler:

@@ -89,7 +89,7 @@ def _validation_rate(loop: TrainingLoop) -> float:
 
 
 def _report_disk(run: Run) -> None:
-    """Best checkpoints, and three times the resume state: the two that are kept stay until a third
+    """Best checkpoints, and four times the resume state: the three that are kept stay until another
     is complete."""
     trained, total = count_parameters(run.model)
     branches = len(run.model.runs)
@@ -97,11 +97,11 @@ def _report_disk(run: Run) -> None:
     checkpoints = 4 * (trained + branches * stem)
     copies = 4 if run.config.ema_decay else 3  # weights, two moments, moving average
     state = 4 * copies * trained
-    resume = 3 * state + 4 * stem
+    resume = 4 * state + 4 * stem
     root = Path(run.config.output_dir).absolute()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
-    log.info("resume state      %s each, of which two are kept until the end", _size(state))
+    log.info("resume state      %s each, of which up to three are kept until the end", _size(state))
     log.info(
         "disk              %s while training, %s afterwards; %s free in %s",
         _size(checkpoints + resume), _size(checkpoints), _size(free), existing,

@@ -15,15 +15,19 @@ from dr_ovo.errors import MachineError, Terminated, log
 from dr_ovo.files import write_json
 from dr_ovo.full_memory import SMALLER, first_line
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.settings.option import FALSE_WORDS, TRUE_WORDS
 from dr_ovo.signals import deferred
 from dr_ovo.training.data.loading import image_loader
 from dr_ovo.training.data.training_data import training_data
 from dr_ovo.training.epochs.interruption import Interrupted
 from dr_ovo.training.epochs.loop import TrainingLoop
 from dr_ovo.training.resume.numerics import say_changes
-from dr_ovo.training.resume.state import Reached, kept_state
+from dr_ovo.training.resume.state import kept_state
 from dr_ovo.training.writing.run import Run
 from dr_ovo.training.writing.run_writer import RunWriter
+
+# Flags that `resume_command` sets itself, or that must not be repeated.
+LEFT_OUT = {f"__{no}{name}" for name in ("resume", "recover") for no in ("", "no_")}
 
 
 @contextmanager
@@ -43,15 +47,15 @@ def open_loop(run: Run, asked: Callable[[], bool] = bool) -> Iterator[TrainingLo
         ) from None
 
 
-def fit(writer: RunWriter, reached: Reached) -> None:
+def fit(writer: RunWriter) -> None:
     """Trains from where the loaded state is to the end; whatever stops it, the state is kept."""
-    run = writer.run
+    run, reached = writer.run, writer.reached
     if reached.has_begun:
         say_changes(run.folder, run.numerics())
     try:
         with deferred(run.config.grace_seconds) as asked, open_loop(run, asked) as loop:
             try:
-                loop.run(reached.epochs + 1, writer, reached.seconds or 0.0)
+                loop.run(reached.epochs + 1, writer, reached.seconds)
             except Interrupted as interrupted:
                 if interrupted.cause is not None:
                     raise interrupted.cause from None
@@ -66,7 +70,7 @@ def fit(writer: RunWriter, reached: Reached) -> None:
 def _stopped(folder: ResultsFolder) -> str:
     """What is kept of a training that was stopped, and how to go on."""
     reached = kept_state(folder)
-    also = "" if reached.seconds is None else f" and a part of epoch {reached.epochs + 1}"
+    also = f" and a part of epoch {reached.epochs + 1}" if reached.images else ""
     return (
         f"Stopped; {reached.epochs} finished epochs{also} are saved. "
         f"Resume with: {resume_command()}"
@@ -82,5 +86,12 @@ def _note_changed_files(run: Run, paths: Sequence[Path]) -> None:
 
 def resume_command() -> str:
     """The command of this process with --resume, without --recover."""
-    words = [word for word in sys.argv if word != "--recover"]
-    return shlex.join(["python", *words, *([] if "--resume" in words else ["--resume"])])
+    words: list[str] = []
+    after_flag = False  # whether the word before is a flag that is left out, without its value
+    for word in sys.argv:
+        is_flag = word.partition("=")[0].replace("-", "_") in LEFT_OUT
+        is_value = after_flag and word.lower() in TRUE_WORDS | FALSE_WORDS
+        after_flag = is_flag and "=" not in word
+        if not is_flag and not is_value:
+            words.append(word)
+    return shlex.join(["python", *words, "--resume"])

@@ -29,9 +29,9 @@ from dr_ovo.training.resume.folder_checks import (
     check_same_settings,
 )
 from dr_ovo.training.resume.kept_states import require_whole_state
-from dr_ovo.training.resume.numerics import precision_to_go_on_with
+from dr_ovo.training.resume.numerics import begun_micro_batch, precision_to_go_on_with
 from dr_ovo.training.resume.resumption import load_stem_into
-from dr_ovo.training.resume.state import Reached
+from dr_ovo.training.resume.state import clean
 from dr_ovo.training.retraining.checks import is_retraining, retraining_is_done, work_folder
 from dr_ovo.training.retraining.pairs import retrain_pairs
 from dr_ovo.training.setup import choose_precision, resolve_models, results_folder
@@ -51,7 +51,9 @@ def train(settings: Settings) -> int:
     configs = resolve_models(settings.config)
     if settings.config.resume and not settings.config.dry_run:
         for config in configs:
-            require_whole_state(results_folder(config))
+            folder = results_folder(config)
+            require_whole_state(folder)
+            require_whole_state(work_folder(folder))
     precision = choose_precision(settings.config)
     index, damaged = open_dataset(settings.config, [results_folder(config) for config in configs])
     partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
@@ -98,6 +100,8 @@ def _is_done(config: TrainConfig, index: DatasetIndex, complete: DatasetIndex) -
     check_same_pictures(folder, replaced)
     if folder.is_finished():
         log.info("%s is finished: nothing to do.", folder.root)
+        if keep:
+            clean(folder)  # what a process left that was killed at its end
     return folder.is_finished()
 
 
@@ -145,7 +149,8 @@ def _run(
     file = log_to_file(folder.root / "train.log") if own_log else None
     retraining = is_retraining(config, folder)
     precision = precision_to_go_on_with(work_folder(folder) if retraining else folder, precision)
-    model = build_model(config, backbone, index.splits["train"], precision)
+    begun = begun_micro_batch(work_folder(folder) if retraining else folder)
+    model = build_model(config, backbone, index.splits["train"], precision, begun)
     run = Run(config, sources, index, damaged, audit, model, precision)
     if config.dry_run:
         dry_run(run)
@@ -163,11 +168,10 @@ def _train(run: Run) -> None:
         log.info("%s", line)
     if config.resume and folder.has_begun():
         load_stem_into(run.model.network, folder)
-        writer, reached = RunWriter.resumed(run)
+        writer = RunWriter.resumed(run)
     else:
-        writer, reached = RunWriter(run), Reached(0)
-        writer.begin()
-    fit(writer, reached)
+        writer = RunWriter.begun(run)
+    fit(writer)
     for branch in run.model.runs.values():
         log.info(
             "branch %s: %s epoch %d, stopped by %s",

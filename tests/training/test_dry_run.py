@@ -48,8 +48,9 @@ def test_it_says_what_is_needed_and_writes_nothing(head, home, small, trainer, c
 
 
 def test_disk_is_foretold_as_it_is_then_used(home, small, trainer, monkeypatch):
-    words = (*small, "--dataset_path", "data", "--output_dir", "out", "--epochs", 4)
-    words = (*words, "--ovo_mode", "independent")
+    words = (*small, "--dataset_path", "data", "--output_dir", "out", "--epochs", 3)
+    words = (*words, "--ovo_mode", "independent", "--batch_size", 1)  # several windows an epoch
+    words = (*words, "--save_every", "0.000001")
     output = trainer(*words, "--dry_run", cwd=home).stdout
     predicted = re.search(r"disk +(\d+) MiB while training, (\d+) MiB afterwards", output)
     assert predicted

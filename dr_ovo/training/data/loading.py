@@ -104,6 +104,6 @@ def require_undamaged(loader: ImageLoader) -> None:
         position, reason = next(iter(loader.damaged.items()))
         raise MachineError(
             f"{loader.paths[position]} {reason}. It was readable, or was not checked, when "
-            "training began. The last finished epoch is saved. Restore the file and continue with "
+            "training began. The training so far is saved. Restore the file and continue with "
             "--resume, or remove it and start again in another folder."
         )

@@ -88,8 +88,7 @@ class TrainingLoop:
                         if self._is_kept(run, epoch, result.score):
                             keeper.keep_best(run, epoch, result)
             except Interrupted:
-                if any(run.trainer.done for run in active if run.trainer is not None):
-                    keeper.keep_within(epoch, clock.trained)
+                self._keep_within(keeper, epoch, clock)
                 raise
             for run, result in zip(active, results, strict=True):
                 self._end_if_due(run, epoch, result)
@@ -128,12 +127,17 @@ class TrainingLoop:
 
     def _keep_if_due(self, keeper: Keeper, epoch: int, clock: EpochClock) -> None:
         """Keeps the state inside the epoch, if the last one that was kept is old enough."""
-        if clock.since_kept < self.save_seconds:
-            return
-        for run in self.runs.values():
-            if run.trainer is not None:
-                run.trainer.require_finite()
-        keeper.keep_within(epoch, clock.trained)
+        if clock.since_kept >= self.save_seconds:
+            self._keep_within(keeper, epoch, clock)
+
+    def _keep_within(self, keeper: Keeper, epoch: int, clock: EpochClock) -> None:
+        """Keeps the state inside the epoch, if there is anything of it. Raises MachineError, and
+        keeps nothing, if gradients were not finite."""
+        trainers = [run.trainer for run in self.runs.values() if run.trainer is not None]
+        for trainer in trainers:
+            trainer.require_finite()
+        if any(trainer.done for trainer in trainers):
+            keeper.keep_within(epoch, clock.trained)
         clock.kept()
 
     def _measure(self, epoch: int, active: list[BranchRun], clock: EpochClock) -> list[EpochResult]:

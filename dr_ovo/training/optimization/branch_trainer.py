@@ -11,7 +11,7 @@ import torch
 
 from dr_ovo.device import to_device
 from dr_ovo.errors import MachineError
-from dr_ovo.full_memory import first_line
+from dr_ovo.full_memory import if_full
 from dr_ovo.models.losses import CellLoss
 from dr_ovo.models.network import Branch, BranchSpec, branch_seed
 from dr_ovo.models.parts.random_layers import draw_masks, masked_layers
@@ -132,8 +132,8 @@ class BranchTrainer:
             try:
                 total = self._gradients(features, targets, seed)
                 break
-            except torch.OutOfMemoryError as error:
-                full = first_line(error)
+            except RuntimeError as error:
+                full = if_full(error)
             # Outside the except block, whose traceback holds the activations.
             self.optimizer.forget_gradients()
             self.micro_batch.shrink(full, f"in window {number + 1} of epoch {self.epoch}")

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
+from dr_ovo.batches.on_device import fits
 from dr_ovo.errors import log
-from dr_ovo.full_memory import release_memory
+from dr_ovo.full_memory import if_full, release_memory
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.micro_batch import divisors
@@ -17,18 +18,23 @@ MOMENTS = 2  # of AdamW, which allocates them at its first step
 
 
 def largest_that_fits(
-    network: OvoNetwork, trainers: Sequence[BranchTrainer], img_size: int, window: int
+    network: OvoNetwork,
+    trainers: Sequence[BranchTrainer],
+    img_size: int,
+    window: int,
+    photographs: int = 0,
 ) -> int:
     """The largest divisor of a window's size for which a branch's forward and backward pass fit
-    beside the optimizer states of all; 1 where none does."""
+    beside the optimizer states of all, and beside so many `photographs` if these will stay on the
+    device; 1 where none does."""
     device = trainers[0].precision.device
     try:
-        beside = _allocated_later(trainers, device)
+        beside = _allocated_later(trainers, device, photographs, img_size)
     except torch.OutOfMemoryError:
         return 1  # training says what is wrong
     try:
         for size in divisors(window):
-            if _fits(network, trainers[0], img_size, size):
+            if _is_enough(network, trainers[0], img_size, size):
                 return size
         return 1
     finally:
@@ -38,29 +44,33 @@ def largest_that_fits(
             torch.cuda.reset_peak_memory_stats(device)
 
 
-def _allocated_later(trainers: Sequence[BranchTrainer], device: torch.device) -> list[torch.Tensor]:
+def _allocated_later(
+    trainers: Sequence[BranchTrainer], device: torch.device, photographs: int, img_size: int
+) -> list[torch.Tensor]:
     """Tensors as large as what training allocates only later, and the reserve."""
     parameters = [parameter for one in trainers for parameter in one.optimizer.parameters]
     moments = [torch.empty_like(parameter) for parameter in parameters for _ in range(MOMENTS)]
     if device.type != "cuda":
         return moments
     _, total = torch.cuda.mem_get_info(device)
-    reserve = torch.empty(int(RESERVE * total), dtype=torch.uint8, device=device)
-    return [*moments, reserve]
+    size = int(RESERVE * total)
+    if fits(photographs, img_size, device):
+        size += photographs * 3 * img_size**2
+    return [*moments, torch.empty(size, dtype=torch.uint8, device=device)]
 
 
-def _fits(network: OvoNetwork, trainer: BranchTrainer, img_size: int, size: int) -> bool:
+def _is_enough(network: OvoNetwork, trainer: BranchTrainer, img_size: int, size: int) -> bool:
     try:
         image = torch.zeros(1, 3, img_size, img_size, device=trainer.precision.device)
         with trainer.precision.autocast():
             features = network.stem_features(image)
         trainer.rehearse(features.expand(size, *features.shape[1:]).contiguous())
-    except torch.OutOfMemoryError:
-        fits = False
+    except RuntimeError as error:
+        enough = not if_full(error)
     else:
-        fits = True
-    if not fits:  # outside the except block, whose traceback holds the activations
+        enough = True
+    if not enough:  # outside the except block, whose traceback holds the activations
         trainer.optimizer.forget_gradients()
         release_memory()
         log.info("micro-batches of %d images don't fit the GPU's memory", size)
-    return fits
+    return enough

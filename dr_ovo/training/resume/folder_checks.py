@@ -15,17 +15,18 @@ def check_folder(folder: ResultsFolder, *, resume: bool) -> None:
     root = folder.root
     if root.exists() and not root.is_dir():
         raise UserError(f"{root} is a file; --output_dir expects a folder.")
-    if not folder.progress.is_file() and any(folder.models.glob("*.pth")):
+    left = folder.previous.is_file() or any(folder.models.glob("*.pth"))
+    if not folder.progress.is_file() and left:
         raise UserError(
-            f"{folder.models} holds checkpoints, but {folder.resume} lacks the training that made "
-            "them. Choose another --output_dir."
+            f"{folder.root} holds checkpoints or states, but {folder.resume} lacks the training "
+            "that made them. Choose another --output_dir."
         )
     _check_nothing_is_lost(folder)
     if folder.has_begun() and not resume:
         state = "a finished training" if folder.is_finished() else "a training that was stopped"
         raise UserError(
-            f"{root} holds {state} ({folder.finished_epochs()} epochs). To resume it, use the "
-            "same command with --resume; to start from scratch, another --output_dir."
+            f"{root} holds {state} ({folder.finished_epochs()} finished epochs). To resume it, use "
+            "the same command with --resume; to start from scratch, another --output_dir."
         )
 
 
@@ -37,6 +38,7 @@ def _check_nothing_is_lost(folder: ResultsFolder) -> None:
     progress = folder.read_progress()
     more = [
         bool(progress["finished"] or progress.get("branches")),
+        folder.previous.is_file() or folder.validated.is_file(),
         folder.evaluation("test").is_file() or folder.predictions("test").is_file(),
         any(int(row["epoch"]) > 1 for row in folder.read_history(sys.maxsize)),
         any(_epoch(path) > 1 for path in folder.models.glob("best_*.json")),

@@ -1,46 +1,40 @@
-"""Which of the two states that are kept a training goes on from: the newer, unless it is damaged.
-
-torch.load does not look at the checksums that torch.save writes; they are read here.
-"""
+"""Which of the states that are kept a training goes on from: the newest, unless it is damaged, or
+`--recover` asks for one that has not failed."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError, log
-from dr_ovo.files import write_json
+from dr_ovo.files import file_sha256, write_json
 from dr_ovo.models.torch_files import damage_of, load_torch
 from dr_ovo.results.folder import ResultsFolder, read_json
-from dr_ovo.training.resume.state import STEM, reached
+from dr_ovo.training.resume.state import STEM, reached_in, state_files
 
 FILE_NAME = re.compile(r"[\w.-]+\.pth")  # of a branch's state, in the folder of progress.json
+OF_A_BRANCH = {"best", "best_epoch", "progress", "progress_epoch", "ended", "file"}
 
 
 def require_whole_state(folder: ResultsFolder) -> None:
     """Goes back to the state before, and says so, if the newest one of a training is damaged.
 
-    Raises UserError, naming the file, if neither is whole.
+    Raises UserError, naming the file, if no state is whole.
     """
-    if not folder.progress.is_file() and not folder.previous.is_file():
+    if not any(path.is_file() for path in _kept(folder)):
         return
-    problems = []
-    for path in (folder.progress, folder.previous):
-        if not path.is_file():
-            continue
-        try:
-            content = _content(path)
-        except UserError as error:
-            problems.append(str(error))
-            continue
-        problem = next(_damage(folder, content), None)
-        if problem is None:
-            if path == folder.previous:
+    problems: list[str] = []
+    for path in _kept(folder):
+        problem = _damage(folder, path)
+        if not problem:
+            if path != folder.progress:
+                content = _content(path)
                 log.warning(
-                    "%s\nThe training goes on from the state before it, %s.",
-                    problems[0], reached(content).said,
+                    "%s The training goes on from an older state, %s.",
+                    problems[0], reached_in(content).said,
                 )  # fmt: skip
                 write_json(folder.progress, content)
             return
@@ -52,50 +46,91 @@ def require_whole_state(folder: ResultsFolder) -> None:
     )
 
 
+def last_good_state(folder: ResultsFolder, failed: Collection[str]) -> dict[str, Any]:
+    """The newest whole state that does not name a file that has `failed`, and has no bad numbers in
+    its weights; where there is none, the oldest that is whole."""
+    found: dict[str, Any] = {}
+    for path in _kept(folder):
+        if not path.is_file() or _damage(folder, path):
+            continue
+        found = _content(path)
+        names = state_files(found)
+        if not {*failed}.intersection(names) and not _has_bad_numbers(folder, names):
+            break
+    return found
+
+
+def _kept(folder: ResultsFolder) -> tuple[Path, ...]:
+    """Where the states are named, the newest first."""
+    return folder.progress, folder.previous, folder.validated
+
+
 def _content(path: Path) -> dict[str, Any]:
     return read_json(path, {"epoch": int, "finished": bool, "branches": dict})
 
 
-def _damage(folder: ResultsFolder, content: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with a state and the files that it names, in words."""
-    names = []
-    for branch in content["branches"].values():
-        name = branch.get("file") if isinstance(branch, dict) else branch
-        if name is None and branch.get("ended") is not None:
-            continue
-        if not isinstance(name, str) or not FILE_NAME.fullmatch(name):
-            yield f"{folder.progress} is damaged: it names {name!r} as the file of a branch."
-            return
-        names.append(name)
-    if names and (folder.resume / STEM).is_file():
-        names.append(STEM)
-    for name in names:
-        if found := damage_of(folder.resume / name):
-            yield f"{folder.resume / name} is damaged: {found}."
+def _damage(folder: ResultsFolder, path: Path) -> str:
+    """What is wrong with a state and the files that it names, in words; "" for nothing."""
+    if not path.is_file():
+        return f"{path} is missing."
+    try:
+        content = _content(path)
+    except UserError as error:
+        return str(error).partition(" Restore it")[0]
+    if wrong := next(_wrong_values(content), ""):
+        return f"{path} is damaged: {wrong}."
+    branches = [branch for branch in content["branches"].values() if branch["file"]]
+    for branch in branches:
+        file = folder.resume / branch["file"]
+        if found := _damage_of_file(file, branch.get("sha256")):
+            return f"{file} is damaged: {found}."
+    stem = folder.resume / STEM
+    if branches and stem.is_file() and (found := damage_of(stem)):
+        return f"{stem} is damaged: {found}."
+    return ""
 
 
-def go_back_if_stuck(folder: ResultsFolder, failed: Sequence[str]) -> None:
-    """Goes back to the state before the newest one if that has bad numbers in its weights, or if
-    training from it has `failed`: these are the names of its files."""
-    newest = folder.read_progress()
-    stuck = state_files(newest) == list(failed)
-    if not folder.previous.is_file() or not (stuck or _has_bad_numbers(folder, newest)):
+def _damage_of_file(path: Path, sha256: str | None) -> str:
+    """By the sha256 that the state has of it; earlier versions wrote none."""
+    if sha256 is None:
+        return damage_of(path)
+    try:
+        return "" if file_sha256(path) == sha256 else "its sha256 is not the one that was written"
+    except OSError as error:
+        return f"it can't be read ({error.strerror})"
+
+
+def _wrong_values(content: Mapping[str, Any]) -> Iterator[str]:
+    """What progress.json can't have."""
+    within = content.get("within")
+    if content["epoch"] < 0:
+        yield f"its epoch is {content['epoch']}"
+    if within is not None and not _is_within(within):
+        yield f"its within is {within!r}"
         return
-    before = _content(folder.previous)
-    if next(_damage(folder, before), None) is None and state_files(before) != list(failed):
-        log.info("going back to the state before, %s", reached(before).said)
-        kept = {"rate_scale": newest.get("rate_scale", 1.0)}
-        write_json(folder.progress, before | kept)
+    for name, branch in content["branches"].items():
+        if not isinstance(branch, dict) or not branch.keys() >= OF_A_BRANCH:
+            yield f"its branch {name} is {branch!r}"
+            return
+        file = branch["file"]
+        expected = reached_in(content).file_name(name)
+        if file is None and (branch["ended"] is not None or content["finished"]):
+            continue
+        if file != expected or not FILE_NAME.fullmatch(file):
+            yield f"it names {file!r} as the file of branch {name}, where {expected} was expected"
 
 
-def state_files(content: Mapping[str, Any]) -> list[str]:
-    """The files of the branches in a state."""
-    return sorted(branch["file"] for branch in content["branches"].values() if branch["file"])
+def _is_within(within: object) -> bool:
+    if not isinstance(within, dict):
+        return False
+    images, seconds = within.get("images"), within.get("seconds")
+    counted = type(images) is int and images > 0
+    return counted and type(seconds) is float and math.isfinite(seconds) and seconds >= 0
 
 
-def _has_bad_numbers(folder: ResultsFolder, content: Mapping[str, Any]) -> bool:
+def _has_bad_numbers(folder: ResultsFolder, names: Collection[str]) -> bool:
     """Whether weights of a state are NaN or infinite."""
-    states = [load_torch(folder.resume / name, "") for name in state_files(content)]
+    states = [load_torch(folder.resume / name, "") for name in names]
     return not all(
         bool(value.isfinite().all()) for state in states for value in state["branch"].values()
     )

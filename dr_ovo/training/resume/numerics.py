@@ -19,6 +19,7 @@ from dr_ovo.models.architectures import CONTIGUOUS
 from dr_ovo.models.memory_format import MEMORY_FORMATS
 from dr_ovo.models.precision import Precision
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.training.resume.state import Reached, kept_state, reached_in
 
 FLOAT16 = "float16"  # as Precision names it
 
@@ -63,7 +64,7 @@ def precision_to_go_on_with(folder: ResultsFolder, chosen: Precision) -> Precisi
     that was its last and a newer GPU would have bfloat16; says so."""
     if chosen.dtype is not torch.bfloat16 or not folder.has_begun():
         return chosen
-    before = _so_far(folder.read_config(), folder.finished_epochs())
+    before = _so_far(folder.read_config(), kept_state(folder))
     same_kind = _kind(before.get("device", chosen.device)) == chosen.device.type
     if before.get("precision") != FLOAT16 or not same_kind:
         return chosen
@@ -73,7 +74,10 @@ def precision_to_go_on_with(folder: ResultsFolder, chosen: Precision) -> Precisi
 
 def say_changes(folder: ResultsFolder, now: dict[str, Any]) -> None:
     """Says what the training in a folder will compute otherwise than so far."""
-    changes = _changes(_so_far(folder.read_config(), folder.finished_epochs()), now)
+    progress = folder.read_progress()
+    before = _so_far(folder.read_config(), reached_in(progress))
+    before |= {name: progress[name] for name in ("micro_batch",) if name in progress}
+    changes = _changes(before, now)
     if changes:
         log.warning(
             "This training goes on otherwise than so far: %s. Its bits will differ, by rounding, "
@@ -82,32 +86,37 @@ def say_changes(folder: ResultsFolder, now: dict[str, Any]) -> None:
         )
 
 
-def record_numerics(folder: ResultsFolder, begun_after: int, now: dict[str, Any]) -> None:
-    """Brings config.json up to how an epoch was computed, before that is saved.
+def record_numerics(folder: ResultsFolder, begun_at: Reached, now: dict[str, Any]) -> None:
+    """Brings config.json up to how the training was computed, before a state is saved.
 
-    `begun_after`: the epochs that were finished when this process began. What it computes otherwise
-    than these is listed under `resumed`; if there were none, `effective` takes what came out.
+    `begun_at`: where this process went on. What it computes otherwise than before is listed under
+    `resumed`; if there was nothing, `effective` takes what came out.
     """
     config = folder.read_config()
     updated = {**config, "effective": {**_effective(config), **now}}
-    if begun_after:
-        entries = _resumed(config, begun_after)
-        if _changes(_so_far(config, begun_after), now):
-            entries.append({"after_epoch": begun_after, **now})
+    if begun_at.has_begun:
+        entries = _resumed(config, begun_at)
+        if _changes(_so_far(config, begun_at), now):
+            place = {"after_epoch": begun_at.epochs, "images": begun_at.images}
+            entries.append({**place, **now})
         updated = {**config, "resumed": entries} if entries or "resumed" in config else config
     if updated != config:
         write_json(folder.config, updated)
 
 
-def _so_far(config: dict[str, Any], finished: int) -> dict[str, Any]:
-    """How the last of the finished epochs was computed; earlier versions never compiled."""
-    resumed = _resumed(config, finished)
+def _so_far(config: dict[str, Any], reached: Reached) -> dict[str, Any]:
+    """How the training was computed last; earlier versions never compiled."""
+    resumed = _resumed(config, reached)
     return {"compile": False, **_effective(config), **(resumed[-1] if resumed else {})}
 
 
-def _resumed(config: dict[str, Any], finished: int) -> list[dict[str, Any]]:
-    """The recorded resumptions, without those that finished no epoch."""
-    return [one for one in config.get("resumed", []) if one["after_epoch"] < finished]
+def _resumed(config: dict[str, Any], reached: Reached) -> list[dict[str, Any]]:
+    """The recorded resumptions, without those of which nothing was kept."""
+    return [
+        one
+        for one in config.get("resumed", [])
+        if (one["after_epoch"], one.get("images", 0)) < reached.position
+    ]
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -3,51 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from dr_ovo.errors import log
 from dr_ovo.files import write_json
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.resume.branch_run import BranchRun
-from dr_ovo.training.resume.kept_states import go_back_if_stuck, state_files
-from dr_ovo.training.resume.state import Reached, load_state, load_stem
+from dr_ovo.training.resume.kept_states import last_good_state
+from dr_ovo.training.resume.state import Reached, load_state, load_stem, reached_in, state_files
 
 RECOVERY = 0.5  # of the learning rate
 
 
+def recoveries(folder: ResultsFolder) -> list[dict[str, Any]]:
+    """Where `--recover` halved the learning rate of the training in a folder."""
+    return list(folder.read_config().get("recovered", [])) if folder.config.is_file() else []
+
+
+def rate_scale(recovered: list[dict[str, Any]]) -> float:
+    """By what the learning rates are scaled after these recoveries."""
+    return float(recovered[-1]["rate_scale"]) if recovered else 1.0
+
+
+def recovery(recovered: list[dict[str, Any]], state: Mapping[str, Any]) -> dict[str, Any]:
+    """The next recovery after these, from this state."""
+    reached = reached_in(state)
+    return {
+        "after_epoch": reached.epochs,
+        "images": reached.images,
+        "rate_scale": RECOVERY * rate_scale(recovered),
+        "state": state_files(state),
+    }
+
+
+def recover(folder: ResultsFolder) -> None:
+    """Makes the last good state the newest, at half the learning rate, which config.json holds."""
+    recovered = recoveries(folder)
+    tried = {name for entry in recovered for name in entry["state"]}
+    newest = folder.read_progress()
+    state = last_good_state(folder, tried)
+    recovered.append(recovery(recovered, state))
+    write_json(folder.config, folder.read_config() | {"recovered": recovered})
+    if state != newest:
+        log.info("going back to an older state, %s", reached_in(state).said)
+        write_json(folder.progress, state)
+
+
 def go_on(
-    folder: ResultsFolder, runs: dict[str, BranchRun], versions: Mapping[str, str], *, recover: bool
+    folder: ResultsFolder, runs: dict[str, BranchRun], versions: Mapping[str, str]
 ) -> tuple[Reached, float]:
     """Loads the state of a training into `runs`; how far it is, and by what its learning rates are
-    scaled: to `recover`, by half of what they were. Warns of other `versions` than at its start."""
-    scale = float(folder.read_progress().get("rate_scale", 1.0))
-    if recover:
-        scale *= RECOVERY
-        _recover(folder, scale)
-    reached = load_state(folder, runs)
-    for run in runs.values():
-        if run.trainer is not None:
-            run.trainer.rate_scale = scale
+    scaled. Warns of other `versions` than at its start."""
+    reached, scale = load_state(folder, runs), rate_scale(recoveries(folder))
     log.info("resuming %s%s", reached.said, f", at {scale:g} times the learning rate" * (scale < 1))
     _say_versions(folder, versions)
     return reached, scale
-
-
-def _recover(folder: ResultsFolder, scale: float) -> None:
-    """Chooses the last good state, and writes the recovery into config.json and into that state, so
-    that the next one halves the rate again."""
-    config = folder.read_config()
-    before = config.get("recovered", [])
-    go_back_if_stuck(folder, before[-1]["state"] if before else [])
-    state = folder.read_progress()
-    entry = {
-        "after_epoch": state["epoch"],
-        "inside_an_epoch": "within" in state,
-        "rate_scale": scale,
-        "state": state_files(state),
-    }
-    write_json(folder.config, {**config, "recovered": [*before, entry]})
-    write_json(folder.progress, state | {"rate_scale": scale})
 
 
 def _say_versions(folder: ResultsFolder, now: Mapping[str, str]) -> None:

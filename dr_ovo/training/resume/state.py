@@ -1,25 +1,27 @@
 """The resume state, kept after every epoch and inside it: a file per branch, and progress.json.
 
-A resumed run is identical to an uninterrupted one. Branch files are named by how far the branch
+A resumed run is identical to an uninterrupted one. Branch files are named by how far the training
 is; `progress.json` is renamed into place last and names the files that belong together, so a stop
-between two writes loses nothing. The state before it stays, named by `previous.json`. Inside an
-epoch whole windows are kept, never queues or gradients: the images of windows that were not
-finished pass the stem again. All random numbers are functions of (seed, epoch, position).
+between two writes loses nothing. The state before it stays, named by `previous.json`, and so does
+the last one whose epoch was validated, named by `validated.json`. Inside an epoch whole windows are
+kept, never queues or gradients: the images of windows that were not finished pass the stem again.
+All random numbers are functions of (seed, epoch, position).
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
-from dr_ovo.files import write_json
+from dr_ovo.files import file_sha256, write_json
 from dr_ovo.models.torch_files import load_torch, save_torch
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.resume.branch_run import BranchRun
 
 SCHEMA = 1
@@ -28,22 +30,34 @@ STEM = "stem.pth"
 
 @dataclass(frozen=True)
 class Reached:
-    """How far a training is: its finished epochs, and the seconds that it has trained in the next
-    one (None: it has not begun that)."""
+    """How far a training is: its finished epochs; and inside the next one, the images that its
+    branches have learned from, all together, and the seconds that it has trained."""
 
     epochs: int
-    seconds: float | None = None
+    images: int = 0
+    seconds: float = 0.0
 
     @property
     def has_begun(self) -> bool:
         """Whether anything of it is kept."""
-        return self.epochs > 0 or self.seconds is not None
+        return self.epochs > 0 or self.images > 0
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """What orders the states of a training."""
+        return self.epochs, self.images
 
     @property
     def said(self) -> str:
         """In words."""
-        after = f"after epoch {self.epochs}"
-        return after if self.seconds is None else f"inside epoch {self.epochs + 1}"
+        return f"inside epoch {self.epochs + 1}" if self.images else f"after epoch {self.epochs}"
+
+    def file_name(self, branch: str) -> str:
+        """The file of a branch: two states never share one, so none is overwritten while it
+        counts."""
+        if self.images:
+            return f"{branch}.epoch{self.epochs + 1}.images{self.images}.pth"
+        return f"{branch}.epoch{self.epochs}.pth"
 
 
 def begin(folder: ResultsFolder) -> None:
@@ -70,52 +84,67 @@ def load_stem(folder: ResultsFolder) -> StateDict:
 
 
 def save_state(
-    folder: ResultsFolder,
-    reached: Reached,
-    runs: dict[str, BranchRun],
-    settings: Mapping[str, Any],
+    folder: ResultsFolder, reached: Reached, runs: dict[str, BranchRun], machine: Mapping[str, Any]
 ) -> None:
-    """Saves the state, then deletes all but the one before it. `settings`: what of the run can
-    change on the way.
+    """Saves the state, then deletes those that are no longer needed. `machine`: what full memory
+    can change on the way.
 
     Raises MachineError if the disk refuses; the states before then stay valid.
     """
     folder.resume.mkdir(parents=True, exist_ok=True)
+    before = folder.read_progress()
     finished = all(run.ended for run in runs.values())
-    files = {}
+    if before["branches"] and reached_in(before) == reached and not finished:
+        return  # nothing was learned since
+    branches = {}
     for run in runs.values():
+        branches[run.name] = {**run.to_dict(), "file": None}
         if run.trainer is not None and not finished:
-            files[run.name] = _file_name(run.trainer, reached)
-            state = run.trainer.state_dict(within=reached.seconds is not None)
-            save_torch(folder.resume / files[run.name], state)
-    branches = {run.name: {**run.to_dict(), "file": files.get(run.name)} for run in runs.values()}
+            path = folder.resume / reached.file_name(run.name)
+            save_torch(path, run.trainer.state_dict(within=reached.images > 0))
+            branches[run.name] |= {"file": path.name, "sha256": file_sha256(path)}
+    within = {"images": reached.images, "seconds": reached.seconds}
     content = {
         "schema": SCHEMA,
         "epoch": reached.epochs,
         "finished": finished,
-        **({} if reached.seconds is None else {"within": {"seconds": reached.seconds}}),
-        **settings,
+        **({"within": within} if reached.images else {}),
+        **machine,
         "branches": branches,
     }
-    before = folder.read_progress()
-    if finished or not before["branches"]:
-        folder.previous.unlink(missing_ok=True)
-        before = {"branches": {}}
-    else:
+    if before["branches"] and not finished:
         write_json(folder.previous, before)
     write_json(folder.progress, content)
-    keep = {*files.values(), *(branch["file"] for branch in before["branches"].values())}
-    keep |= set() if finished else {STEM}
-    for path in folder.resume.glob("*.pth"):
-        if path.name not in keep:
+    if not reached.images and not finished:
+        write_json(folder.validated, content)
+    clean(folder)
+
+
+def clean(folder: ResultsFolder) -> None:
+    """Deletes the states that are no longer needed, and what a killed process left of one."""
+    named = {STEM}
+    if folder.is_finished():
+        named = set()
+        for path in (folder.previous, folder.validated):
+            path.unlink(missing_ok=True)
+    for path in (folder.progress, folder.previous, folder.validated):
+        named.update(_named_in(path))
+    for path in (*folder.resume.glob("*.pth"), *folder.resume.glob("*.part")):
+        if path.name not in named:
             path.unlink()
 
 
-def _file_name(trainer: BranchTrainer, reached: Reached) -> str:
-    """The file of a branch: two states never share one, so none is overwritten while it counts."""
-    if reached.seconds is None:
-        return f"{trainer.spec.name}.epoch{reached.epochs}.pth"
-    return f"{trainer.spec.name}.epoch{reached.epochs + 1}.images{trainer.done}.pth"
+def _named_in(path: Path) -> list[str]:
+    """The files that a state names; none where it can't be read."""
+    try:
+        return state_files(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return []
+
+
+def state_files(content: Mapping[str, Any]) -> list[str]:
+    """The files of the branches in a state."""
+    return sorted(branch["file"] for branch in content["branches"].values() if branch["file"])
 
 
 def load_state(folder: ResultsFolder, runs: dict[str, BranchRun]) -> Reached:
@@ -133,19 +162,18 @@ def load_state(folder: ResultsFolder, runs: dict[str, BranchRun]) -> Reached:
             runs[name].end()
         elif trainer is not None:
             trainer.load_state_dict(_load(folder, saved["file"]))
-            trainer.rate_scale = progress.get("rate_scale", 1.0)
-    return reached(progress)
+    return reached_in(progress)
 
 
 def kept_state(folder: ResultsFolder) -> Reached:
     """How far the training is that a folder keeps; not at all where there is none."""
-    return reached(folder.read_progress()) if folder.progress.is_file() else Reached(0)
+    return reached_in(folder.read_progress()) if folder.progress.is_file() else Reached(0)
 
 
-def reached(progress: Mapping[str, Any]) -> Reached:
+def reached_in(progress: Mapping[str, Any]) -> Reached:
     """How far the training is of which this is progress.json."""
-    within = progress.get("within")
-    return Reached(int(progress["epoch"]), None if within is None else float(within["seconds"]))
+    within = progress.get("within", {"images": 0, "seconds": 0.0})
+    return Reached(progress["epoch"], within["images"], within["seconds"])
 
 
 def _load(folder: ResultsFolder, name: str) -> dict[str, Any]:

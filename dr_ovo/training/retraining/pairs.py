@@ -27,7 +27,6 @@ from dr_ovo.training.data.training_data import training_data
 from dr_ovo.training.fit import fit
 from dr_ovo.training.measure import Score, pair_score
 from dr_ovo.training.resume.kept_states import require_whole_state
-from dr_ovo.training.resume.state import Reached
 from dr_ovo.training.retraining.checks import changed_settings, pair_checkpoint, work_folder
 from dr_ovo.training.writing.opening_lines import opening_lines
 from dr_ovo.training.writing.run import Run
@@ -69,14 +68,11 @@ def _take_stem(run: Run, folder: ResultsFolder) -> None:
 
 def _train(work: Run) -> None:
     """Trains into the work folder, resuming an interrupted retraining."""
-    if work.folder.has_begun():
-        require_whole_state(work.folder)
-        writer, reached = RunWriter.resumed(work)
-    else:
-        writer, reached = RunWriter(work), Reached(0)
-        writer.begin()
+    require_whole_state(work.folder)
+    begun = work.folder.has_begun()
+    writer = RunWriter.resumed(work) if begun else RunWriter.begun(work)
     if not work.folder.is_finished():
-        fit(writer, reached)
+        fit(writer)
 
 
 def _keep_better(

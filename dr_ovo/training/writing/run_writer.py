@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dr_ovo import __version__
+from dr_ovo.errors import log
 from dr_ovo.files import write_json
 from dr_ovo.models.checkpoint import checkpoint_path, save_checkpoint
 from dr_ovo.settings.train_config import PER_STEP, values_of
@@ -12,7 +13,7 @@ from dr_ovo.training.build import Model
 from dr_ovo.training.epochs.validation import EpochResult
 from dr_ovo.training.resume.branch_run import BranchRun
 from dr_ovo.training.resume.numerics import record_numerics
-from dr_ovo.training.resume.resumption import go_on
+from dr_ovo.training.resume.resumption import go_on, rate_scale, recover, recoveries, recovery
 from dr_ovo.training.resume.state import Reached, begin, save_state, save_stem
 from dr_ovo.training.writing.run import Run
 from dr_ovo.training.writing.tensorboard import write_curves
@@ -22,27 +23,41 @@ SCHEMA = 1
 
 
 class RunWriter:
-    """Writes the files of a run, of which `begun_after` epochs were finished when this process
-    began, at `rate_scale` times the learning rates of its schedule."""
+    """Writes the files of a run, which this process began, or went on with where it had `reached`,
+    at `rate_scale` times the learning rates of its schedule."""
 
-    def __init__(self, run: Run, begun_after: int = 0, rate_scale: float = 1.0) -> None:
-        self.run, self.folder = run, run.folder
-        self.begun_after, self.rate_scale = begun_after, rate_scale
+    def __init__(self, run: Run, reached: Reached, rate_scale: float = 1.0) -> None:
+        self.run, self.folder, self.reached = run, run.folder, reached
+        for branch in run.model.runs.values():
+            if branch.trainer is not None:
+                branch.trainer.rate_scale = rate_scale
 
     @classmethod
-    def resumed(cls, run: Run) -> tuple[RunWriter, Reached]:
-        """What goes on writing a training whose state it loads into `run`; how far that is."""
-        runs, recover = run.model.runs, run.config.recover
-        reached, scale = go_on(run.folder, runs, versions(), recover=recover)
-        return cls(run, reached.epochs, scale), reached
+    def begun(cls, run: Run) -> RunWriter:
+        """Begins a new training in the folder: config.json, and the frozen stem.
 
-    def begin(self) -> None:
-        """Begins a new training in the folder: config.json, and the frozen stem."""
-        begin(self.folder)
-        write_json(self.folder.config, self.config_json())
-        stem = self.run.model.network.stem
+        With `--recover`, when nothing was kept yet, at half the rate of the one before.
+        """
+        folder = run.folder
+        recovered = recoveries(folder) if run.config.resume else []
+        if run.config.recover:
+            recovered.append(recovery(recovered, {"epoch": 0, "branches": {}}))
+            log.info("nothing is kept: from the start")
+        begin(folder)
+        writer = cls(run, Reached(0), rate_scale(recovered))
+        again = {"recovered": recovered} if recovered else {}
+        write_json(folder.config, writer.config_json() | again)
+        stem = run.model.network.stem
         if stem is not None:
-            save_stem(self.folder, stem.state_dict())
+            save_stem(folder, stem.state_dict())
+        return writer
+
+    @classmethod
+    def resumed(cls, run: Run) -> RunWriter:
+        """Goes on with the training in the folder, whose state it loads."""
+        if run.config.recover:
+            recover(run.folder)
+        return cls(run, *go_on(run.folder, run.model.runs, versions()))
 
     def config_json(self) -> dict[str, Any]:
         """The content of config.json."""
@@ -117,8 +132,7 @@ class RunWriter:
         }
 
     def keep_epoch(self, epoch: int, results: list[EpochResult]) -> None:
-        """Writes how the epoch was computed, history.csv, then the state to resume from."""
-        record_numerics(self.folder, self.begun_after, self.run.numerics())
+        """Writes history.csv, then the state to resume from."""
         rows = self.folder.read_history(up_to=epoch - 1)
         self.folder.write_history([*rows, *(result.row for result in results)])
         if self.run.config.tensorboard:
@@ -128,12 +142,18 @@ class RunWriter:
 
     def keep_within(self, epoch: int, seconds: float) -> None:
         """Writes the state inside an epoch, which has trained for `seconds`."""
-        self._save(Reached(epoch - 1, round(seconds, 2)))
+        trainers = [run.trainer for run in self.run.model.runs.values() if run.trainer is not None]
+        images = sum(trainer.done for trainer in trainers)
+        self._save(Reached(epoch - 1, images, round(seconds, 2)))
 
     def _save(self, reached: Reached) -> None:
         model = self.run.model
-        settings = {"micro_batch": model.micro_batch.size, "rate_scale": self.rate_scale}
-        save_state(self.folder, reached, model.runs, settings)
+        machine = {
+            "micro_batch": model.micro_batch.size,
+            "grad_checkpointing": model.network.checkpointing,
+        }
+        record_numerics(self.folder, self.reached, self.run.numerics())
+        save_state(self.folder, reached, model.runs, machine)
 
 
 def _stem_parameters(model: Model) -> int:

@@ -171,7 +171,7 @@ def test_the_largest_that_fits(fits, size, ovo_mode, bench, monkeypatch):
 def test_room_is_kept_for_the_moments_of_all_branches(bench):
     made = bench(ovo_mode="independent", **SETTINGS)
     trainers = [run.trainer for run in made.model.runs.values()]
-    beside = probing._allocated_later(trainers, torch.device("cpu"))
+    beside = probing._allocated_later(trainers, torch.device("cpu"), 100, 32)
     weights = sum(p.numel() for one in trainers for p in one.branch.parameters())
     assert sum(tensor.numel() for tensor in beside) == 2 * weights
 

@@ -79,11 +79,11 @@ def assert_same(one: Path, other: Path) -> None:
     assert all(torch.equal(others[name], value) for name, value in weights.items())
 
 
-def test_two_are_kept(stopped):
+def test_three_are_kept(stopped):
     names = sorted(path.name for path in (stopped / "resume").iterdir())
     assert names == [
-        "ovo.epoch2.images4.pth", "ovo.epoch2.images8.pth", "previous.json", "progress.json",
-        "stem.pth",
+        "ovo.epoch1.pth", "ovo.epoch2.images4.pth", "ovo.epoch2.images8.pth", "previous.json",
+        "progress.json", "stem.pth", "validated.json",
     ]  # fmt: skip
     assert newest(stopped).name == "ovo.epoch2.images8.pth"
     reached = kept_state(ResultsFolder(stopped))
@@ -105,7 +105,7 @@ def test_the_older_serves_where_the_newer_is_damaged(damage, stopped, whole, wor
     outcome = trainer(*words, "--output_dir", stopped, "--resume")
     assert outcome.code == 0, outcome.stderr
     assert "ovo.epoch2.images8.pth is damaged" in outcome.stderr
-    assert "goes on from the state before it, inside epoch 2" in outcome.stderr
+    assert "goes on from an older state, inside epoch 2" in outcome.stderr
     assert_same(whole, stopped)
 
 
@@ -124,7 +124,7 @@ def test_both_damaged_is_said_and_changes_nothing(stopped, words, trainer, conte
     before = contents(stopped)
     outcome = trainer(*words, "--output_dir", stopped, "--resume")
     assert outcome.code == 2
-    assert f"{newest(stopped)} is damaged: the checksum of its part" in outcome.stderr
+    assert f"{newest(stopped)} is damaged: its sha256 is not" in outcome.stderr
     assert "No other state is whole" in outcome.stderr
     assert contents(stopped) == before
 
@@ -139,7 +139,8 @@ def test_a_damaged_stem_is_said(stopped, words, trainer):
 @pytest.mark.parametrize("name", ["../../elsewhere.pth", "/tmp/elsewhere.pth", "..", ""])
 def test_a_state_outside_its_folder_is_not_read(name, stopped, words, trainer, tmp_path):
     save_torch(tmp_path / "elsewhere.pth", torch.load(newest(stopped), weights_only=True))
-    (stopped / "resume" / "previous.json").unlink()
+    for other in ("previous.json", "validated.json"):
+        (stopped / "resume" / other).unlink()
     path = stopped / "resume" / "progress.json"
     progress = json.loads(path.read_text())
     progress["branches"]["ovo"]["file"] = name

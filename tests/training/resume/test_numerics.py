@@ -26,6 +26,7 @@ from dr_ovo.training.resume.numerics import (
     record_numerics,
     say_changes,
 )
+from dr_ovo.training.resume.state import Reached
 from dr_ovo.training.writing.run_writer import RunWriter
 
 CPU = torch.device("cpu")
@@ -305,8 +306,9 @@ def test_what_earlier_versions_recorded_of_such_a_resumption_is_dropped(tmp_path
     say_changes(folder, now)
     assert f"threads {threads + 2} before, {threads} now" in caplog.text
     for _ in range(2):
-        record_numerics(folder, 3, now)
-        assert folder.read_config()["resumed"] == [kept, {"after_epoch": 3, **now}]
+        record_numerics(folder, Reached(3), now)
+        entry = {"after_epoch": 3, "images": 0, **now}
+        assert folder.read_config()["resumed"] == [kept, entry]
 
 
 def compiling(monkeypatch: pytest.MonkeyPatch, *, works: bool) -> None:

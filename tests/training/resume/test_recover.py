@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from dr_ovo.files import file_sha256
+from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
+from dr_ovo.training.writing.run_writer import RunWriter
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +77,6 @@ def test_the_rate_stays_halved_over_a_stop(words, going_bad, trainer, tmp_path, 
     words = (*words, "--output_dir", tmp_path)
     assert trainer(*words).code == 4
     going_bad["limit"] = 1.0
-
-    from dr_ovo.training.writing.run_writer import RunWriter
-
     keep = RunWriter.keep_epoch
 
     def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
@@ -112,12 +113,72 @@ def test_it_goes_back_further_from_bad_weights(words, going_bad, trainer, tmp_pa
     state = torch.load(tmp_path / "resume" / progress, weights_only=True)
     state["branch"]["head.weight"][0, 0] = torch.inf
     torch.save(state, tmp_path / "resume" / progress)
+    named = tmp_path / "resume" / "progress.json"
+    content = read(named)
+    content["branches"]["ovo"]["sha256"] = file_sha256(tmp_path / "resume" / progress)
+    named.write_text(json.dumps(content))
     going_bad["limit"] = 1.0
     outcome = trainer(*words, "--resume", "--recover")
     assert outcome.code == 0, outcome.stderr
-    assert "going back to the state before" in outcome.stdout
+    assert "going back to an older state" in outcome.stdout
     (entry,) = read(tmp_path / "config.json")["recovered"]
     assert entry["state"] == [previous]
+
+
+def test_nothing_kept_begins_anew_at_half_the_rate(words, going_bad, trainer, tmp_path):
+    words = (*words, "--batch_size", 1, "--gradient_accumulation_steps", 1, "--epochs", 1)
+    words = (*words, "--output_dir", tmp_path)
+    assert trainer(*words).code == 4  # in the fifth step of twelve: no state is kept yet
+    for scale in (0.5, 0.25):
+        going_bad["limit"] = 0.0 if scale == 0.5 else 1.0
+        outcome = trainer(*words, "--resume", "--recover")
+        assert outcome.code == (4 if scale == 0.5 else 0), outcome.stderr
+        config = read(tmp_path / "config.json")
+        assert config["recovered"][-1]["rate_scale"] == scale
+    assert [row["rate_scale"] for row in history(tmp_path)] == ["0.25"]
+
+
+def test_the_older_state_goes_on_at_the_halved_rate_too(words, going_bad, trainer, tmp_path):
+    words = (*words, "--output_dir", tmp_path, "--save_every", "0.000001")
+    assert trainer(*words).code == 4
+    assert trainer(*words, "--resume", "--recover").code == 4
+    going_bad["limit"] = 1.0
+    newest = read(tmp_path / "resume" / "progress.json")["branches"]["ovo"]["file"]
+    (tmp_path / "resume" / newest).write_bytes(b"")
+    outcome = trainer(*words, "--resume")
+    assert outcome.code == 0, outcome.stderr
+    assert "goes on from an older state" in outcome.stderr
+    assert {row["rate_scale"] for row in history(tmp_path)[1:]} == {"0.5"}
+
+
+def test_bad_gradients_are_seen_before_a_state_is_kept_for_a_signal(
+    words, trainer, tmp_path, monkeypatch
+):
+    # As on a GPU, where no step looks at whether the one before it was finite.
+    monkeypatch.setattr(BranchTrainer, "_optimizer_step", without_looking)
+    step = GuardedOptimizer.step
+    steps = []
+
+    def bad_step(optimizer: GuardedOptimizer, rate: float) -> None:
+        steps.append(rate)
+        if len(steps) == 5:
+            optimizer.parameters[0].grad.fill_(torch.nan)
+        step(optimizer, rate)
+        if len(steps) == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(GuardedOptimizer, "step", bad_step)
+    outcome = trainer(*words, "--output_dir", tmp_path)
+    assert outcome.code == 4
+    assert "no longer finite" in outcome.stderr
+    assert "within" not in read(tmp_path / "resume" / "progress.json")
+
+
+def without_looking(trainer: BranchTrainer, images: int) -> None:
+    trainer.rate = trainer.schedule.rate(trainer.steps)
+    trainer.optimizer.step(trainer.rate)
+    trainer.steps += 1
+    trainer.done += images
 
 
 def test_it_needs_a_training_to_resume(words, trainer, tmp_path):
