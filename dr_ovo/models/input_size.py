@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -47,6 +48,7 @@ def _nearest(timm_name: str, size: int, step: int, count: int = 3) -> str:
     return ", ".join(map(str, sorted(near))) or "none found"
 
 
+@cache
 def _probe(timm_name: str, size: int) -> tuple[int | None, int]:
     """(the patch that the first convolution takes at once, the pixels at the edge unseen by it).
 
