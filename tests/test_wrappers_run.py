@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.trainings import one_thread, trainer
+
+__all__ = ["one_thread", "trainer"]
+
 ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "ensemble_5class_trainer.py"
 # Wrapper -> short name in its results folder, timm model, input size, frozen stages.
 WRAPPERS = {
     "coatnet": ("coatnet", "coatnet_0_rw_224", 224, 2),
@@ -24,10 +29,11 @@ WRAPPERS = {
     "seresnext": ("seresnext50", "seresnext50_32x4d", 224, 0),
 }
 SMALL = ("--img_size", "64", "--train_sample", "0", "--debug_mode")
+SPLITS = {"train": 2, "val": 1, "test": 1}  # photographs of each grade
 
 
-def run(name: str, home: Path, data: Path, *flags: str) -> None:
-    """Runs a wrapper in `home` for one epoch."""
+def start(name: str, home: Path, data: Path, python: Path, *flags: str) -> str:
+    """Runs a wrapper in `home` for one epoch, with the given Python; returns what it printed."""
     command = [ROOT / f"train_{name}.sh", "--dataset_path", data, "--epochs", "1"]
     command += ["--no_pretrained", "--device", "cpu", *flags]
     own_variables = [name for name in os.environ if name.startswith("DR_OVO_")]
@@ -35,12 +41,18 @@ def run(name: str, home: Path, data: Path, *flags: str) -> None:
     outcome = subprocess.run(
         [str(word) for word in command],
         cwd=home,
-        env=environment | {"PYTHON": sys.executable},
+        env=environment | {"PYTHON": str(python)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    return outcome.stdout
+
+
+def run(name: str, home: Path, data: Path, *flags: str) -> None:
+    """Runs a wrapper in `home` for one epoch, in its own processes."""
+    start(name, home, data, Path(sys.executable), *flags)
 
 
 def check(name: str, home: Path, size: int) -> None:
@@ -64,14 +76,38 @@ def check(name: str, home: Path, size: int) -> None:
 
 @pytest.fixture(scope="module")
 def photographs(idrid_small, tmp_path_factory) -> Path:
-    """A copy of idrid_small, beside which all runs keep what they have measured and decoded."""
-    return Path(shutil.copytree(idrid_small, tmp_path_factory.mktemp("copy") / "idrid_small"))
+    """Some of idrid_small, beside which all runs keep what they have measured and decoded."""
+    data = tmp_path_factory.mktemp("copy") / "idrid_small"
+    for split, count in SPLITS.items():
+        for grade in sorted((idrid_small / split).iterdir()):
+            (data / split / grade.name).mkdir(parents=True)
+            for file in sorted(grade.glob("*.jpg"))[:count]:
+                shutil.copy(file, data / split / grade.name)
+    return data
+
+
+@pytest.fixture
+def echo(tmp_path) -> Path:
+    """A Python that prints its folder and its arguments, each with a zero byte after it."""
+    path = tmp_path / "echo"
+    path.write_text('#!/bin/sh\nprintf \'%s\\0\' "$PWD" "$@"\n')
+    path.chmod(0o755)
+    return path
 
 
 @pytest.mark.parametrize("name", WRAPPERS)
-def test_a_wrapper_runs_through_on_small_pictures(name, tmp_path, photographs):
-    run(name, tmp_path, photographs, *SMALL)
+def test_a_wrapper_runs_through_on_small_pictures(name, tmp_path, photographs, echo, trainer):
+    """What a wrapper starts is run in this process, which has torch and timm already."""
+    folder, script, *words, end = start(name, tmp_path, photographs, echo, *SMALL).split("\0")
+    assert (Path(folder), Path(script), end) == (tmp_path, SCRIPT, "")
+    outcome = trainer(*words, cwd=tmp_path)
+    assert outcome.code == 0, outcome.stdout + outcome.stderr
     check(name, tmp_path, 64)
+
+
+def test_a_wrapper_runs_through_in_its_own_processes(tmp_path, photographs):
+    run("resnet", tmp_path, photographs, *SMALL)
+    check("resnet", tmp_path, 64)
 
 
 @pytest.mark.slow

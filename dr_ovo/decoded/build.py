@@ -179,12 +179,14 @@ def _outcomes(
     threads = JOBS_A_PROCESS * processes
     try:
         with Ahead(do, threads, threads) as ahead:
-            yield from ahead.results(jobs)
+            try:
+                yield from ahead.results(jobs)
+            finally:
+                decoder.close()  # before the threads, which would wait for its processes
     except Stalled as stalled:
         raise MachineError(
             f"Decoding gave no answer for {STALLED_SECONDS:.0f} s: {stalled.path}. Check the "
             "disk and the network to it, then run the command again."
         ) from None
     finally:
-        decoder.close()
         close_rows()

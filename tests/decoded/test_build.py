@@ -184,7 +184,7 @@ def test_an_error_that_nobody_foresaw_costs_one_photograph(draw, tmp_path, worke
 
 def test_decoding_that_stands_still_ends(draw, tmp_path, monkeypatch):
     monkeypatch.setenv(decoders.NOTES, str(tmp_path / "notes"))
-    monkeypatch.setattr(building, "STALLED_SECONDS", 2.0)
+    monkeypatch.setattr(building, "STALLED_SECONDS", 1.0)
     files = draw(tmp_path / "drawn", count=1)
-    with pytest.raises(MachineError, match=r"no answer for 2 s: .*eye-0\.jpeg"):
+    with pytest.raises(MachineError, match=r"no answer for 1 s: .*eye-0\.jpeg"):
         build(files, PREPROCESSING, tmp_path / "cache", decode=decoders.endless)

@@ -76,7 +76,7 @@ def is_running(pid: int) -> bool:
 
 def test_killed_at_any_time_and_gone_on_with(files, tmp_path):
     cache = tmp_path / "cache"
-    for seed in range(3):
+    for seed in range(2):
         begun = len(noted(cache))
         with building(files, cache, "slow") as process:
             until(lambda begun=begun: len(noted(cache)) > begun + 4)

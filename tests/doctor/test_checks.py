@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from dr_ovo.commands.doctor import format_report, main
 from dr_ovo.doctor import checks
 from dr_ovo.doctor.checks import Finding
+from dr_ovo.errors import run
 from dr_ovo.models.architectures import SEVEN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +41,7 @@ def test_a_ready_machine(tmp_path):
     outcome = doctor("--dataset_path", str(PHOTOGRAPHS), cwd=tmp_path)
     lines = outcome.stdout.splitlines()
     assert (outcome.returncode, lines[-1]) == (0, "Ready for training."), outcome.stderr
+    assert outcome.stderr == ""
     assert f"  torch {importlib.metadata.version('torch')}" in lines
     assert [line.split()[0] for line in lines if "M parameters" in line] == list(SEVEN)
     train = next(line for line in lines if line.strip().startswith("train"))
@@ -48,12 +50,14 @@ def test_a_ready_machine(tmp_path):
     )
 
 
-def test_a_missing_dataset_is_a_problem_and_no_traceback(tmp_path):
-    outcome = doctor(cwd=tmp_path, DR_OVO_DATASET_PATH="./nowhere")
-    assert outcome.returncode == 1
-    assert outcome.stdout.splitlines()[-1] == "Not ready for training: see Dataset."
-    assert "PROBLEM: Dataset folder nowhere does not exist" in outcome.stdout
-    assert outcome.stderr == ""
+def test_a_missing_dataset_is_a_problem_and_no_traceback(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DR_OVO_DATASET_PATH", "./nowhere")
+    assert run(lambda: main([], "doctor")) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "Not ready for training: see Dataset."
+    assert "PROBLEM: Dataset folder nowhere does not exist" in said.out
+    assert said.err == ""
 
 
 def test_a_wrong_setting_is_exit_2(tmp_path):

@@ -103,7 +103,7 @@ def test_weights_keep_timms_names_each_in_one_half(alias, built):
 @pytest.mark.parametrize("frozen", [1, 3])
 def test_other_stems_are_cut_as_exactly(built, frozen):
     network = build_network(
-        copy.deepcopy(built.backbone), branch_specs("ovo", "shared", 5, PAIRS),
+        built.backbone, branch_specs("ovo", "shared", 5, PAIRS),
         img_size=64, frozen_stages=frozen, dropout=0.0, seed=0,
     ).eval()  # fmt: skip
     assert network.frozen_stages == frozen
@@ -135,18 +135,17 @@ def test_a_step_changes_the_branch_and_not_a_bit_of_the_stem(built, network):
     stem, branch = snapshot(network.stem), snapshot(network.branches)
     assert len(stem) > 5
     # Weight decay would move every weight that the optimizer has.
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.5)
-    for _ in range(2):
-        gradients(network, built.images)
-        optimizer.step()
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-2, weight_decay=0.5)
+    gradients(network, built.images)
+    optimizer.step()
     assert changed(network.stem, stem) == set()
     assert changed(network.branches, branch) >= {
         name for name, _ in network.branches.named_parameters()
     }
 
 
-def test_each_weight_is_in_one_group_and_only_matrices_decay(alias, network):
-    branch = network.branch("ovo")
+def test_each_weight_is_in_one_group_and_only_matrices_decay(alias, built):
+    branch = built.branch
     groups = branch.parameter_groups(0.1)
     names = {id(parameter): name for name, parameter in branch.named_parameters()}
     grouped = {g["weight_decay"]: [names[id(p)] for p in g["params"]] for g in groups}
@@ -164,8 +163,8 @@ def test_each_weight_is_in_one_group_and_only_matrices_decay(alias, network):
         assert named <= excluded
 
 
-def test_the_stem_stays_in_eval_mode_and_draws_nothing(built, network):
-    network.train()
+def test_the_stem_stays_in_eval_mode_and_draws_nothing(built):
+    network = built.network.train()
     assert network.branches.training
     assert not any(module.training for module in network.stem.modules())
     first, second = (network.stem_features(built.images) for _ in range(2))
@@ -177,13 +176,15 @@ def test_batchnorm_keeps_pretrained_statistics_and_learns_others(alias, built, n
     # CoAtNet has its own in the stem; the later stages are transformers.
     assert bool(norms) == (alias not in ("coatnet", "convnext", "swinv2"))
     buffers = {name for name, _ in network.branches.named_buffers() if "running" in name}
-    before = snapshot(network.branches)
-    gradients(network, built.images)
-    assert not changed(network.branches, before) & buffers
-    assert all(m.weight.grad is not None for m in norms)  # their own weights are trained
-    network.branch("ovo").live_batchnorm = True
-    gradients(network, built.images)
-    assert changed(network.branches, before) >= buffers
+    assert bool(buffers) == bool(norms)
+    if norms:
+        before = snapshot(network.branches)
+        gradients(network, built.images)
+        assert not changed(network.branches, before) & buffers
+        assert all(m.weight.grad is not None for m in norms)  # their own weights are trained
+        network.branch("ovo").live_batchnorm = True
+        gradients(network, built.images)
+        assert changed(network.branches, before) >= buffers
     network.eval()
     before = snapshot(network.branches)
     network(built.images)

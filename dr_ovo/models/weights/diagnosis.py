@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 import timm
 import torch
@@ -128,13 +129,19 @@ def _architecture(timm_name: str, state: StateDict, expected: StateDict) -> str:
     for name in (name for names in families[:1] for name in names):
         if name == timm_name.split(".")[0] or not timm.is_model(name):
             continue
-        with torch.device("meta"):
-            other = timm.create_model(name, num_classes=0).state_dict()
-        other.pop("pos_embed", None)
-        same = sum(shapes.get(key) == tensor.shape for key, tensor in other.items())
+        other = _shapes(name)
+        same = sum(shapes.get(key) == shape for key, shape in other.items())
         if same >= ALIKE * max(len(other), len(shapes)):
             found[name] = same
     return max(found, key=lambda name: found[name], default="")
+
+
+@cache
+def _shapes(timm_name: str) -> dict[str, torch.Size]:
+    """The shapes of a model's weights, without the position table, which depends on the input."""
+    with torch.device("meta"):
+        state = timm.create_model(timm_name, num_classes=0).state_dict()
+    return {name: tensor.shape for name, tensor in state.items() if name != "pos_embed"}
 
 
 def _listed(state: StateDict, expected: StateDict) -> list[str]:
