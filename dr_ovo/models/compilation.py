@@ -47,6 +47,7 @@ class Compiler:
 
     def __init__(self, device: torch.device) -> None:
         self.works = True
+        self.generation = 0  # of what is compiled: each for the batches of its time
         problem = compiling_problem(device)
         if problem:
             self.give_up(problem)
@@ -56,6 +57,10 @@ class Compiler:
         if self.works:
             log.warning("--compile: not on this machine: %s. Going on without.", problem)
         self.works = False
+
+    def forget(self) -> None:
+        """From now on batches have another size: what is called next is compiled anew."""
+        self.generation += 1
 
     def __call__(self, function: Function) -> Function:
         """`function` of a batch (B, ...), compiled at its first call for batches of that shape.
@@ -73,8 +78,12 @@ class CompiledFunction:
         self._compiler, self._function = compiler, function
         self._compiled: Function | None = None
         self._shape: torch.Size | None = None
+        self._generation = compiler.generation
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        if self._generation != self._compiler.generation:
+            self._generation = self._compiler.generation
+            self._compiled = self._shape = None
         if not self._compiler.works or self._shape not in (None, batch.shape):
             return self._function(batch)
         if self._compiled is not None:

@@ -106,6 +106,8 @@ def build_model(
     }
     _choose_size(config, network, runs, micro_batch, begun_micro_batch, len(train.paths))
     compiler = _compiler(network, runs, precision.device) if config.compile else None
+    if compiler is not None:
+        micro_batch.on_change = compiler.forget
     return Model(
         network,
         runs,

@@ -19,10 +19,20 @@ class ScheduleOptions(Options):
         100, int, "passes over train", fixed=Fixed.IN_WEIGHTS, metavar="EPOCHS", low=1
     )
     batch_size: int = option(
-        2, int, "images per micro-batch", fixed=Fixed.IN_WEIGHTS, metavar="IMAGES", low=1
+        2,
+        int,
+        "images per micro-batch, see --micro_batch",
+        fixed=Fixed.IN_WEIGHTS,
+        metavar="IMAGES",
+        low=1,
     )
     gradient_accumulation_steps: int = option(
-        4, int, "micro-batches per optimizer step", fixed=Fixed.IN_WEIGHTS, metavar="COUNT", low=1
+        4,
+        int,
+        "batches of batch_size images per optimizer step",
+        fixed=Fixed.IN_WEIGHTS,
+        metavar="COUNT",
+        low=1,
     )
     learning_rate: float = option(
         5e-5, float, "peak learning rate of AdamW", fixed=Fixed.IN_WEIGHTS, metavar="RATE", above=0

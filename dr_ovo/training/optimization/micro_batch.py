@@ -20,6 +20,7 @@ class MicroBatch:
     ) -> None:
         self.size, self.window, self.fixed = size, window, fixed
         self._checkpoint = checkpoint
+        self.on_change: Callable[[], object] = bool  # called when the size has changed
 
     def shrink(self, full: str, where: str) -> None:
         """Takes less memory after it was `full`, as an error says, in a window, which `where`
@@ -28,10 +29,11 @@ class MicroBatch:
         if self.size > 1 and not self.fixed:
             before, self.size = self.size, largest_divisor(self.window, self.size // 2)
             log.warning(
-                "The GPU's memory is full %s (%s). Micro-batches have %d images from here on, "
+                "The GPU's memory is full %s (%s). From here on %d images at a time are computed, "
                 "instead of %d; the steps are the same, up to rounding.",
                 where, full, self.size, before,
             )  # fmt: skip
+            self.on_change()
         elif self._checkpoint():
             log.warning(
                 "The GPU's memory is full %s (%s). Gradient checkpointing is on from here on: "
@@ -41,8 +43,9 @@ class MicroBatch:
         else:
             fits = f"; {self.fixed}" if self.fixed else ""
             raise MachineError(
-                f"The GPU's memory is full {where} ({full}), with micro-batches of {self.size} "
-                f"images{fits}. What is saved can be resumed on a GPU with more memory. {SMALLER}"
+                f"The GPU's memory is full {where} ({full}), at a micro-batch size of "
+                f"{self.size}{fits}. What is saved can be resumed on a GPU with more memory. "
+                f"{SMALLER}"
             )
 
 

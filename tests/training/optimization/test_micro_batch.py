@@ -80,7 +80,7 @@ def test_a_window_is_done_again_in_halves(bench, caplog):
     with fitting(trainer, 2), caplog.at_level("WARNING"):
         redone.train(2)
     assert trainer.micro_batch.size == 2
-    assert [record.getMessage().count("Micro-batches have") for record in caplog.records] == [1, 1]
+    assert [record.getMessage().count("images at a time") for record in caplog.records] == [1, 1]
     assert "in window 1 of epoch 1" in caplog.text
     assert "CUDA out of memory" in caplog.text
     small.train(2)
@@ -118,10 +118,10 @@ def test_checkpointing_is_the_last_resort(bench, caplog):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"grad_checkpointing": "off"}, "micro-batches of 1 images."),
+        ({"grad_checkpointing": "off"}, "at a micro-batch size of 1."),
         (
             {"pretrained": False, "pretrained_path": "", "freeze_weights": False},
-            "micro-batches of 8 images; live BatchNorm takes its statistics from each.",
+            "at a micro-batch size of 8; live BatchNorm takes its statistics from each.",
         ),
     ],
 )
@@ -150,7 +150,7 @@ def test_halves_divide_the_window():
         batch.shrink("full", "here")
         sizes.append(batch.size)
     assert sizes == [6, 3, 1]
-    with pytest.raises(MachineError, match=r"full here \(full\), with micro-batches of 1"):
+    with pytest.raises(MachineError, match=r"full here \(full\), at a micro-batch size of 1\."):
         batch.shrink("full", "here")
 
 
