@@ -78,3 +78,23 @@ def test_what_a_branch_sees_whole_is_not_copied(mask):
         made.branch(name).rest.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0]))
     branch_outputs(made, batches()[:1], SPEC, CPU, {"0_1": mask, "0_2": None}, 1)
     assert fed[0].data_ptr() == fed[1].data_ptr()
+
+
+@pytest.mark.parametrize("fits", [1, 2])
+def test_full_memory_gives_the_same_in_smaller_batches(fits, caplog):
+    made = network("independent")
+    wanted = {"0_1": None, "1_2": np.ones(5, dtype=bool)}
+    whole = branch_outputs(made, batches(), SPEC, CPU, wanted, 2)
+
+    def full(_: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        if len(inputs[0]) > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    # The second branch of a batch: the first one's outputs exist when the memory is full.
+    made.branch("1_2").head.register_forward_pre_hook(full)
+    found = branch_outputs(made, batches(), SPEC, CPU, wanted, 2)
+    assert "in evaluation" in caplog.text
+    for name, expected in whole.items():
+        assert np.array_equal(found[name].positions, expected.positions)
+        np.testing.assert_allclose(found[name].logits, expected.logits, atol=1e-5)
+        assert torch.allclose(found[name].feature_std, expected.feature_std, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while packages load: 130 and 143, and not a word."""
+"""Signals while packages load, after that, and in a training: exit codes, and what still runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,83 @@ def test_after_the_imports_signals_are_errors_again():
     assert signals.received_code() == 130
     signals.raise_errors()
     assert signals.received_code() is None
+
+
+def in_training(work: Callable[[Callable[[], bool]], None], grace: float = 60) -> None:
+    """Does `work` as a training does its epochs: signals are noted."""
+    signals.raise_errors()
+    with signals.deferred(grace) as asked:
+        work(asked)
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "code"),
+    [
+        (signal.SIGINT, KeyboardInterrupt, 130),
+        (signal.SIGTERM, signals.Terminated, 143),
+        (signal.SIGHUP, signals.Terminated, 129),
+    ],
+)
+def test_a_deferred_signal_is_raised_at_the_end(number, error, code):
+    done = []
+
+    def step(asked: Callable[[], bool]) -> None:
+        assert not asked()
+        signal.raise_signal(number)
+        assert asked()
+        done.append("the step")
+
+    with pytest.raises(error):
+        in_training(step)
+    assert done
+    assert signals.received_code() == code
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_the_second_ctrl_c_ends_at_once():
+    def step(_: Callable[[], bool]) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("it went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        in_training(step)
+
+
+def test_the_grace_period_ends():
+    def step(_: Callable[[], bool]) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(60)
+        raise AssertionError("it went on")
+
+    with pytest.raises(signals.Terminated):
+        in_training(step, grace=0.01)
+
+
+def test_an_error_of_its_own_wins():
+    def step(_: Callable[[], bool]) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        in_training(step)
+    signals.raise_errors()
+
+
+def test_an_ignored_hangup_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        signals.raise_errors()
+        with signals.deferred(60) as asked:
+            signal.raise_signal(signal.SIGHUP)
+            assert not asked()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_without_a_signal_handlers_are_as_they_were():
+    before = {number: signal.getsignal(number) for number in (*signals.CODES, signal.SIGALRM)}
+    with signals.deferred(60):
+        assert signal.getsignal(signal.SIGTERM) is not before[signal.SIGTERM]
+    assert {number: signal.getsignal(number) for number in before} == before
