@@ -94,7 +94,7 @@ def save_state(
     folder.resume.mkdir(parents=True, exist_ok=True)
     before = folder.read_progress()
     finished = all(run.ended for run in runs.values())
-    if before["branches"] and reached_in(before) == reached and not finished:
+    if before["branches"] and reached_in(before).position == reached.position and not finished:
         return  # nothing was learned since
     branches = {}
     for run in runs.values():

@@ -14,6 +14,7 @@ import torch
 
 from dr_ovo.models.torch_files import damage_of, save_torch
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.training.epochs.interruption import Interrupted, WatchedBatches
 from dr_ovo.training.resume.state import kept_state
 from dr_ovo.training.writing.run_writer import RunWriter
 
@@ -203,3 +204,65 @@ def test_other_versions_are_said_and_another_preparation_is_refused(stopped, wor
     outcome = trainer(*words, "--output_dir", stopped, "--resume")
     assert outcome.code == 0, outcome.stderr
     assert "timm 0.9.0 before" in outcome.stderr
+
+
+def test_stopping_again_at_once_keeps_both(stopped, words, trainer, monkeypatch):
+    names = {path.name for path in (stopped / "resume").iterdir()}
+
+    def interrupt(batches: WatchedBatches, *_: object) -> None:
+        raise Interrupted
+
+    monkeypatch.setattr(WatchedBatches, "__call__", interrupt)
+    assert trainer(*words, "--output_dir", stopped, "--resume").code == 0  # no signal came
+    assert {path.name for path in (stopped / "resume").iterdir()} == names
+    progress, previous = (
+        json.loads((stopped / "resume" / name).read_text())["branches"]["ovo"]["file"]
+        for name in ("progress.json", "previous.json")
+    )
+    assert progress != previous
+
+
+def test_what_killed_processes_left_is_deleted(whole, words, trainer, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    left = [folder / "resume" / name for name in ("ovo.epoch1.pth", "ovo.epoch2.images4.pth.part")]
+    for path in left:
+        path.write_bytes(b"left")
+    assert trainer(*words, "--output_dir", folder, "--resume").code == 0
+    assert [path.name for path in (folder / "resume").iterdir()] == ["progress.json"]
+
+
+@pytest.mark.parametrize("extra", [(), ("--resume",)])
+def test_a_missing_progress_json(extra, stopped, whole, words, trainer, contents):
+    (stopped / "resume" / "progress.json").unlink()
+    before = contents(stopped)
+    outcome = trainer(*words, "--output_dir", stopped, *extra)
+    if extra:
+        assert outcome.code == 0, outcome.stderr
+        assert "progress.json is missing" in outcome.stderr
+        assert_same(whole, stopped)
+    else:
+        assert outcome.code == 2
+        assert contents(stopped) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": 99},
+        {"epoch": -1},
+        {"within": 5},
+        {"within": {}},
+        {"within": {"images": 4, "seconds": "x"}},
+        {"branches": {"ovo": {}}},
+        {"branches": {"ovo": 5}},
+        {"branches": {"ovo": {"file": 5, "ended": None}}},
+    ],
+    ids=str,
+)
+def test_values_that_can_not_be(change, stopped, whole, words, trainer):
+    edit(stopped / "resume" / "progress.json", lambda content: content.update(change))
+    outcome = trainer(*words, "--output_dir", stopped, "--resume")
+    assert outcome.code == 0, outcome.stderr
+    assert "progress.json is damaged" in outcome.stderr
+    assert "goes on from an older state" in outcome.stderr
+    assert_same(whole, stopped)
