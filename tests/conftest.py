@@ -33,20 +33,20 @@ SPLITS = ("train", "val", "test")
 # The files that take longest, which begin first: one that began last would leave all processes but
 # its own without work. `pytest --durations=50` shows what a test takes.
 LONGEST = (
-    "test_wrappers_run.py",
     "training/resume/test_state.py",
+    "faults/test_killed.py",
     "test_options.py",
     "models/test_network.py",
-    "batches/test_loader.py",
-    "benchmarks/test_ways.py",
-    "inference/test_evaluation.py",
+    "test_wrappers_run.py",
     "test_commands.py",
+    "models/weights/test_layouts.py",
+    "batches/test_loader.py",
+    "inference/test_evaluation.py",
+    "training/optimization/test_micro_batch.py",
     "models/weights/test_fitting.py",
-    "decoded/test_disturbed.py",
     "training/optimization/test_branch_trainer.py",
-    "prepare/test_pipeline.py",
-    "copies/test_cluster_search.py",
-    "test_torchvision_compat.py",
+    "training/epochs/test_loop.py",
+    "audit/test_forged_cache.py",
 )
 
 

@@ -44,7 +44,7 @@ KINDS = {
 KILLED = 9
 # Operations on the disk, as Python's audit events name them.
 ON_DISK = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
-SAMPLE = 4  # of the operations in the default suite
+SAMPLE = 2  # of the operations in the default suite
 MOMENTS = 40
 
 
