@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-# A run in the background of a script ignores Ctrl-C, and so would the processes that the tests
-# start and send it to.
+# A run in the background of a script ignores Ctrl-C, and one under nohup SIGHUP; and so would the
+# processes that the tests start and send them to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # No test times anything: on a busy machine any example may take long.
 settings.register_profile("untimed", deadline=None)
