@@ -14,6 +14,8 @@ from dr_ovo.settings.command_line import parse_settings
 from dr_ovo.signals import importing
 from dr_ovo.tables import say, table
 
+WIDTH = 40  # characters of a value in the table
+
 
 def main(argv: Sequence[str], prog: str) -> int:
     """Trains what a results folder holds once more, and says what is equal and what differs."""
@@ -33,7 +35,12 @@ def main(argv: Sequence[str], prog: str) -> int:
     findings = differences(folder, again)
     write_json(again.root / "rerun.json", as_json(findings))
     rows = [
-        [finding.what, "equal" if finding.same else "DIFFERS", finding.before, finding.now]
+        [
+            finding.what,
+            "equal" if finding.same else "DIFFERS",
+            _short(finding.before),
+            _short(finding.now),
+        ]
         for finding in findings
     ]
     say("", table(["", "", "before", "again"], rows, left=4))
@@ -41,6 +48,11 @@ def main(argv: Sequence[str], prog: str) -> int:
     same = "every weight is equal bit by bit" if all(weights) else "weights differ"
     say("", f"{folder.root} trained again in {again.root}: {same}.")
     return DONE
+
+
+def _short(text: str) -> str:
+    """The beginning of a hash; rerun.json has the whole."""
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}..."
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
