@@ -402,11 +402,16 @@ def test_a_signal_in_mid_training(number, code, stopped, tiny_dataset, tmp_path)
     assert ended == code, message
     assert "Traceback" not in message
     last = message.splitlines()[-1]
-    match = re.match(r"Stopped; (\d+) finished epochs are saved\. Resume with: (.+)", last)
+    match = re.match(
+        r"Stopped; (\d+) finished epochs(?: and a part of epoch (\d+))? are saved\. "
+        r"Resume with: (.+)",
+        last,
+    )
     assert match is not None, message
     progress = json.loads((tmp_path / "results" / "resume" / "progress.json").read_text())
     assert int(match[1]) == progress["epoch"] >= 1
+    assert (match[2] == str(progress["epoch"] + 1)) is ("within" in progress)
     assert not progress["finished"]
-    assert match[2].startswith("python ")
-    assert match[2].endswith("--output_dir results --resume")
+    assert match[3].startswith("python ")
+    assert match[3].endswith("--output_dir results --resume")
     assert "Traceback" not in (tmp_path / "results" / "train.log").read_text()

@@ -168,6 +168,7 @@ def sample_of(numbers: range, slow: bool) -> list[int]:
 def try_operations(case: Case, tmp_path: Path, *, slow: bool) -> None:
     total = killed_before(0, case, tmp_path / "whole")
     assert total > 100
+    print(f"{total} operations on the disk")  # shown by -s
     for number in sample_of(range(1, total + 1), slow):
         folder = tmp_path / str(number)
         assert killed_before(number, case, folder) == number
