@@ -54,15 +54,14 @@ def test_what_is_checked_while_nothing_comes_ends_the_wait():
 
 
 def test_threads_end_with_it():
-    before = threading.active_count()
+    before = set(threading.enumerate())  # threads of other tests may end in the meantime
     with Ahead(str, 3, 3) as ahead:
         assert list(ahead.results(range(5))) == ["0", "1", "2", "3", "4"]
-        assert threading.active_count() == before + 3
-    for _ in range(100):
-        if threading.active_count() == before:
-            return
-        time.sleep(0.02)
-    raise AssertionError("threads live on")
+        own = set(threading.enumerate()) - before
+        assert len(own) == 3
+    for thread in own:
+        thread.join(timeout=60)
+        assert not thread.is_alive()
 
 
 def test_on_all_cores_in_order():
