@@ -3,7 +3,7 @@ threads, compiling; and what of it a resumed training changes.
 
 A training that goes on as it began has the bits of one that was never stopped. Its memory format
 is therefore kept, and so is float16. Everything else is the machine's: another one is said, and
-recorded with the first epoch that has it.
+recorded with the first state that has it.
 """
 
 from __future__ import annotations

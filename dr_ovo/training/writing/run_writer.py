@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dr_ovo import __version__
+from dr_ovo.choices import AUTO
 from dr_ovo.errors import log
 from dr_ovo.files import write_json
 from dr_ovo.models.checkpoint import checkpoint_path, save_checkpoint
@@ -57,6 +58,9 @@ class RunWriter:
         """Goes on with the training in the folder, whose state it loads."""
         if run.config.recover:
             recover(run.folder)
+        needed = run.folder.read_progress().get("grad_checkpointing", False)
+        if needed and run.config.grad_checkpointing == AUTO:  # memory would be full once more
+            run.model.network.set_checkpointing()
         return cls(run, *go_on(run.folder, run.model.runs, versions()))
 
     def config_json(self) -> dict[str, Any]:

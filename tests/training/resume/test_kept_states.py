@@ -222,6 +222,23 @@ def test_stopping_again_at_once_keeps_both(stopped, words, trainer, monkeypatch)
     assert progress != previous
 
 
+def test_checkpointing_goes_on_in_the_states(stopped, whole, words, trainer, monkeypatch):
+    progress = stopped / "resume" / "progress.json"
+    edit(progress, lambda content: content.update(grad_checkpointing=True))
+    kept = []
+    keep = RunWriter.keep_within
+
+    def note(writer: RunWriter, epoch: int, seconds: float) -> None:
+        kept.append(writer.run.model.network.checkpointing)
+        keep(writer, epoch, seconds)
+
+    monkeypatch.setattr(RunWriter, "keep_within", note)
+    assert trainer(*words, "--output_dir", stopped, "--resume").code == 0
+    assert kept
+    assert all(kept)
+    assert_same(whole, stopped)
+
+
 def test_what_killed_processes_left_is_deleted(whole, words, trainer, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     left = [folder / "resume" / name for name in ("ovo.epoch1.pth", "ovo.epoch2.images4.pth.part")]
