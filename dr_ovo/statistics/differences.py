@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.special import betainc
 
 from dr_ovo.predictions.predictions_file import PER_SAMPLE, Predictions, log_probabilities
 from dr_ovo.statistics.intervals import RESAMPLES, SEED, patients_repeat
@@ -44,9 +44,10 @@ def mcnemar(first: Predictions, second: Predictions) -> float:
     """
     correct, other = first.predicted == first.targets, second.predicted == second.targets
     only_first, only_second = int((correct & ~other).sum()), int((~correct & other).sum())
-    if only_first + only_second == 0:
+    fewer, more = sorted((only_first, only_second))
+    if fewer == more:
         return 1.0
-    return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
+    return min(1.0, float(2 * betainc(more, fewer + 1, 0.5)))  # twice the lower tail
 
 
 def permutation_test(

@@ -9,12 +9,13 @@ from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.stats import binomtest, norm
+from scipy.special import ndtri
 
 from dr_ovo.predictions.auc import RankedScores, delong_variance
 from dr_ovo.predictions.metrics import group_sums
 
 LEVEL = 0.95
+REACH = float(ndtri((1 + LEVEL) / 2))  # of the interval, in standard errors
 Interval = tuple[float, float]
 
 
@@ -98,7 +99,7 @@ class Auc(Statistic):
         """DeLong's interval, clipped to 0..1."""
         value = float(self.compute(np.ones((len(self.scores), 1)))[0])
         variance = delong_variance(self.scores[self.positive], self.scores[self.negative])
-        margin = float(norm.ppf((1 + LEVEL) / 2)) * variance**0.5
+        margin = REACH * variance**0.5
         return max(value - margin, 0.0), min(value + margin, 1.0)
 
     def without_interval(self, value: float) -> str | None:
@@ -142,6 +143,8 @@ def mean_of(parts: list[Proportion] | list[Auc], undefined: str) -> Resampled:
 
 
 def wilson(hits: int, trials: int) -> Interval:
-    """Wilson's 95 % score interval of a proportion (Wilson 1927), as scipy computes it."""
-    interval = binomtest(hits, trials).proportion_ci(LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
+    """Wilson's 95 % score interval of a proportion (Wilson 1927), as Newcombe (1998) writes it."""
+    share, width = hits / trials, 2 * (trials + REACH**2)
+    centre = (2 * trials * share + REACH**2) / width
+    reach = REACH / width * (4 * trials * share * (1 - share) + REACH**2) ** 0.5
+    return (centre - reach if hits else 0.0), (centre + reach if hits < trials else 1.0)

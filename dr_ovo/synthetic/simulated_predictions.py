@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.integrate import quad
 from scipy.optimize import brentq
-from scipy.stats import multivariate_normal, norm
+from scipy.special import ndtr, ndtri
 
 from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
 
@@ -53,18 +54,13 @@ class Simulation:
 
     def recalls(self) -> np.ndarray:
         """(M, 5): the true recall of each model on each grade."""
-        return norm.cdf(self.skills[:, None] - HARDER)
+        return np.asarray(ndtr(self.skills[:, None] - HARDER))
 
     def both_wrong(self, first: int, second: int) -> float:
         """The true probability that two models are wrong on the same image."""
-        covariance = [[1.0, self.correlation], [self.correlation, 1.0]]
         missed = -(self.skills[:, None] - HARDER)[[first, second]].T  # (5, 2)
-        return float(
-            sum(
-                share * multivariate_normal.cdf(point, mean=[0.0, 0.0], cov=covariance)
-                for share, point in zip(PREVALENCE, missed, strict=True)
-            )
-        )
+        both = [_both_below(one, other, self.correlation) for one, other in missed]
+        return float(np.dot(PREVALENCE, both))
 
     def draw(self, patients: int, eyes: int, seed: int) -> list[Predictions]:
         """Each model's predictions on `eyes` (1 or 2) images per patient."""
@@ -84,9 +80,22 @@ class Simulation:
         return answers
 
 
+def _both_below(first: float, second: float, correlation: float) -> float:
+    """The probability that two standard-normal variables with this correlation, below 1 in size,
+    are below `first` and `second`."""
+    spread = (1 - correlation**2) ** 0.5
+
+    def density(value: float) -> float:
+        """That of the first at `value`, times the probability that the second then is below."""
+        below = ndtr((second - correlation * value) / spread)
+        return float(np.exp(-(value**2) / 2) / (2 * np.pi) ** 0.5 * below)
+
+    return float(quad(density, -np.inf, first, epsabs=1e-10)[0])
+
+
 def _skill(accuracy: float) -> float:
     def excess(skill: float) -> float:
-        return float(np.dot(PREVALENCE, norm.cdf(skill - HARDER))) - accuracy
+        return float(np.dot(PREVALENCE, ndtr(skill - HARDER))) - accuracy
 
     return float(brentq(excess, -5, 5))
 
@@ -95,7 +104,7 @@ def _grades(random: np.random.Generator, of_patient: np.ndarray, patients: int) 
     """(N,) grades with the given prevalence, correlated between the eyes of a patient."""
     severity = EYES_ALIKE**0.5 * random.standard_normal(patients)[of_patient]
     severity += (1 - EYES_ALIKE) ** 0.5 * random.standard_normal(len(of_patient))
-    return np.searchsorted(norm.ppf(np.cumsum(PREVALENCE)[:-1]), severity).astype(np.int64)
+    return np.searchsorted(ndtri(np.cumsum(PREVALENCE)[:-1]), severity).astype(np.int64)
 
 
 def _answers(
@@ -111,7 +120,7 @@ def _answers(
     near = random.random(count) < NEIGHBOUR
     wrong = np.where(near, targets + wrong_step, (targets + further) % classes)
     predicted = np.where(margin > 0, targets, wrong)
-    confidence = 0.40 + 0.59 * (2 * norm.cdf(np.abs(margin)) - 1)
+    confidence = 0.40 + 0.59 * (2 * ndtr(np.abs(margin)) - 1)
     weights = np.exp(-np.abs(np.arange(classes) - targets[:, None]) / 0.8)
     weights *= random.uniform(0.8, 1.2, size=weights.shape)
     rows = np.arange(count)

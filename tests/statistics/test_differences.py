@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import binomtest, kstest
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
 
@@ -33,6 +33,21 @@ def test_mcnemar_is_that_of_statsmodels(draw, build, seed):
     table = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
     assert min(table[0][1], table[1][0]) > 0
     assert mcnemar(first, second) == pytest.approx(reference_mcnemar(table, exact=True).pvalue)
+
+
+@pytest.mark.parametrize("sides", [(0, 1), (1, 0), (0, 9), (7, 7), (7, 8), (30, 12), (400, 350)])
+def test_mcnemar_is_the_binomial_test_of_scipy(sides, build):
+    only_first, only_second = sides
+    targets = np.zeros(sum(sides) + 3, dtype=int)
+    first_wrong = np.arange(len(targets)) < only_second
+    second_wrong = np.arange(len(targets)) >= len(targets) - only_first
+    first, second = (
+        build(targets, np.where(wrong, 2.0, -2.0)[:, None], classes=2)
+        for wrong in (first_wrong, second_wrong)
+    )
+    expected = binomtest(only_first, only_first + only_second, 0.5).pvalue
+    assert mcnemar(first, second) == pytest.approx(expected, rel=1e-9)
+    assert mcnemar(first, second) <= 1
 
 
 def test_mcnemar_where_both_are_right_on_the_same_images(draw):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from dr_ovo.predictions.auc import delong_variance
@@ -53,6 +54,13 @@ def test_wilson_golden_values():
     }
     for (hits, trials), interval in expected.items():
         np.testing.assert_allclose(wilson(hits, trials), interval, atol=5e-5)
+
+
+@given(st.integers(1, 10**6), st.data())
+def test_wilson_is_that_of_scipy(trials, data):
+    hits = data.draw(st.integers(0, trials))
+    expected = binomtest(hits, trials).proportion_ci(0.95, method="wilson")
+    np.testing.assert_allclose(wilson(hits, trials), expected, rtol=1e-9, atol=1e-15)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 15), st.integers(2, 15), st.integers(2, 20))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal, norm
 
-from dr_ovo.synthetic.simulated_predictions import PREVALENCE, Simulation
+from dr_ovo.synthetic.simulated_predictions import HARDER, PREVALENCE, Simulation
 
 PATIENTS = 20_000
 
@@ -43,6 +44,16 @@ def test_nothing_in_common_means_independent_errors():
     recalls = alone.recalls()
     expected = np.dot(PREVALENCE, (1 - recalls[0]) * (1 - recalls[1]))
     assert alone.both_wrong(0, 1) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("common", [0.05, 0.5, 0.95])
+def test_both_wrong_is_the_bivariate_normal_distribution_of_scipy(common):
+    simulation = Simulation((0.9, 0.5), by_patient=common, by_image=0.0)
+    points = -(simulation.skills - HARDER[:, None])  # (5, 2)
+    covariance = [[1.0, common], [common, 1.0]]
+    each = [multivariate_normal.cdf(point, cov=covariance) for point in points]
+    assert simulation.both_wrong(0, 1) == pytest.approx(np.dot(PREVALENCE, each), abs=1e-7)
+    assert np.array_equal(simulation.recalls().T, norm.cdf(-points))
 
 
 def test_the_eyes_of_a_patient_are_alike(answers):

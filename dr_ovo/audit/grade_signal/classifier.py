@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.special import ndtri
 
 # Real sets carry some signal: proliferative eyes are darker, lasered, photographed elsewhere.
 # Largest area under the ROC curve of a grade against the rest, by `benchmarks/planted_filters.py`:
@@ -117,10 +117,28 @@ def normal_scores(values: np.ndarray) -> np.ndarray:
 
     Constant columns become 0.
     """
-    ranks = rankdata(values, axis=0)
-    normal = norm.ppf((ranks - 0.5) / len(values))
+    normal = ndtri((average_ranks(values) - 0.5) / len(values))
     deviation = normal.std(axis=0)
-    return (normal - normal.mean(axis=0)) / np.where(deviation > 1e-9, deviation, np.inf)
+    return np.asarray(
+        (normal - normal.mean(axis=0)) / np.where(deviation > 1e-9, deviation, np.inf)
+    )
+
+
+def average_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1 within each column of `values`, (N,) or (N, S) without NaN; values that tie
+    share the mean of their ranks. Equals `scipy.stats.rankdata(values, axis=0)`.
+    """
+    columns = np.atleast_2d(values.T)  # (S, N)
+    order = np.argsort(columns, axis=1, kind="stable")
+    ordered = np.take_along_axis(columns, order, axis=1)
+    begins = np.ones(columns.shape, dtype=bool)  # a run of ties, or a value alone
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    first = np.flatnonzero(begins)
+    length = np.diff(first, append=begins.size)
+    shared = first % columns.shape[1] + (length + 1) / 2
+    ranks = np.empty(columns.shape)
+    np.put_along_axis(ranks, order, np.repeat(shared, length).reshape(ranks.shape), axis=1)
+    return np.ascontiguousarray(ranks.T).reshape(values.shape)
 
 
 def out_of_fold(values: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> np.ndarray:
@@ -145,7 +163,7 @@ def _areas(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """(T,) areas under the ROC curves, ties counted half (Mann-Whitney)."""
     positives = targets.sum(axis=0)
     negatives = len(targets) - positives
-    ranks = (rankdata(scores, axis=0) * targets).sum(axis=0)
+    ranks = (average_ranks(scores) * targets).sum(axis=0)
     return np.asarray((ranks - positives * (positives + 1) / 2) / (positives * negatives))
 
 

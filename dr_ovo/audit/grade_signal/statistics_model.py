@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from dr_ovo.audit.grade_signal.classifier import RIDGE
 from dr_ovo.errors import UserError
@@ -121,7 +121,7 @@ def _normal_scores(statistics: np.ndarray, knots: np.ndarray) -> np.ndarray:
         width = points[high] - points[low]
         part = np.where(width > 0, (own - points[low]) / np.where(width > 0, width, 1), 0.0)
         ranks[:, column] = np.where(after > first, (first + after - 1) / 2, low + part)
-    return np.asarray(norm.ppf((np.clip(ranks, 0, KNOTS - 1) + 0.5) / KNOTS))
+    return np.asarray(ndtri((np.clip(ranks, 0, KNOTS - 1) + 0.5) / KNOTS))
 
 
 def _encoded(array: np.ndarray) -> str:

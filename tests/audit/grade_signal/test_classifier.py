@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy.stats import norm, rankdata
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
 from dr_ovo.audit.grade_signal.classifier import (
     FOLDS,
     RIDGE,
+    average_ranks,
     grade_signal,
     normal_scores,
     not_judged,
@@ -96,6 +101,21 @@ def test_as_many_groups_as_folds_are_judged_however_unequal():
     values[:, 2] += 6.0 * (grades == 1)
     found = grade_signal(values, grades, np.maximum(np.arange(200) - 195, 0), 5)
     assert np.isfinite([found.auc, found.recall, found.p, found.chance]).all()
+
+
+SHAPES = arrays.array_shapes(max_dims=2, max_side=30)
+
+
+@given(arrays.arrays(np.float64, SHAPES, elements=st.integers(-5, 5).map(float)))
+def test_ranks_are_those_of_scipy(values):
+    assert np.array_equal(average_ranks(values), rankdata(values, axis=0))
+
+
+def test_normal_scores_are_those_of_scipy():
+    values, _ = noise()
+    normal = norm.ppf((rankdata(values, axis=0) - 0.5) / len(values))
+    expected = (normal - normal.mean(axis=0)) / normal.std(axis=0)
+    assert np.array_equal(normal_scores(values), expected)
 
 
 def test_columns_without_values_of_their_own():
