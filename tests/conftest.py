@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.fixtures.prepared import Prepared
+
 # A run in the background of a script ignores Ctrl-C, and one under nohup SIGHUP; and so would the
 # processes that the tests start and send them to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -99,6 +101,14 @@ def odd_folder(parent: Path) -> Path:
     except OSError as error:
         pytest.skip(f"the file system refuses names that are not UTF-8: {error.strerror}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Iterator[Prepared]:
+    """Starts scripts in processes of their own, which have torch and timm already."""
+    process = Prepared()
+    yield process
+    process.close()
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,10 @@ import torch
 from dr_ovo.commands.reports import analyze, compare, report
 from dr_ovo.models.network import branch_seed
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
+from tests.fixtures.commands import reports_here
 from tests.fixtures.trainings import contents, one_thread, trainer
 
-__all__ = ["contents", "one_thread", "trainer"]
+__all__ = ["contents", "one_thread", "reports_here", "trainer"]
 
 EARLIER = Path(__file__).resolve().parent / "earlier_results"
 FINISHED = ("shared", "independent")
@@ -215,7 +216,7 @@ def test_models_are_compared(bring, monkeypatch, capsys):
         assert model["calibration"]["temperature"] == evaluation["calibration"]["temperature"]
 
 
-def test_all_reports_on_one_page(bring, monkeypatch):
+def test_all_reports_on_one_page(bring, monkeypatch, reports_here):
     monkeypatch.chdir(bring(*FINISHED))
     Path("criteria.toml").write_text(CRITERIA, encoding="utf-8")
     words = ["--results_dirs", *FINISHED, "--criteria", "criteria.toml"]

@@ -26,6 +26,7 @@ from dr_ovo.commands.trainer import run_mode
 from dr_ovo.errors import MachineError, ToolkitError, UserError, run
 from dr_ovo.models.torch_files import save_torch
 from dr_ovo.settings.command_line import parse_settings
+from tests.fixtures.prepared import Prepared
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAINER = ROOT / "ensemble_5class_trainer.py"
@@ -359,18 +360,19 @@ def trains_until(number: int, pid: int, folder: Path, ended: Callable[[], bool])
     os.kill(pid, number)
 
 
-def stopped_process(number: int, folder: Path, flags: list[str]) -> tuple[int, str]:
+def stopped_process(
+    number: int, folder: Path, flags: list[str], prepared: Prepared
+) -> tuple[int, str]:
     """The exit code and the output of a training in a process of its own."""
-    with (folder / "output").open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, TRAINER, *flags],
-            cwd=folder, stdout=output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+    process = prepared.start([TRAINER, *flags], folder)
     trains_until(number, process.pid, folder, lambda: process.poll() is not None)
-    return process.wait(timeout=30), (folder / "output").read_text()
+    code = process.wait(30)
+    return code, process.stdout.read_text() + process.stderr.read_text()
 
 
-def stopped_here(number: int, folder: Path, flags: list[str]) -> tuple[int, str]:
+def stopped_here(
+    number: int, folder: Path, flags: list[str], _prepared: Prepared
+) -> tuple[int, str]:
     """The exit code and the output of a training in this process."""
     output, over = io.StringIO(), threading.Event()
     sender = threading.Thread(target=trains_until, args=(number, os.getpid(), folder, over.is_set))
@@ -393,12 +395,12 @@ def stopped_here(number: int, folder: Path, flags: list[str]) -> tuple[int, str]
     ("number", "code", "stopped"),
     [(signal.SIGINT, 130, stopped_here), (signal.SIGTERM, 143, stopped_process)],
 )
-def test_a_signal_in_mid_training(number, code, stopped, tiny_dataset, tmp_path):
+def test_a_signal_in_mid_training(number, code, stopped, tiny_dataset, tmp_path, prepared):
     flags = (
         f"--dataset_path {tiny_dataset} --base_models test_resnet --img_size 32 --device cpu "
         "--num_workers 1 --no-pretrained --epochs 100000 --train_sample 0 --output_dir results"
     )
-    ended, message = stopped(number, tmp_path, flags.split())
+    ended, message = stopped(number, tmp_path, flags.split(), prepared)
     assert ended == code, message
     assert "Traceback" not in message
     last = message.splitlines()[-1]

@@ -16,9 +16,10 @@ import pytest
 from dr_ovo.commands.reports import compare, diversity, ensemble, report, strengths, validate
 from dr_ovo.errors import run
 from dr_ovo.predictions.predictions_file import load_predictions, save_predictions
+from tests.fixtures.commands import reports_here
 from tests.fixtures.results import results, simulated
 
-__all__ = ["results", "simulated"]
+__all__ = ["reports_here", "results", "simulated"]
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ["$x$ {", "=1+1\x1b[31m", "\u4e2d\u6587", "\u05d0\u202egpj", "a\nb_%\\frac"]
@@ -65,7 +66,7 @@ def test_a_report(module, code, odd_results, tmp_path, capsys):
     assert module is validate or "'=cmd|'x'!A1" in cells
 
 
-def test_the_page(odd_results, tmp_path, capsys):
+def test_the_page(odd_results, tmp_path, capsys, reports_here):
     page = tmp_path / "report.html"
     words = ["--results_dirs", odd_results[1], "--output", str(page)]
     assert run(lambda: report.main(words, "report.py")) == 0

@@ -43,7 +43,9 @@ def test_an_error_reaches_who_asked(threads):
         list(ahead.results([2, 1, 0, 5]))
 
 
-def test_what_is_checked_while_nothing_comes_ends_the_wait():
+def test_what_is_checked_while_nothing_comes_ends_the_wait(monkeypatch):
+    monkeypatch.setattr("dr_ovo.parallel.CLOSE_SECONDS", 0.1)  # the thread that waits goes on
+
     def check() -> None:
         raise TimeoutError
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -242,22 +239,24 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def test_evaluation_in_a_fresh_process_without_network(networks, tiny_dataset, tmp_path, evaluate):
+def test_evaluation_in_a_fresh_process_without_network(
+    networks, tiny_dataset, tmp_path, evaluate, prepared
+):
+    """In a process that has not trained, and cannot ask anybody."""
     folder, home = networks["softmax"], tmp_path / "home"
     home.mkdir()
     assert evaluate(folder).code == 0
     here = report(folder)
     # The command of the guide: nothing in it speaks of the input.
-    command = [sys.executable, "-c", OFFLINE, str(ROOT / "ensemble_5class_trainer.py")]
-    command += ["--mode", "evaluate", "--base_models", "test_efficientnet"]
-    command += ["--dataset_path", str(tiny_dataset), "--output_dir", str(folder)]
-    command += ["--num_workers", "0"]
-    hidden = {"HOME": str(home), "HF_HOME": str(home), "OMP_NUM_THREADS": "1"}
-    outcome = subprocess.run(
-        command, env={**os.environ, **hidden}, cwd=tmp_path, capture_output=True, text=True,
-        check=False, timeout=400,
+    offline = tmp_path / "offline.py"
+    offline.write_text(OFFLINE)
+    words = (
+        "--mode", "evaluate", "--base_models", "test_efficientnet", "--dataset_path", tiny_dataset,
+        "--output_dir", folder, "--num_workers", 0,
     )  # fmt: skip
-    assert outcome.returncode == 0, outcome.stderr
+    command = (offline, ROOT / "ensemble_5class_trainer.py", *words)
+    process = prepared.start(command, tmp_path, HOME=str(home), HF_HOME=str(home))
+    assert process.wait(400) == 0, process.stderr.read_text()
     assert report(folder) == here
 
 

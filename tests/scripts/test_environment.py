@@ -160,11 +160,16 @@ cuda = SimpleNamespace(
 
 
 @pytest.mark.parametrize(
-    ("sees", "arch", "kept"),
-    [(True, "sm_70", True), (True, "sm_75", False), (False, "sm_70", False)],
+    ("sees", "arch", "kept", "pip"),
+    [
+        (True, "sm_70", True, False),
+        (True, "sm_75", False, False),
+        (False, "sm_70", False, False),
+        pytest.param(True, "sm_70", True, True, marks=pytest.mark.slow),  # seconds for pip
+    ],
 )
 def test_the_machines_own_torch_is_used_where_it_serves(
-    sees, arch, kept, tmp_path, bash, make_stub
+    sees, arch, kept, pip, tmp_path, bash, make_stub
 ):
     package = tmp_path / "machine" / "torch"
     package.mkdir(parents=True)
@@ -175,7 +180,7 @@ def test_the_machines_own_torch_is_used_where_it_serves(
         (record / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
     env = tmp_path / "env"
     changes = {"PYTHONPATH": tmp_path / "machine"}
-    if not kept:  # seconds for pip, which the other case has
+    if not pip:
         body = f'[ "$1 $2" != "-m venv" ] || set -- "$@" --without-pip; exec {sys.executable} "$@"'
         changes["PYTHON"] = make_stub(tmp_path / "python", body)
     outcome = bash(f"create_environment '{env}'", ROOT, **changes)
@@ -184,4 +189,4 @@ def test_the_machines_own_torch_is_used_where_it_serves(
     assert (env / "constraints.txt").read_text() == (pins if kept else "")
     shared = f"include-system-site-packages = {str(kept).lower()}"
     assert shared in (env / "pyvenv.cfg").read_text()
-    assert (env / "bin" / "pip").exists() or not kept
+    assert (env / "bin" / "pip").exists() == pip

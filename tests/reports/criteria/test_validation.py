@@ -207,7 +207,7 @@ def test_the_exit_code(limit, code, results, tmp_path, command):
         )  # fmt: skip
         imported = re.findall(r"^import time:.*\| +([\w.]+)$", done.stderr, re.M)
         assert "numpy" in imported
-        assert "torch" not in imported
+        assert not {"torch", "scipy.stats"} & set(imported)  # half a second and more
     else:
         done = command("reports.validate", *words, folder=tmp_path)
     assert done.returncode == code, done.stderr
@@ -280,7 +280,7 @@ def test_what_no_model_of_the_grades_has_is_a_mistake(metric, judged, of_fewer_c
         judged(criterion(metric=metric))
 
 
-def test_the_commands_on_two_classes(results, tmp_path, command):
+def test_the_commands_on_two_classes(results, tmp_path, command, reports_here):
     for model in results.models[:1]:
         folder = tmp_path / f"{model.name}_2class_results"
         folder.mkdir()

@@ -8,8 +8,6 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +20,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.resume import state
 from dr_ovo.training.resume.state import kept_state
 from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.prepared import Prepared, Process
 
 ROOT = Path(__file__).resolve().parents[3]
 # Measured times and memory differ between any two runs.
@@ -128,49 +127,47 @@ def small_independent(never_stopped, small, three_grades) -> tuple[tuple[object,
     return words, never_stopped(*words)
 
 
-def stop(
-    words: tuple[object, ...], how: signal.Signals, after: int, *, group: bool
-) -> subprocess.CompletedProcess[str]:
-    """Runs the trainer with two workers in a separate process, and sends `how` in the middle of
-    the epoch that follows `after` finished ones; with `group`, to its whole process group, as a
-    terminal does."""
-    command = [sys.executable, ROOT / "ensemble_5class_trainer.py", *words, "--num_workers", 2]
+def stop(prepared: Prepared, words: tuple[object, ...], how: signal.Signals, after: int) -> Process:
+    """Runs the trainer with two workers in a separate process, and sends `how` to its whole process
+    group, as a terminal does, in the middle of the epoch that follows `after` finished ones."""
     folder = Path(str(words[words.index("--output_dir") + 1]))
-    with subprocess.Popen(
-        [str(word) for word in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    ) as process:
-        give_up = time.monotonic() + 120
-        while finished(folder) < after and process.poll() is None:
-            assert time.monotonic() < give_up, "no epoch finished"
-            time.sleep(0.01)
-        time.sleep(0.05)
-        (os.killpg if group else os.kill)(process.pid, how)
-        out, err = process.communicate(timeout=60)
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+    command = (ROOT / "ensemble_5class_trainer.py", *words, "--num_workers", 2)
+    process = prepared.start(command, ROOT)
+    give_up = time.monotonic() + 120
+    while finished(folder) < after and process.poll() is None:
+        assert time.monotonic() < give_up, "no epoch finished"
+        time.sleep(0.01)
+    time.sleep(0.05)
+    os.killpg(process.pid, how)
+    process.wait(60)
+    return process
 
 
 def last_line(text: str) -> str:
     return text.strip().splitlines()[-1]
 
 
-def test_a_shared_run_stopped_by_ctrl_c(shared_words, shared_run, trainer, tmp_path):
+def test_a_shared_run_killed_outright_then_stopped_by_ctrl_c(
+    shared_words, shared_run, trainer, prepared, tmp_path
+):
     words = (*shared_words, "--output_dir", tmp_path)
-    stopped = stop(words, signal.SIGINT, 2, group=True)
-    assert stopped.returncode == 130
+    assert stop(prepared, words, signal.SIGKILL, 1).returncode == -signal.SIGKILL
+    # Killed after its first epoch it is unfinished, whatever is in models/.
+    assert list((tmp_path / "models").glob("*.pth"))
+    assert not ResultsFolder(tmp_path).is_finished()
+
+    stopped = stop(prepared, (*words, "--resume"), signal.SIGINT, finished(tmp_path) + 1)
+    stderr = stopped.stderr.read_text()
+    assert stopped.returncode == 130, stderr
     done = finished(tmp_path)
     assert 2 <= done < EPOCHS
     reached = kept_state(ResultsFolder(tmp_path))
-    for text in (stopped.stderr, (tmp_path / "train.log").read_text()):
+    for text in (stderr, (tmp_path / "train.log").read_text()):
         assert f"{done} finished epochs" in last_line(text)
         assert last_line(text).endswith("--resume")
-    assert "Traceback" not in stopped.stderr
+    assert "Traceback" not in stderr
 
-    python, script, *flags = shlex.split(last_line(stopped.stderr).partition("Resume with: ")[2])
+    python, script, *flags = shlex.split(last_line(stderr).partition("Resume with: ")[2])
     assert (python, Path(script)) == ("python", ROOT / "ensemble_5class_trainer.py")
     again = trainer(*flags)
     assert again.code == 0, again.stderr
@@ -195,17 +192,18 @@ def photographs(lite0, idrid_small, tmp_path_factory) -> tuple[object, ...]:
     ("case", "pairs"), [("drawn", 3), pytest.param("photographs", 10, marks=pytest.mark.slow)]
 )
 def test_an_independent_run_stopped_resumed_and_evaluated(
-    case, pairs, request, never_stopped, trainer, tmp_path
+    case, pairs, request, never_stopped, trainer, prepared, tmp_path
 ):
     words = (*request.getfixturevalue(case), *INDEPENDENT, "--epochs", 3, "--train_sample", 0)
     run = never_stopped(*words)
     words = (*words, "--output_dir", tmp_path)
     # To the whole process group, as service managers send it: processes that decode die too.
-    stopped = stop((*words, "--cache", "off"), signal.SIGTERM, 1, group=True)
-    assert stopped.returncode == 143, stopped.stderr
+    stopped = stop(prepared, (*words, "--cache", "off"), signal.SIGTERM, 1)
+    stderr = stopped.stderr.read_text()
+    assert stopped.returncode == 143, stderr
     done = finished(tmp_path)
     assert 1 <= done < 3
-    assert last_line(stopped.stderr).endswith("--resume")
+    assert last_line(stderr).endswith("--resume")
 
     data = words[words.index("--dataset_path") + 1]
     evaluation = ("--mode", "evaluate", "--dataset_path", data, "--output_dir", tmp_path)
@@ -220,16 +218,6 @@ def test_an_independent_run_stopped_resumed_and_evaluated(
     late = trainer(*evaluation)
     assert late.code == 0, late.stderr
     assert "is unfinished" not in late.stderr
-
-
-def test_a_run_killed_outright(shared_words, shared_run, trainer, tmp_path):
-    words = (*shared_words, "--output_dir", tmp_path)
-    assert stop(words, signal.SIGKILL, 1, group=True).returncode == -signal.SIGKILL
-    # Killed after its first epoch it is unfinished, whatever is in models/.
-    assert list((tmp_path / "models").glob("*.pth"))
-    assert not ResultsFolder(tmp_path).is_finished()
-    assert trainer(*words, "--resume").code == 0
-    assert_same_training(tmp_path, shared_run / str(EPOCHS))
 
 
 @pytest.fixture(scope="module")
