@@ -101,9 +101,6 @@ def _sides(backbone: nn.Module, cut: str, order: dict[str, int]) -> tuple[list[s
 
 def _without(backbone: nn.Module, names: list[str]) -> nn.Module:
     """A copy of the backbone in which the modules `names` pass their input through."""
-    half = copy.deepcopy(backbone)
-    for name in names:
-        parent, _, child = name.rpartition(".")
-        # An empty Sequential, not Identity: timm's checkpointing iterates over stages.
-        half.get_submodule(parent).add_module(child, nn.Sequential())
-    return half
+    # An empty Sequential, not Identity: timm's checkpointing iterates over stages.
+    instead = {id(backbone.get_submodule(name)): nn.Sequential() for name in names}
+    return copy.deepcopy(backbone, instead)

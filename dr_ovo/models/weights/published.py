@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import timm
 from timm.data import IMAGENET_DEFAULT_MEAN
 from timm.models import PretrainedCfg, load_state_dict_from_hf
@@ -38,9 +40,14 @@ def weights_at_hand(timm_name: str) -> str | None:
 
 def is_classifier(timm_name: str, name: str) -> bool:
     """Whether a weight, under timm's name, is of the model's classifier."""
+    return name.rpartition(".")[0] in _classifiers(timm_name)
+
+
+@cache  # asked of every weight, and timm copies its description each time
+def _classifiers(timm_name: str) -> tuple[str, ...]:
+    """The modules that are a timm model's classifier."""
     classifier = pretrained_cfg(timm_name).classifier or ()
-    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    return name.rpartition(".")[0] in heads
+    return (classifier,) if isinstance(classifier, str) else tuple(classifier)
 
 
 def with_imagenet_colours(timm_name: str) -> str:
