@@ -36,20 +36,28 @@ SPLITS = ("train", "val", "test")
 # The files that take longest, which begin first: one that began last would leave all processes but
 # its own without work. `pytest --durations=50` shows what a test takes.
 LONGEST = (
-    "training/resume/test_state.py",
-    "faults/test_killed.py",
     "test_options.py",
+    "training/resume/test_state.py",
     "models/test_network.py",
-    "test_wrappers_run.py",
     "test_commands.py",
-    "models/weights/test_layouts.py",
+    "test_wrappers_run.py",
+    "faults/test_killed.py",
     "batches/test_loader.py",
+    "models/weights/test_layouts.py",
+    "benchmarks/test_ways.py",
+    "prepare/test_pipeline.py",
+    "audit/test_audit.py",
+    "training/retraining/test_pairs.py",
+    "training/test_changed_files.py",
+    "reports/comparison/test_comparison.py",
+    "copies/test_near_duplicates.py",
     "inference/test_evaluation.py",
-    "training/optimization/test_micro_batch.py",
-    "models/weights/test_fitting.py",
-    "training/optimization/test_branch_trainer.py",
-    "training/epochs/test_loop.py",
     "audit/test_forged_cache.py",
+    "training/optimization/test_branch_trainer.py",
+    "statistics/test_differences.py",
+    "audit/test_prepared.py",
+    "training/epochs/test_loop.py",
+    "document/test_page_browser.py",
 )
 
 

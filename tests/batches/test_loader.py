@@ -2,8 +2,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -30,10 +28,11 @@ def network_input(path: Path) -> np.ndarray:
     return SETTINGS.apply(decode_image(path, SETTINGS.size))
 
 
-# Starts two processes, names them, and waits to be killed.
+# Starts two processes, names them, and lives until it is killed.
 PARENT = """
 if __name__ == "__main__":  # what is imported here, its processes do not import
     import multiprocessing
+    import time
     from pathlib import Path
     import numpy as np
     from dr_ovo.batches.loader import ImageLoader
@@ -41,7 +40,7 @@ if __name__ == "__main__":  # what is imported here, its processes do not import
     loader = ImageLoader([Path(path) for path in {paths}], Preprocessing(64), 2)
     list(loader.batches(np.arange(8), 2))
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
-    input()
+    time.sleep(60)
 """
 # Decodes for ever in a thread, as for --num_workers 0, until it is stopped: once by each signal.
 STOPPED = """
@@ -228,16 +227,15 @@ def test_ending_early_damages_no_cache(paths, tmp_path, caplog):
     assert not caplog.text
 
 
-def test_threads_that_decode_do_not_abort_a_process_that_ends(paths, tmp_path):
+def test_threads_that_decode_do_not_abort_a_process_that_ends(paths, tmp_path, prepared):
     """At exit, a thread inside OpenCV made C++ call terminate."""
     script = tmp_path / "stopped.py"
     script.write_text(STOPPED.format(paths=[str(path) for path in paths]))
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, check=True, timeout=120
-    )
+    process = prepared.start([script], tmp_path)
+    assert process.wait(120) == 0, process.stderr.read_text()
     codes = [128 + signal.SIGINT, 128 + signal.SIGTERM]
-    assert [int(line) for line in done.stdout.split()] == codes, done.stderr
-    assert "terminate called" not in done.stderr
+    assert [int(line) for line in process.stdout.read_text().split()] == codes
+    assert "terminate called" not in process.stderr.read_text()
 
 
 def test_a_read_that_gives_no_answer_names_the_file(paths, monkeypatch):
@@ -319,16 +317,17 @@ def test_batches_on_a_gpu_are_those_of_a_cpu(paths, tmp_path, several_passes):
             assert torch.equal(images.cpu(), pictures)
 
 
-def test_processes_end_with_their_parent(tmp_path, paths):
+def test_processes_end_with_their_parent(tmp_path, paths, prepared):
     script = tmp_path / "parent.py"
     script.write_text(PARENT.format(paths=[str(path) for path in paths]))
-    parent = subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    children = [int(pid) for pid in parent.stdout.readline().split()]
+    parent = prepared.start([script], tmp_path)
+    while not (said := parent.stdout.read_text()).endswith("\n"):
+        assert parent.poll() is None, parent.stderr.read_text()
+        time.sleep(0.02)
+    children = [int(pid) for pid in said.split()]
     assert len(children) == 2
-    parent.kill()
-    parent.wait()
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait(30)
     for _ in range(100):
         if not any(Path(f"/proc/{child}").exists() for child in children):
             return

@@ -47,17 +47,24 @@ def altered(
     return made
 
 
-def pairs_of(paths: list[Path]) -> list[Pair]:
-    return find_pairs(paths, describe_files(paths, None))
+@pytest.fixture(scope="module")
+def pairs_of(tmp_path_factory) -> Callable[[list[Path]], list[Pair]]:
+    """Finds pairs; what was described once is not described again."""
+    kept = tmp_path_factory.mktemp("descriptors")
+
+    def find(paths: list[Path]) -> list[Pair]:
+        return find_pairs(paths, describe_files(paths, kept))
+
+    return find
 
 
-def test_different_photographs_are_no_pairs(photographs):
+def test_different_photographs_are_no_pairs(photographs, pairs_of):
     assert len(photographs) == 25
     assert pairs_of(photographs) == []
 
 
 @pytest.mark.parametrize("name", ALTERATIONS)
-def test_altered_copies_are_found_and_nothing_else(photographs, tmp_path, name):
+def test_altered_copies_are_found_and_nothing_else(photographs, tmp_path, name, pairs_of):
     copies = altered(photographs[:ALTERED], tmp_path, ALTERATIONS[name])
     pairs = pairs_of([*photographs, *copies])
     assert [(p.first, p.second) for p in pairs] == [(i, 25 + i) for i in range(ALTERED)]
@@ -67,14 +74,14 @@ def test_altered_copies_are_found_and_nothing_else(photographs, tmp_path, name):
         assert pair.how.split(",")[0] == ORIENTED.get(name, "the same orientation")
 
 
-def test_the_copy_may_stand_first(photographs, tmp_path):
+def test_the_copy_may_stand_first(photographs, tmp_path, pairs_of):
     copies = altered(photographs[:3], tmp_path, ALTERATIONS["turned by 90 degrees"])
     pairs = pairs_of([*copies, *photographs])
     assert [(p.first, p.second) for p in pairs] == [(0, 3), (1, 4), (2, 5)]
     assert {p.how for p in pairs} == {"turned by 90 degrees clockwise"}
 
 
-def test_what_makes_the_second_of_the_first_goes_with_their_order(photographs, tmp_path):
+def test_what_makes_the_second_of_the_first_goes_with_their_order(photographs, tmp_path, pairs_of):
     def alter(image: np.ndarray) -> np.ndarray:
         return cv2.rotate(image[24:-24, 24:-24], cv2.ROTATE_90_COUNTERCLOCKWISE)
 
@@ -88,7 +95,7 @@ def test_what_makes_the_second_of_the_first_goes_with_their_order(photographs, t
     assert any(scale != 1 for both in scales.values() for scale in both)
 
 
-def test_identical_files_are_paired_with_the_first_of_them(photographs, tmp_path):
+def test_identical_files_are_paired_with_the_first_of_them(photographs, tmp_path, pairs_of):
     copies = []
     for number in range(3):
         copies.append(tmp_path / f"{number}.jpg")
@@ -101,7 +108,7 @@ def test_identical_files_are_paired_with_the_first_of_them(photographs, tmp_path
     assert clusters(pairs, 7) == [[1, 3, 4, 5, 6]]
 
 
-def test_second_photographs_of_an_eye_are_no_copies(photographs, tmp_path):
+def test_second_photographs_of_an_eye_are_no_copies(photographs, tmp_path, pairs_of):
     places = [tmp_path / name for name in ("first", "second")]
     made = []
     for place, (shift, turn) in zip(places, ((0, 0), (0.02, 1)), strict=True):
@@ -127,7 +134,7 @@ def test_small_pictures_are_compared_for_identity_alone(photographs, tmp_path):
     assert find_pairs(paths, described) == [Pair(1, 3, 1.0, True, "identical")]
 
 
-def test_damaged_files_are_in_no_pair(photographs, tmp_path):
+def test_damaged_files_are_in_no_pair(photographs, tmp_path, pairs_of):
     empty = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
     for path in empty:
         path.write_bytes(b"")

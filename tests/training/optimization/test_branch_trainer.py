@@ -46,7 +46,7 @@ def test_micro_batches_are_one_large_batch(head, batch, accumulation, chunk, ben
 
 
 def test_micro_batches_are_one_large_batch_for_a_pretrained_network(bench):
-    kept = {"base_models": ("tf_efficientnet_lite0",), "pretrained_path": "", "img_size": 64}
+    kept = {"base_models": ("tf_efficientnet_lite0",), "pretrained_path": "", "img_size": 32}
     kept["dtype"] = torch.float64
     large = bench(batch_size=8, gradient_accumulation_steps=1, **kept)
     start = large.weights()

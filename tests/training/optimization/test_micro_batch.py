@@ -154,8 +154,19 @@ def test_halves_divide_the_window():
         batch.shrink("full", "here")
 
 
-@pytest.mark.parametrize("ovo_mode", ["shared", "independent"])
-@pytest.mark.parametrize(("fits", "size"), [(100, 8), (7, 4), (1, 1), (0, 1)])
+FITTING = [(100, 8), (7, 4), (1, 1), (0, 1)]  # images, and the largest divisor of 8 up to that
+
+
+@pytest.mark.parametrize(
+    ("fits", "size", "ovo_mode"),
+    [(*case, "shared") for case in FITTING]
+    + [(7, 4, "independent")]  # of ten networks, which take a while
+    + [
+        pytest.param(*case, "independent", marks=pytest.mark.slow)
+        for case in FITTING
+        if case != (7, 4)
+    ],
+)
 def test_the_largest_that_fits(fits, size, ovo_mode, bench, monkeypatch):
     made = bench(ovo_mode=ovo_mode, **SETTINGS)
     trainers = [run.trainer for run in made.model.runs.values()]
