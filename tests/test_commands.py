@@ -31,9 +31,9 @@ from dr_ovo.synthetic.fundus import draw_fundus
 from dr_ovo.synthetic.simulated_predictions import ACCURACIES
 from dr_ovo.synthetic.simulated_results import simulate
 from dr_ovo.training.setup import resolve_models
-from tests.fixtures.commands import reports_here
+from tests.fixtures.commands import blank_figures, reports_here
 
-__all__ = ["reports_here"]
+__all__ = ["blank_figures", "reports_here"]
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -466,7 +466,9 @@ def parses(words: list[str], folder: Path) -> Ended:
 
 
 @pytest.mark.parametrize(("document", "command"), documented_commands())
-def test_a_command_of_the_documents(document, command, workshop, tmp_path, reports_here):
+def test_a_command_of_the_documents(
+    document, command, workshop, tmp_path, reports_here, blank_figures
+):
     kinds = [kind for start, kind in KINDS.items() if command.startswith(start)]
     assert kinds, f"{document} has a command that no kind in this test fits: {command}"
     words = shlex.split(command)
