@@ -42,7 +42,7 @@ class RunWriter:
         folder = run.folder
         recovered = recoveries(folder) if run.config.resume else []
         if run.config.recover:
-            recovered.append(recovery(recovered, {"epoch": 0, "branches": {}}))
+            recovered.append(recovery(recovered, Reached(0), []))
             log.info("nothing is kept: from the start")
         begin(folder)
         writer = cls(run, Reached(0), rate_scale(recovered))
