@@ -222,6 +222,20 @@ def test_an_independent_run_stopped_resumed_and_evaluated(
     assert "is unfinished" not in late.stderr
 
 
+def test_a_run_whose_terminal_is_closed(drawn, trainer, tmp_path):
+    words = (*drawn, *INDEPENDENT, "--epochs", 3, "--train_sample", 0, "--output_dir", tmp_path)
+    stopped = stop((*words, "--cache", "off"), signal.SIGHUP, 1, group=True)
+    assert stopped.returncode == 129
+    assert last_line(stopped.stderr).endswith("--resume")
+    for noise in ("Traceback", "KeyError", "resource_tracker"):
+        assert noise not in stopped.stderr
+    reached = kept_state(ResultsFolder(tmp_path))
+    assert 1 <= reached.epochs < 3
+    again = trainer(*words, "--resume")
+    assert again.code == 0, again.stderr
+    assert f"resuming {reached.said}" in again.stdout
+
+
 def test_a_run_killed_outright(shared_words, shared_run, trainer, tmp_path):
     words = (*shared_words, "--output_dir", tmp_path)
     assert stop(words, signal.SIGKILL, 1, group=True).returncode == -signal.SIGKILL
