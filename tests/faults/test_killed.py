@@ -22,16 +22,6 @@ import pytest
 import torch
 
 from dr_ovo.results.folder import ResultsFolder
-from tests.fixtures.trainings import (
-    lite0,
-    one_thread,
-    small,
-    small_weights,
-    three_grades,
-    trainer,
-)
-
-__all__ = ["lite0", "one_thread", "small", "small_weights", "three_grades", "trainer"]
 
 MEASURED = ("seconds", "images_per_second", "peak_memory_mb")
 KINDS = {
