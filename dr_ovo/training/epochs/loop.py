@@ -130,7 +130,8 @@ class TrainingLoop:
         numbers: torch.Tensor,
         trainers: list[BranchTrainer],
     ) -> None:
-        """Augments a batch, runs it through the stem once, and feeds every branch."""
+        """Augments a batch, runs it through the stem once, and feeds every branch. Raises
+        Interrupted between two of them where the run is to stop."""
         device = self.precision.device
         inputs = self.augmentation.apply(to_unit_range(images, device), to_device(numbers, device))
         inputs = normalise(inputs, self.model.spec.mean, self.model.spec.std)
@@ -140,6 +141,7 @@ class TrainingLoop:
         features = parts[0] if len(parts) == 1 else torch.cat(parts)
         targets = torch.from_numpy(self.data.train.targets[positions])
         for trainer in trainers:
+            self.batches.check()  # the others learn from this batch when the training goes on
             trainer.feed(features, targets)
 
     def _is_kept(self, run: BranchRun, epoch: int, score: Score) -> bool:

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
 from dr_ovo.training.resume import state
 from dr_ovo.training.resume.state import kept_state
 from dr_ovo.training.writing.run_writer import RunWriter
@@ -220,6 +221,27 @@ def test_an_independent_run_stopped_resumed_and_evaluated(
     late = trainer(*evaluation)
     assert late.code == 0, late.stderr
     assert "is unfinished" not in late.stderr
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_a_signal_waits_for_one_step_only(step, small_independent, trainer, tmp_path, monkeypatch):
+    words, run = small_independent
+    words = (*words, "--output_dir", tmp_path)
+    take, taken = GuardedOptimizer.step, []
+
+    def take_and_signal(optimizer: GuardedOptimizer, rate: float) -> None:
+        take(optimizer, rate)
+        taken.append(rate)
+        if len(taken) == step:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GuardedOptimizer, "step", take_and_signal)
+        assert trainer(*words).code == 143
+    assert len(taken) == step  # the other branches have not had their step of this batch
+    assert kept_state(ResultsFolder(tmp_path)).images > 0
+    assert trainer(*words, "--resume").code == 0
+    assert_same_training(tmp_path, run / str(EPOCHS))
 
 
 def test_a_run_whose_terminal_is_closed(drawn, trainer, tmp_path):
