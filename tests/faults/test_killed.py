@@ -36,6 +36,7 @@ KILLED = 9
 ON_DISK = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 SAMPLE = 2  # of the operations in the default suite
 MOMENTS = 40
+NO_HURRY = pytest.mark.timeout(0)  # hundreds of trainings
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ def test_before_operations_on_the_disk(case, tmp_path):
 
 
 @pytest.mark.slow
+@NO_HURRY
 def test_before_every_operation_on_the_disk(case, tmp_path):
     try_operations(case, tmp_path, slow=True)
 
@@ -202,6 +204,7 @@ def test_at_a_random_moment(case, tmp_path):
 
 
 @pytest.mark.slow
+@NO_HURRY
 @pytest.mark.parametrize("number", ENDS)
 def test_at_random_moments(number, case, tmp_path):
     assert ENDS[number] in set(try_moments(case, tmp_path, number, MOMENTS)) <= {ENDS[number], 0}
