@@ -60,6 +60,21 @@ def importing() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def not_for_children() -> Iterator[None]:
+    """A block in which Ctrl-C and SIGHUP, which a terminal sends to every process of a command,
+    don't reach the processes that this thread starts: this one ends them.
+
+    That holds for the resource tracker of `multiprocessing`, too, which spares itself only Ctrl-C
+    and SIGTERM. Where it is killed, a new one complains about each semaphore of the one before.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
 def deferred(grace: float) -> Iterator[Callable[[], bool]]:
     """Within the context a signal is only noted, for what runs there to ask for and to end in
     order; its error is raised when the context ends, after `grace` seconds at the latest, and at a

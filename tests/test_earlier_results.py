@@ -20,7 +20,7 @@ import torch
 from dr_ovo.commands.reports import analyze, compare, report
 from dr_ovo.models.network import branch_seed
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
-from tests.fixtures.commands import reports_here
+from dr_ovo.training.optimization.window_gradients import WindowGradients
 from tests.fixtures.trainings import contents, one_thread, trainer
 
 __all__ = ["contents", "one_thread", "reports_here", "trainer"]
@@ -143,23 +143,30 @@ def test_a_finished_run_resumed_has_nothing_to_do(name, bring, trainer, contents
     assert contents(home) == before
 
 
-def with_earlier_dropout(logits: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+def with_earlier_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a branch computed its logits when dropout was torch's, seeded for each micro-batch."""
     counts: Counter[tuple[str, int]] = Counter()
+    places: dict[WindowGradients, tuple[int, str, int]] = {}
+    window, logits = BranchTrainer._window, WindowGradients._logits
 
-    def compute(trainer: BranchTrainer, features: torch.Tensor) -> torch.Tensor:
-        place = trainer.spec.name, trainer.epoch
-        torch.manual_seed(branch_seed(trainer.settings.seed, *place, counts[place]))
-        counts[place] += 1
-        trainer.branch.dropout.factors = None
-        return logits(trainer, features)
+    def note_place(trainer: BranchTrainer, *of_the_window: torch.Tensor) -> None:
+        places[trainer.gradients] = trainer.settings.seed, trainer.spec.name, trainer.epoch
+        window(trainer, *of_the_window)
 
-    return compute
+    def compute(gradients: WindowGradients, features: torch.Tensor) -> torch.Tensor:
+        seed, name, epoch = places[gradients]
+        torch.manual_seed(branch_seed(seed, name, epoch, counts[name, epoch]))
+        counts[name, epoch] += 1
+        gradients.branch.dropout.factors = None
+        return logits(gradients, features)
+
+    monkeypatch.setattr(BranchTrainer, "_window", note_place)
+    monkeypatch.setattr(WindowGradients, "_logits", compute)
 
 
 @pytest.mark.parametrize("name", STOPPED)
 def test_a_stopped_run_goes_on(name, bring, trainer, monkeypatch):
-    monkeypatch.setattr(BranchTrainer, "_logits", with_earlier_dropout(BranchTrainer._logits))
+    with_earlier_dropout(monkeypatch)
     home = bring("dataset", name)
     progress = home / name / "resume" / "progress.json"
     assert (read(progress)["epoch"], read(progress)["finished"]) == (1, False)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from dr_ovo.choices import AUTO, PREPROCESSING_STEPS
+from dr_ovo.choices import PREPROCESSING_STEPS
 from dr_ovo.dataset.index import Split
-from dr_ovo.errors import UserError, log
+from dr_ovo.errors import log
 from dr_ovo.models.architectures import memory_format
 from dr_ovo.models.backbone import InputSpec, create_backbone, input_spec
 from dr_ovo.models.compilation import Compiler
@@ -32,7 +32,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.micro_batch import MicroBatch
-from dr_ovo.training.optimization.probing import largest_that_fits
+from dr_ovo.training.optimization.micro_batch_choice import choose_size, create_micro_batch
 from dr_ovo.training.optimization.schedule import balanced_counts, create_schedule
 from dr_ovo.training.resume.branch_run import BranchRun
 from dr_ovo.training.resume.numerics import begun_memory_format
@@ -104,7 +104,8 @@ def build_model(
         )
         for spec in specs
     }
-    _choose_size(config, network, runs, micro_batch, begun_micro_batch, len(train.paths))
+    trainers = [run.trainer for run in runs.values() if run.trainer is not None]
+    choose_size(config, network, trainers, begun_micro_batch, len(train.paths))
     compiler = _compiler(network, runs, precision.device) if config.compile else None
     if compiler is not None:
         micro_batch.on_change = compiler.forget
@@ -118,34 +119,13 @@ def build_model(
     )
 
 
-def _choose_size(
-    config: TrainConfig,
-    network: OvoNetwork,
-    runs: dict[str, BranchRun],
-    micro_batch: MicroBatch,
-    begun: int | None,
-    photographs: int,
-) -> None:
-    """The size of micro-batches where `--micro_batch auto` leaves it to this machine: that of the
-    training so far, else the largest that fits a GPU."""
-    if config.micro_batch != AUTO or micro_batch.fixed:
-        return
-    trainers = [run.trainer for run in runs.values() if run.trainer is not None]
-    if begun and config.window % begun == 0:
-        micro_batch.size = begun
-    elif trainers[0].precision.device.type == "cuda":
-        micro_batch.size = largest_that_fits(
-            network, trainers, config.img_size, config.window, photographs
-        )
-
-
 def _compiler(network: OvoNetwork, runs: dict[str, BranchRun], device: torch.device) -> Compiler:
     """What compiles stem and branches when they first train."""
     compiler = Compiler(device)
     network.compile_stem(compiler)
     for run in runs.values():
         if run.trainer is not None:
-            run.trainer.forward = compiler(run.trainer.branch)
+            run.trainer.gradients.forward = compiler(run.trainer.branch)
     return compiler
 
 
@@ -157,34 +137,6 @@ def preprocessing_of(config: TrainConfig) -> Preprocessing:
         clahe_tile_grid_size=config.clahe_tile_grid_size,
         **{name: name in config.steps for name in PREPROCESSING_STEPS},
     )
-
-
-def create_micro_batch(config: TrainConfig, network: OvoNetwork) -> MicroBatch:
-    """The micro-batches of a training, before a GPU's memory is tried out; switches gradient
-    checkpointing on where that was asked for."""
-    (name,) = config.base_models
-    first = network.branch(next(iter(network.branches)))
-    fixed = ""
-    if first.live_batchnorm:
-        fixed = "live BatchNorm takes its statistics from each"
-    elif first.draws_on_its_own:
-        fixed = f"{name} draws random numbers of its own for each"
-        log.info("micro-batches have --batch_size images: %s", fixed)
-    size = config.batch_size if config.micro_batch == AUTO else int(config.micro_batch)
-    if fixed and size != config.batch_size:
-        raise UserError(
-            f"--micro_batch {size}: with these settings micro-batches have --batch_size "
-            f"{config.batch_size} images, since {fixed}. Leave it out, or change --batch_size."
-        )
-    if config.grad_checkpointing == "on" and not network.set_checkpointing():
-        why = (
-            "would update live BatchNorm statistics twice"
-            if first.live_batchnorm
-            else f"is unsupported by {name}"
-        )
-        log.warning("--grad_checkpointing on %s: it stays off.", why)
-    never = config.grad_checkpointing == "off"
-    return MicroBatch(size, config.window, fixed, bool if never else network.set_checkpointing)
 
 
 def _trainer(

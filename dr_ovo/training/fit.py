@@ -32,14 +32,18 @@ LEFT_OUT = {f"__{no}{name}" for name in ("resume", "recover") for no in ("", "no
 
 @contextmanager
 def open_loop(run: Run, asked: Callable[[], bool] = bool) -> Iterator[TrainingLoop]:
-    """The training loop of a run, with its loader, until it is `asked` to stop. Raises
-    MachineError if the GPU's memory is full whatever is tried."""
+    """The training loop of a run, with its loader, until it is `asked` to stop: then the block just
+    ends. Raises MachineError if the GPU's memory is full whatever is tried, and for a photograph
+    that became unreadable."""
     config = run.config
     data = training_data(config, run.index)
     paths = (*data.train.paths, *data.val.paths)
     try:
         with image_loader(config, run.index, run.folder, paths, run.model.preprocessing) as loader:
             yield TrainingLoop(run.model, data, loader, run.precision, config, asked)
+    except Interrupted as interrupted:
+        if interrupted.cause is not None:
+            raise interrupted.cause from None
     except torch.OutOfMemoryError as error:
         raise MachineError(
             f"The GPU's memory is full ({first_line(error)}), beside the micro-batches. What is "
@@ -53,12 +57,9 @@ def fit(writer: RunWriter) -> None:
     if reached.has_begun:
         say_changes(run.folder, run.numerics())
     try:
-        with deferred(run.config.grace_seconds) as asked, open_loop(run, asked) as loop:
-            try:
+        with deferred(run.config.grace_seconds) as asked:
+            with open_loop(run, asked) as loop:
                 loop.run(reached.epochs + 1, writer, reached.seconds)
-            except Interrupted as interrupted:
-                if interrupted.cause is not None:
-                    raise interrupted.cause from None
             if loop.loader.changed:
                 paths = [loop.loader.paths[position] for position in sorted(loop.loader.changed)]
                 _note_changed_files(run, paths)

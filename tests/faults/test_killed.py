@@ -22,16 +22,6 @@ import pytest
 import torch
 
 from dr_ovo.results.folder import ResultsFolder
-from tests.fixtures.trainings import (
-    lite0,
-    one_thread,
-    small,
-    small_weights,
-    three_grades,
-    trainer,
-)
-
-__all__ = ["lite0", "one_thread", "small", "small_weights", "three_grades", "trainer"]
 
 MEASURED = ("seconds", "images_per_second", "peak_memory_mb")
 KINDS = {
@@ -45,6 +35,7 @@ KILLED = 9
 # Operations on the disk, as Python's audit events name them.
 ON_DISK = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 MOMENTS = 40
+NO_HURRY = pytest.mark.timeout(0)  # hundreds of trainings
 
 
 @dataclass(frozen=True)
@@ -180,6 +171,7 @@ def test_before_operations_on_the_disk(case, tmp_path):
 
 
 @pytest.mark.slow
+@NO_HURRY
 def test_before_every_operation_on_the_disk(case, tmp_path):
     try_operations(case, tmp_path, slow=True)
 
@@ -210,6 +202,7 @@ def test_at_a_random_moment(case, tmp_path):
 
 
 @pytest.mark.slow
+@NO_HURRY
 @pytest.mark.parametrize("number", ENDS)
 def test_at_random_moments(number, case, tmp_path):
     assert ENDS[number] in set(try_moments(case, tmp_path, number, MOMENTS)) <= {ENDS[number], 0}

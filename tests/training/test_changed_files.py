@@ -54,12 +54,14 @@ def no_audit(monkeypatch) -> None:
     monkeypatch.setattr("dr_ovo.training.data.audit_gate.audit", refuse)
 
 
-def replace(path: Path) -> None:
-    """Another picture under the same name, of the same size and with the same date."""
+def replace(path: Path, *, in_place: bool = False) -> None:
+    """Another picture under the same name, of the same size and with the same date; the same file
+    to the file system, if `in_place`."""
     status = path.stat()
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
-    path.unlink()
+    if not in_place:
+        path.unlink()
     path.write_bytes(bytes(content))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
@@ -123,6 +125,16 @@ def test_replaced_pictures_of_train_stop_a_resumed_training(
     outcome = trainer(*words, "--resume", *flags)
     assert outcome.code == 2
     assert "other pictures than --dataset_path now has in train: some were" in outcome.stderr
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_picture_written_over_is_found(split, stopped, words, trainer, data, no_audit):
+    before = first(data, split).stat().st_ino
+    replace(first(data, split), in_place=True)
+    assert first(data, split).stat().st_ino == before
+    outcome = trainer(*words, "--resume")
+    assert outcome.code == 2
+    assert f"now has in {split}: some were" in outcome.stderr
 
 
 def test_replaced_pictures_of_val_stop_it_too_and_restored_ones_do_not(

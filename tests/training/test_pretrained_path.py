@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
+from dr_ovo.files import file_sha256
+from dr_ovo.training.resume.pretrained_file import KEY
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.weights import state_of
 
@@ -25,13 +28,17 @@ def train(trainer, tiny_dataset, tmp_path):
 
     def call(name: str, content: object, *flags: object):
         torch.save(content, tmp_path / "weights.pth")
-        return trainer(
-            "--base_models", name, "--pretrained_path", "weights.pth", "--img_size", 32,
-            "--device", "cpu", "--num_workers", 0, "--dataset_path", tiny_dataset,
-            "--output_dir", "out", "--epochs", 1, *flags, cwd=tmp_path,
-        )  # fmt: skip
+        return trainer(*words_for(name, tiny_dataset), *flags, cwd=tmp_path)
 
     return call
+
+
+def words_for(name: str, dataset: Path) -> tuple[object, ...]:
+    return (
+        "--base_models", name, "--pretrained_path", "weights.pth", "--img_size", 32,
+        "--device", "cpu", "--num_workers", 0, "--dataset_path", dataset, "--output_dir", "out",
+        "--epochs", 1,
+    )  # fmt: skip
 
 
 def test_retfound_s_layout_trains_and_says_what_it_left_out(train, tmp_path):
@@ -96,22 +103,63 @@ def test_tags_and_sizes_that_can_not_be(flags, said, train, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture
+def stopping(monkeypatch):
+    """Trainings stop after an epoch, until this is undone."""
+    keep = RunWriter.keep_epoch
+
+    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
+        keep(writer, epoch, results)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+    return monkeypatch
+
+
+def changed(tmp_path: Path) -> None:
+    torch.save(state_of(RESNET, 2), tmp_path / "weights.pth")
+
+
+def gone(tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").unlink()
+
+
+def changed_and_not_recorded(tmp_path: Path) -> None:
+    """As in a folder of an earlier version."""
+    changed(tmp_path)
+    path = tmp_path / "out" / "config.json"
+    config = json.loads(path.read_text())
+    del config[KEY]
+    path.write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize("what", [None, changed, gone, changed_and_not_recorded])
+def test_a_resumed_training_says_that_its_file_has_changed(
+    what, train, trainer, tiny_dataset, tmp_path, stopping
+):
+    flags = ("--epochs", 2)
+    assert train(RESNET, state_of(RESNET, 1), *flags).code == 130
+    begun_with = file_sha256(tmp_path / "weights.pth")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())[KEY] == begun_with
+    stopping.undo()
+    if what is not None:
+        what(tmp_path)
+    outcome = trainer(*words_for(RESNET, tiny_dataset), *flags, "--resume", cwd=tmp_path)
+    assert outcome.code == 0, outcome.stderr
+    said = "weights.pth has changed since this training began" in outcome.stderr
+    assert said == (what is changed)
+
+
 def test_a_folder_made_at_a_size_that_leaves_an_edge_unseen_goes_on(
-    train, trainer, tiny_dataset, tmp_path, monkeypatch
+    train, trainer, tiny_dataset, tmp_path, stopping
 ):
     state = state_of(STRICT_VIT, num_classes=0)
     size = ("--img_size", 40, "--epochs", 2)
     assert train(STRICT_VIT, state, *size).code == 2
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(self: RunWriter, epoch: int, results: list) -> None:
-        keep(self, epoch, results)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:  # as earlier versions did
+    with stopping.context() as patch:  # as earlier versions did
         patch.setattr("dr_ovo.training.build.check_size", lambda *_, **__: None)
-        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
         assert train(STRICT_VIT, state, *size).code == 130
+    stopping.undo()
     outcome = train(STRICT_VIT, state, *size, "--resume")
     assert outcome.code == 0, outcome.stderr
     assert "resuming after epoch 1" in outcome.stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,6 +15,7 @@ from typing import Any
 from dr_ovo.decoded.processes.process import is_up, start
 from dr_ovo.decoded.processes.watch import STALLED_SECONDS
 from dr_ovo.photographs.image_decoding import LARGE_AT_ONCE
+from dr_ovo.signals import not_for_children
 
 KILL_SECONDS = 5.0  # a process inside a read from a dead disk may not end at all
 
@@ -33,23 +33,22 @@ class Processes:
         self._context = _Context()  # spawned: a fork copies locks that other threads hold
         try:
             self._leash, self._held = self._context.Pipe(duplex=False)
-            large = self._context.BoundedSemaphore(LARGE_AT_ONCE)
-            self._executor = ProcessPoolExecutor(
-                count, self._context, start, (self._leash, large, memory)
-            )
+            with not_for_children():  # the resource tracker, which semaphores start
+                large = self._context.BoundedSemaphore(LARGE_AT_ONCE)
+                self._executor = ProcessPoolExecutor(
+                    count, self._context, start, (self._leash, large, memory)
+                )
         except (OSError, ImportError, NotImplementedError) as error:  # such as no /dev/shm
             raise NoWorkers(str(error)) from error
 
     def submit(self, work: Callable[..., Any], *jobs: Any) -> Future[Any]:
-        """As ProcessPoolExecutor.submit, which may start a process: Ctrl-C must not reach that
-        before it ignores it. Raises NoWorkers where none can be started."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        """As ProcessPoolExecutor.submit, which may start a process. Raises NoWorkers where none can
+        be started."""
         try:
-            return self._executor.submit(work, *jobs)
+            with not_for_children():
+                return self._executor.submit(work, *jobs)
         except OSError as error:
             raise NoWorkers(str(error)) from error
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def check_start(self) -> None:
         """Raises NoWorkers unless a process starts."""

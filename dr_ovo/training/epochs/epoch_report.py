@@ -1,4 +1,4 @@
-"""What is reported per epoch: the log line, the progress note, pair metrics, peak memory."""
+"""What is reported per epoch: history row, log line, progress note, pair metrics, peak memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,25 @@ import torch
 from dr_ovo.logs import duration
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.running_loss import mean_losses
+
+
+def history_row(
+    epoch: int, trainer: BranchTrainer, measured: dict[str, Any], seconds: float, rate: float
+) -> dict[str, Any]:
+    """A branch's row of history.csv: what was `measured` on images, in an epoch of so many seconds
+    that trained on `rate` images a second."""
+    return {
+        "epoch": epoch,
+        "branch": trainer.spec.name,
+        "lr": trainer.rate,
+        **measured,
+        "seconds": round(seconds, 2),
+        "images_per_second": round(rate, 2),
+        "peak_memory_mb": round(peak_memory_mb(trainer.precision.device)),
+        "skipped_steps": trainer.skipped_steps,
+        "micro_batch": trainer.micro_batch.size,
+        "rate_scale": trainer.rate_scale,
+    }
 
 
 def epoch_line(

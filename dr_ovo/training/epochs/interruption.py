@@ -33,7 +33,8 @@ class WatchedBatches:
         """The loader's `batches`. Raises Interrupted before the next one where the run is to stop,
         and after a photograph that became unreadable."""
         batches = iter(self.loader.batches(positions, batch_size))
-        while not self.asked():
+        while True:
+            self.check()
             try:
                 batch = next(batches, None)
                 require_undamaged(self.loader)
@@ -43,4 +44,8 @@ class WatchedBatches:
             if batch is None:
                 return
             yield batch
-        raise Interrupted
+
+    def check(self) -> None:
+        """Raises Interrupted where the run is to stop."""
+        if self.asked():
+            raise Interrupted

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,26 +22,16 @@ from dr_ovo.settings.groups.schedule import ScheduleOptions
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model
 from dr_ovo.training.data.training_data import TrainingData
-from dr_ovo.training.epochs.epoch_report import epoch_line, peak_memory_mb, running_note
+from dr_ovo.training.epochs.clock import EpochClock
+from dr_ovo.training.epochs.epoch_report import epoch_line, history_row, running_note
+from dr_ovo.training.epochs.first_image import first_image
 from dr_ovo.training.epochs.interruption import Interrupted, WatchedBatches
+from dr_ovo.training.epochs.keeping import Keeper, KeptInside
 from dr_ovo.training.epochs.validation import EpochResult, Validation
 from dr_ovo.training.measure import Score
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.schedule import epoch_order
-from dr_ovo.training.resume.state import BranchRun
-
-
-class Keeper(Protocol):
-    """Writes what a training must not lose."""
-
-    def keep_best(self, run: BranchRun, epoch: int, result: EpochResult) -> None:
-        """The weights of a branch that improved."""
-
-    def keep_epoch(self, epoch: int, results: list[EpochResult]) -> None:
-        """The history rows of an epoch, and the state after it."""
-
-    def keep_within(self, epoch: int, seconds: float) -> None:
-        """The state inside an epoch, which has trained for `seconds`."""
+from dr_ovo.training.resume.branch_run import BranchRun
 
 
 class TrainingLoop:
@@ -78,9 +66,9 @@ class TrainingLoop:
             if not active:
                 return
             clock = EpochClock(seconds)
+            inside = KeptInside(keeper, epoch, _trainers(active), clock, self.save_seconds)
             try:
-                keep_if_due = partial(self._keep_if_due, keeper, epoch, clock)
-                losses = self.train_epoch(epoch, active, keep_if_due)
+                losses = self.train_epoch(epoch, active, inside.keep_if_due)
                 clock.end_training()
                 with _evaluated_weights(active):
                     results = self._measure(epoch, active, clock)
@@ -88,7 +76,7 @@ class TrainingLoop:
                         if self._is_kept(run, epoch, result.score):
                             keeper.keep_best(run, epoch, result)
             except Interrupted:
-                self._keep_within(keeper, epoch, clock)
+                inside.keep()
                 raise
             for run, result in zip(active, results, strict=True):
                 self._end_if_due(run, epoch, result)
@@ -106,7 +94,7 @@ class TrainingLoop:
         order = epoch_order(train.targets, settings.sampler, settings.seed, epoch, train.weights)
         drawn = self.augmentation.draw(settings.seed, epoch, len(order))
         numbers = to_device(drawn, self.precision.device)
-        trainers = [run.trainer for run in active if run.trainer is not None]
+        trainers = _trainers(active)
         for trainer in trainers:
             trainer.begin_epoch(epoch)
         done = first_image(train.targets[order], trainers, settings.stem_batch)
@@ -125,39 +113,13 @@ class TrainingLoop:
         finally:
             progress.close()
 
-    def _keep_if_due(self, keeper: Keeper, epoch: int, clock: EpochClock) -> None:
-        """Keeps the state inside the epoch, if the last one that was kept is old enough."""
-        if clock.since_kept >= self.save_seconds:
-            self._keep_within(keeper, epoch, clock)
-
-    def _keep_within(self, keeper: Keeper, epoch: int, clock: EpochClock) -> None:
-        """Keeps the state inside the epoch, if there is anything of it. Raises MachineError, and
-        keeps nothing, if gradients were not finite."""
-        trainers = [run.trainer for run in self.runs.values() if run.trainer is not None]
-        for trainer in trainers:
-            trainer.require_finite()
-        if any(trainer.done for trainer in trainers):
-            keeper.keep_within(epoch, clock.trained)
-        clock.kept()
-
     def _measure(self, epoch: int, active: list[BranchRun], clock: EpochClock) -> list[EpochResult]:
         """The results of the active branches with their whole history rows."""
-        trainers = [run.trainer for run in active if run.trainer is not None]
+        trainers = _trainers(active)
         rate = len(self.data.train) / max(clock.trained, 1e-9)
         results = []
         for trainer, result in zip(trainers, self.validation.measure_epoch(trainers), strict=True):
-            row = {
-                "epoch": epoch,
-                "branch": trainer.spec.name,
-                "lr": trainer.rate,
-                **result.row,
-                "seconds": round(clock.seconds, 2),
-                "images_per_second": round(rate, 2),
-                "peak_memory_mb": round(peak_memory_mb(self.precision.device)),
-                "skipped_steps": trainer.skipped_steps,
-                "micro_batch": trainer.micro_batch.size,
-                "rate_scale": trainer.rate_scale,
-            }
+            row = history_row(epoch, trainer, result.row, clock.seconds, rate)
             results.append(dataclasses.replace(result, row=row))
         return results
 
@@ -168,7 +130,8 @@ class TrainingLoop:
         numbers: torch.Tensor,
         trainers: list[BranchTrainer],
     ) -> None:
-        """Augments a batch, runs it through the stem once, and feeds every branch."""
+        """Augments a batch, runs it through the stem once, and feeds every branch. Raises
+        Interrupted between two of them where the run is to stop."""
         device = self.precision.device
         inputs = self.augmentation.apply(to_unit_range(images, device), to_device(numbers, device))
         inputs = normalise(inputs, self.model.spec.mean, self.model.spec.std)
@@ -178,6 +141,7 @@ class TrainingLoop:
         features = parts[0] if len(parts) == 1 else torch.cat(parts)
         targets = torch.from_numpy(self.data.train.targets[positions])
         for trainer in trainers:
+            self.batches.check()  # the others learn from this batch when the training goes on
             trainer.feed(features, targets)
 
     def _is_kept(self, run: BranchRun, epoch: int, score: Score) -> bool:
@@ -218,57 +182,14 @@ class TrainingLoop:
             log.warning("%s", written_meanwhile([self.loader.paths[i] for i in fresh]))
 
 
-class EpochClock:
-    """The seconds of an epoch, of which a loaded state has trained for some already."""
-
-    def __init__(self, before: float) -> None:
-        self._start = time.monotonic() - before
-        self._kept = time.monotonic()
-        self._trained: float | None = None
-
-    @property
-    def seconds(self) -> float:
-        """Since the epoch began, without the time between a stop and its resumption."""
-        return time.monotonic() - self._start
-
-    @property
-    def trained(self) -> float:
-        """The part of the seconds that was training, so far."""
-        return self.seconds if self._trained is None else self._trained
-
-    @property
-    def since_kept(self) -> float:
-        """Since the state was last kept, or this process began with the epoch."""
-        return time.monotonic() - self._kept
-
-    def kept(self) -> None:
-        """Notes that the state has been kept."""
-        self._kept = time.monotonic()
-
-    def end_training(self) -> None:
-        """Notes that what follows is validation."""
-        self._trained = self.seconds
-
-
-def first_image(targets: np.ndarray, trainers: list[BranchTrainer], stem_batch: int) -> int:
-    """The place in an epoch's order at which the stem goes on: the beginning of the batch with the
-    first image that a branch still needs. `targets` (N,): the grades in that order.
-
-    The stem's batches are then those of an epoch that was never stopped: others change bits.
-    """
-    needed = []
-    for trainer in trainers:
-        own = np.flatnonzero(trainer.owns(targets))
-        needed.append(own[trainer.done] if trainer.done < len(own) else len(targets))
-    first = int(min(needed))
-    return len(targets) if first == len(targets) else first // stem_batch * stem_batch
+def _trainers(active: list[BranchRun]) -> list[BranchTrainer]:
+    return [run.trainer for run in active if run.trainer is not None]
 
 
 @contextmanager
 def _evaluated_weights(active: list[BranchRun]) -> Iterator[None]:
     """Within the context, every branch has the weights to be evaluated and saved."""
     with ExitStack() as stack:
-        for run in active:
-            if run.trainer is not None:
-                stack.enter_context(run.trainer.evaluated_weights())
+        for trainer in _trainers(active):
+            stack.enter_context(trainer.evaluated_weights())
         yield

@@ -1,8 +1,7 @@
-"""Training one branch: AdamW, micro-batches and accumulation, clipping, mixed precision."""
+"""Training one branch: its own samples, a step of AdamW per window of them, and its state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -11,10 +10,8 @@ import torch
 
 from dr_ovo.device import to_device
 from dr_ovo.errors import MachineError
-from dr_ovo.full_memory import if_full
 from dr_ovo.models.losses import CellLoss
 from dr_ovo.models.network import Branch, BranchSpec, branch_seed
-from dr_ovo.models.parts.random_layers import draw_masks, masked_layers
 from dr_ovo.models.precision import Precision
 from dr_ovo.settings.groups.schedule import ScheduleOptions
 from dr_ovo.training.optimization.feature_queue import FeatureQueue
@@ -23,6 +20,7 @@ from dr_ovo.training.optimization.micro_batch import MicroBatch
 from dr_ovo.training.optimization.running_loss import RunningLoss, mean_losses
 from dr_ovo.training.optimization.schedule import Plateau, Schedule
 from dr_ovo.training.optimization.weight_average import WeightAverage
+from dr_ovo.training.optimization.window_gradients import WindowGradients
 
 
 class BranchTrainer:
@@ -32,9 +30,6 @@ class BranchTrainer:
     samples in the window), for the last, partial window with its true count: N micro-batches equal
     one large batch, up to rounding, dropout included. Between two calls every window is whole:
     what waits in the queue is of a window that has not begun.
-
-    `forward` maps features (B, ...) to logits (B, K): the branch, or something faster that computes
-    the same.
     """
 
     def __init__(
@@ -50,11 +45,10 @@ class BranchTrainer:
         micro_batch: MicroBatch,
     ) -> None:
         self.spec, self.branch, self.samples = spec, branch, samples
-        self.forward: Callable[[torch.Tensor], torch.Tensor] = branch
         self.loss, self.cells = loss.to(precision.device), loss.cells
         self.schedule, self.settings, self.precision = schedule, settings, precision
         self.micro_batch = micro_batch
-        self._masked = masked_layers(branch)
+        self.gradients = WindowGradients(branch, self.loss, precision, micro_batch)
         self.plateau = Plateau()
         self.optimizer = GuardedOptimizer(
             branch,
@@ -122,66 +116,17 @@ class BranchTrainer:
         return loss
 
     def _window(self, features: torch.Tensor, targets: torch.Tensor) -> None:
-        """A step on features (W, ...) and grades (W,), done again in smaller parts where the
-        GPU's memory is full."""
+        """A step on features (W, ...) and grades (W,)."""
         number = self.done // self.settings.window
         seed = branch_seed(self.settings.seed, self.spec.name, self.epoch, number)
-        draw_masks(self._masked, self.settings.window, seed, self.precision.device)
-        while True:
-            full = ""
-            try:
-                total = self._gradients(features, targets, seed)
-                break
-            except RuntimeError as error:
-                full = if_full(error)
-            # Outside the except block, whose traceback holds the activations.
-            self.optimizer.forget_gradients()
-            self.micro_batch.shrink(full, f"in window {number + 1} of epoch {self.epoch}")
+        where = f"in window {number + 1} of epoch {self.epoch}"
+        total = self.gradients.add(self.optimizer, features, targets, seed, where)
         self.running_loss.add(total, len(targets))
         self._optimizer_step(len(targets))
-
-    def _gradients(self, features: torch.Tensor, targets: torch.Tensor, seed: int) -> torch.Tensor:
-        """Adds the gradients of a window's mean loss, by micro-batches; the sum of its cells ()."""
-        size, count = self.micro_batch.size, len(targets)
-        totals = []
-        for start in range(0, count, size):
-            rows = slice(start, min(count, start + size))
-            for layer in self._masked:
-                layer.use(rows)
-            if self.branch.draws_on_its_own:
-                torch.manual_seed(seed + start)
-            logits = self._logits(features[rows])
-            total = self.loss(logits, targets[rows]).sum()
-            self.optimizer.backward(total / (self.cells * count))
-            totals.append(total.detach())
-        return torch.stack(totals).sum()
-
-    def _logits(self, features: torch.Tensor) -> torch.Tensor:
-        """Features (B, ...) -> logits (B, K), in training mode."""
-        live = self.branch.live_batchnorm
-        if live and len(features) == 1:  # a single sample has no batch statistics
-            self.branch.live_batchnorm = False
-            self.branch.train()
-        with self.precision.autocast():
-            logits = self.forward(features)
-        if self.branch.live_batchnorm != live:
-            self.branch.live_batchnorm = live
-            self.branch.train()
-        return logits
 
     def _window_size(self) -> int:
         """Samples in the current window; fewer in the last one of an epoch."""
         return min(self.settings.window, self.samples - self.done)
-
-    def rehearse(self, features: torch.Tensor) -> None:
-        """Forward and backward of features (B, ...) as in training, which changes nothing."""
-        draw_masks(self._masked, len(features), 0, self.precision.device)
-        self.branch.train()
-        with self.precision.autocast():
-            logits = self.branch(features)
-        grades = torch.zeros(len(features), dtype=torch.int64, device=features.device)
-        self.optimizer.backward(self.loss(logits, grades).sum())
-        self.optimizer.forget_gradients()
 
     def _optimizer_step(self, images: int) -> None:
         self.rate = self.rate_scale * self.schedule.rate(self.steps, self.plateau.scale)

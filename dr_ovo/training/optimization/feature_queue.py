@@ -1,4 +1,4 @@
-"""A branch's samples on their way into micro-batches."""
+"""A branch's samples on their way into windows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 class FeatureQueue:
-    """A branch's samples waiting for a full micro-batch: detached stem features and grades."""
+    """A branch's samples waiting for a full window: detached stem features and grades."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []

@@ -64,7 +64,8 @@ def _is_enough(network: OvoNetwork, trainer: BranchTrainer, img_size: int, size:
         image = torch.zeros(1, 3, img_size, img_size, device=trainer.precision.device)
         with trainer.precision.autocast():
             features = network.stem_features(image)
-        trainer.rehearse(features.expand(size, *features.shape[1:]).contiguous())
+        images = features.expand(size, *features.shape[1:]).contiguous()
+        trainer.gradients.rehearse(trainer.optimizer, images)
     except RuntimeError as error:
         enough = not if_full(error)
     else:

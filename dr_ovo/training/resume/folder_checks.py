@@ -8,7 +8,7 @@ from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.results.folder import ResultsFolder, read_json
-from dr_ovo.training.resume.state import STEM
+from dr_ovo.training.resume.state import NOTHING_KEPT
 
 
 def check_folder(folder: ResultsFolder, *, resume: bool) -> None:
@@ -33,7 +33,10 @@ def check_folder(folder: ResultsFolder, *, resume: bool) -> None:
 
 def _check_nothing_is_lost(folder: ResultsFolder) -> None:
     """Raises UserError if progress.json knows of no epoch, but the folder has more than what a
-    training leaves that was stopped in its first one: a new training would delete it."""
+    training leaves that was stopped in its first one: a new training would delete it.
+
+    A checkpoint of the first epoch may be of a finished training; the mark tells.
+    """
     if not folder.progress.is_file() or folder.has_begun():
         return
     progress = folder.read_progress()
@@ -43,22 +46,13 @@ def _check_nothing_is_lost(folder: ResultsFolder) -> None:
         folder.evaluation("test").is_file() or folder.predictions("test").is_file(),
         any(int(row["epoch"]) > 1 for row in folder.read_history(sys.maxsize)),
         any(_epoch(path) > 1 for path in folder.models.glob("best_*.json")),
-        _lost_its_stem(folder),
+        any(folder.models.glob("best_*")) and not (folder.resume / NOTHING_KEPT).is_file(),
     ]
     if any(more):
         raise UserError(
             f"{folder.progress} says that no epoch is finished, but {folder.root} holds what a "
             "later one leaves. Restore that file, or choose another --output_dir."
         )
-
-
-def _lost_its_stem(folder: ResultsFolder) -> bool:
-    """Whether there are checkpoints of a network with a frozen stem, but not the stem: a training
-    has it from before its first checkpoint until it is finished."""
-    if not any(folder.models.glob("best_*.pth")) or not folder.config.is_file():
-        return False
-    frozen = (folder.read_config().get("effective") or {}).get("frozen_stages", 0)
-    return bool(frozen) and not (folder.resume / STEM).is_file()
 
 
 def _epoch(path: Path) -> int:

@@ -47,17 +47,25 @@ def require_whole_state(folder: ResultsFolder) -> None:
 
 
 def last_good_state(folder: ResultsFolder, failed: Collection[str]) -> dict[str, Any]:
-    """The newest whole state that does not name a file that has `failed`, and has no bad numbers in
-    its weights; where there is none, the oldest that is whole."""
+    """The newest whole state of whose files none has `failed`, by sha256, and that has no bad
+    numbers in its weights; where there is none, the oldest that is whole."""
     found: dict[str, Any] = {}
     for path in _kept(folder):
         if not path.is_file() or _damage(folder, path):
             continue
         found = _content(path)
-        names = state_files(found)
-        if not {*failed}.intersection(names) and not _has_bad_numbers(folder, names):
+        has_failed = not {*failed}.isdisjoint(state_contents(folder, found))
+        if not has_failed and not _has_bad_numbers(folder, state_files(found)):
             break
     return found
+
+
+def state_contents(folder: ResultsFolder, content: Mapping[str, Any]) -> list[str]:
+    """The sha256 of the files of the branches in a state. Another state may have their names."""
+    branches = [branch for branch in content["branches"].values() if branch["file"]]
+    return sorted(
+        branch.get("sha256") or file_sha256(folder.resume / branch["file"]) for branch in branches
+    )
 
 
 def _kept(folder: ResultsFolder) -> tuple[Path, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dr_ovo.errors import log
@@ -10,8 +10,8 @@ from dr_ovo.files import write_json
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.resume.branch_run import BranchRun
-from dr_ovo.training.resume.kept_states import last_good_state
-from dr_ovo.training.resume.state import Reached, load_state, load_stem, reached_in, state_files
+from dr_ovo.training.resume.kept_states import last_good_state, state_contents
+from dr_ovo.training.resume.state import Reached, load_state, load_stem, reached_in
 
 RECOVERY = 0.5  # of the learning rate
 
@@ -26,24 +26,26 @@ def rate_scale(recovered: list[dict[str, Any]]) -> float:
     return float(recovered[-1]["rate_scale"]) if recovered else 1.0
 
 
-def recovery(recovered: list[dict[str, Any]], state: Mapping[str, Any]) -> dict[str, Any]:
-    """The next recovery after these, from this state."""
-    reached = reached_in(state)
+def recovery(
+    recovered: list[dict[str, Any]], reached: Reached, contents: Sequence[str]
+) -> dict[str, Any]:
+    """The next recovery after these, from a state that has `reached` so far; `contents` are the
+    sha256 of its files."""
     return {
         "after_epoch": reached.epochs,
         "images": reached.images,
         "rate_scale": RECOVERY * rate_scale(recovered),
-        "state": state_files(state),
+        "sha256": list(contents),
     }
 
 
 def recover(folder: ResultsFolder) -> None:
     """Makes the last good state the newest, at half the learning rate, which config.json holds."""
     recovered = recoveries(folder)
-    tried = {name for entry in recovered for name in entry["state"]}
+    tried = {sha256 for entry in recovered for sha256 in entry.get("sha256", [])}
     newest = folder.read_progress()
     state = last_good_state(folder, tried)
-    recovered.append(recovery(recovered, state))
+    recovered.append(recovery(recovered, reached_in(state), state_contents(folder, state)))
     write_json(folder.config, folder.read_config() | {"recovered": recovered})
     if state != newest:
         log.info("going back to an older state, %s", reached_in(state).said)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
-from dr_ovo.files import file_sha256, write_json
+from dr_ovo.files import atomic_write_text, file_sha256, write_json
 from dr_ovo.models.torch_files import load_torch, save_torch
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
@@ -26,6 +26,7 @@ from dr_ovo.training.resume.branch_run import BranchRun
 
 SCHEMA = 1
 STEM = "stem.pth"
+NOTHING_KEPT = "nothing_is_kept"  # there from the beginning of a training until its first state
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,15 @@ class Reached:
 def begin(folder: ResultsFolder) -> None:
     """Removes a training of which nothing was kept, and marks the folder as a new one's.
 
-    Checkpoints without progress.json are therefore never ones that may be overwritten.
+    Checkpoints without progress.json, or without that mark where it knows of no epoch, are
+    therefore never ones that may be overwritten.
     """
     if folder.progress.is_file():
         for path in folder.models.glob("best_*"):
             path.unlink()
     shutil.rmtree(folder.resume, ignore_errors=True)
     folder.resume.mkdir(parents=True)
+    atomic_write_text(folder.resume / NOTHING_KEPT, "Nothing of this training is kept yet.\n")
     write_json(folder.progress, {"schema": SCHEMA, "epoch": 0, "finished": False, "branches": {}})
 
 
@@ -123,6 +126,8 @@ def save_state(
 def clean(folder: ResultsFolder) -> None:
     """Deletes the states that are no longer needed, and what a killed process left of one."""
     named = {STEM}
+    if folder.has_begun():
+        (folder.resume / NOTHING_KEPT).unlink(missing_ok=True)
     if folder.is_finished():
         named = set()
         for path in (folder.previous, folder.validated):

@@ -22,9 +22,7 @@ from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.predictions.pair_metrics import pair_metrics
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.training.data.loading import image_loader
-from dr_ovo.training.data.training_data import training_data
-from dr_ovo.training.fit import fit
+from dr_ovo.training.fit import fit, open_loop
 from dr_ovo.training.measure import Score, pair_score
 from dr_ovo.training.resume.kept_states import require_whole_state
 from dr_ovo.training.retraining.checks import changed_settings, pair_checkpoint, work_folder
@@ -123,20 +121,16 @@ def _val_score(run: Run, path: Path) -> Score:
     """The score of one pair's checkpoint on the selection share of the current val."""
     network, meta = load_single(path)
     spec, preprocessing = input_of(meta)
-    data = training_data(run.config, run.index)
-    pair = tuple(meta["pairs"][0])
-    positions = np.flatnonzero(np.isin(data.val.targets, pair) & ~data.calibration)
-    network = network.to(run.precision.device)
-    with image_loader(run.config, run.index, run.folder, data.val.paths, preprocessing) as loader:
-        outputs = branch_outputs(
-            network,
-            loader.batches(positions, MEASURE_BATCH),
-            spec,
-            run.precision.device,
-            {meta["branch"]: None},
-            meta["tta_views"],
-        )[meta["branch"]]
-    targets = data.val.targets[outputs.positions]
+    device, branch, pair = run.precision.device, meta["branch"], tuple(meta["pairs"][0])
+    network = network.to(device)
+    model = dataclasses.replace(run.model, spec=spec, preprocessing=preprocessing)
+    with open_loop(dataclasses.replace(run, model=model)) as loop:
+        data, first = loop.data, len(loop.data.train)
+        chosen = np.flatnonzero(np.isin(data.val.targets, pair) & ~data.calibration)
+        batches = loop.batches(first + chosen, MEASURE_BATCH)
+        views = meta["tta_views"]
+        outputs = branch_outputs(network, batches, spec, device, {branch: None}, views)[branch]
+    targets = data.targets[outputs.positions]
     rows = pair_metrics(targets, outputs.logits, [pair])
     return pair_score(pair, rows[0]["auc"], outputs.logits, targets)
 

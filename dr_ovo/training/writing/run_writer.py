@@ -14,6 +14,7 @@ from dr_ovo.training.build import Model
 from dr_ovo.training.epochs.validation import EpochResult
 from dr_ovo.training.resume.branch_run import BranchRun
 from dr_ovo.training.resume.numerics import record_numerics
+from dr_ovo.training.resume.pretrained_file import KEY, pretrained_sha256, say_other_file
 from dr_ovo.training.resume.resumption import go_on, rate_scale, recover, recoveries, recovery
 from dr_ovo.training.resume.state import Reached, begin, save_state, save_stem
 from dr_ovo.training.writing.run import Run
@@ -42,7 +43,7 @@ class RunWriter:
         folder = run.folder
         recovered = recoveries(folder) if run.config.resume else []
         if run.config.recover:
-            recovered.append(recovery(recovered, {"epoch": 0, "branches": {}}))
+            recovered.append(recovery(recovered, Reached(0), []))
             log.info("nothing is kept: from the start")
         begin(folder)
         writer = cls(run, Reached(0), rate_scale(recovered))
@@ -61,6 +62,7 @@ class RunWriter:
         needed = run.folder.read_progress().get("grad_checkpointing", False)
         if needed and run.config.grad_checkpointing == AUTO:  # memory would be full once more
             run.model.network.set_checkpointing()
+        say_other_file(run.folder, run.config.base_models[0], run.config.pretrained_path)
         return cls(run, *go_on(run.folder, run.model.runs, versions()))
 
     def config_json(self) -> dict[str, Any]:
@@ -80,6 +82,7 @@ class RunWriter:
             "skipped_images": [{"file": str(d.path), "reason": d.reason} for d in run.damaged],
             "preprocessing": run.model.preprocessing.to_dict(),
             "preprocessing_hash": run.model.preprocessing.hash,
+            KEY: pretrained_sha256(run.config.base_models[0], run.config.pretrained_path),
             "versions": versions(),
             "git_commit": git_commit(),
             "retrained": [],

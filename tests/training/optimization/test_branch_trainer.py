@@ -200,7 +200,7 @@ def test_compiled_training_is_training_up_to_rounding(bench):
     plain, made = (bench(**flags) for _ in range(2))
     (run,) = made.model.runs.values()
     compiler = Compiler(torch.device("cpu"))
-    run.trainer.forward = compiler(run.trainer.branch)
+    run.trainer.gradients.forward = compiler(run.trainer.branch)
     start = made.weights()
     for one in (plain, made):
         one.train(2)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dr_ovo.results.folder import HISTORY_FIELDS
+from dr_ovo.results.folder import HISTORY_FIELDS, ResultsFolder
 from dr_ovo.training.writing import run_writer
 from dr_ovo.training.writing.run_writer import RunWriter
 
@@ -138,9 +138,11 @@ def test_foreign_checkpoints_are_left_alone(extra, words, trainer, contents, tmp
 
 
 @pytest.mark.parametrize("extra", [(), ("--resume",)])
+@pytest.mark.parametrize("epochs", [1, 2])
 def test_a_training_that_never_finished_an_epoch_is_begun_anew(
-    extra, words, trainer, tmp_path, monkeypatch
+    epochs, extra, words, trainer, tmp_path, monkeypatch
 ):
+    words = (*words, "--epochs", epochs)
     # Stopped after the first epoch's best checkpoint was written, before any state names it.
     folder = tmp_path / "out"
 
@@ -150,6 +152,7 @@ def test_a_training_that_never_finished_an_epoch_is_begun_anew(
     monkeypatch.setattr(run_writer, "save_state", stop)
     assert trainer(*words, "--head", "softmax", "--output_dir", folder).code == 130
     assert list((folder / "models").glob("*.pth"))
+    assert len(ResultsFolder(folder).read_history(1)) == 1
     monkeypatch.undo()
     outcome = trainer(*words, "--output_dir", folder, *extra)
     assert outcome.code == 0, outcome.stderr
@@ -157,6 +160,24 @@ def test_a_training_that_never_finished_an_epoch_is_begun_anew(
         "best_test_efficientnet_ovo.json",
         "best_test_efficientnet_ovo.pth",
     ]
+
+
+@pytest.mark.parametrize("extra", [(), ("--resume",)])
+@pytest.mark.parametrize("frozen", ["true", "false"])
+def test_a_finished_first_epoch_is_not_begun_anew(
+    frozen, extra, words, trainer, tmp_path, contents
+):
+    """With the progress.json of a training that has only just begun."""
+    folder = tmp_path / "out"
+    words = (*words, "--epochs", 1, "--freeze_weights", frozen, "--output_dir", folder)
+    assert trainer(*words).code == 0
+    new = {"schema": 1, "epoch": 0, "finished": False, "branches": {}}
+    (folder / "resume" / "progress.json").write_text(json.dumps(new))
+    before = contents(folder)
+    outcome = trainer(*words, *extra)
+    assert outcome.code == 2
+    assert "progress.json says that no epoch is finished" in outcome.stderr
+    assert contents(folder) == before
 
 
 def test_a_file_in_the_place_of_the_folder(words, trainer, tmp_path):

@@ -95,34 +95,45 @@ def test_the_rate_stays_halved_over_a_stop(words, going_bad, trainer, tmp_path, 
 def test_it_goes_back_further_from_a_state_that_failed(words, going_bad, trainer, tmp_path):
     words = (*words, "--output_dir", tmp_path, "--save_every", "0.000001")
     assert trainer(*words).code == 4
-    states = [read(tmp_path / "resume" / name) for name in ("progress.json", "previous.json")]
-    files = [state["branches"]["ovo"]["file"] for state in states]
-    for _ in range(3):
+    newest, before = (branch_state(tmp_path, name) for name in ("progress.json", "previous.json"))
+    for _ in range(2):
         assert trainer(*words, "--resume", "--recover").code == 4
-    tried = [entry["state"] for entry in read(tmp_path / "config.json")["recovered"]]
-    assert tried[:2] == [[files[0]], [files[1]]]
+    assert tried(tmp_path) == [[newest["sha256"]], [before["sha256"]]]
+    # From there it came to a new state under the name of the one that failed.
+    again = branch_state(tmp_path, "progress.json")
+    assert again["file"] == newest["file"]
+    assert again["sha256"] != newest["sha256"]
+    assert trainer(*words, "--resume", "--recover").code == 4
+    assert tried(tmp_path)[2:] == [[again["sha256"]]]
+
+
+def branch_state(folder: Path, name: str) -> dict[str, Any]:
+    """What progress.json, or another file of that kind, says of the only branch."""
+    return read(folder / "resume" / name)["branches"]["ovo"]
+
+
+def tried(folder: Path) -> list[list[str]]:
+    """The sha256 of the states from which `--recover` went on."""
+    return [entry["sha256"] for entry in read(folder / "config.json")["recovered"]]
 
 
 def test_it_goes_back_further_from_bad_weights(words, going_bad, trainer, tmp_path):
     words = (*words, "--output_dir", tmp_path, "--save_every", "0.000001")
     assert trainer(*words).code == 4
-    progress, previous = (
-        read(tmp_path / "resume" / name)["branches"]["ovo"]["file"]
-        for name in ("progress.json", "previous.json")
-    )
-    state = torch.load(tmp_path / "resume" / progress, weights_only=True)
-    state["branch"]["head.weight"][0, 0] = torch.inf
-    torch.save(state, tmp_path / "resume" / progress)
+    previous = branch_state(tmp_path, "previous.json")["sha256"]
     named = tmp_path / "resume" / "progress.json"
     content = read(named)
-    content["branches"]["ovo"]["sha256"] = file_sha256(tmp_path / "resume" / progress)
+    newest = content["branches"]["ovo"]
+    state = torch.load(tmp_path / "resume" / newest["file"], weights_only=True)
+    state["branch"]["head.weight"][0, 0] = torch.inf
+    torch.save(state, tmp_path / "resume" / newest["file"])
+    newest["sha256"] = file_sha256(tmp_path / "resume" / newest["file"])
     named.write_text(json.dumps(content))
     going_bad["limit"] = 1.0
     outcome = trainer(*words, "--resume", "--recover")
     assert outcome.code == 0, outcome.stderr
     assert "going back to an older state" in outcome.stdout
-    (entry,) = read(tmp_path / "config.json")["recovered"]
-    assert entry["state"] == [previous]
+    assert tried(tmp_path) == [[previous]]
 
 
 def test_nothing_kept_begins_anew_at_half_the_rate(words, going_bad, trainer, tmp_path):

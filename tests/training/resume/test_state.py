@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
 from dr_ovo.training.resume import state
 from dr_ovo.training.resume.state import kept_state
 from dr_ovo.training.writing.run_writer import RunWriter
@@ -218,6 +219,51 @@ def test_an_independent_run_stopped_resumed_and_evaluated(
     late = trainer(*evaluation)
     assert late.code == 0, late.stderr
     assert "is unfinished" not in late.stderr
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_a_signal_waits_for_one_step_only(step, small_independent, trainer, tmp_path, monkeypatch):
+    words, run = small_independent
+    words = (*words, "--output_dir", tmp_path)
+    take, taken = GuardedOptimizer.step, []
+
+    def take_and_signal(optimizer: GuardedOptimizer, rate: float) -> None:
+        take(optimizer, rate)
+        taken.append(rate)
+        if len(taken) == step:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GuardedOptimizer, "step", take_and_signal)
+        assert trainer(*words).code == 143
+    assert len(taken) == step  # the other branches have not had their step of this batch
+    assert kept_state(ResultsFolder(tmp_path)).images > 0
+    assert trainer(*words, "--resume").code == 0
+    assert_same_training(tmp_path, run / str(EPOCHS))
+
+
+def test_a_run_whose_terminal_is_closed(drawn, trainer, tmp_path):
+    words = (*drawn, *INDEPENDENT, "--epochs", 3, "--train_sample", 0, "--output_dir", tmp_path)
+    stopped = stop((*words, "--cache", "off"), signal.SIGHUP, 1, group=True)
+    assert stopped.returncode == 129
+    assert last_line(stopped.stderr).endswith("--resume")
+    for noise in ("Traceback", "KeyError", "resource_tracker"):
+        assert noise not in stopped.stderr
+    reached = kept_state(ResultsFolder(tmp_path))
+    assert 1 <= reached.epochs < 3
+    again = trainer(*words, "--resume")
+    assert again.code == 0, again.stderr
+    assert f"resuming {reached.said}" in again.stdout
+
+
+def test_a_run_killed_outright(shared_words, shared_run, trainer, tmp_path):
+    words = (*shared_words, "--output_dir", tmp_path)
+    assert stop(words, signal.SIGKILL, 1, group=True).returncode == -signal.SIGKILL
+    # Killed after its first epoch it is unfinished, whatever is in models/.
+    assert list((tmp_path / "models").glob("*.pth"))
+    assert not ResultsFolder(tmp_path).is_finished()
+    assert trainer(*words, "--resume").code == 0
+    assert_same_training(tmp_path, shared_run / str(EPOCHS))
 
 
 @pytest.fixture(scope="module")

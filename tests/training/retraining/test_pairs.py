@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from dr_ovo.training.retraining import pairs
+from dr_ovo.training.writing.run import Run
 from dr_ovo.training.writing.run_writer import RunWriter
 
 NAME = "best_test_efficientnet_{}.pth"
@@ -110,6 +111,32 @@ def test_a_worse_classifier_does_not(words, good, trainer):
     assert auc(replaced(good)) < auc(place(good))
     assert notes(good)[0]["kept"] == "old"
     assert "the old one is kept" in outcome.stdout
+
+
+def test_a_photograph_that_vanishes_before_the_comparison_ends_it(
+    words, good, trainer, three_grades, tmp_path, monkeypatch
+):
+    data = shutil.copytree(three_grades, tmp_path / "data")
+    photograph = min((data / "val" / "0").iterdir())
+    content, old = photograph.read_bytes(), place(good).read_bytes()
+    train = pairs._train
+
+    def train_and_vanish(work: Run) -> None:
+        train(work)
+        photograph.unlink()
+
+    words = (*words, *GOOD, "--pairs", "0-2", "--seed", 7, "--output_dir", good)
+    words = (*words, "--dataset_path", data, "--cache", "off")
+    with monkeypatch.context() as patch:
+        patch.setattr(pairs, "_train", train_and_vanish)
+        outcome = trainer(*words)
+    assert outcome.code == 4
+    assert str(photograph) in outcome.stderr
+    assert place(good).read_bytes() == old
+    photograph.write_bytes(content)
+    again = trainer(*words, "--resume")
+    assert again.code == 0, again.stderr
+    assert notes(good)
 
 
 def test_another_seed_is_another_classifier(words, good, trainer):
