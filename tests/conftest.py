@@ -18,6 +18,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from dr_ovo.decoded.processes import file_workers
+from dr_ovo.decoded.processes.pool import ThisProcess
+
 # A run in the background of a script ignores Ctrl-C, and one under nohup SIGHUP; and so would the
 # processes that the tests start and send them to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -82,6 +85,15 @@ def _close_log() -> None:
             log.removeHandler(handler)
             handler.close()
     log.propagate = True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _judged_in_threads() -> Iterator[None]:
+    """Commands inside the test's process judge and measure files there, since a process takes half
+    a second to start. Tests of those processes use `in_processes` (tests/fixtures/decoders.py)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(file_workers, "DecodingPool", lambda work, _workers: ThisProcess(work))
+        yield
 
 
 def real_data(name: str) -> Path:

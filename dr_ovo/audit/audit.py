@@ -20,9 +20,11 @@ from dr_ovo.audit.measurements import QUALITY, measure
 from dr_ovo.choices import MAX_MEGAPIXELS
 from dr_ovo.copies.descriptor_cache import Described, describe_files
 from dr_ovo.copies.near_duplicates import MIN_SIDE, Pair, find_pairs
+from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.photographs.damage import Damage
 
 
+@shared_workers()
 def audit(
     root: Path,
     photographs: Sequence[Photograph],

@@ -118,7 +118,7 @@ class ImageLoader:
                 yield batch
         except Stalled as stalled:
             raise MachineError(
-                f"{stalled.path} gave no answer for {STALLED_SECONDS:.0f} seconds: is a network "
+                f"{stalled.path} gave no answer for {stalled.seconds:.0f} seconds: is a network "
                 "disk gone? Restore it, then run the command again; a training continues with "
                 "--resume."
             ) from None

@@ -80,7 +80,7 @@ class Reader:
         self._written, self._judged, self._source = written, judged, source
         self._pinned = pinned
         self._stopped = threading.Event()
-        self._watch = Watch(timeout)
+        self._timeout, self._watch = timeout, Watch(timeout)
         self._at: dict[int, tuple[int, float]] = {}  # thread -> a position, since when (monotonic)
 
     def read(self, wanted: Wanted) -> Batch:
@@ -164,7 +164,7 @@ class Reader:
         """Raises Stalled if one file has been read for too long. To be called every few seconds."""
         oldest = min(self._at.values(), key=lambda one: one[1], default=None)
         if self._watch.has_stalled(oldest) and oldest is not None:
-            raise Stalled(self._paths[oldest[0]])
+            raise Stalled(self._paths[oldest[0]], self._timeout)
 
 
 def written_meanwhile(paths: Sequence[Path]) -> str:

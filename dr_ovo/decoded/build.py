@@ -28,6 +28,7 @@ from dr_ovo.decoded.processes.pool import (
     DecodingPool,
     Stalled,
     ThisProcess,
+    no_answer,
 )
 from dr_ovo.decoded.processes.watch import STALLED_SECONDS
 from dr_ovo.decoded.row_decoding import Decode, Job, Outcome, Task, close_rows, decode_row
@@ -184,9 +185,6 @@ def _outcomes(
             finally:
                 decoder.close()  # before the threads, which would wait for its processes
     except Stalled as stalled:
-        raise MachineError(
-            f"Decoding gave no answer for {STALLED_SECONDS:.0f} s: {stalled.path}. Check the "
-            "disk and the network to it, then run the command again."
-        ) from None
+        raise no_answer(stalled) from None
     finally:
         close_rows()

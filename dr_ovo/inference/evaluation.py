@@ -13,6 +13,7 @@ import torch
 
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex
+from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.decoding.decoders import DECODERS, decode
 from dr_ovo.ensembles.combination import mean_predictions
 from dr_ovo.errors import log
@@ -64,14 +65,16 @@ def evaluate(settings: Settings) -> list[Evaluation]:
     for folder in [*folders, *([_mean_folder(settings.config).root] if len(models) > 1 else [])]:
         check_writable_folder(folder, "--output_dir")
     config = _of_the_models(settings.config, models[0].meta)
-    index, skipped = open_dataset(config, [model.folder for model in models], SPLITS)
+    with shared_workers(processes=config.num_workers > 0):
+        index, skipped = open_dataset(config, [model.folder for model in models], SPLITS)
     index, undecodable = _decodable(models, index, config)
     extra = {"skipped_images": [str(damage.path) for damage in (*skipped, *undecodable)]}
     evaluations, members = [], []
     for model in models:
         predictions = _predict(model, index, device, config)
         members.append(predictions)
-        blocks = audit_blocks(model.folder, index.root, index.splits["test"], config.grades)
+        with shared_workers(processes=config.num_workers > 0):
+            blocks = audit_blocks(model.folder, index.root, index.splits["test"], config.grades)
         report = _write(
             model.folder, predictions, extra | blocks, patient_level=config.patient_level
         )

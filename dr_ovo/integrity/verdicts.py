@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from dr_ovo.copies.descriptor_store import name_in, open_store, unchanged_files
-from dr_ovo.copies.judged_files import JudgedFile, judge_file, save_files
-from dr_ovo.parallel import each_in_parallel
+from dr_ovo.copies.judged_files import (
+    JudgedFile,
+    judge_file,
+    recognised_file,
+    save_files,
+    unusable,
+)
+from dr_ovo.decoded.processes.file_workers import open_workers
+from dr_ovo.decoded.processes.pool import CRASHED
 from dr_ovo.photographs.content_check import Verdict
 
 SAVE_EVERY = 500  # files between two writes to the cache
@@ -17,13 +25,13 @@ SAVE_EVERY = 500  # files between two writes to the cache
 def verdicts_on(
     paths: Sequence[Path], cache: Path | None, max_megapixels: float, *, keep: bool = True
 ) -> dict[Path, Verdict]:
-    """The verdict on each file, in the order of `paths`.
+    """The verdict on each file, in the order of `paths`; of one that crashes the decoder, too.
 
     `cache` is the cache file of `describe_files` (None: no cache). New verdicts are added to it,
     unless not to `keep` anything. Raises UserError for a cache that can't be opened.
     """
     if cache is None:
-        return {file.path: file.verdict for file in _judge_all(paths, max_megapixels)}
+        return {file.path: file.verdict for file in _judge_all(paths, max_megapixels, {})}
     names = {path: name_in(cache, path) for path in paths}
     with open_store(cache, write=keep) as store:
         contents = unchanged_files(store, names)
@@ -33,7 +41,9 @@ def verdicts_on(
             for path, sha256 in contents.items()
             if sha256 in known
         }
-        judged = _judge_all([path for path in paths if path not in found], max_megapixels)
+        left = [path for path in paths if path not in found]
+        verdicts = store.verdicts(sorted(store.judged())) if left else {}
+        judged = _judge_all(left, max_megapixels, verdicts)
         while files := list(islice(judged, SAVE_EVERY)):
             if keep:
                 save_files(store, files, names)
@@ -41,8 +51,19 @@ def verdicts_on(
     return {path: found[path] for path in paths}
 
 
-def _judge_all(paths: Sequence[Path], max_megapixels: float) -> Iterator[JudgedFile]:
-    def judge(path: Path) -> JudgedFile:
-        return judge_file(path, max_megapixels, {})[0]
+def _judge_all(
+    paths: Sequence[Path], max_megapixels: float, verdicts: Mapping[str, Verdict]
+) -> Iterator[JudgedFile]:
+    """Each file; a process judges those on whose content none of the `verdicts` (by sha256) is."""
+    with open_workers() as workers:
 
-    return each_in_parallel(judge, paths, "checking photographs")
+        def judged(path: Path) -> JudgedFile:
+            file = recognised_file(path, max_megapixels, verdicts)
+            file = file or workers.do(partial(_judge, max_megapixels), path)
+            return file or unusable(path, CRASHED)
+
+        yield from workers.each(judged, paths, "checking photographs")
+
+
+def _judge(max_megapixels: float, path: Path) -> JudgedFile:
+    return judge_file(path, max_megapixels, {})[0]

@@ -8,6 +8,7 @@ from torch import nn
 
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
+from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.errors import DONE, UserError, log
 from dr_ovo.logs import log_to_file, stop_file
 from dr_ovo.models.backbone import create_backbone
@@ -55,15 +56,18 @@ def train(settings: Settings) -> int:
             require_whole_state(folder)
             require_whole_state(work_folder(folder))
     precision = choose_precision(settings.config)
-    index, damaged = open_dataset(settings.config, [results_folder(config) for config in configs])
-    partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
-    complete = scan_dataset(index.root, settings.config.grades) if partial else index
-    todo = [config for config in configs if not _is_done(config, index, complete)]
-    for config in todo:
-        if not config.dry_run:  # which writes nothing
-            check_writable_folder(results_folder(config).root, "--output_dir")
-    backbones = {config.base_models: _backbone(config) for config in todo}
-    audits = {config.base_models: _audit(config, complete) for config in todo}
+    with shared_workers(processes=settings.config.num_workers > 0):
+        index, damaged = open_dataset(
+            settings.config, [results_folder(config) for config in configs]
+        )
+        partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
+        complete = scan_dataset(index.root, settings.config.grades) if partial else index
+        todo = [config for config in configs if not _is_done(config, index, complete)]
+        for config in todo:
+            if not config.dry_run:  # which writes nothing
+                check_writable_folder(results_folder(config).root, "--output_dir")
+        backbones = {config.base_models: _backbone(config) for config in todo}
+        audits = {config.base_models: _audit(config, complete) for config in todo}
     for config in todo:
         plan_cache(config, index, results_folder(config), preprocessing_of(config))
     for config in todo:

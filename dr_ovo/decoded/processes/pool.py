@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from dr_ovo.decoded.processes.executor import NoWorkers, Processes
 from dr_ovo.decoded.processes.watch import STALLED_SECONDS, Watch
-from dr_ovo.errors import log
+from dr_ovo.errors import MachineError, log
 
 JOBS_A_PROCESS = 2  # under way at a time, so that none waits for the next
 MEMORY = 4 << 30  # bytes that a process may take; 100 megapixels of 16 bits take a third
@@ -49,9 +49,17 @@ class PoolClosed(RuntimeError):
 class Stalled(RuntimeError):
     """A file gave no answer in time."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"no answer from {path}")
-        self.path = path
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__(f"no answer from {path} for {seconds:.0f} s")
+        self.path, self.seconds = path, seconds
+
+
+def no_answer(stalled: Stalled) -> MachineError:
+    """The error that ends a command."""
+    return MachineError(
+        f"Decoding gave no answer for {stalled.seconds:.0f} s: {stalled.path}. Check the disk and "
+        "the network to it, then run the command again."
+    )
 
 
 class DecodingPool(Generic[Job, Outcome]):
@@ -124,7 +132,7 @@ class DecodingPool(Generic[Job, Outcome]):
                 with self._lock:
                     under_way = list(self._under_way.values())
                 if under_way and watch.has_stalled(under_way[0]):
-                    raise Stalled(under_way[0]) from None
+                    raise Stalled(under_way[0], self._timeout) from None
 
     def _do_alone(self, job: Job) -> Outcome | None:
         with self._alone:
