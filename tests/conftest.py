@@ -19,7 +19,7 @@ import pytest
 from hypothesis import settings
 
 from dr_ovo.decoded.processes import file_workers
-from dr_ovo.decoded.processes.pool import ThisProcess
+from dr_ovo.decoded.processes.decoder import ThisProcess
 
 # A run in the background of a script ignores Ctrl-C, and one under nohup SIGHUP; and so would the
 # processes that the tests start and send them to.

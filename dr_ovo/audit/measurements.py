@@ -12,8 +12,8 @@ import numpy as np
 from dr_ovo.audit.grade_signal.outline import OUTLINE_SIDE, disc_outline
 from dr_ovo.audit.image_statistics import STATISTICS_SIDE, image_statistics
 from dr_ovo.audit.measurement_cache import MeasurementCache
+from dr_ovo.decoded.processes.decoder import CRASHED
 from dr_ovo.decoded.processes.file_workers import each_file
-from dr_ovo.decoded.processes.pool import CRASHED
 from dr_ovo.decoded.processes.process import errors_are_damage
 from dr_ovo.errors import log
 from dr_ovo.photographs.damage import Damage, DamagedImage, describe

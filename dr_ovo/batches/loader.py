@@ -15,7 +15,8 @@ from dr_ovo.batches.on_device import Resident, copied_ahead, fits
 from dr_ovo.batches.reading import Batch, Reader, Wanted
 from dr_ovo.batches.row_source import RowSource
 from dr_ovo.choices import MAX_MEGAPIXELS
-from dr_ovo.decoded.processes.pool import Decoder, DecodingPool, Stalled, ThisProcess
+from dr_ovo.decoded.processes.decoder import Decoder, Stalled, ThisProcess
+from dr_ovo.decoded.processes.pool import DecodingPool
 from dr_ovo.decoded.processes.watch import LOOK_SECONDS, STALLED_SECONDS
 from dr_ovo.errors import MachineError, log
 from dr_ovo.files import Written, last_written

@@ -24,8 +24,8 @@ from dr_ovo.copies.registration import (
     registration_image,
     spectra,
 )
+from dr_ovo.decoded.processes.decoder import CRASHED
 from dr_ovo.decoded.processes.file_workers import open_workers
-from dr_ovo.decoded.processes.pool import CRASHED
 from dr_ovo.decoded.processes.process import errors_are_damage
 from dr_ovo.errors import MachineError
 from dr_ovo.parallel import each_in_parallel

@@ -20,16 +20,8 @@ from dr_ovo.decoded.build_lock import build_lock
 from dr_ovo.decoded.decoded_rows import open_rows
 from dr_ovo.decoded.filling import Filling
 from dr_ovo.decoded.places import ROWS, make_store, store_folder
-from dr_ovo.decoded.processes.pool import (
-    CRASHED,
-    JOBS_A_PROCESS,
-    MEMORY,
-    Decoder,
-    DecodingPool,
-    Stalled,
-    ThisProcess,
-    no_answer,
-)
+from dr_ovo.decoded.processes.decoder import CRASHED, Decoder, Stalled, ThisProcess, no_answer
+from dr_ovo.decoded.processes.pool import JOBS_A_PROCESS, MEMORY, DecodingPool
 from dr_ovo.decoded.processes.watch import STALLED_SECONDS
 from dr_ovo.decoded.row_decoding import Decode, Job, Outcome, Task, close_rows, decode_row
 from dr_ovo.decoded.row_file import RowFile

@@ -15,8 +15,8 @@ from dr_ovo.copies.judged_files import (
     save_files,
     unusable,
 )
+from dr_ovo.decoded.processes.decoder import CRASHED
 from dr_ovo.decoded.processes.file_workers import open_workers
-from dr_ovo.decoded.processes.pool import CRASHED
 from dr_ovo.photographs.content_check import Verdict
 
 SAVE_EVERY = 500  # files between two writes to the cache

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import cv2
 
+from dr_ovo.decoded.processes.decoder import CRASHED
 from dr_ovo.decoded.processes.file_workers import FileWorkers, open_workers
-from dr_ovo.decoded.processes.pool import CRASHED
 from dr_ovo.decoded.processes.process import errors_are_damage
 from dr_ovo.files import atomic_path, atomic_write_bytes
 from dr_ovo.parallel import in_parallel

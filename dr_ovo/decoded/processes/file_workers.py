@@ -13,14 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dr_ovo.decoded.processes.pool import (
-    JOBS_A_PROCESS,
-    Decoder,
-    DecodingPool,
-    Stalled,
-    ThisProcess,
-    no_answer,
-)
+from dr_ovo.decoded.processes.decoder import Decoder, Stalled, ThisProcess, no_answer
+from dr_ovo.decoded.processes.pool import JOBS_A_PROCESS, DecodingPool
 from dr_ovo.parallel import available_cores, each_in_parallel
 
 FILES_A_PROCESS = 8  # fewer are not worth the time in which another one starts
