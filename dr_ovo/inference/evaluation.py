@@ -32,7 +32,7 @@ from dr_ovo.results.evaluation_file import evaluation_report, patient_report
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.data.loading import decodable, plan_cache
+from dr_ovo.training.data.loading import check_cache, decodable
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.setup import choose_device, joint_folder
 from dr_ovo.writable import check_writable_folder
@@ -92,14 +92,13 @@ def _decodable(
 ) -> tuple[DatasetIndex, list[Damage]]:
     """The dataset without the files that turn out not to be decodable, and these; the others are in
     the cache now, as each model needs them. Raises UserError without --skip_damaged."""
-    inputs = [(model.folder, input_of(model.meta)[1]) for model in models]
-    for folder, preprocessing in inputs:
-        plan_cache(config, index, folder, preprocessing, SPLITS)
+    inputs = [input_of(model.meta)[1] for model in models]
+    for preprocessing in inputs:
+        check_cache(config, index, preprocessing, SPLITS)
     damaged: list[Damage] = []
-    for folder, preprocessing in inputs:
-        index, more = decodable(
-            config, index, folder, preprocessing, SPLITS, leave_out=config.skip_damaged
-        )
+    for preprocessing in inputs:
+        leave_out = config.skip_damaged
+        index, more = decodable(config, index, preprocessing, SPLITS, leave_out=leave_out)
         damaged += more
     return index, damaged
 

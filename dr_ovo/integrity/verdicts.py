@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -24,20 +24,21 @@ SAVE_EVERY = 500  # files between two writes to the cache
 
 def verdicts_on(
     paths: Sequence[Path], cache: Path | None, max_megapixels: float, *, keep: bool = True
-) -> dict[Path, Verdict]:
-    """The verdict on each file, in the order of `paths`; of one that crashes the decoder, too.
+) -> dict[Path, tuple[str, Verdict]]:
+    """The sha256 of each file and the verdict on it, in the order of `paths`; "" for one that can't
+    be used now, such as one that crashes the decoder.
 
     `cache` is the cache file of `describe_files` (None: no cache). New verdicts are added to it,
     unless not to `keep` anything. Raises UserError for a cache that can't be opened.
     """
     if cache is None:
-        return {file.path: file.verdict for file in _judge_all(paths, max_megapixels, {})}
+        return _of_each(_judge_all(paths, max_megapixels, {}))
     names = {path: name_in(cache, path) for path in paths}
     with open_store(cache, write=keep) as store:
         contents = unchanged_files(store, names)
         known = store.verdicts(sorted(set(contents.values())))
         found = {
-            path: known[sha256].within(max_megapixels)
+            path: (sha256, known[sha256].within(max_megapixels))
             for path, sha256 in contents.items()
             if sha256 in known
         }
@@ -47,8 +48,12 @@ def verdicts_on(
         while files := list(islice(judged, SAVE_EVERY)):
             if keep:
                 save_files(store, files, names)
-            found |= {file.path: file.verdict for file in files}
+            found |= _of_each(files)
     return {path: found[path] for path in paths}
+
+
+def _of_each(files: Iterable[JudgedFile]) -> dict[Path, tuple[str, Verdict]]:
+    return {file.path: (file.sha256, file.verdict) for file in files}
 
 
 def _judge_all(

@@ -127,7 +127,7 @@ def _val_score(run: Run, path: Path) -> Score:
     pair = tuple(meta["pairs"][0])
     positions = np.flatnonzero(np.isin(data.val.targets, pair) & ~data.calibration)
     network = network.to(run.precision.device)
-    with image_loader(run.config, run.index, run.folder, data.val.paths, preprocessing) as loader:
+    with image_loader(run.config, run.index, data.val.paths, preprocessing) as loader:
         outputs = branch_outputs(
             network,
             loader.batches(positions, MEASURE_BATCH),
