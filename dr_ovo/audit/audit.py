@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dr_ovo.audit.checks.contents import require_listed_contents
@@ -62,7 +63,9 @@ def audit(
     signal, notes, model = _processing(photographs, pairs, contents, measurements, synthetic)
     notes += [*without_splits(photographs), *_not_compared(photographs, described)]
     notes += _odd(photographs, described)
-    return _report(root, len(photographs), findings + signal, notes, model)
+    report = _report(root, len(photographs), findings + signal, notes, model)
+    damaged = [one for one in described.values() if isinstance(one, Damage)]
+    return replace(report, undecodable=tuple(one for one in damaged if not one.decodes))
 
 
 def _report(

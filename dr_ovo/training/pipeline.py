@@ -20,7 +20,12 @@ from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.option import Fixed
 from dr_ovo.settings.train_config import TrainConfig, fixed_values
 from dr_ovo.training.build import build_model, load_backbone, preprocessing_of
-from dr_ovo.training.data.audit_gate import audit_dataset, pictures_replaced, stored_audit
+from dr_ovo.training.data.audit_gate import (
+    audit_dataset,
+    pictures_replaced,
+    stored_audit,
+    undecodable,
+)
 from dr_ovo.training.data.loading import check_cache, decodable
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.dry_run import dry_run
@@ -74,9 +79,9 @@ def train(settings: Settings) -> int:
         check_cache(config, index, preprocessing_of(config))
     for config in todo:
         with _own_log(config):
-            index, undecodable = _decodable(config, index)
-            damaged = [*damaged, *undecodable]
             audit, backbone = audits[config.base_models], backbones.pop(config.base_models)
+            index, more = _decodable(config, index, undecodable(audit, index.root))
+            damaged = [*damaged, *more]
             _run(config, settings.sources, index, damaged, audit, backbone, precision)
     return DONE
 
@@ -134,12 +139,16 @@ def _backbone(config: TrainConfig) -> nn.Module:
     return load_backbone(config, whole_input=not retraining)
 
 
-def _decodable(config: TrainConfig, index: DatasetIndex) -> tuple[DatasetIndex, list[Damage]]:
-    """The dataset without the files that turn out not to be decodable, and these; the others are in
-    the cache now. Raises UserError for such files if the training has begun with them."""
+def _decodable(
+    config: TrainConfig, index: DatasetIndex, known: list[Damage]
+) -> tuple[DatasetIndex, list[Damage]]:
+    """The dataset without the files that turn out not to be decodable, `known` ones too, and these;
+    the others are in the cache now. Raises UserError for such files if the training has begun with
+    them."""
     begun = config.resume and results_folder(config).has_begun()
     leave_out = config.skip_damaged and not begun
-    return decodable(config, index, preprocessing_of(config), leave_out=leave_out)
+    preprocessing = preprocessing_of(config)
+    return decodable(config, index, preprocessing, leave_out=leave_out, known=known)
 
 
 def _run(

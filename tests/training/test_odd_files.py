@@ -87,12 +87,20 @@ def test_a_training_that_began_with_it_goes_on_and_names_it(
     }
 
 
-@pytest.mark.parametrize("cache", ["on", "off"])
+@pytest.mark.parametrize(
+    ("start", "cache"),
+    [
+        (decoders.crashing_decoders, "on"),  # found by the check for inner damage,
+        (decoders.crashing_opencv, "on"),  # by the audit and as the cache is filled,
+        (decoders.crashing_opencv, "off"),  # by the audit alone
+    ],
+    ids=["judged", "audited", "not cached"],
+)
 def test_a_file_that_crashes_the_decoder_is_found_before_the_training(
-    train, data, tmp_path, in_processes, cache
+    train, data, tmp_path, in_processes, start, cache
 ):
     decoders.mark(data / PHOTOGRAPH)
-    in_processes(decoders.crashing_decoders)
+    in_processes(start)
     words = ("--num_workers", 2, "--cache", cache)
     outcome = train(*words)
     assert outcome.code == 2

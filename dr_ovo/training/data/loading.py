@@ -37,14 +37,18 @@ def decodable(
     splits: Sequence[str] = LEARNED_FROM,
     *,
     leave_out: bool,
+    known: Sequence[Damage] = (),
 ) -> tuple[DatasetIndex, list[Damage]]:
     """Decodes into the cache what it lacks of the splits, and says what they take on the disk. The
-    dataset without the files that can't be decoded, and these.
+    dataset without the files that can't be decoded, and these; of some that may be `known`.
 
     Raises UserError, listing them, unless they may be left out.
     """
-    files = {path: index.contents[path] for path in index.paths(splits)}
-    damaged = fill_rows(files, preprocessing, _choice(config, index))
+    paths = index.paths(splits)
+    damaged = [damage for damage in known if damage.path in paths]
+    bad = {damage.path for damage in damaged}
+    files = {path: index.contents[path] for path in paths if path not in bad}
+    damaged += fill_rows(files, preprocessing, _choice(config, index))
     if not damaged:
         return index, []
     if not leave_out:
