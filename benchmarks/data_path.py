@@ -11,7 +11,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.photographs import GRADES, draw_photographs
+from benchmarks.photographs import GRADES, Size, draw_photographs
 from benchmarks.plain_training import PlainPhotographs, clahe
 from benchmarks.results import Result
 from benchmarks.timing import Spread, Times, interleaved, torch_threads
@@ -40,16 +39,6 @@ BATCH = 8
 EIGHTH = cv2.IMREAD_REDUCED_COLOR_8  # little but the decoding of entropy is left
 PIECES = 20  # photographs of which the pieces are timed
 COLD_GOAL, CACHED_GOAL = 3.0, 25.0
-
-
-@dataclass(frozen=True)
-class Size:
-    """Photographs of each grade, their side and the network's input in pixels, timed rounds."""
-
-    per_grade: int
-    side: int
-    img_size: int
-    rounds: int
 
 
 QUICK = Size(per_grade=8, side=1024, img_size=224, rounds=3)

@@ -25,6 +25,7 @@ from dr_ovo.copies.candidate_registration import (
     MIN_ALIGNMENT_SCORE,
     CandidatePair,
     align_candidates,
+    image_loader,
     register_pairs,
 )
 from dr_ovo.copies.candidate_search import find_candidates
@@ -98,7 +99,8 @@ def stages(images: Sequence[Path], described: ENTRIES) -> None:
     descriptors = np.stack([e.descriptor for e in entries if isinstance(e, Described)])
     candidates, searching = timed(lambda: find_candidates(descriptors))
     pairs, aligning = timed(lambda: align_candidates(descriptors))
-    _, comparing = timed(lambda: register_pairs(images, pairs))
+    with image_loader(images) as load:
+        _, comparing = timed(lambda: register_pairs(pairs, load))
     print(
         f"  search {searching:.1f} s ({len(candidates)} candidates), alignment "
         f"{aligning - searching:.1f} s ({len(pairs)} left), registration {comparing:.1f} s"
@@ -147,7 +149,8 @@ def compare(paths: Sequence[Path], described: Mapping[Path, Described | Damage])
     entries = [described[path] for path in paths]
     descriptors = np.stack([e.descriptor for e in entries if isinstance(e, Described)])
     pairs = align_candidates(descriptors)
-    results = register_pairs(paths, pairs)
+    with image_loader(paths) as load:
+        results = register_pairs(pairs, load)
     return [
         Fit(paths[pair.first], paths[pair.second], pair, result)
         for pair, result in zip(pairs, results, strict=True)

@@ -94,9 +94,9 @@ class Evaluations:
         of, (name,) = self._of, self._of.network.branches
         config = dataclasses.replace(of.config, cache_dir=str(self._last), num_workers=0)
         paths, model = of.index.splits["test"].paths, of.model
-        decodable(config, of.index, of.folder, model.preprocessing, ("test",), leave_out=False)
+        decodable(config, of.index, model.preprocessing, ("test",), leave_out=False)
         with image_loader(
-            config, of.index, of.folder, paths, model.preprocessing, with_quality=True
+            config, of.index, paths, model.preprocessing, with_quality=True
         ) as photographs:
             batches = photographs.batches(np.arange(len(paths)), EVALUATED_BATCH)
             outputs = branch_outputs(

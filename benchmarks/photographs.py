@@ -1,4 +1,4 @@
-"""A dataset of drawn photographs for benchmarks: quickly made, no two files alike.
+"""A dataset of drawn photographs for benchmarks, quickly made, no two files alike; its size.
 
 Each drawing of `dr_ovo/synthetic/fundus.py` serves in all its turned and mirrored forms, since
 drawing at 1024 px takes longer than what is measured. The contents differ, as the toolkit keeps one
@@ -8,6 +8,7 @@ row of a content.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,16 @@ JPEG_QUALITY = 92
 GRADES = 5  # that can be drawn; a higher class has the picture of another
 FORMS = 8  # turned by four angles, mirrored or not
 SEED = 1
+
+
+@dataclass(frozen=True)
+class Size:
+    """Photographs of each grade, their side and the network's input in pixels, timed rounds."""
+
+    per_grade: int
+    side: int
+    img_size: int
+    rounds: int
 
 
 def draw_photographs(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from timm.data import create_dataset, create_loader
 from timm.optim import create_optimizer_v2
 from torch import nn
 
-from benchmarks.photographs import GRADES, draw_photographs
+from benchmarks.photographs import GRADES, Size, draw_photographs
 from benchmarks.plain_training import PlainTraining
 from benchmarks.results import Result
 from benchmarks.timing import Times, Work, interleaved
@@ -38,17 +37,7 @@ PLAIN = ("--enable_medical_augmentation", "false")
 EQUAL_GOAL, DEFAULTS_GOAL = 1.0, 1.3
 
 
-@dataclass(frozen=True)
-class Size:
-    """Photographs of each grade, a multiple of 8; their side and the network's input in pixels,
-    timed rounds."""
-
-    per_grade: int
-    side: int
-    img_size: int
-    rounds: int
-
-
+# The photographs of each grade are a multiple of 8.
 QUICK = Size(per_grade=8, side=1024, img_size=224, rounds=3)
 FULL = Size(per_grade=32, side=1024, img_size=224, rounds=7)
 

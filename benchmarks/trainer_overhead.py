@@ -9,13 +9,12 @@ the faster of the two is what ours is held against.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.photographs import GRADES, draw_photographs
+from benchmarks.photographs import GRADES, Size, draw_photographs
 from benchmarks.results import Result
 from benchmarks.timing import Times, Work, interleaved
 from benchmarks.trainings import Training, training
@@ -29,16 +28,6 @@ FLAGS = (
 PLAIN = ("--enable_medical_augmentation", "false")
 FORMATS = {"bare NCHW": torch.contiguous_format, "bare channels_last": torch.channels_last}
 PLAIN_GOAL, AUGMENTED_GOAL = 0.95, 0.90
-
-
-@dataclass(frozen=True)
-class Size:
-    """Photographs of each grade, their side and the network's input in pixels, timed rounds."""
-
-    per_grade: int
-    side: int
-    img_size: int
-    rounds: int
 
 
 QUICK = Size(per_grade=5, side=256, img_size=224, rounds=3)

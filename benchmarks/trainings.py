@@ -87,7 +87,7 @@ def training(dataset: Path, output: Path, *flags: str) -> Iterator[Training]:
     model = build_model(config, backbone, index.splits["train"], precision)
     data = training_data(config, index)
     paths = (*data.train.paths, *data.val.paths)
-    decodable(config, index, folder, model.preprocessing, leave_out=False)
-    with image_loader(config, index, folder, paths, model.preprocessing) as loader:
+    decodable(config, index, model.preprocessing, leave_out=False)
+    with image_loader(config, index, paths, model.preprocessing) as loader:
         loop = TrainingLoop(model, data, loader, precision, config)
         yield Training(config, index, folder, model, loader, loop)

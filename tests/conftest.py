@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from tests.fixtures.prepared import Prepared
+from dr_ovo.decoded.processes import file_workers
+from dr_ovo.decoded.processes.decoder import ThisProcess
 
 # A run in the background of a script ignores Ctrl-C, and one under nohup SIGHUP; and so would the
 # processes that the tests start and send them to.
@@ -92,6 +93,15 @@ def _close_log() -> None:
             log.removeHandler(handler)
             handler.close()
     log.propagate = True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _judged_in_threads() -> Iterator[None]:
+    """Commands inside the test's process judge and measure files there, since a process takes half
+    a second to start. Tests of those processes use `in_processes` (tests/fixtures/decoders.py)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(file_workers, "DecodingPool", lambda work, _workers: ThisProcess(work))
+        yield
 
 
 def real_data(name: str) -> Path:

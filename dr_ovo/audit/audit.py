@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dr_ovo.audit.checks.contents import require_listed_contents
@@ -20,9 +21,11 @@ from dr_ovo.audit.measurements import QUALITY, measure
 from dr_ovo.choices import MAX_MEGAPIXELS
 from dr_ovo.copies.descriptor_cache import Described, describe_files
 from dr_ovo.copies.near_duplicates import MIN_SIDE, Pair, find_pairs
+from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.photographs.damage import Damage
 
 
+@shared_workers()
 def audit(
     root: Path,
     photographs: Sequence[Photograph],
@@ -60,7 +63,9 @@ def audit(
     signal, notes, model = _processing(photographs, pairs, contents, measurements, synthetic)
     notes += [*without_splits(photographs), *_not_compared(photographs, described)]
     notes += _odd(photographs, described)
-    return _report(root, len(photographs), findings + signal, notes, model)
+    report = _report(root, len(photographs), findings + signal, notes, model)
+    damaged = [one for one in described.values() if isinstance(one, Damage)]
+    return replace(report, undecodable=tuple(one for one in damaged if not one.decodes))
 
 
 def _report(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.audit.grade_signal.statistics_model import StatisticsModel
+from dr_ovo.photographs.damage import Damage
 
 SCHEMA = 1
 LEAK, WARNING = "leak", "warning"
@@ -89,8 +90,8 @@ class Finding:
 @dataclass(frozen=True)
 class AuditReport:
     """The findings on `n` pictures, worst first; `notes` say what could not be judged;
-    `no_statistics_model` why there is no `statistics_model`. `against` is the other dataset that it
-    was compared with, if any."""
+    `no_statistics_model` why there is no `statistics_model`. `undecodable` are the files of which
+    there is no picture. `against` is the other dataset that it was compared with, if any."""
 
     root: Path
     n: int
@@ -98,6 +99,7 @@ class AuditReport:
     notes: tuple[str, ...] = ()
     statistics_model: StatisticsModel | None = None
     no_statistics_model: str = ""
+    undecodable: tuple[Damage, ...] = ()
     against: Path | None = None
 
     @property

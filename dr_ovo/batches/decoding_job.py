@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dr_ovo.decoded.processes.process import errors_are_damage, turn_to_decode
+from dr_ovo.decoded.processes.process import errors_are_damage
 from dr_ovo.photographs.content_check import judge
 from dr_ovo.photographs.damage import DamagedImage
-from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes
+from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes, room_for
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.photographs.quality import decode_with_quality
 
@@ -48,15 +48,20 @@ def decode_input(decoding: Decoding, job: DecodingJob) -> DecodedInput:
     it ends the run."""
     try:
         data = read_bytes(job.path)
-        if not job.judged:
-            verdict = judge(data, decoding.max_megapixels, probe=False)
-            if verdict.damage:
-                raise DamagedImage(verdict.damage)
-        size = decoding.preprocessing.size
-        with errors_are_damage(), turn_to_decode(data, size):
-            if decoding.with_quality:
-                image, quality = decode_with_quality(data, decoding.preprocessing)
-                return DecodedInput(image, quality.score)
-            return DecodedInput(decoding.preprocessing.apply(decode_bytes(data, size)))
+        with errors_are_damage():
+            if not job.judged:
+                verdict = judge(data, decoding.max_megapixels, probe=False)
+                if verdict.damage:
+                    raise DamagedImage(verdict.damage)
+            return _decoded(decoding, data)
     except DamagedImage as error:
         return DecodedInput(None, damage=str(error))
+
+
+def _decoded(decoding: Decoding, data: bytes) -> DecodedInput:
+    preprocessing = decoding.preprocessing
+    with room_for(data, preprocessing.size):
+        if decoding.with_quality:
+            image, quality = decode_with_quality(data, preprocessing)
+            return DecodedInput(image, quality.score)
+        return DecodedInput(preprocessing.apply(decode_bytes(data, preprocessing.size)))

@@ -15,7 +15,8 @@ from dr_ovo.batches.on_device import Resident, copied_ahead, fits
 from dr_ovo.batches.reading import Batch, Reader, Wanted
 from dr_ovo.batches.row_source import RowSource
 from dr_ovo.choices import MAX_MEGAPIXELS
-from dr_ovo.decoded.processes.pool import Decoder, DecodingPool, Stalled, ThisProcess
+from dr_ovo.decoded.processes.decoder import Decoder, Stalled, ThisProcess
+from dr_ovo.decoded.processes.pool import DecodingPool
 from dr_ovo.decoded.processes.watch import LOOK_SECONDS, STALLED_SECONDS
 from dr_ovo.errors import MachineError, log
 from dr_ovo.files import Written, last_written
@@ -118,7 +119,7 @@ class ImageLoader:
                 yield batch
         except Stalled as stalled:
             raise MachineError(
-                f"{stalled.path} gave no answer for {STALLED_SECONDS:.0f} seconds: is a network "
+                f"{stalled.path} gave no answer for {stalled.seconds:.0f} seconds: is a network "
                 "disk gone? Restore it, then run the command again; a training continues with "
                 "--resume."
             ) from None

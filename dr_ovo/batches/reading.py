@@ -15,7 +15,7 @@ import torch
 
 from dr_ovo.batches.decoding_job import DecodedInput, DecodingJob
 from dr_ovo.batches.row_source import RowSource
-from dr_ovo.decoded.processes.pool import CRASHED, Decoder, PoolClosed, Stalled, ThisProcess
+from dr_ovo.decoded.processes.decoder import CRASHED, Decoder, PoolClosed, Stalled
 from dr_ovo.decoded.processes.watch import Watch
 from dr_ovo.files import Written, last_written
 from dr_ovo.photographs.damage import MAX_LISTED
@@ -80,8 +80,8 @@ class Reader:
         self._written, self._judged, self._source = written, judged, source
         self._pinned = pinned
         self._stopped = threading.Event()
-        self._watch = Watch(timeout)
-        self._at: dict[int, tuple[int, float]] = {}  # thread -> a position, since when (monotonic)
+        self._timeout, self._watch = timeout, Watch(timeout)
+        self._at: dict[int, tuple[Path, float]] = {}  # thread -> a file, since when (monotonic)
 
     def read(self, wanted: Wanted) -> Batch:
         """The photographs at the positions. Raises Stalled where a process gives no answer."""
@@ -96,16 +96,13 @@ class Reader:
         pixels = images.numpy()
         changed = {one for one in (*wanted.read, *wanted.check) if self._has_changed(one)}
         readings, undecoded = self._rows(wanted.read, pixels)
-        # Only this process's own work can be watched from outside; a pool watches its processes.
-        here = isinstance(self._decoder, ThisProcess)
-        for slots in [[slot] for slot in undecoded] if here else [undecoded]:
-            self._note(readings[slots[0]].position if here and slots else None)
-            self._decode(slots, readings, pixels, changed)
+        self._note(None)  # what decodes is watched there, or noted
+        self._decode(undecoded, readings, pixels, changed)
         kept = [slot for slot, reading in enumerate(readings) if not reading.damage]
         return Batch(readings, images if len(kept) == len(readings) else images[kept], changed)
 
     def _has_changed(self, position: int) -> bool:
-        self._note(position)
+        self._note(self._paths[position])
         return last_written(self._paths[position]) != self._written[position]
 
     def _rows(
@@ -116,7 +113,7 @@ class Reader:
         readings: list[Reading] = []
         undecoded = []
         for slot, position in enumerate(positions):
-            self._note(position)
+            self._note(self._paths[position])
             quality = self._read_row(position, pixels[slot])
             readings.append(Reading(position, math.nan if quality is None else quality))
             if quality is None:
@@ -135,7 +132,8 @@ class Reader:
     ) -> None:
         positions = [readings[slot].position for slot in slots]
         jobs = [DecodingJob(self._paths[p], self._judged and p not in changed) for p in positions]
-        for slot, position, outcome in zip(slots, positions, self._decoder.do(jobs), strict=True):
+        outcomes = self._decoder.do(jobs, self._note)
+        for slot, position, outcome in zip(slots, positions, outcomes, strict=True):
             found = outcome or DecodedInput(None, damage=CRASHED)
             readings[slot] = Reading(position, found.quality, found.damage)
             if found.image is not None:
@@ -146,15 +144,15 @@ class Reader:
         if self._source is not None:
             self._source.rows.repair(self._source.contents[position], image)
 
-    def _note(self, position: int | None) -> None:
+    def _note(self, path: Path | None) -> None:
         """Notes what this thread is at. Raises PoolClosed once the reading was stopped."""
         thread = threading.get_ident()
-        if position is None:
+        if path is None:
             self._at.pop(thread, None)
             return
         if self._stopped.is_set():
             raise PoolClosed("the reading was stopped")
-        self._at[thread] = position, time.monotonic()
+        self._at[thread] = path, time.monotonic()
 
     def stop(self) -> None:
         """Ends what threads read, after the photograph that each is at."""
@@ -164,7 +162,7 @@ class Reader:
         """Raises Stalled if one file has been read for too long. To be called every few seconds."""
         oldest = min(self._at.values(), key=lambda one: one[1], default=None)
         if self._watch.has_stalled(oldest) and oldest is not None:
-            raise Stalled(self._paths[oldest[0]])
+            raise Stalled(oldest[0], self._timeout)
 
 
 def written_meanwhile(paths: Sequence[Path]) -> str:

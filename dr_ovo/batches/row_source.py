@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dr_ovo.choices import CACHE_OFF
-from dr_ovo.copies.content_hashes import content_hashes
 from dr_ovo.decoded.build import build
 from dr_ovo.decoded.decoded_rows import DecodedRows, open_rows
 from dr_ovo.decoded.space import Plan, plan
@@ -19,14 +18,12 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 @dataclass(frozen=True)
 class CacheChoice:
     """What --cache says, the cache folder, the number of processes that fill it (0: this process
-    does), and whether to `fill` it at all. `descriptors` knows the contents of files (None: they
-    are all read)."""
+    does), and whether to `fill` it at all."""
 
     mode: str
     folder: Path
     workers: int
     fill: bool
-    descriptors: Path | None
 
 
 @dataclass(frozen=True)
@@ -42,52 +39,43 @@ class RowSource:
         return all(sha256 in self.rows for sha256 in self.contents)
 
 
-def plan_rows(paths: Sequence[Path], preprocessing: Preprocessing, choice: CacheChoice) -> None:
-    """Says what the rows of the files take, and whether they are kept; writes nothing.
-
-    Raises UserError where --cache is on and there is no room.
-    """
-    _planned(paths, preprocessing, choice, say=True)
+def require_room(
+    contents: Collection[str], preprocessing: Preprocessing, choice: CacheChoice
+) -> None:
+    """Raises UserError where --cache is on and there is no room for the rows of these contents
+    (sha256); writes nothing."""
+    _planned(contents, preprocessing, choice)
 
 
 def fill_rows(
-    paths: Sequence[Path], preprocessing: Preprocessing, choice: CacheChoice
+    files: Mapping[Path, str], preprocessing: Preprocessing, choice: CacheChoice
 ) -> list[Damage]:
-    """Adds the rows that the cache lacks, where it may be filled; the files that can't be decoded,
-    such as those that crash the decoder."""
-    if not choice.fill:
+    """Says what the rows of the files (path -> sha256) take, and whether they are kept; adds those
+    that the cache lacks, where it may be filled. The files that can't be decoded, such as those
+    that crash the decoder."""
+    planned = _planned(files.values(), preprocessing, choice)
+    log.info("%s", planned.text)
+    if not (choice.fill and planned.build):
         return []
-    contents, planned = _planned(paths, preprocessing, choice, say=False)
-    if not planned.build:
-        return []
-    return list(build(contents, preprocessing, choice.folder, choice.workers).damaged)
+    return list(build(files, preprocessing, choice.folder, choice.workers).damaged)
 
 
-def _planned(
-    paths: Sequence[Path], preprocessing: Preprocessing, choice: CacheChoice, *, say: bool
-) -> tuple[dict[Path, str], Plan]:
-    """The content of each file, and what to do about their rows."""
-    contents: dict[Path, str] = {}
-    if choice.mode != CACHE_OFF:
-        contents = content_hashes(paths, choice.descriptors, keep=choice.fill)
+def _planned(contents: Collection[str], preprocessing: Preprocessing, choice: CacheChoice) -> Plan:
+    """What to do about the rows of these contents; "" is that of a file that can't be read."""
     with open_rows(choice.folder, preprocessing, used=False) as rows:
-        wanted = set(contents.values())
-        planned = plan(choice.mode, rows, choice.folder, preprocessing, wanted)
-    if say:
-        log.info("%s", planned.text)
-    return contents, planned
+        wanted = set(contents) - {""}
+        return plan(choice.mode, rows, choice.folder, preprocessing, wanted)
 
 
 def open_source(
-    paths: Sequence[Path], preprocessing: Preprocessing, choice: CacheChoice
+    contents: Sequence[str], preprocessing: Preprocessing, choice: CacheChoice
 ) -> RowSource | None:
-    """The rows of the files that are in the cache; None without one, and where it has none of
-    them."""
-    if choice.mode == CACHE_OFF or not paths:
+    """The rows of files with these contents that are in the cache; None without one, and where it
+    has none of them."""
+    if choice.mode == CACHE_OFF:
         return None
-    contents = content_hashes(paths, choice.descriptors, keep=choice.fill)
     rows = open_rows(choice.folder, preprocessing, used=choice.fill)
-    if any(sha256 in rows for sha256 in contents.values()):
-        return RowSource(rows, tuple(contents[path] for path in paths))
+    if any(sha256 in rows for sha256 in contents):
+        return RowSource(rows, tuple(contents))
     rows.close()
     return None

@@ -16,6 +16,7 @@ from dr_ovo.audit.measurement_cache import cache_folder
 from dr_ovo.audit.text_report import report_text
 from dr_ovo.choices import MAX_MEGAPIXELS
 from dr_ovo.dataset.image_files import folder_content, not_read
+from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.errors import DONE, LEAK
 from dr_ovo.files import atomic_write_text, write_json
 from dr_ovo.logs import start_log
@@ -39,11 +40,12 @@ def main(argv: Sequence[str], prog: str) -> int:
     output.mkdir(parents=True, exist_ok=True)
     cache = cache_folder(root, output)
     limit: float = arguments.max_megapixels
-    report = audit(root, photographs, cache, synthetic=synthetic, max_megapixels=limit)
-    if other is not None:
-        # Where `other` is read-only, its pictures share the output folder's cache with the others.
-        other_cache = cache_folder(other, output)
-        report = with_shared(report, photographs, cache, other, others, other_cache, limit)
+    with shared_workers():
+        report = audit(root, photographs, cache, synthetic=synthetic, max_megapixels=limit)
+        if other is not None:
+            # Where `other` is read-only, its pictures share the output folder's cache.
+            other_cache = cache_folder(other, output)
+            report = with_shared(report, photographs, cache, other, others, other_cache, limit)
     if left_out := not_read(folder_content(root).others):
         report = replace(report, notes=(*report.notes, left_out.removesuffix(".")))
     write_json(output / "audit.json", report.to_dict())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -23,6 +24,9 @@ from dr_ovo.copies.registration import (
     registration_image,
     spectra,
 )
+from dr_ovo.decoded.processes.decoder import CRASHED
+from dr_ovo.decoded.processes.file_workers import open_workers
+from dr_ovo.decoded.processes.process import errors_are_damage
 from dr_ovo.errors import MachineError
 from dr_ovo.parallel import each_in_parallel
 from dr_ovo.photographs.damage import DamagedImage
@@ -77,32 +81,42 @@ def align_candidates(
     return [pair for group in found for pair in group]
 
 
-def image_loader(paths: Sequence[Path]) -> LoadImage:
-    """A function from position to that file, ready for registration; recent ones are cached."""
+@contextmanager
+def image_loader(paths: Sequence[Path]) -> Iterator[LoadImage]:
+    """A function from position to that file, ready for registration; recent ones are cached.
 
-    @lru_cache(maxsize=IMAGES_KEPT)
-    def load(number: int) -> RegistrationImage:
-        try:
-            data = read_bytes(paths[number])
-            with room_for(data, REGISTRATION_SIDE):
-                return registration_image(decode_bytes(data, REGISTRATION_SIDE))
-        except DamagedImage as error:
+    It raises MachineError for a file that can't be decoded.
+    """
+    with open_workers() as workers:
+
+        @lru_cache(maxsize=IMAGES_KEPT)
+        def load(number: int) -> RegistrationImage:
+            found = workers.do(_decoded, paths[number])
+            if isinstance(found, RegistrationImage):
+                return found
             raise MachineError(
-                f"{paths[number]} {error}, though it could be read before. Are files being "
-                "changed? Run the command again when they no longer change."
-            ) from None
+                f"{paths[number]} {found or CRASHED}, though it could be read before. Are files "
+                "being changed? Run the command again when they no longer change."
+            )
 
-    return load
+        yield load
 
 
-def register_pairs(
-    paths: Sequence[Path], pairs: Sequence[CandidatePair], load: LoadImage | None = None
-) -> list[Registration]:
+def _decoded(path: Path) -> RegistrationImage | str:
+    """A file, ready for registration, or its damage."""
+    try:
+        data = read_bytes(path)
+        with errors_are_damage(), room_for(data, REGISTRATION_SIDE):
+            return registration_image(decode_bytes(data, REGISTRATION_SIDE))
+    except DamagedImage as error:
+        return str(error)
+
+
+def register_pairs(pairs: Sequence[CandidatePair], load: LoadImage) -> list[Registration]:
     """The registration of the two pictures of each pair, at a higher resolution."""
-    load_image = load or image_loader(paths)
 
     def fit(pair: CandidatePair) -> Registration:
-        fixed = load_image(pair.second).turned(INVERSES[pair.orientation])
-        return register(fixed, load_image(pair.first), pair.alignment)
+        fixed = load(pair.second).turned(INVERSES[pair.orientation])
+        return register(fixed, load(pair.first), pair.alignment)
 
     return list(each_in_parallel(fit, pairs, "comparing look-alikes", unit="pair"))

@@ -39,15 +39,23 @@ def find_copies(
     one another are searched again, with two representatives per cluster, until all have enough
     other neighbours. If no picture has more than a few copies there is no second round.
     """
-    clusters, load = UnionFind(len(paths)), image_loader(paths)
+    with image_loader(paths) as load:
+        return _search(descriptors, load, is_copy)
+
+
+def _search(
+    descriptors: Sequence[np.ndarray], load: LoadImage, is_copy: Callable[[Registration], bool]
+) -> list[Fit]:
+    """The same; `load` gives the pictures of the descriptors."""
+    clusters = UnionFind(len(descriptors))
     found: list[Fit] = []
-    members, wanted = np.arange(len(paths)), None
+    members, wanted = np.arange(len(descriptors)), None
     while len(members) > 1:
         some = [descriptors[n] for n in members.tolist()]
         candidates = find_candidates(some, wanted, show_progress=True)
         unknown = _unconnected(candidates, members, clusters)
         pairs = align_candidates(descriptors, unknown)
-        found += _connect(paths, pairs, clusters, load, is_copy)
+        found += _connect(pairs, clusters, load, is_copy)
         labels = np.array(clusters.labels())
         needs_search = crowded(candidates.nearest, labels[members])
         if not needs_search.any():
@@ -73,7 +81,6 @@ def _unconnected(candidates: Candidates, members: np.ndarray, clusters: UnionFin
 
 
 def _connect(
-    paths: Sequence[Path],
     pairs: Iterable[CandidatePair],
     clusters: UnionFind,
     load: LoadImage,
@@ -87,7 +94,7 @@ def _connect(
     found: list[Fit] = []
     while waiting:
         wave, waiting = _next_wave(waiting, clusters)
-        for pair, fit in zip(wave, register_pairs(paths, wave, load), strict=True):
+        for pair, fit in zip(wave, register_pairs(wave, load), strict=True):
             if is_copy(fit):
                 clusters.join(pair.first, pair.second)
                 found.append((pair, fit))

@@ -1,12 +1,12 @@
-"""Computes the descriptors of many files in parallel, once, and reads them back from the cache.
+"""Computes the descriptors of many files in processes, once, and reads them back from the cache.
 
 A file is recognised by its stamp or, where links or copying changed that, by its content.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +20,16 @@ from dr_ovo.copies.descriptor_store import (
     open_store,
     unchanged_files,
 )
-from dr_ovo.copies.judged_files import JudgedFile, judge_file, save_files
-from dr_ovo.parallel import each_in_parallel
+from dr_ovo.copies.judged_files import (
+    JudgedFile,
+    judge_file,
+    recognised_file,
+    save_files,
+    unusable,
+)
+from dr_ovo.decoded.processes.decoder import CRASHED
+from dr_ovo.decoded.processes.file_workers import open_workers
+from dr_ovo.decoded.processes.process import errors_are_damage
 from dr_ovo.photographs.content_check import Verdict, damage_of
 from dr_ovo.photographs.damage import Damage, DamagedImage
 from dr_ovo.photographs.image_decoding import decode_bytes, full_sides, room_for
@@ -50,7 +58,17 @@ class _Examined:
     picture: Described | None
 
 
-_Work = Callable[[Path], _Examined]
+@dataclass(frozen=True)
+class _Known:
+    """What a cache has: the sha256 of files that are unchanged, `verdicts` by sha256, and contents
+    that it may describe."""
+
+    unchanged: Mapping[Path, str]
+    verdicts: Mapping[str, Verdict]
+    described: Collection[str]
+
+
+NOTHING = _Known({}, {}, frozenset())
 
 
 def describe_files(
@@ -61,33 +79,34 @@ def describe_files(
 ) -> dict[Path, Described | Damage]:
     """Each file's description, or its damage, in the order of `paths`.
 
-    `cache` is the cache file (None: no cache). `workers` is the number of threads (None: one per
-    core). A picture of more than `max_megapixels` is damaged. A cache that can't be written is used
-    for reading, with a warning. Raises UserError for a cache that can't be opened.
+    `cache` is the cache file (None: no cache). `workers` is the largest number of processes (None:
+    one per core). A picture of more than `max_megapixels`, or that crashes the decoder, is damaged.
+    A cache that can't be written is used for reading, with a warning. Raises UserError for a cache
+    that can't be opened.
     """
     wanted = list(dict.fromkeys(paths))
-    examine = partial(_examine, max_megapixels)
     if cache is None:
-        entries = _examine_all(partial(examine, frozenset(), {}), wanted, workers)
+        entries = _examine_all(NOTHING, wanted, max_megapixels, workers)
         found = {entry.file.path: entry.picture or entry.file.damage for entry in entries}
         return {path: one for path, one in found.items() if one}  # each has one or the other
     with open_store(cache, check=True) as store:
         names = {path: name_in(cache, path) for path in wanted}
-        result = _unchanged(store, names, max_megapixels)
+        unchanged = unchanged_files(store, names)
+        result = _unchanged(store, unchanged, max_megapixels)
         # The second round is for files whose description in the cache turns out to be no evidence.
         for contents in (store.contents(), frozenset[str]()):
             left = {path: names[path] for path in wanted if path not in result}
             if left:
-                work = partial(examine, contents, store.verdicts(sorted(store.judged())))
-                result |= _examine_and_save(store, left, work, workers)
+                known = _Known(unchanged, store.verdicts(sorted(store.judged())), contents)
+                entries = _examine_all(known, list(left), max_megapixels, workers)
+                result |= _save_all(store, left, entries)
     return {path: result[path] for path in wanted}
 
 
 def _unchanged(
-    store: DescriptorStore, names: Mapping[Path, str], max_megapixels: float
+    store: DescriptorStore, contents: Mapping[Path, str], max_megapixels: float
 ) -> dict[Path, Described | Damage]:
-    """What the cache knows of the files (path -> name in the cache) that are as it saw them."""
-    contents = unchanged_files(store, names)
+    """What the cache knows of files (path -> sha256) that are as it saw them."""
     verdicts = store.verdicts(sorted(set(contents.values())))
     judged = {
         path: (sha256, verdicts[sha256].within(max_megapixels))
@@ -100,17 +119,17 @@ def _unchanged(
     return found | _kept(store, whole)
 
 
-def _examine_and_save(
-    store: DescriptorStore, names: Mapping[Path, str], work: _Work, workers: int | None
+def _save_all(
+    store: DescriptorStore, names: Mapping[Path, str], entries: Iterable[_Examined]
 ) -> dict[Path, Described | Damage]:
-    """The descriptions of files (path -> name in the cache) that had to be read by `work`.
+    """The descriptions of files (path -> name in the cache) that had to be examined.
 
     Whole files of a known content are left out if the cache can't describe them.
     """
     fresh: dict[Path, Described | Damage] = {}
     cached: dict[Path, tuple[str, Verdict]] = {}
     unsaved: list[_Examined] = []
-    for entry in _examine_all(work, list(names), workers):
+    for entry in entries:
         file = entry.file
         unsaved.append(entry)
         if found := entry.picture or file.damage:
@@ -140,26 +159,38 @@ def _kept(
     return found
 
 
-def _examine_all(work: _Work, paths: Sequence[Path], workers: int | None) -> Iterator[_Examined]:
-    return each_in_parallel(work, paths, "computing descriptors", workers)
+def _examine_all(
+    known: _Known, paths: Sequence[Path], max_megapixels: float, workers: int | None
+) -> Iterator[_Examined]:
+    """Each file; a process examines what the cache does not know."""
+    with open_workers() as processes:
+
+        def examined(path: Path) -> _Examined:
+            sha256 = known.unchanged.get(path, "")
+            if not sha256 and (file := recognised_file(path, max_megapixels, known.verdicts)):
+                if file.damage or file.sha256 in known.described:
+                    return _Examined(file, None)
+                sha256 = file.sha256
+            judged = {sha256: known.verdicts[sha256]} if sha256 in known.verdicts else {}
+            entry = processes.do(partial(_examine, max_megapixels, judged), path)
+            return entry or _Examined(unusable(path, CRASHED), None)
+
+        yield from processes.each(examined, paths, "computing descriptors", workers)
 
 
-def _examine(
-    max_megapixels: float, known: Collection[str], verdicts: Mapping[str, Verdict], path: Path
-) -> _Examined:
-    """Reads a file, judges it, and describes its picture, unless its sha256 is among those that are
-    `known` or have `verdicts`."""
+def _examine(max_megapixels: float, verdicts: Mapping[str, Verdict], path: Path) -> _Examined:
+    """Reads a file, judges it, unless one of the `verdicts` (by sha256) is on its content, and
+    describes its picture."""
     file, data = judge_file(path, max_megapixels, verdicts)
-    if file.damage or file.sha256 in known:
+    if file.damage:
         return _Examined(file, None)
     try:
-        with room_for(data, DESCRIPTOR_SIDE):
+        with errors_are_damage(), room_for(data, DESCRIPTOR_SIDE):
             image = decode_bytes(data, DESCRIPTOR_SIDE)
             height, width = full_sides(data, image)
             vector = describe_picture(image)
     except DamagedImage as error:
-        verdict = Verdict(damage=str(error), decodes=False)
-        return _Examined(replace(file, sha256="", verdict=verdict), None)
+        return _Examined(unusable(path, str(error)), None)
     return _Examined(file, Described(file.sha256, vector, width, height, file.verdict.remark))
 
 

@@ -67,7 +67,8 @@ class Split:
 class DatasetIndex:
     """The splits of a dataset folder; `manifest_hash` is None without a manifest.json.
 
-    `written`: when each photograph was last written before its content was judged; empty before.
+    `written`: when each photograph was last written before its content was judged, `contents`: the
+    sha256 of what was judged, "" for a file that can't be used; both are empty before.
     """
 
     root: Path
@@ -76,6 +77,7 @@ class DatasetIndex:
     manifest_hash: str | None
     synthetic: bool
     written: Mapping[Path, Written | None] = field(default_factory=dict)
+    contents: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def others(self) -> list[Path]:

@@ -20,15 +20,8 @@ from dr_ovo.decoded.build_lock import build_lock
 from dr_ovo.decoded.decoded_rows import open_rows
 from dr_ovo.decoded.filling import Filling
 from dr_ovo.decoded.places import ROWS, make_store, store_folder
-from dr_ovo.decoded.processes.pool import (
-    CRASHED,
-    JOBS_A_PROCESS,
-    MEMORY,
-    Decoder,
-    DecodingPool,
-    Stalled,
-    ThisProcess,
-)
+from dr_ovo.decoded.processes.decoder import CRASHED, Decoder, Stalled, ThisProcess, no_answer
+from dr_ovo.decoded.processes.pool import JOBS_A_PROCESS, MEMORY, DecodingPool
 from dr_ovo.decoded.processes.watch import STALLED_SECONDS
 from dr_ovo.decoded.row_decoding import Decode, Job, Outcome, Task, close_rows, decode_row
 from dr_ovo.decoded.row_file import RowFile
@@ -184,9 +177,6 @@ def _outcomes(
             finally:
                 decoder.close()  # before the threads, which would wait for its processes
     except Stalled as stalled:
-        raise MachineError(
-            f"Decoding gave no answer for {STALLED_SECONDS:.0f} s: {stalled.path}. Check the "
-            "disk and the network to it, then run the command again."
-        ) from None
+        raise no_answer(stalled) from None
     finally:
         close_rows()

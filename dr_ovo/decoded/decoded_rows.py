@@ -13,7 +13,7 @@ from dr_ovo.caches.signed_cache import warn_once
 from dr_ovo.decoded.about import mark_used
 from dr_ovo.decoded.places import INDEX, ROWS, store_folder
 from dr_ovo.decoded.row_file import RowFile
-from dr_ovo.decoded.row_index import Row, open_index
+from dr_ovo.decoded.row_index import Row, open_index, undo_unfinished
 from dr_ovo.photographs.preprocessing import Preprocessing
 
 
@@ -96,7 +96,8 @@ class DecodedRows:
 def open_rows(cache: Path, preprocessing: Preprocessing, *, used: bool = True) -> DecodedRows:
     """The rows of a cache folder for this preprocessing; none where nothing can be read.
 
-    `used`: records that the rows were used now. Nothing else is written.
+    `used`: records that the rows were used now. Nothing else is written, but what a builder that
+    was killed left half done is undone.
     """
     store = store_folder(cache, preprocessing)
     path = store / ROWS
@@ -107,6 +108,7 @@ def open_rows(cache: Path, preprocessing: Preprocessing, *, used: bool = True) -
     except OSError:
         return DecodedRows({}, None, path)
     try:
+        undo_unfinished(store)
         with open_index(store, write=False) as index:
             rows = index.rows(file.count())
     except BaseException:

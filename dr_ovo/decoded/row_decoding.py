@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dr_ovo.decoded.processes.process import errors_are_damage, turn_to_decode
+from dr_ovo.decoded.processes.process import errors_are_damage
 from dr_ovo.decoded.row_file import RowFile
 from dr_ovo.decoded.row_index import Row, row_of
 from dr_ovo.photographs.damage import DamagedImage
-from dr_ovo.photographs.image_decoding import read_bytes
+from dr_ovo.photographs.image_decoding import read_bytes, room_for
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.photographs.quality import Quality
 
@@ -57,7 +57,7 @@ def decode_row(task: Task, job: Job) -> Outcome:
         data = read_bytes(job.path)
         if hashlib.sha256(data).hexdigest() != job.sha256:
             return Outcome(changed=True)
-        with errors_are_damage(), turn_to_decode(data, task.preprocessing.size):
+        with errors_are_damage(), room_for(data, task.preprocessing.size):
             pixels, quality = task.decode(data, task.preprocessing)
     except DamagedImage as error:
         return Outcome(damage=str(error))

@@ -11,7 +11,7 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,9 @@ import numpy as np
 from dr_ovo.caches.inspection import Layout
 from dr_ovo.caches.opening import open_cache
 from dr_ovo.caches.signed_cache import SignedCache
+from dr_ovo.decoded.build_lock import build_lock
 from dr_ovo.decoded.places import INDEX
+from dr_ovo.errors import MachineError, UserError
 
 TABLE = (
     "(sha256 TEXT PRIMARY KEY, position INTEGER, crc32 INTEGER, pixels BLOB, quality REAL, "
@@ -105,6 +107,22 @@ def _others_at(rows: Mapping[str, Row]) -> str:
     positions = ",".join(str(row.position) for row in rows.values())
     contents = ",".join(f"'{sha256}'" for sha256 in rows)
     return f"DELETE FROM rows WHERE position IN ({positions}) AND sha256 NOT IN ({contents})"
+
+
+def undo_unfinished(store: Path) -> None:
+    """Undoes what a builder that was killed left half done in the index, as SQLite shows nothing to
+    those who only read until then.
+
+    Does nothing while a builder is at work, nor where the store can't be written.
+    """
+    if not (store / f"{INDEX}-journal").exists():
+        return
+    with (
+        suppress(OSError, UserError, MachineError),
+        build_lock(store, wait=False),
+        open_index(store, write=True),
+    ):
+        pass
 
 
 @contextmanager

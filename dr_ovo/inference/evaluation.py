@@ -13,6 +13,7 @@ import torch
 
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex
+from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.decoding.decoders import DECODERS, decode
 from dr_ovo.ensembles.combination import mean_predictions
 from dr_ovo.errors import log
@@ -31,7 +32,7 @@ from dr_ovo.results.evaluation_file import evaluation_report, patient_report
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.data.loading import decodable, plan_cache
+from dr_ovo.training.data.loading import check_cache, decodable
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.setup import choose_device, joint_folder
 from dr_ovo.writable import check_writable_folder
@@ -64,14 +65,16 @@ def evaluate(settings: Settings) -> list[Evaluation]:
     for folder in [*folders, *([_mean_folder(settings.config).root] if len(models) > 1 else [])]:
         check_writable_folder(folder, "--output_dir")
     config = _of_the_models(settings.config, models[0].meta)
-    index, skipped = open_dataset(config, [model.folder for model in models], SPLITS)
+    with shared_workers(processes=config.num_workers > 0):
+        index, skipped = open_dataset(config, [model.folder for model in models], SPLITS)
     index, undecodable = _decodable(models, index, config)
     extra = {"skipped_images": [str(damage.path) for damage in (*skipped, *undecodable)]}
     evaluations, members = [], []
     for model in models:
         predictions = _predict(model, index, device, config)
         members.append(predictions)
-        blocks = audit_blocks(model.folder, index.root, index.splits["test"], config.grades)
+        with shared_workers(processes=config.num_workers > 0):
+            blocks = audit_blocks(model.folder, index.root, index.splits["test"], config.grades)
         report = _write(
             model.folder, predictions, extra | blocks, patient_level=config.patient_level
         )
@@ -89,14 +92,13 @@ def _decodable(
 ) -> tuple[DatasetIndex, list[Damage]]:
     """The dataset without the files that turn out not to be decodable, and these; the others are in
     the cache now, as each model needs them. Raises UserError without --skip_damaged."""
-    inputs = [(model.folder, input_of(model.meta)[1]) for model in models]
-    for folder, preprocessing in inputs:
-        plan_cache(config, index, folder, preprocessing, SPLITS)
+    inputs = [input_of(model.meta)[1] for model in models]
+    for preprocessing in inputs:
+        check_cache(config, index, preprocessing, SPLITS)
     damaged: list[Damage] = []
-    for folder, preprocessing in inputs:
-        index, more = decodable(
-            config, index, folder, preprocessing, SPLITS, leave_out=config.skip_damaged
-        )
+    for preprocessing in inputs:
+        leave_out = config.skip_damaged
+        index, more = decodable(config, index, preprocessing, SPLITS, leave_out=leave_out)
         damaged += more
     return index, damaged
 

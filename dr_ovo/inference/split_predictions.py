@@ -30,9 +30,7 @@ def predict_split(
     """The predictions on the split `name`. Raises MachineError for damaged files."""
     split, decoder = index.splits[name], config.decoder
     _, preprocessing = input_of(model.meta)
-    with image_loader(
-        config, index, model.folder, split.paths, preprocessing, with_quality=True
-    ) as loader:
+    with image_loader(config, index, split.paths, preprocessing, with_quality=True) as loader:
         outputs = predict(model, loader, device)
     if outputs.damaged:
         _stop(split, outputs.damaged)

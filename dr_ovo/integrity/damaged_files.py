@@ -16,11 +16,12 @@ from dr_ovo.photographs.damage import Damage
 
 @dataclass(frozen=True)
 class Findings:
-    """The `damaged` files of a dataset, and the `odd` ones, which are whole, each with what is
-    odd."""
+    """The `damaged` files of a dataset, the `odd` ones, which are whole, each with what is odd, and
+    the sha256 of each file ("" for one that can't be used)."""
 
     damaged: list[Damage]
     odd: list[Damage]
+    contents: dict[Path, str]
 
 
 def examine(
@@ -28,10 +29,11 @@ def examine(
 ) -> Findings:
     """What is wrong with the files of the dataset. See `verdicts_on` for `cache` and `keep`."""
     paths = [path for split in index.splits.values() for path in split.paths]
-    verdicts = verdicts_on(paths, cache, max_megapixels, keep=keep)
+    judged = verdicts_on(paths, cache, max_megapixels, keep=keep)
     return Findings(
-        [Damage(path, v.damage, v.decodes) for path, v in verdicts.items() if v.damage],
-        [Damage(path, v.remark) for path, v in verdicts.items() if v.remark and not v.damage],
+        [Damage(path, v.damage, v.decodes) for path, (_, v) in judged.items() if v.damage],
+        [Damage(path, v.remark) for path, (_, v) in judged.items() if v.remark and not v.damage],
+        {path: sha256 for path, (sha256, _) in judged.items()},
     )
 
 

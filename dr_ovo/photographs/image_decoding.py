@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import cv2
@@ -41,7 +41,7 @@ REDUCTIONS = {
 # Photographs are shared out to threads and processes; OpenCV's own threads would only compete.
 cv2.setNumThreads(1)
 
-_large_pictures = threading.BoundedSemaphore(LARGE_AT_ONCE)
+_large_pictures: AbstractContextManager[object] = threading.BoundedSemaphore(LARGE_AT_ONCE)
 
 
 def decode_image(path: Path, size: int) -> np.ndarray:
@@ -116,10 +116,16 @@ def room_for(data: bytes, size: int) -> Iterator[None]:
     """Decode a file with this content at `size` inside this context.
 
     No more than LARGE_AT_ONCE threads are inside with a large picture at a time, so that decoding
-    on many cores does not exhaust the memory.
+    on many cores does not exhaust the memory; nor processes that `share_room`.
     """
     with _large_pictures if decoded_pixels(data, size) > LARGE_PIXELS else nullcontext():
         yield
+
+
+def share_room(turns: AbstractContextManager[object]) -> None:
+    """Has this process decode large pictures inside `turns`, which other processes have too."""
+    global _large_pictures
+    _large_pictures = turns
 
 
 def decoded_pixels(data: bytes, size: int) -> int:

@@ -1,12 +1,10 @@
-"""Quality scores of many files, computed on all cores; prepare_dataset.py records them."""
+"""The quality score of a file, as prepare_dataset.py records it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
-from dr_ovo.parallel import in_parallel
 from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.photographs.quality import DISC_SIDE, quality_of
@@ -14,17 +12,13 @@ from dr_ovo.photographs.quality import DISC_SIDE, quality_of
 DIGITS = 4
 
 
-def qualities(paths: Sequence[Path]) -> dict[Path, float | None]:
-    """The quality score of each file, 0 to 1, as evaluation measures it; None where unknown.
+def quality_score(path: Path) -> float | None:
+    """The quality of a file, 0 to 1, as evaluation measures it.
 
-    It is unknown for pictures that are too small and for files that can't be read any more.
+    None for a picture that is too small, and for a file that can't be decoded any more.
     """
-    return dict(zip(paths, in_parallel(_score, paths, "measuring quality"), strict=True))
-
-
-def _score(path: Path) -> float | None:
     try:
         score = quality_of(decode_image(path, DISC_SIDE)).score
-    except DamagedImage:
+    except (DamagedImage, MemoryError):
         return None
     return None if math.isnan(score) else round(score, DIGITS)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 import cv2
 
+from dr_ovo.decoded.processes.decoder import CRASHED
+from dr_ovo.decoded.processes.file_workers import FileWorkers, open_workers
+from dr_ovo.decoded.processes.process import errors_are_damage
 from dr_ovo.files import atomic_path, atomic_write_bytes
 from dr_ovo.parallel import in_parallel
-from dr_ovo.photographs.content_check import damage_of, judge
+from dr_ovo.photographs.content_check import judge
 from dr_ovo.photographs.damage import Damage, DamagedImage
 from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes, room_for
 from dr_ovo.photographs.preprocessing import Preprocessing
@@ -35,8 +38,12 @@ def place_files(
     todo = [(path, target) for path, target in jobs if not target.exists()]
     for folder in {target.parent for _, target in todo}:
         folder.mkdir(parents=True, exist_ok=True)
-    work = partial(_shrink, preprocessing, max_megapixels) if preprocessing else _link
-    return [damage for damage in in_parallel(work, todo, "writing") if damage is not None]
+    if preprocessing is None:
+        in_parallel(_link, todo, "writing")
+        return []
+    with open_workers() as workers:
+        shrink = partial(_shrink, workers, partial(_shrunken, preprocessing, max_megapixels))
+        return [damage for damage in workers.each(shrink, todo, "writing") if damage is not None]
 
 
 def _link(job: tuple[Path, Path]) -> None:
@@ -49,20 +56,31 @@ def _link(job: tuple[Path, Path]) -> None:
 
 
 def _shrink(
-    preprocessing: Preprocessing, max_megapixels: float | None, job: tuple[Path, Path]
+    workers: FileWorkers, work: Callable[[Path], bytes | str], job: tuple[Path, Path]
 ) -> Damage | None:
     path, target = job
+    found = workers.do(work, path)
+    if not isinstance(found, bytes):
+        return Damage(path, found or CRASHED)
+    atomic_write_bytes(target, found)
+    return None
+
+
+def _shrunken(
+    preprocessing: Preprocessing, max_megapixels: float | None, path: Path
+) -> bytes | str:
+    """The content of the shrunken file, or the damage of the file."""
     try:
         data = read_bytes(path)
-        if max_megapixels is not None:
-            verdict = judge(data, max_megapixels, probe=False)
-            if damage := damage_of(path, verdict):
-                return damage
-        with room_for(data, preprocessing.size):
-            image = preprocessing.apply(decode_bytes(data, preprocessing.size))
+        with errors_are_damage():
+            if max_megapixels is not None:
+                verdict = judge(data, max_megapixels, probe=False)
+                if verdict.damage:
+                    return verdict.damage
+            with room_for(data, preprocessing.size):
+                image = preprocessing.apply(decode_bytes(data, preprocessing.size))
     except DamagedImage as error:
-        return Damage(path, str(error))
+        return str(error)
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, shrunken = cv2.imencode(SHRUNKEN_SUFFIX, bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    atomic_write_bytes(target, shrunken.tobytes())
-    return None
+    return shrunken.tobytes()

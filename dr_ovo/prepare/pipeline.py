@@ -15,9 +15,10 @@ from dr_ovo import __version__
 from dr_ovo.copies.descriptor_cache import describe_files
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.manifest import DESCRIPTORS, MANIFEST, read_manifest, write_manifest
+from dr_ovo.decoded.processes.file_workers import each_file, shared_workers
 from dr_ovo.errors import DONE
 from dr_ovo.photographs.preprocessing import Preprocessing
-from dr_ovo.photographs.quality_scores import qualities
+from dr_ovo.photographs.quality_scores import quality_score
 from dr_ovo.prepare.closing_report import report
 from dr_ovo.prepare.file_names import placed_ids
 from dr_ovo.prepare.file_writing import place_files
@@ -31,6 +32,7 @@ from dr_ovo.prepare.sources import Source, read_source
 from dr_ovo.tables import say
 
 
+@shared_workers()
 def prepare(options: PrepareOptions) -> int:
     """Runs the command with these options, prints the report, and returns the exit code.
 
@@ -75,10 +77,13 @@ def _make(options: PrepareOptions, source: Source, settings: dict[str, Any]) -> 
         output / DESCRIPTORS,
         max_megapixels=options.max_megapixels,
     )
+    placed = [path for path in jobs if path not in lost]
     prepared = replace(
         prepared,
-        described={path: readable(written[jobs[path]]) for path in jobs if path not in lost},
-        quality=qualities([path for path in jobs if path not in lost]),
+        described={path: readable(written[jobs[path]]) for path in placed},
+        quality=dict(
+            zip(placed, each_file(quality_score, placed, "measuring quality"), strict=True)
+        ),
     )
     manifest = _manifest(options, source, prepared) | {MADE_WITH: settings}
     write_manifest(output / MANIFEST, manifest)

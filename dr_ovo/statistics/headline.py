@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from dr_ovo.statistics.model_statistics import (
     recall_statistic,
     sensitivity_and_specificity,
 )
-from dr_ovo.statistics.weighted_statistics import Interval, Resampled, Statistic
+from dr_ovo.statistics.weighted_statistics import CachedStatistic, Resampled, Statistic
 
 HEADLINE = (
     "accuracy",
@@ -35,28 +34,6 @@ HEADLINE = (
     "calibration_error",
 )
 Figures = dict[str, Any]  # metric -> a statistic, or {"value": None, "reason"}
-
-
-@dataclass(frozen=True, eq=False)
-class CachedStatistic(Statistic):
-    """A statistic that others are derived from; it is computed once per weighting."""
-
-    of: Statistic
-    _last: list[np.ndarray] = field(default_factory=list)
-
-    def compute(self, weights: np.ndarray) -> np.ndarray:
-        if not self._last or self._last[0] is not weights:
-            self._last[:] = [weights, self.of.compute(weights)]
-        return self._last[1]
-
-    def closed_interval(self) -> Interval | None:
-        return self.of.closed_interval()
-
-    def constant_interval(self, patients: np.ndarray) -> Interval | None:
-        return self.of.constant_interval(patients)
-
-    def without_interval(self, value: float) -> str | None:
-        return self.of.without_interval(value)
 
 
 def headline(p: Predictions, calibration: Calibration) -> Figures:

@@ -39,7 +39,7 @@ def open_loop(run: Run, asked: Callable[[], bool] = bool) -> Iterator[TrainingLo
     data = training_data(config, run.index)
     paths = (*data.train.paths, *data.val.paths)
     try:
-        with image_loader(config, run.index, run.folder, paths, run.model.preprocessing) as loader:
+        with image_loader(config, run.index, paths, run.model.preprocessing) as loader:
             yield TrainingLoop(run.model, data, loader, run.precision, config, asked)
     except Interrupted as interrupted:
         if interrupted.cause is not None:

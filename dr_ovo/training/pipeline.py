@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
+from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.errors import DONE, UserError, log
 from dr_ovo.logs import log_to_file, stop_file
 from dr_ovo.models.backbone import create_backbone
@@ -17,8 +20,13 @@ from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.option import Fixed
 from dr_ovo.settings.train_config import TrainConfig, fixed_values
 from dr_ovo.training.build import build_model, load_backbone, preprocessing_of
-from dr_ovo.training.data.audit_gate import audit_dataset, pictures_replaced, stored_audit
-from dr_ovo.training.data.loading import decodable, plan_cache
+from dr_ovo.training.data.audit_gate import (
+    audit_dataset,
+    pictures_replaced,
+    stored_audit,
+    undecodable,
+)
+from dr_ovo.training.data.loading import check_cache, decodable
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
@@ -55,30 +63,39 @@ def train(settings: Settings) -> int:
             require_whole_state(folder)
             require_whole_state(work_folder(folder))
     precision = choose_precision(settings.config)
-    index, damaged = open_dataset(settings.config, [results_folder(config) for config in configs])
-    partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
-    complete = scan_dataset(index.root, settings.config.grades) if partial else index
-    todo = [config for config in configs if not _is_done(config, index, complete)]
-    for config in todo:
-        if not config.dry_run:  # which writes nothing
-            check_writable_folder(results_folder(config).root, "--output_dir")
-    backbones = {config.base_models: _backbone(config) for config in todo}
-    audits = {config.base_models: _audit(config, complete) for config in todo}
-    for config in todo:
-        plan_cache(config, index, results_folder(config), preprocessing_of(config))
-    for config in todo:
-        index, undecodable = _decodable(config, index)
-        damaged = [*damaged, *undecodable]
-        _run(
-            config,
-            settings.sources,
-            index,
-            damaged,
-            audits[config.base_models],
-            backbones.pop(config.base_models),
-            precision,
+    with shared_workers(processes=settings.config.num_workers > 0):
+        index, damaged = open_dataset(
+            settings.config, [results_folder(config) for config in configs]
         )
+        partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
+        complete = scan_dataset(index.root, settings.config.grades) if partial else index
+        todo = [config for config in configs if not _is_done(config, index, complete)]
+        for config in todo:
+            if not config.dry_run:  # which writes nothing
+                check_writable_folder(results_folder(config).root, "--output_dir")
+        backbones = {config.base_models: _backbone(config) for config in todo}
+        audits = {config.base_models: _audit(config, complete) for config in todo}
+    for config in todo:
+        check_cache(config, index, preprocessing_of(config))
+    for config in todo:
+        with _own_log(config):
+            audit, backbone = audits[config.base_models], backbones.pop(config.base_models)
+            index, more = _decodable(config, index, undecodable(audit, index.root))
+            damaged = [*damaged, *more]
+            _run(config, settings.sources, index, damaged, audit, backbone, precision)
     return DONE
+
+
+@contextmanager
+def _own_log(config: TrainConfig) -> Iterator[None]:
+    """The log within the context is in the results folder as well, unless `--log_file` names one
+    file for all."""
+    if config.dry_run or config.log_file:
+        yield
+        return
+    file = log_to_file(results_folder(config).root / "train.log")
+    yield
+    stop_file(file)  # only without an error, which must reach the log too
 
 
 def _is_done(config: TrainConfig, index: DatasetIndex, complete: DatasetIndex) -> bool:
@@ -122,13 +139,16 @@ def _backbone(config: TrainConfig) -> nn.Module:
     return load_backbone(config, whole_input=not retraining)
 
 
-def _decodable(config: TrainConfig, index: DatasetIndex) -> tuple[DatasetIndex, list[Damage]]:
-    """The dataset without the files that turn out not to be decodable, and these; the others are in
-    the cache now. Raises UserError for such files if the training has begun with them."""
-    folder = results_folder(config)
-    begun = config.resume and folder.has_begun()
+def _decodable(
+    config: TrainConfig, index: DatasetIndex, known: list[Damage]
+) -> tuple[DatasetIndex, list[Damage]]:
+    """The dataset without the files that turn out not to be decodable, `known` ones too, and these;
+    the others are in the cache now. Raises UserError for such files if the training has begun with
+    them."""
+    begun = config.resume and results_folder(config).has_begun()
     leave_out = config.skip_damaged and not begun
-    return decodable(config, index, folder, preprocessing_of(config), leave_out=leave_out)
+    preprocessing = preprocessing_of(config)
+    return decodable(config, index, preprocessing, leave_out=leave_out, known=known)
 
 
 def _run(
@@ -140,13 +160,8 @@ def _run(
     backbone: nn.Module,
     precision: Precision,
 ) -> None:
-    """Trains one architecture, or tries it: its network is gone before the next one is built.
-
-    Its log is in its results folder, unless `--log_file` names one for all.
-    """
+    """Trains one architecture, or tries it: its network is gone before the next one is built."""
     folder = results_folder(config)
-    own_log = not config.dry_run and not config.log_file
-    file = log_to_file(folder.root / "train.log") if own_log else None
     retraining = is_retraining(config, folder)
     precision = precision_to_go_on_with(work_folder(folder) if retraining else folder, precision)
     begun = begun_micro_batch(work_folder(folder) if retraining else folder)
@@ -158,8 +173,6 @@ def _run(
         retrain_pairs(run)
     else:
         _train(run)
-    if file is not None:
-        stop_file(file)  # only without an error, which must reach the log too
 
 
 def _train(run: Run) -> None:

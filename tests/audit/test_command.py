@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +19,11 @@ from dr_ovo.audit.measurement_cache import (
     MeasurementCache,
     cache_folder,
 )
+from dr_ovo.audit.measurements import STATISTICS, measure
+from tests.fixtures import decoders
+from tests.fixtures.decoders import in_processes
+
+__all__ = ["in_processes"]
 
 
 @pytest.fixture
@@ -115,13 +120,35 @@ def test_what_was_measured_is_not_measured_again(real_set, call, monkeypatch):
     _, first = call(real_set)
     assert {p.name for p in (real_set / FOLDER).iterdir()} == {DESCRIPTORS, MEASUREMENTS}
 
-    def refuse(_path: Path) -> None:
-        raise AssertionError("measured again")
+    def refuse(_data: bytes) -> None:
+        pytest.fail("measured again")
 
     monkeypatch.setattr("dr_ovo.audit.measurements.MEASURES", dict.fromkeys(
         ("statistics", "quality"), refuse))  # fmt: skip
     _, again = call(real_set)
     assert again == first
+
+
+def test_a_file_that_crashes_the_decoder_is_a_finding(draw_dataset, call, tmp_path, in_processes):
+    folder = draw_dataset(tmp_path / "set", 1)
+    decoders.mark(folder / "test/0/test-0-1.jpeg")
+    in_processes(decoders.crashing_opencv)
+    code, _ = call(folder, "--output", tmp_path / "out")
+    assert code == 0
+    report = json.loads((tmp_path / "out" / "audit.json").read_text())
+    (finding,) = [one for one in report["findings"] if one["kind"] == "unreadable"]
+    assert finding["detail"] == "test/0/test-0-1.jpeg crashes the decoder"
+
+
+def test_a_file_that_crashes_only_when_it_is_measured_is_named(
+    draw_dataset, tmp_path, in_processes, caplog, monkeypatch
+):
+    files = {path: path.name for path in draw_dataset(tmp_path / "set", 1).rglob("*.jpeg")}
+    bad = decoders.mark(min(files))
+    in_processes(decoders.crashing_opencv)
+    with caplog.at_level(logging.WARNING, "dr_ovo"):
+        assert measure(STATISTICS, files, None).keys() == files.keys() - {bad}
+    assert f"1 files are left out of the statistics:\n  {bad}: crashes the decoder" in caplog.text
 
 
 def test_a_damaged_cache_costs_only_time(tmp_path, caplog):

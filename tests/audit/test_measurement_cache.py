@@ -28,7 +28,7 @@ def no_reads(monkeypatch) -> Callable[[], None]:
     """From when it is called, a picture that is read fails the test."""
 
     def refuse(path: Path) -> bytes:
-        raise AssertionError(f"{path} was read again")
+        pytest.fail(f"{path} was read again")
 
     def start() -> None:
         monkeypatch.setattr(judged_files, "read_bytes", refuse)

@@ -11,7 +11,7 @@ import torch
 from benchmarks import data_path, growth, ovo_cost, reports, timm_loop, trainer_overhead
 from benchmarks.ovo_cost import Network
 from benchmarks.ovo_ways import SeparateClassifiers
-from benchmarks.photographs import draw_photographs
+from benchmarks.photographs import Size, draw_photographs
 from benchmarks.results import Result
 from benchmarks.timing import Work
 from benchmarks.timm_loop import timm_epoch
@@ -24,9 +24,9 @@ SMALL = (*SMALL, "--train_sample", "0")
 RANDOM = (*SMALL, "--no_pretrained")
 SPLITS = {"train": 2, "val": 1, "test": 1}
 TINY = {
-    data_path: data_path.Size(per_grade=1, side=96, img_size=64, rounds=1),
-    trainer_overhead: trainer_overhead.Size(per_grade=2, side=96, img_size=64, rounds=1),
-    timm_loop: timm_loop.Size(per_grade=2, side=96, img_size=64, rounds=1),
+    data_path: Size(per_grade=1, side=96, img_size=64, rounds=1),
+    trainer_overhead: Size(per_grade=2, side=96, img_size=64, rounds=1),
+    timm_loop: Size(per_grade=2, side=96, img_size=64, rounds=1),
     growth: growth.Size(per_grade=(1, 2), with_classes=30, side=64, img_size=64, rounds=1),
     ovo_cost: ovo_cost.Size(
         (Network("tiny", "test_resnet", ("--no_pretrained",), 0.2, 0.75),),

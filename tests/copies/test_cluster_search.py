@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 
 from benchmarks.alterations import ALTERATIONS
-from dr_ovo.copies import cluster_search
+from dr_ovo.copies import candidate_registration, cluster_search
 from dr_ovo.copies.descriptor_cache import describe_files
 from dr_ovo.copies.near_duplicates import Pair, clusters, find_pairs
+from dr_ovo.errors import MachineError
 from dr_ovo.photographs.image_decoding import decode_image
+from tests.fixtures import decoders
+from tests.fixtures.decoders import in_processes
+
+__all__ = ["in_processes"]
 
 Alteration = Callable[[np.ndarray], np.ndarray]
 
@@ -76,9 +81,9 @@ def searches(full_of_copies) -> list[Search]:
     for seed, cores in ((0, 1), (1, 4)):
         compared: list = []
 
-        def register(paths: list[Path], pairs: list, load: object, kept: list = compared) -> list:
+        def register(pairs: list, load: object, kept: list = compared) -> list:
             kept.extend(pairs)
-            return real(paths, pairs, load)
+            return real(pairs, load)
 
         paths = mixed(full_of_copies, seed)
         with pytest.MonkeyPatch.context() as patch:
@@ -121,3 +126,14 @@ def test_a_set_with_few_copies_is_searched_once(photographs, tmp_path, monkeypat
     paths = [*photographs, *copies]
     assert len(find_pairs(paths, describe_files(paths, None))) == 4
     assert len(rounds) == 1
+
+
+@pytest.mark.usefixtures("in_processes")
+def test_a_file_that_crashes_the_decoder_when_it_is_compared_is_named(
+    photographs, tmp_path, monkeypatch
+):
+    paths = series(tmp_path, photographs[0], 2, "plain", lambda image: image)
+    described = describe_files(paths, None)
+    monkeypatch.setattr(candidate_registration, "_decoded", decoders.crashing)
+    with pytest.raises(MachineError, match=r"plain-0[01]\.jpg crashes the decoder, though"):
+        find_pairs(paths, described)

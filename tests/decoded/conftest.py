@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -14,7 +14,7 @@ import pytest
 from dr_ovo.decoded import build as building
 from dr_ovo.decoded.build import build
 from dr_ovo.decoded.places import store_folder
-from dr_ovo.decoded.row_decoding import Job, Outcome
+from dr_ovo.decoded.processes.decoder import ThisProcess
 from dr_ovo.photographs.preprocessing import Preprocessing
 from tests.conftest import drawn_eye
 
@@ -54,22 +54,10 @@ def built(tmp_path_factory, draw) -> tuple[Path, Files]:
     return folder / "cache", files
 
 
-class InThisProcess:
-    """In place of processes, which take half a second to start: for tests of something else."""
-
-    def __init__(self, work: Callable[[Job], Outcome], _workers: int, **_limits: float) -> None:
-        self.work = work
-
-    def do(self, jobs: Sequence[Job]) -> list[Outcome]:
-        return [self.work(job) for job in jobs]
-
-    def close(self) -> None:
-        """There is nothing to end."""
-
-
 @pytest.fixture
 def in_this_process(monkeypatch) -> None:
-    monkeypatch.setattr(building, "DecodingPool", InThisProcess)
+    """In place of processes, which take half a second to start: for tests of something else."""
+    monkeypatch.setattr(building, "DecodingPool", lambda work, *_, **_limits: ThisProcess(work))
 
 
 @pytest.fixture

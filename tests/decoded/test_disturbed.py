@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from dr_ovo.decoded.build import Built, build
+from dr_ovo.decoded.build_lock import build_lock
 from dr_ovo.decoded.decoded_rows import open_rows
-from dr_ovo.decoded.places import ROWS, store_folder
+from dr_ovo.decoded.places import INDEX, ROWS, store_folder
 from dr_ovo.decoded.row_file import RowFile
-from dr_ovo.decoded.row_index import open_index
 from tests.conftest import ROOT
 from tests.decoded.conftest import PREPROCESSING, ROW_BYTES
 from tests.decoded.test_build import all_are_right
@@ -28,6 +28,30 @@ from tests.decoded.test_hostile import whole_rows
 from tests.fixtures.decoders import NOTES
 
 PHOTOGRAPHS = 40
+# Builds, and is killed inside the sixth transaction, when pages of it are in the file already.
+KILLED_WHILE_SAVING = """
+import os
+import signal
+import sys
+from dr_ovo.caches.signed_cache import SignedCache
+from tests.fixtures.build_cache import main
+
+write, saved = SignedCache._write, []
+
+def write_five(self, rows, then):
+    saved.append(rows)
+    if len(saved) <= 5:
+        write(self, rows, then)
+        return
+    self._connection.execute("PRAGMA cache_size = 1")
+    some = [(str(number), number, 0, b"", 0.0, b"") for number in range(5000)]
+    self._connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", some)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    SignedCache._write = write_five
+    main(*sys.argv[1:])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +110,53 @@ def test_killed_at_any_time_and_gone_on_with(files, tmp_path):
         pids = set(noted(cache))
         until(lambda pids=pids: not any(map(is_running, pids)))
         whole_rows(cache, files)
-    with open_index(store_folder(cache, PREPROCESSING), write=True):
-        pass  # as a builder: only a writer may undo what a kill left half done
     there = whole_rows(cache, files)
     assert 0 < there < PHOTOGRAPHS
     assert build(files, PREPROCESSING, cache, workers=2).added == PHOTOGRAPHS - there
     assert all_are_right(cache, files)
     assert (store_folder(cache, PREPROCESSING) / ROWS).stat().st_size == PHOTOGRAPHS * ROW_BYTES
+
+
+@pytest.fixture
+def half_saved(files, tmp_path) -> Path:
+    """A cache of five rows whose builder was killed inside the next transaction of its index."""
+    words = [next(iter(files)).parent, tmp_path / "cache", PREPROCESSING.size, "slow"]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_SAVING, *map(str, words)],
+        cwd=ROOT, check=False, env=os.environ | {NOTES: f"{tmp_path}.notes"},
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL
+    assert journal(tmp_path / "cache").exists()
+    return tmp_path / "cache"
+
+
+def journal(cache: Path) -> Path:
+    return store_folder(cache, PREPROCESSING) / f"{INDEX}-journal"
+
+
+def test_who_only_reads_sees_the_rows_of_a_builder_that_was_killed_inside_a_transaction(
+    files, half_saved
+):
+    assert whole_rows(half_saved, files) == 5
+    assert not journal(half_saved).exists()
+
+
+def test_what_a_builder_at_work_has_not_finished_is_let_be(files, half_saved):
+    with build_lock(store_folder(half_saved, PREPROCESSING)):
+        whole_rows(half_saved, files)
+        assert journal(half_saved).exists()
+    assert whole_rows(half_saved, files) == 5
+
+
+def test_a_transaction_that_can_not_be_undone_costs_only_time(files, half_saved):
+    store = store_folder(half_saved, PREPROCESSING)
+    before = {path: path.read_bytes() for path in store.iterdir()}
+    store.chmod(0o555)
+    try:
+        assert whole_rows(half_saved, files) == 0
+    finally:
+        store.chmod(0o755)
+    assert {path: path.read_bytes() for path in store.iterdir()} == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])

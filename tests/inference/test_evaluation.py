@@ -16,6 +16,10 @@ from sklearn.metrics import cohen_kappa_score
 from dr_ovo.decoding.decoders import DECODERS, decode
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
+from tests.fixtures import decoders
+from tests.fixtures.decoders import in_processes
+
+__all__ = ["in_processes"]
 
 ROOT = Path(__file__).resolve().parents[2]
 # Each with a size, preprocessing or head that is not the default.
@@ -362,6 +366,21 @@ def test_damaged_images_stop_it_unless_they_are_skipped(
         "test-1-0.jpeg",
         "val-4-2.jpeg",
     ]
+
+
+def test_a_file_that_crashes_the_decoder_is_damaged(
+    networks, evaluate, draw_dataset, tmp_path, in_processes
+):
+    data = draw_dataset(tmp_path / "data")
+    decoders.mark(data / "test/1/test-1-0.jpeg")
+    in_processes(decoders.crashing_decoders)
+    folder = shutil.copytree(networks["shared"], tmp_path / "out")
+    outcome = evaluate(folder, "--num_workers", 2, data=data)
+    assert outcome.code == 2
+    assert "test-1-0.jpeg: crashes the decoder" in outcome.stderr
+    outcome = evaluate(folder, "--num_workers", 2, "--skip_damaged", data=data)
+    assert outcome.code == 0, outcome.stderr
+    assert report(folder)["n"] == 14
 
 
 def test_other_formats_are_counted_in_the_last_line(networks, evaluate, draw_dataset, tmp_path):

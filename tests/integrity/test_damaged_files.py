@@ -6,9 +6,14 @@ import pytest
 
 from dr_ovo.copies import judged_files
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
+from dr_ovo.decoded.processes import pool
 from dr_ovo.errors import UserError
 from dr_ovo.integrity.damaged_files import examine, remaining, without
 from dr_ovo.photographs.damage import Damage, describe
+from tests.fixtures import decoders
+from tests.fixtures.decoders import in_processes
+
+__all__ = ["in_processes"]
 
 GRADES = ("0", "1")
 LIMIT = 100.0
@@ -98,7 +103,7 @@ def test_each_content_is_judged_once(harmed, tmp_path, monkeypatch):
     assert len(first) == 5
 
     def refuse(*_args: object) -> None:
-        raise AssertionError("judged again")
+        pytest.fail("judged again")
 
     monkeypatch.setattr(judged_files, "judge", refuse)
     assert damage_in(index, cache) == first
@@ -123,6 +128,29 @@ def test_without_keeping_nothing_is_written(harmed, tmp_path):
     cache = tmp_path / "none" / "descriptors.sqlite"
     assert len(examine(scan_dataset(harmed, GRADES), cache, LIMIT, keep=False).damaged) == 5
     assert not cache.parent.exists()
+
+
+@pytest.mark.parametrize("start", [decoders.crashing_decoders, decoders.greedy_decoders])
+def test_a_file_that_ends_the_decoder_is_damaged(root, tmp_path, in_processes, start):
+    bad = decoders.mark(root / "train/1/train-1-1.jpeg")
+    in_processes(start)
+    (damage,) = damage_in(scan_dataset(root, GRADES), tmp_path / "descriptors.sqlite")
+    reason = {
+        decoders.crashing_decoders: "crashes the decoder",
+        decoders.greedy_decoders: "needs more memory to be decoded than may be taken",
+    }
+    assert damage == Damage(bad, reason[start])
+
+
+def test_what_is_known_starts_no_process(root, harmed, tmp_path, in_processes, monkeypatch):
+    cache = tmp_path / "descriptors.sqlite"
+    (root / "test/0/test-0-0.jpeg").touch()
+    first = damage_in(scan_dataset(root, GRADES), cache)
+    monkeypatch.setattr(pool, "Processes", decoders.no_start)
+    assert damage_in(scan_dataset(root, GRADES), cache) == first
+    copy = root / "test/0/copy.jpeg"  # the same content
+    copy.write_bytes((root / "test/0/test-0-0.jpeg").read_bytes())
+    assert damage_in(scan_dataset(root, GRADES), cache) == first
 
 
 def test_a_file_that_vanished_is_damaged(root):

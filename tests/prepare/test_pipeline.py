@@ -24,9 +24,11 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 from dr_ovo.synthetic.folder import write_dataset
+from tests.fixtures import decoders
 from tests.fixtures.commands import command
+from tests.fixtures.decoders import in_processes
 
-__all__ = ["command"]
+__all__ = ["command", "in_processes"]
 
 ROOT = Path(__file__).resolve().parents[2]
 GRADES = ("0", "1", "2", "3", "4")
@@ -379,6 +381,16 @@ def test_one_name_in_two_folders(drawn, tmp_path):
     names = {path.name for path in (tmp_path / "set").rglob("*.jpeg")}
     assert len(names) == EYES
     assert {"A_0.jpeg", "B_0.jpeg"} <= names
+
+
+def test_a_file_that_crashes_the_decoder_is_left_out(eyepacs, tmp_path, in_processes):
+    images, labels = eyepacs
+    lost = decoders.mark(min(images.iterdir()))
+    in_processes(decoders.crashing_opencv)
+    run("--images", images, "--labels", labels, "--output", tmp_path / "set")
+    dropped = manifest_of(tmp_path / "set")["dropped"]
+    assert [(one["file"], one["reason"]) for one in dropped] == [(lost.name, "crashes the decoder")]
+    assert sum(map(len, scan_dataset(tmp_path / "set", GRADES).splits.values())) == EYES - 1
 
 
 def test_damage_found_only_while_shrinking_is_left_out(eyepacs, tmp_path, monkeypatch):

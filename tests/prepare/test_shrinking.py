@@ -15,6 +15,10 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 from dr_ovo.prepare.shrinking import shrink_tree
+from tests.fixtures import decoders
+from tests.fixtures.decoders import in_processes
+
+__all__ = ["in_processes"]
 
 GRADES = ("0", "1", "2", "3", "4")
 
@@ -66,6 +70,17 @@ def test_damaged_are_named_and_left_out(tree: Path, tmp_path: Path) -> None:
     written, _, damaged = shrink_tree(tree, tmp_path / "small", 128)
     assert written == 3
     assert damaged == [Damage(tree / "train/0/empty.jpg", "is empty (zero bytes)")]
+
+
+@pytest.mark.parametrize("start", [decoders.crashing_opencv, decoders.greedy_decoders])
+def test_one_that_ends_the_decoder_is_named_and_left_out(
+    tree: Path, tmp_path: Path, in_processes, start
+) -> None:
+    bad = decoders.mark(tree / "train/0/a.jpeg")
+    in_processes(start)
+    written, _, damaged = shrink_tree(tree, tmp_path / "small", 128)
+    assert (written, [damage.path for damage in damaged]) == (2, [bad])
+    assert ("crashes" in damaged[0].reason) == (start is decoders.crashing_opencv)
 
 
 def test_the_manifest_is_carried_over(idrid_small: Path, tmp_path: Path) -> None:

@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 
 from dr_ovo.photographs import content_check
+from tests.fixtures import decoders
+from tests.fixtures.decoders import in_processes
+
+__all__ = ["in_processes"]
 
 PHOTOGRAPH = "train/2/train-2-1.jpeg"
 
@@ -81,6 +85,32 @@ def test_a_training_that_began_with_it_goes_on_and_names_it(
     assert {k: v for k, v in found.items() if k.endswith(".pth")} == {
         k: v for k, v in expected.items() if k.endswith(".pth")
     }
+
+
+@pytest.mark.parametrize(
+    ("start", "cache"),
+    [
+        (decoders.crashing_decoders, "on"),  # found by the check for inner damage,
+        (decoders.crashing_opencv, "on"),  # by the audit and as the cache is filled,
+        (decoders.crashing_opencv, "off"),  # by the audit alone
+    ],
+    ids=["judged", "audited", "not cached"],
+)
+def test_a_file_that_crashes_the_decoder_is_found_before_the_training(
+    train, data, tmp_path, in_processes, start, cache
+):
+    decoders.mark(data / PHOTOGRAPH)
+    in_processes(start)
+    words = ("--num_workers", 2, "--cache", cache)
+    outcome = train(*words)
+    assert outcome.code == 2
+    assert f"{PHOTOGRAPH}: crashes the decoder" in outcome.stderr
+    assert not (tmp_path / "out" / "config.json").exists()
+    outcome = train(*words, "--skip_damaged")
+    assert outcome.code == 0, outcome.stderr
+    (skipped,) = json.loads((tmp_path / "out" / "config.json").read_text())["skipped_images"]
+    assert skipped["reason"] == "crashes the decoder"
+    assert skipped["file"].endswith(PHOTOGRAPH)
 
 
 def _after(calls: int, act):

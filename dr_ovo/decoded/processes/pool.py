@@ -8,50 +8,15 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NoAnswer
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
+from dr_ovo.decoded.processes.decoder import Job, Outcome, PoolClosed, Stalled, do_here
 from dr_ovo.decoded.processes.executor import NoWorkers, Processes
 from dr_ovo.decoded.processes.watch import STALLED_SECONDS, Watch
 from dr_ovo.errors import log
 
 JOBS_A_PROCESS = 2  # under way at a time, so that none waits for the next
 MEMORY = 4 << 30  # bytes that a process may take; 100 megapixels of 16 bits take a third
-CRASHED = "crashes the decoder"
-
-
-class OfFile(Protocol):
-    """A job is about a file."""
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-
-
-Job = TypeVar("Job", bound=OfFile)
-Outcome = TypeVar("Outcome")
-AnyJob = TypeVar("AnyJob", contravariant=True)
-
-
-class Decoder(Protocol[AnyJob, Outcome]):
-    """What does jobs, from any number of threads."""
-
-    def do(self, jobs: Sequence[AnyJob]) -> list[Outcome | None]:
-        """The outcome of each job; None where its process crashed."""
-
-    def close(self) -> None:
-        """Ends what does them."""
-
-
-class PoolClosed(RuntimeError):
-    """The pool was closed while a job was under way."""
-
-
-class Stalled(RuntimeError):
-    """A file gave no answer in time."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"no answer from {path}")
-        self.path = path
 
 
 class DecodingPool(Generic[Job, Outcome]):
@@ -79,13 +44,16 @@ class DecodingPool(Generic[Job, Outcome]):
         self._alone = threading.Lock()  # of working alone: in one process, or in this one
         self._works_here = False
 
-    def do(self, jobs: Sequence[Job]) -> list[Outcome | None]:
-        """The outcome of each job; None where the process that did it crashed.
+    def do(
+        self, jobs: Sequence[Job], begins: Callable[[Path], object] | None = None
+    ) -> list[Outcome | None]:
+        """The outcome of each job; None where the process that did it crashed; see `Decoder`.
 
         Raises Stalled where no process has given an answer for `timeout` seconds, and PoolClosed.
         """
         futures = [self._submit(job) for job in jobs]
-        return [self._result(job, future) for job, future in zip(jobs, futures, strict=True)]
+        pairs = zip(jobs, futures, strict=True)
+        return [self._result(job, future, begins) for job, future in pairs]
 
     def _submit(self, job: Job) -> Future[Outcome] | None:
         """The outcome to come; None where the job has to be done alone."""
@@ -109,11 +77,23 @@ class DecodingPool(Generic[Job, Outcome]):
         with self._lock:
             del self._under_way[future]
 
-    def _result(self, job: Job, future: Future[Outcome] | None) -> Outcome | None:
+    def _result(
+        self,
+        job: Job,
+        future: Future[Outcome] | None,
+        begins: Callable[[Path], object] | None,
+    ) -> Outcome | None:
         try:
-            return self._do_alone(job) if future is None else self._answer(future)
+            if future is not None:
+                return self._answer(future)
         except (BrokenProcessPool, CancelledError):
-            return self._do_alone(job)
+            pass
+        with self._alone:
+            try:
+                return self._do_alone(job)
+            except NoWorkers as error:
+                self._work_here(error)
+            return do_here(self._work, job, begins)
 
     def _answer(self, future: Future[Outcome]) -> Outcome:
         watch = Watch(self._timeout)
@@ -124,19 +104,15 @@ class DecodingPool(Generic[Job, Outcome]):
                 with self._lock:
                     under_way = list(self._under_way.values())
                 if under_way and watch.has_stalled(under_way[0]):
-                    raise Stalled(under_way[0]) from None
+                    raise Stalled(under_way[0], self._timeout) from None
 
     def _do_alone(self, job: Job) -> Outcome | None:
-        with self._alone:
-            was_used = self._single is not None
-            try:
-                outcome = self._in_one_process(job)
-                if outcome is None and was_used:  # the process may have died before it had the job
-                    outcome = self._in_one_process(job)
-                return outcome
-            except NoWorkers as error:
-                self._work_here(error)
-            return self._work(job)
+        """The outcome; None where the process crashed. Raises NoWorkers where none starts."""
+        was_used = self._single is not None
+        outcome = self._in_one_process(job)
+        if outcome is None and was_used:  # the process may have died before it had the job
+            outcome = self._in_one_process(job)
+        return outcome
 
     def _in_one_process(self, job: Job) -> Outcome | None:
         """The outcome; None where the process crashed. Raises NoWorkers where none starts."""
@@ -182,17 +158,3 @@ class DecodingPool(Generic[Job, Outcome]):
             self._together = self._single = None
         for processes in ending:
             processes.end()
-
-
-class ThisProcess(Generic[Job, Outcome]):
-    """Does `work` here, one job after the other: for --num_workers 0."""
-
-    def __init__(self, work: Callable[[Job], Outcome]) -> None:
-        self._work = work
-
-    def do(self, jobs: Sequence[Job]) -> list[Outcome | None]:
-        """The outcome of each job."""
-        return [self._work(job) for job in jobs]
-
-    def close(self) -> None:
-        """Nothing has to be ended."""

@@ -8,25 +8,23 @@ import resource
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cv2
 
 from dr_ovo.photographs.damage import DamagedImage
-from dr_ovo.photographs.image_decoding import LARGE_PIXELS, decoded_pixels
+from dr_ovo.photographs.image_decoding import share_room
 
 STATM = Path("/proc/self/statm")
-_large_pictures: AbstractContextManager[object] = nullcontext()
 
 
 def start(leash: Connection, large: AbstractContextManager[object], memory: int) -> None:
     """Prepares the process. It ends when the other end of `leash` is closed, also by the death of
     the process that holds it. Inside `large` large pictures are decoded. `memory`: bytes that it
     may take beyond those that it has now."""
-    global _large_pictures
-    _large_pictures = large
+    share_room(large)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it ends it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=(leash,), daemon=True).start()
@@ -67,9 +65,3 @@ def errors_are_damage() -> Iterator[None]:
         raise DamagedImage(f"can't be decoded: {error.err}") from None
     except Exception as error:
         raise DamagedImage(f"can't be decoded: {type(error).__name__}: {error}") from None
-
-
-def turn_to_decode(data: bytes, size: int) -> AbstractContextManager[object]:
-    """Within the context, this content may be decoded for a network input of `size` px: few large
-    pictures at a time in all processes."""
-    return _large_pictures if decoded_pixels(data, size) > LARGE_PIXELS else nullcontext()

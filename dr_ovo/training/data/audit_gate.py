@@ -15,6 +15,7 @@ from dr_ovo.audit.text_report import leak_message
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.errors import LeakError, UserError
 from dr_ovo.models.weights.sources import are_marked_leaky
+from dr_ovo.photographs.damage import Damage
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
 
@@ -53,6 +54,10 @@ def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dic
         "notes": list(report.notes),
         "statistics_model": report.statistics_model.to_dict() if report.statistics_model else None,
         "no_statistics_model": report.no_statistics_model,
+        "undecodable": {
+            damage.path.relative_to(index.root).as_posix(): damage.reason
+            for damage in report.undecodable
+        },
     }
 
 
@@ -98,6 +103,13 @@ def was_audited(folder: ResultsFolder, root: Path, grades: tuple[str, ...]) -> b
 def _stored(folder: ResultsFolder) -> dict[str, Any] | None:
     """The audit in the folder's config.json; None if there is none."""
     return folder.read_config().get("audit") if folder.config.is_file() else None
+
+
+def undecodable(audit: dict[str, Any], root: Path) -> list[Damage]:
+    """The files of the dataset at `root` of which the audit found no picture, whether or not they
+    were known to be damaged; none in an audit of an earlier version."""
+    found = audit.get("undecodable", {})
+    return [Damage(root / name, reason) for name, reason in found.items()]
 
 
 def audit_lines(audit: dict[str, Any], root: Path) -> list[str]:

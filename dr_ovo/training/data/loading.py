@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dr_ovo.audit.measurement_cache import DESCRIPTORS, cache_folder
 from dr_ovo.batches.loader import ImageLoader
-from dr_ovo.batches.row_source import CacheChoice, fill_rows, open_source, plan_rows
+from dr_ovo.batches.row_source import CacheChoice, fill_rows, open_source, require_room
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.decoded.places import cache_dir
 from dr_ovo.device import select_device
@@ -15,39 +14,41 @@ from dr_ovo.errors import MachineError, UserError, log
 from dr_ovo.integrity.damaged_files import without
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.photographs.preprocessing import Preprocessing
-from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.resume.files_begun_with import LEARNED_FROM
 
 
-def plan_cache(
+def check_cache(
     config: TrainConfig,
     index: DatasetIndex,
-    folder: ResultsFolder,
     preprocessing: Preprocessing,
     splits: Sequence[str] = LEARNED_FROM,
 ) -> None:
-    """Says what the decoded photographs of the splits take on the disk. Raises UserError where
-    --cache is on and they have no room."""
-    plan_rows(index.paths(splits), preprocessing, _choice(config, index, folder))
+    """Raises UserError where --cache is on and the decoded photographs of the splits have no room
+    on the disk."""
+    contents = [index.contents[path] for path in index.paths(splits)]
+    require_room(contents, preprocessing, _choice(config, index))
 
 
 def decodable(
     config: TrainConfig,
     index: DatasetIndex,
-    folder: ResultsFolder,
     preprocessing: Preprocessing,
     splits: Sequence[str] = LEARNED_FROM,
     *,
     leave_out: bool,
+    known: Sequence[Damage] = (),
 ) -> tuple[DatasetIndex, list[Damage]]:
-    """Decodes into the cache what it lacks of the splits. The dataset without the files that can't
-    be decoded, and these.
+    """Decodes into the cache what it lacks of the splits, and says what they take on the disk. The
+    dataset without the files that can't be decoded, and these; of some that may be `known`.
 
     Raises UserError, listing them, unless they may be left out.
     """
-    choice = _choice(config, index, folder)
-    damaged = fill_rows(index.paths(splits), preprocessing, choice)
+    paths = index.paths(splits)
+    damaged = [damage for damage in known if damage.path in paths]
+    bad = {damage.path for damage in damaged}
+    files = {path: index.contents[path] for path in paths if path not in bad}
+    damaged += fill_rows(files, preprocessing, _choice(config, index))
     if not damaged:
         return index, []
     if not leave_out:
@@ -60,23 +61,20 @@ def decodable(
     return clean, damaged
 
 
-def _choice(config: TrainConfig, index: DatasetIndex, folder: ResultsFolder) -> CacheChoice:
+def _choice(config: TrainConfig, index: DatasetIndex) -> CacheChoice:
     """How the settings have decoded photographs kept. A dry run keeps none."""
-    audited = cache_folder(index.root, folder.root)
     named = Path(config.cache_dir).expanduser() if config.cache_dir else None
     return CacheChoice(
         config.cache,
         named or cache_dir(index.root, Path(config.output_root)),
         config.num_workers,
         fill=not config.dry_run,
-        descriptors=audited / DESCRIPTORS if audited else None,
     )
 
 
 def image_loader(
     config: TrainConfig,
     index: DatasetIndex,
-    folder: ResultsFolder,
     paths: Sequence[Path],
     preprocessing: Preprocessing,
     *,
@@ -84,7 +82,8 @@ def image_loader(
 ) -> ImageLoader:
     """A loader of these files of the dataset, from the cache of decoded photographs where that has
     them."""
-    source = open_source(paths, preprocessing, _choice(config, index, folder))
+    contents = [index.contents[path] for path in paths]
+    source = open_source(contents, preprocessing, _choice(config, index))
     return ImageLoader(
         paths,
         preprocessing,

@@ -14,7 +14,7 @@ from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.dataset.words import SPLITS
 from dr_ovo.errors import UserError, log
 from dr_ovo.files import last_written
-from dr_ovo.integrity.damaged_files import examine, remaining, without
+from dr_ovo.integrity.damaged_files import Findings, examine, remaining, without
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
@@ -38,7 +38,9 @@ def open_dataset(
     index = dataclasses.replace(index, written={path: last_written(path) for path in paths})
     # With --resume, a finished training leaves everything as it is.
     finished = config.resume and all(folder.is_finished() for folder in folders)
-    damaged = _damaged(config, index, folders[0], keep=not (config.dry_run or finished))
+    found = _examined(config, index, folders[0], keep=not (config.dry_run or finished))
+    index = dataclasses.replace(index, contents=found.contents)
+    damaged = found.damaged
     begun = None
     if config.mode == "train" and config.resume:
         begun = files_begun_with(index, damaged, folders)
@@ -57,17 +59,17 @@ def open_dataset(
     return (_debug_subset(index) if config.debug_mode else index), left_out
 
 
-def _damaged(
+def _examined(
     config: TrainConfig, index: DatasetIndex, folder: ResultsFolder, *, keep: bool
-) -> list[Damage]:
-    """The damaged files of the dataset; warns of those that are odd, but whole. The verdicts go to
+) -> Findings:
+    """What the files of the dataset are; warns of those that are odd, but whole. The verdicts go to
     the audit's cache, unless not to `keep` them."""
     cache = cache_folder(index.root, folder.root)
     file = cache / DESCRIPTORS if cache else None
     found = examine(index, file, config.max_megapixels, keep=keep)
     if found.odd:
         log.warning("%d files are odd, but whole:\n%s", len(found.odd), describe(found.odd))
-    return found.damaged
+    return found
 
 
 def _usable(

@@ -17,7 +17,8 @@ import pytest
 
 from dr_ovo.batches.decoding_job import DecodingJob
 from dr_ovo.decoded.processes import executor
-from dr_ovo.decoded.processes.pool import DecodingPool, PoolClosed, Stalled
+from dr_ovo.decoded.processes.decoder import PoolClosed, Stalled
+from dr_ovo.decoded.processes.pool import DecodingPool
 from tests.decoded.test_disturbed import is_running
 from tests.fixtures import decoders
 

@@ -62,3 +62,17 @@ def test_a_cache_that_can_not_be_had_is_said_before_the_first_training(
     assert outcome.code == 2
     assert "--cache_dir" in outcome.stderr
     assert files_in(tmp_path / "out") == []
+
+
+def test_what_is_kept_is_said_once_and_in_the_log_of_the_training(
+    small, draw_dataset, trainer, tmp_path
+):
+    data = draw_dataset(tmp_path / "data", grades=3)
+    outcome = trainer(
+        *small, "--dataset_path", data, "--num_classes", 3, "--epochs", 1,
+        "--output_dir", tmp_path / "out",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    log = (tmp_path / "out" / "train.log").read_text()
+    for said in ("decoded photographs in", "Decoding into"):
+        assert [text.count(said) for text in (outcome.stdout, log)] == [1, 1]
