@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
 import signal
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -23,6 +27,15 @@ def rows(output: str) -> list[list[str]]:
     """The lines of run_all.sh's table, without its header."""
     table = output[output.index("architecture") :].splitlines()[1:]
     return [line.split() for line in table]
+
+
+def wait_for_ready(process: subprocess.Popen[str], times: int) -> None:
+    """Until the stub has said so, so many times."""
+    assert process.stdout is not None
+    while times:
+        line = process.stdout.readline()
+        assert line, "run_all.sh has ended"
+        times -= line.endswith("ready\n")
 
 
 def test_run_all_goes_on_after_a_failure(tmp_path, make_stub, run_script):
@@ -70,8 +83,7 @@ def test_a_signal_stops_run_all_after_the_training_has_ended(
         text=True,
     ) as process:
         assert process.stdout is not None
-        while process.stdout.readline() != "ready\n":
-            pass
+        wait_for_ready(process, 1)
         process.send_signal(sent)
         start = time.monotonic()
         output = process.stdout.read()
@@ -83,3 +95,96 @@ def test_a_signal_stops_run_all_after_the_training_has_ended(
         ["coatnet", str(code), "0", log],
         *([name, "not", "started"] for name in list(MODELS)[1:]),
     ]
+
+
+GPU_STUB = (
+    'echo "$CUDA_VISIBLE_DEVICES start" >>gpus; sleep 0.5; echo "$CUDA_VISIBLE_DEVICES end" >>gpus'
+)
+
+
+def test_ctrl_c_at_a_terminal(tmp_path, make_stub, clean_environment):
+    slow_end = "kill $!; sleep 0.3; touch saved; exit 130"
+    waiting = make_stub(tmp_path / "w", f"trap '{slow_end}' INT; echo ready; sleep 20 & wait")
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [ROOT / "run_all.sh"],
+        cwd=tmp_path,
+        env=clean_environment(PYTHON=waiting, CUDA_VISIBLE_DEVICES=""),
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(its)
+    output = b""
+    while b"ready" not in output:
+        output += os.read(ours, 1000)
+    time.sleep(0.5)
+    os.write(ours, b"\x03")
+    assert process.wait(timeout=15) == 130
+    assert (tmp_path / "saved").exists()
+    os.close(ours)
+
+
+def on_each_gpu(tmp_path: Path) -> dict[str, list[str]]:
+    """What ran on each GPU, in order."""
+    lines = [line.rsplit(" ", 1) for line in (tmp_path / "gpus").read_text().splitlines()]
+    return {gpu: [what for each, what in lines if each == gpu] for gpu, _ in lines}
+
+
+def test_each_gpu_takes_one_architecture_at_a_time(tmp_path, make_stub, run_script):
+    make_stub(tmp_path / "bin" / "nvidia-smi", "printf '0\\n1\\n2\\n'")
+    fails = f'case "$*" in *resnet50*) exit 4 ;; esac\n{GPU_STUB}; echo done; echo oops >&2'
+    python = make_stub(tmp_path / "python", fails)
+    path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
+    outcome = run_script(ROOT / "run_all.sh", cwd=tmp_path, PYTHON=python, PATH=path)
+    found = on_each_gpu(tmp_path)
+    assert sorted(found) == ["0", "1", "2"]
+    for events in found.values():  # one at a time
+        assert events == ["start", "end"] * (len(events) // 2)
+    assert sum(map(len, found.values())) == 2 * 6
+    assert [row[:2] for row in rows(outcome.stdout)] == [
+        [name, "4" if name == "resnet" else "0"] for name in MODELS
+    ]
+    assert outcome.returncode == 4
+    assert "coatnet: done" in outcome.stdout
+    assert "coatnet: oops" in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "visible", "expected"),
+    [
+        ((), "3,GPU-5", {"3", "GPU-5"}),
+        ((), "1", {"1"}),
+        ((), "", {""}),
+        (("--device", "cuda:1"), "0,1", {"0,1"}),
+    ],
+)
+def test_which_gpus_are_used(flags, visible, expected, tmp_path, make_stub, run_script):
+    python = make_stub(tmp_path / "python", GPU_STUB.replace("sleep 0.5", "sleep 0.1"))
+    outcome = run_script(
+        ROOT / "run_all.sh", *flags, cwd=tmp_path, PYTHON=python, CUDA_VISIBLE_DEVICES=visible
+    )
+    assert outcome.returncode == 0
+    assert set(on_each_gpu(tmp_path)) == expected
+
+
+def test_a_signal_stops_the_trainings_on_all_gpus(tmp_path, make_stub, clean_environment):
+    slow_end = "kill $!; sleep 0.3; touch saved-$CUDA_VISIBLE_DEVICES; exit 143"
+    body = f"trap '{slow_end}' INT TERM; echo ready; sleep 20 & wait"
+    waiting = make_stub(tmp_path / "waiting", body)
+    with subprocess.Popen(
+        [ROOT / "run_all.sh"],
+        cwd=tmp_path,
+        env=clean_environment(PYTHON=waiting, CUDA_VISIBLE_DEVICES="0,1"),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        wait_for_ready(process, 2)
+        process.send_signal(signal.SIGTERM)
+        output = process.stdout.read()
+        assert process.wait() == 143
+    assert {path.name for path in tmp_path.glob("saved-*")} == {"saved-0", "saved-1"}
+    assert [row[1] for row in rows(output)] == ["143", "143", *["not"] * 5]
