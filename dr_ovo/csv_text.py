@@ -13,7 +13,12 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)|[+-]
 
 def csv_text(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """The rows under their header; None becomes an empty cell, numbers stay numbers."""
-    return "".join(",".join(map(_cell, row)) + "\n" for row in (header, *rows))
+    return "".join(map(csv_line, (header, *rows)))
+
+
+def csv_line(cells: Sequence[object]) -> str:
+    """A row with its line end; None becomes an empty cell, numbers stay numbers."""
+    return ",".join(map(_cell, cells)) + "\n"
 
 
 def _cell(value: object) -> str:

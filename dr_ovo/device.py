@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from dr_ovo.distributed.place import place_in_environment
 from dr_ovo.errors import UserError
 
 Capability = tuple[int, int]
@@ -33,18 +34,30 @@ class Gpu:
 
 def select_device(name: str = "auto") -> torch.device:
     """The torch device for `name`: `auto` (a GPU if torch sees one, else the CPU), `cpu`, `cuda` or
-    `cuda:N`.
+    `cuda:N`. Of several processes on a machine each takes the GPU of its number.
 
     Raises UserError for any other name and for a GPU that torch does not see.
     """
-    if name == "auto":
-        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    if name == "cpu":
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
+    place = place_in_environment()
+    if name == "auto" and place is None:
+        return torch.device("cuda", 0)
+    if name == "auto":
+        name = "cuda"
     match = re.fullmatch(r"cuda(?::(\d+))?", name)
     if not match:
         raise UserError(f"'{name}' is not a device. Use auto, cpu, cuda or cuda:N.")
-    index, seen = int(match[1] or 0), torch.cuda.device_count()
+    seen = torch.cuda.device_count()
+    if place is not None and place.here > 1:
+        if match[1] or place.here > seen:
+            raise UserError(
+                f"{place.here} processes on this machine, --device {name}, and torch sees {seen} "
+                "GPU(s): each needs its own. Start as many as there are GPUs (torchrun "
+                f"--nproc_per_node {max(1, seen)}) and leave --device out, or use --device cpu."
+            )
+        return torch.device("cuda", place.local)
+    index = int(match[1] or 0)
     if not torch.cuda.is_available() or index >= seen:
         raise UserError(
             f"The device '{name}' is not available: torch {torch.__version__} sees {seen} GPU(s). "

@@ -105,7 +105,7 @@ def run(command: Callable[[], int]) -> int:
         stopped = received_code()  # a library may turn a signal into an error of its own
         if stopped is not None:
             return stopped
-        code, text = _classify(error)
+        code, text = exit_code_and_text(error)
         _report(f"error: {text}")
         return code
 
@@ -117,8 +117,10 @@ def _escape_what_can_not_be_shown() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _classify(error: Exception) -> tuple[int, str]:
-    """The exit code and message of an error that is not a ToolkitError."""
+def exit_code_and_text(error: Exception) -> tuple[int, str]:
+    """The exit code and message of an error; the traceback of an unexpected one is saved."""
+    if isinstance(error, ToolkitError):
+        return error.exit_code, str(error)
     number = error.errno if isinstance(error, OSError) else None
     path = error.filename if isinstance(error, OSError) else None
     if path and number in _PATH_ERRORS:

@@ -18,12 +18,17 @@ SECONDS_BETWEEN_LINES = 60.0
 
 
 class _Screen(logging.Handler):
-    """Prints without breaking a progress bar; warnings and errors go to stderr, no tracebacks."""
+    """Prints without breaking a progress bar; warnings and errors go to stderr, no tracebacks. Of a
+    run of several processes the first prints all, each other one what is more than information."""
+
+    def __init__(self, rank: int) -> None:
+        super().__init__(logging.WARNING if rank else logging.NOTSET)
+        self.prefix = f"rank {rank}: " if rank else ""
 
     def emit(self, record: logging.LogRecord) -> None:
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
         try:
-            tqdm.write(visible(record.getMessage(), lines=True), file=stream)
+            tqdm.write(self.prefix + visible(record.getMessage(), lines=True), file=stream)
             stream.flush()
         except BrokenPipeError:
             # The reader (head, tee, a terminal) has exited; the training continues.
@@ -37,12 +42,12 @@ class _Lines(logging.Formatter):
         return visible(super().format(record), lines=True)
 
 
-def start_log() -> None:
-    """Send the toolkit's log to the screen."""
+def start_log(rank: int = 0) -> None:
+    """Send the toolkit's log to the screen. `rank`: this process's number among those of a run."""
     close_log()
     log.setLevel(logging.INFO)
     log.propagate = False
-    log.addHandler(_Screen())
+    log.addHandler(_Screen(rank))
 
 
 def log_to_file(path: Path) -> logging.Handler:
@@ -72,11 +77,13 @@ def close_log() -> None:
 class Progress:
     """The progress of one epoch: a bar on a terminal, and one clean line per minute in the log.
 
-    `before`: images that were done earlier, which don't count for the rate.
+    `before`: images that were done earlier, which don't count for the rate. `ranks`: processes that
+    do as many at the same time, which the line counts, too.
     """
 
-    def __init__(self, title: str, total: int, before: int = 0) -> None:
+    def __init__(self, title: str, total: int, before: int = 0, ranks: int = 1) -> None:
         self.title, self.total, self.done, self.before = title, total, before, before
+        self.ranks = ranks
         self._start = self._last_line = self._last_note = time.monotonic()
         self._bar = tqdm(
             total=total,
@@ -98,10 +105,11 @@ class Progress:
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
             rate = (self.done - self.before) / (now - self._start)
-            remaining = (self.total - self.done) / rate
+            remaining = (self.total - self.done) / max(rate, 1e-9)
             log.info(
                 "%s: %d/%d images, %s, %.1f images/s, %s left in this epoch",
-                self.title, self.done, self.total, note(), rate, duration(remaining),
+                self.title, self.ranks * self.done, self.ranks * self.total, note(),
+                self.ranks * rate, duration(remaining),
             )  # fmt: skip
 
     def close(self) -> None:

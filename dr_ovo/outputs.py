@@ -10,6 +10,7 @@ import torch
 
 from dr_ovo.batches.augmentation import flipped_views, normalise, to_unit_range
 from dr_ovo.device import to_device, without_tf32
+from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.full_memory import Halving
 from dr_ovo.models.backbone import InputSpec
 from dr_ovo.models.memory_format import contiguous
@@ -37,8 +38,12 @@ def branch_outputs(
     device: torch.device,
     wanted: dict[str, np.ndarray | None],
     views: int,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Outputs]:
     """The outputs of the branches `wanted`, in eval mode, on the images of `batches`.
+
+    Of several `ranks` each is given its share of whole batches, by turns, and gets the outputs on
+    all of them, with the bits of a single process.
 
     `wanted` maps a branch to a mask (M,) bool of the positions that it sees, or None for all.
     Batches are (positions (B,), images (B, S, S, 3) uint8). Logits and features are means over
@@ -49,7 +54,7 @@ def branch_outputs(
     gathered = {name: _Collector() for name in wanted}
     halving = Halving("in evaluation")
     with contiguous(network, wanted), without_tf32(), torch.inference_mode():
-        for positions, images in batches:
+        for number, (positions, images) in enumerate(batches):
 
             def compute(
                 rows: slice, positions: np.ndarray = positions, images: torch.Tensor = images
@@ -59,8 +64,9 @@ def branch_outputs(
 
             for parts in halving.parts(len(positions), compute):
                 for name, part in parts.items():
-                    gathered[name].add(*part)
-        return {name: parts.outputs() for name, parts in gathered.items() if parts.positions}
+                    gathered[name].add(number, *part)
+    outputs = {name: parts.outputs(ranks) for name, parts in gathered.items()}
+    return {name: found for name, found in outputs.items() if found is not None}
 
 
 def _outputs_on(
@@ -93,31 +99,54 @@ def _own_samples(
     return positions[rows], [stem[chosen] for stem in stems]
 
 
+@dataclass(frozen=True)
+class _Summed:
+    """A part of a batch, with that batch's number: positions (B,), logits (B, K), and the sums (F,)
+    of the features and of their squares."""
+
+    batch: int
+    positions: np.ndarray
+    logits: torch.Tensor
+    total: torch.Tensor
+    squares: torch.Tensor
+
+
 class _Collector:
     """Collects a branch's outputs batch by batch, on the device; of its features only the sums."""
 
     def __init__(self) -> None:
-        self.positions: list[np.ndarray] = []
-        self.logits: list[torch.Tensor] = []
-        self.total: torch.Tensor | float = 0.0
-        self.squares: torch.Tensor | float = 0.0
+        self.parts: list[_Summed] = []
 
-    def add(self, positions: np.ndarray, logits: torch.Tensor, features: torch.Tensor) -> None:
-        """Adds a batch: positions (B,), logits (B, K), features (B, F)."""
-        self.positions.append(positions)
-        self.logits.append(logits)
+    def add(
+        self, batch: int, positions: np.ndarray, logits: torch.Tensor, features: torch.Tensor
+    ) -> None:
+        """Adds a part of a batch: positions (B,), logits (B, K), features (B, F)."""
         features = features.double()
-        self.total = self.total + features.sum(0)
-        self.squares = self.squares + features.square().sum(0)
+        sums = features.sum(0), features.square().sum(0)
+        self.parts.append(_Summed(batch, positions, logits, *sums))
 
-    def outputs(self) -> Outputs:
-        """The outputs over all batches."""
-        positions = np.concatenate(self.positions)
-        mean = torch.as_tensor(self.total) / len(positions)
-        variance = torch.as_tensor(self.squares) / len(positions) - mean.square()
+    def outputs(self, ranks: Ranks) -> Outputs | None:
+        """The outputs over all batches of all ranks; None without any."""
+        parts = self.parts if ranks.is_alone else _of_all(self.parts, ranks)
+        if not parts:
+            return None
+        positions = np.concatenate([part.positions for part in parts])
+        # One after the other: another order of adding rounds differently.
+        total, squares = sum(part.total for part in parts), sum(part.squares for part in parts)
+        mean = torch.as_tensor(total) / len(positions)
+        variance = torch.as_tensor(squares) / len(positions) - mean.square()
         return Outputs(
             positions=positions,
-            logits=torch.cat(self.logits).cpu().numpy(),
+            logits=torch.cat([part.logits for part in parts]).cpu().numpy(),
             feature_mean=mean.float().cpu(),
             feature_std=variance.clamp_min(0).sqrt().float().cpu(),
         )
+
+
+def _of_all(parts: list[_Summed], ranks: Ranks) -> list[_Summed]:
+    """The parts of all ranks, in the order of a single process."""
+    own = [
+        _Summed(p.batch, p.positions, p.logits.cpu(), p.total.cpu(), p.squares.cpu()) for p in parts
+    ]
+    found = [(p.batch, rank, p) for rank, each in enumerate(ranks.gather(own)) for p in each]
+    return [part for _, _, part in sorted(found, key=lambda one: one[:2])]

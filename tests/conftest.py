@@ -20,6 +20,7 @@ from hypothesis import settings
 
 from dr_ovo.decoded.processes import file_workers
 from dr_ovo.decoded.processes.decoder import ThisProcess
+from tests.fixtures.prepared import Prepared
 
 # A run in the background of a script ignores Ctrl-C, and one under nohup SIGHUP; and so would the
 # processes that the tests start and send them to.

@@ -22,6 +22,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from benchmarks.__main__ import BENCHMARKS, build_parser
+from benchmarks.gpu import build_parser as gpu_parser
 from dr_ovo.logs import close_log
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.models.input_size import check_size
@@ -387,6 +388,12 @@ def benchmarks(words: list[str], _folder: Path) -> Ended:
     return Ended(0, "")
 
 
+def on_a_gpu(words: list[str], _folder: Path) -> Ended:
+    """Needs a GPU: only whether the flags exist."""
+    gpu_parser().parse_args(words[1:])
+    return Ended(0, "")
+
+
 def installed(words: list[str], folder: Path) -> Ended:
     """`dr_ovo COMMAND ...`, as `pip install` puts it beside Python."""
     return one_report(["python", "-m", *words], folder)
@@ -413,12 +420,19 @@ def not_ours(words: list[str], _folder: Path) -> Ended:
 
 
 # How a command begins -> what is done with it. The first that fits.
+def under_torchrun(words: list[str], folder: Path) -> Ended:
+    """Several processes of the trainer: its flags exist."""
+    settings = parse_settings(words[words.index(TRAINER) + 1 :], TRAINER)
+    return Ended(0, settings.config.mode)
+
+
 KINDS: dict[str, Callable[[list[str], Path], Ended]] = {
     "./quickstart.sh": set_up,
     "./run_tests.sh": set_up,
     "./run_all.sh": all_seven,
     "./train_": wrapper,
     f"python {TRAINER}": train_or_apply,
+    "torchrun ": under_torchrun,
     "python model_analyzer.py": script,
     "python compare_models.py": one_report,
     "python analyze_per_class_strengths.py": one_report,
@@ -430,6 +444,7 @@ KINDS: dict[str, Callable[[list[str], Path], Ended]] = {
     "python -m benchmarks": benchmarks,
     BEST: shown_in_help,  # of MEASURED, where they are parsed
     SEVEN: shown_in_help,
+    "benchmarks/gpu.sh": on_a_gpu,
     "python prepare_dataset.py": prepare,
     "python -m dr_ovo": shown_in_help,
     "dr_ovo ": installed,
@@ -442,7 +457,9 @@ KINDS: dict[str, Callable[[list[str], Path], Ended]] = {
 
 
 # What does not look at the dataset, the networks and the photographs.
-NEEDS_NOTHING = (set_up, shown_in_help, benchmarks, install, developer, not_ours)
+NEEDS_NOTHING = (
+    under_torchrun, set_up, shown_in_help, benchmarks, on_a_gpu, install, developer, not_ours,
+)  # fmt: skip
 
 
 def parses(words: list[str], folder: Path) -> Ended:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dr_ovo.distributed.place import place_in_environment
 from dr_ovo.errors import DONE, WAY_ON, log
 from dr_ovo.logs import close_log, log_to_file, start_log
 from dr_ovo.settings.command_line import Settings, parse_settings
@@ -18,8 +19,9 @@ def main(argv: Sequence[str], prog: str) -> int:
 
 def run_mode(settings: Settings) -> int:
     """Runs what `--mode` selects; returns the exit code."""
-    start_log()
-    if settings.config.log_file and not settings.config.dry_run:
+    place = place_in_environment()
+    start_log(rank=place.rank if place else 0)
+    if settings.config.log_file and not settings.config.dry_run and (not place or place.rank == 0):
         log_to_file(Path(settings.config.log_file))
     code = MODES[settings.config.mode](settings)
     close_log()  # only without an error, which must reach the log too
@@ -31,18 +33,24 @@ def run_mode(settings: Settings) -> int:
 
 def _train(settings: Settings) -> int:
     with importing():
+        from dr_ovo.distributed.launch import launched
         from dr_ovo.training.pipeline import train
 
     WAY_ON.set("continue with --resume")
-    return train(settings)
+    with launched() as launch:
+        return train(settings, launch)
 
 
 def _evaluate(settings: Settings) -> int:
     with importing():
+        from dr_ovo.distributed.launch import launched
         from dr_ovo.inference.evaluation import evaluate
         from dr_ovo.reports.evaluation_table import evaluation_table
 
-    evaluations = evaluate(settings)
+    with launched() as launch:
+        evaluations = evaluate(settings, launch)
+    if not evaluations:  # another rank has them
+        return DONE
     for evaluation in evaluations:
         report = evaluation.report
         marks = ", SYNTHETIC data" * report["synthetic"] + ", LEAKY data" * report["leaky"]
@@ -57,9 +65,11 @@ def _evaluate(settings: Settings) -> int:
 
 def _inference(settings: Settings) -> int:
     with importing():
+        from dr_ovo.distributed.launch import launched
         from dr_ovo.inference.grading import inference
 
-    return inference(settings)
+    with launched() as launch:
+        return inference(settings, launch)
 
 
 MODES: dict[str, Callable[[Settings], int]] = {

@@ -15,6 +15,8 @@ from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.decoding.decoders import DECODERS, decode
+from dr_ovo.distributed.launch import Launch
+from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.ensembles.combination import mean_predictions
 from dr_ovo.errors import log
 from dr_ovo.files import write_json
@@ -53,25 +55,23 @@ class Evaluation:
     not_read: str = ""
 
 
-def evaluate(settings: Settings) -> list[Evaluation]:
+def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
     """Evaluates every model, and the mean of several; writes to their results folders.
 
+    Of several ranks each predicts its share, and the first writes; the others return nothing.
     Nothing is selected on test: temperature and operating points come from val. Raises UserError
     before anything is written if models or data can't be used.
     """
     device = choose_device(settings.config)
     models = open_models(settings, device)
-    folders = [model.folder.root for model in models]
-    for folder in [*folders, *([_mean_folder(settings.config).root] if len(models) > 1 else [])]:
-        check_writable_folder(folder, "--output_dir")
     config = _of_the_models(settings.config, models[0].meta)
-    with shared_workers(processes=config.num_workers > 0):
-        index, skipped = open_dataset(config, [model.folder for model in models], SPLITS)
-    index, undecodable = _decodable(models, index, config)
-    extra = {"skipped_images": [str(damage.path) for damage in (*skipped, *undecodable)]}
+    ranks, (index, skipped) = launch.join(lambda: _prepare(config, models))
+    extra = {"skipped_images": [str(damage.path) for damage in skipped]}
     evaluations, members = [], []
     for model in models:
-        predictions = _predict(model, index, device, config)
+        predictions = _predict(model, index, device, config, ranks)
+        if not ranks.is_first:
+            continue
         members.append(predictions)
         with shared_workers(processes=config.num_workers > 0):
             blocks = audit_blocks(model.folder, index.root, index.splits["test"], config.grades)
@@ -82,9 +82,22 @@ def evaluate(settings: Settings) -> list[Evaluation]:
         evaluations.append(
             Evaluation(_title(model), model.folder.root, report, decoders, not_read(index.others))
         )
-    if len(models) > 1:
+    if len(members) > 1:
         evaluations.append(_evaluate_mean(config, members, evaluations, extra))
     return evaluations
+
+
+def _prepare(
+    config: TrainConfig, models: Sequence[TrainedModel]
+) -> tuple[DatasetIndex, list[Damage]]:
+    """The dataset, decoded into the cache, and the files that are left out; checks the outputs."""
+    folders = [model.folder.root for model in models]
+    for folder in [*folders, *([_mean_folder(config).root] if len(models) > 1 else [])]:
+        check_writable_folder(folder, "--output_dir")
+    with shared_workers(processes=config.num_workers > 0):
+        index, skipped = open_dataset(config, [model.folder for model in models], SPLITS)
+    index, undecodable = _decodable(models, index, config)
+    return index, [*skipped, *undecodable]
 
 
 def _decodable(
@@ -116,10 +129,16 @@ def _of_the_models(config: TrainConfig, meta: Mapping[str, Any]) -> TrainConfig:
 
 
 def _predict(
-    model: TrainedModel, index: DatasetIndex, device: torch.device, config: TrainConfig
+    model: TrainedModel,
+    index: DatasetIndex,
+    device: torch.device,
+    config: TrainConfig,
+    ranks: Ranks,
 ) -> BySplit:
     marks = marks_of([model.meta, {"synthetic": index.synthetic}], [])
-    return {name: predict_split(model, index, name, device, config, marks) for name in SPLITS}
+    return {
+        name: predict_split(model, index, name, device, config, marks, ranks) for name in SPLITS
+    }
 
 
 def _title(model: TrainedModel) -> str:

@@ -2,228 +2,195 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
-from dr_ovo.batches.loader import ImageLoader
+from dr_ovo import __version__
 from dr_ovo.batches.reading import written_meanwhile
-from dr_ovo.dataset.image_files import (
-    SUFFIXES_SHOWN,
-    FolderContent,
-    folder_content,
-    is_special,
-    not_read,
-)
-from dr_ovo.decoding.decoders import decode
-from dr_ovo.ensembles.combination import combine
-from dr_ovo.ensembles.manifest import Manifest, read_manifest
-from dr_ovo.errors import DONE, MachineError, UserError, log
-from dr_ovo.files import Written
-from dr_ovo.inference.ensemble_members import open_members
+from dr_ovo.dataset.image_files import FolderContent, not_read
+from dr_ovo.distributed.launch import Launch
+from dr_ovo.distributed.ranks import Ranks
+from dr_ovo.distributed.shared_folder import require_shared
+from dr_ovo.errors import DONE, WAY_ON, MachineError, UserError, log
+from dr_ovo.files import last_written
+from dr_ovo.inference.ensemble import Ensemble, open_ensemble
 from dr_ovo.inference.inference_csv import write_csv
-from dr_ovo.inference.trained_model import TrainedModel, open_models, predict
-from dr_ovo.models.architectures import resolve_architecture
-from dr_ovo.models.checkpoint import input_of
+from dr_ovo.inference.input_images import find_images
+from dr_ovo.inference.photograph_reading import PhotographReader, open_reader
+from dr_ovo.inference.unfinished import Unfinished, locked
+from dr_ovo.logs import Progress
+from dr_ovo.outputs import MEASURE_BATCH
 from dr_ovo.photographs.damage import Damage, describe
-from dr_ovo.predictions.predictions_file import marks_of
 from dr_ovo.settings.command_line import Settings
-from dr_ovo.training.setup import choose_device, joint_folder
+from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.setup import choose_device
 from dr_ovo.writable import check_writable_file
 
-
-@dataclass(frozen=True)
-class Ensemble:
-    """Networks that grade together, each with its decoder; `folder` is the default for the CSV."""
-
-    models: Sequence[TrainedModel]
-    decoders: Sequence[str]
-    method: str
-    weights: np.ndarray  # (M,)
-    folder: Path
+GROUP = 32 * MEASURE_BATCH  # photographs; what a stop loses at most
 
 
 @dataclass(frozen=True)
-class _Graded:
-    """The n files that could be read, their grades (n,) and probabilities (n, C); the damaged ones,
-    and those that were written while they were graded."""
+class _Job:
+    """The photographs to be graded, the groups of them that are done, and where it is written."""
 
-    paths: Sequence[Path]
-    grades: np.ndarray
-    probabilities: np.ndarray
-    damaged: Sequence[Damage]
-    changed: Sequence[Path]
+    found: FolderContent
+    unfinished: Unfinished
+    done: frozenset[int]
+
+    @property
+    def todo(self) -> list[int]:
+        """The numbers of the groups that are not done."""
+        return [number for number in range(self.count) if number not in self.done]
+
+    @property
+    def count(self) -> int:
+        """The number of groups."""
+        return -(-len(self.found.images) // GROUP)
+
+    def positions(self, number: int) -> np.ndarray:
+        """(n,) the places of a group's photographs."""
+        return np.arange(number * GROUP, min(len(self.found.images), (number + 1) * GROUP))
 
 
-@dataclass(frozen=True)
-class _Read:
-    """The logits (n, K) of each member on the n files that could be read; the rest as in
-    `_Graded`."""
-
-    logits: Sequence[np.ndarray]
-    paths: Sequence[Path]
-    damaged: Sequence[Damage]
-    changed: Sequence[Path]
-
-
-def inference(settings: Settings) -> int:
+def inference(settings: Settings, launch: Launch) -> int:
     """Grades every readable photograph of `--input`; several models are averaged, or combined as
     the manifest of `--ensemble` says.
 
-    Damaged files are listed and skipped. Raises UserError if nothing can be read.
+    Damaged files are listed and skipped. What is graded is kept in groups, so that a run that was
+    stopped goes on; of several ranks each takes whole groups, by turns. Raises UserError if nothing
+    can be read.
     """
     config = settings.config
     if config.output:
         check_writable_file(Path(config.output), "--output")
-    found = _find_images(config.input)
+    found = find_images(config.input) if launch.is_first else FolderContent([], [])
     device = choose_device(config)
-    ensemble = _open_ensemble(settings, device)
-    output = Path(config.output) if config.output else ensemble.folder / "inference.csv"
-    check_writable_file(output, "--output")
-    graded = _grade(ensemble, found.images, device, config.num_workers, config.max_megapixels)
-    names = ensemble.models[0].meta["class_names"]
-    marks = sorted({mark for model in ensemble.models for mark in marks_of([model.meta], [])})
-    grade_names = [names[grade] for grade in graded.grades]
-    write_csv(output, graded.paths, grade_names, graded.probabilities, names, marks)
-    log.info("%d photographs graded: %s", len(graded.paths), output)
-    _say_what_was_left_out(graded, found.others)
-    if "LEAKY" in marks:
-        log.warning("LEAKY: trained on a dataset with leaks; expect worse results than reported.")
-    log.info("Research use only; not a medical device.")
+    ensemble = open_ensemble(settings, device)
+    WAY_ON.set("run the same command again: it goes on from there")
+    with contextlib.ExitStack() as held:
+        ranks, job = launch.join(lambda: _prepare(config, ensemble, found, held))
+        output, images = job.unfinished.output, job.found.images
+        require_shared(ranks, output.parent, images)
+        own = job.todo[ranks.index :: ranks.count]
+        arguments = (device, config.num_workers, config.max_megapixels)
+        with open_reader(ensemble, images, *arguments) as reader:
+            _grade(ensemble, reader, job, own, ranks)
+        ranks.meet()
+        if ranks.is_first:
+            _finish(ensemble, job)
     return DONE
 
 
-def _say_what_was_left_out(graded: _Graded, others: Sequence[Path]) -> None:
-    if graded.damaged:
-        count = len(graded.damaged)
-        log.warning("%d files can't be read and are left out:\n%s", count, describe(graded.damaged))
-    if others:
-        log.warning("%s", not_read(others))
-    if graded.changed:
-        log.warning("%s", written_meanwhile(graded.changed))
+def _prepare(
+    config: TrainConfig, ensemble: Ensemble, found: FolderContent, held: contextlib.ExitStack
+) -> _Job:
+    """Checks the output, and looks for what an earlier run has graded. The output is locked until
+    what is `held` ends. Raises UserError where another run has it."""
+    output = Path(config.output) if config.output else ensemble.folder / "inference.csv"
+    check_writable_file(output, "--output")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    held.enter_context(locked(output))
+    unfinished = Unfinished(output, _description(config, ensemble, found.images))
+    done = frozenset(unfinished.begin())
+    if done:
+        graded = sum(min(GROUP, len(found.images) - number * GROUP) for number in done)
+        log.info("going on: %d of %d photographs are graded", graded, len(found.images))
+    return _Job(found, unfinished, done)
 
 
-def _find_images(inputs: Sequence[str]) -> FolderContent:
-    """The given files, and what the given folders contain; raises UserError without any image."""
-    if not inputs:
-        raise UserError("--mode inference needs --input: images, or folders of images.")
-    images: list[Path] = []
-    others: list[Path] = []
-    for text in inputs:
-        path = Path(text)
-        if path.is_dir():
-            content = folder_content(path)
-            images += content.images
-            others += content.others
-        elif is_special(path):
-            raise UserError(f"--input {path} is a pipe or device: expected a file or a folder.")
-        elif path.exists():
-            images.append(path)
-        elif path.is_symlink():
-            raise UserError(f"--input {path} is a link that leads nowhere.")
-        else:
-            raise UserError(f"--input {path}: there is no such file or folder.")
-    if not images:
-        said = " ".join([f"no images ({SUFFIXES_SHOWN}).", not_read(others)]).strip()
-        raise UserError(f"--input {' '.join(inputs)}: {said}")
-    return FolderContent(list(dict.fromkeys(images)), list(dict.fromkeys(others)))
-
-
-def _open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
-    config = settings.config
-    if not config.ensemble:
-        models = open_models(settings, device)
-        folder = models[0].folder.root if len(models) == 1 else joint_folder(config)
-        equal = np.full(len(models), 1 / len(models))
-        return Ensemble(models, [config.decoder] * len(models), "mean", equal, folder)
-    manifest = read_manifest(Path(config.ensemble))
-    _require_agreement(settings, manifest)
-    models = open_members(manifest, settings, device)
-    folder = Path(config.output_dir or Path(config.ensemble).parent)
-    decoders = [member.decoder for member in manifest.members]
-    return Ensemble(models, decoders, manifest.method, manifest.weights, folder)
-
-
-def _require_agreement(settings: Settings, manifest: Manifest) -> None:
-    """Raises UserError if given models or a given decoder are not the manifest's."""
-    config, members = settings.config, manifest.members
-    own_models = {member.architecture for member in members}
-    if config.base_models and {*map(resolve_architecture, config.base_models)} != own_models:
-        raise UserError(
-            f"--base_models {' '.join(config.base_models)}: the ensemble in {config.ensemble} is "
-            f"made of {', '.join(sorted(map(str, own_models)))}. Leave --base_models out."
-        )
-    own_decoders = {member.decoder for member in members if member.head == "ovo"}
-    if "decoder" in settings.given() and own_decoders != {config.decoder}:
-        raise UserError(
-            f"--decoder {config.decoder}: the ensemble in {config.ensemble} decodes its members "
-            f"with {', '.join(sorted(own_decoders)) or 'none'}. Leave --decoder out."
-        )
+def _description(config: TrainConfig, ensemble: Ensemble, images: Sequence[Path]) -> dict[str, Any]:
+    """What the grades depend on."""
+    return {
+        "version": __version__,
+        "group": GROUP,
+        "max_megapixels": config.max_megapixels,
+        "images": [[str(path), last_written(path)] for path in images],
+        "models": [
+            [str(path), last_written(path)]
+            for model in ensemble.models
+            for path in sorted(model.folder.models.glob("best_*.pth"))
+        ],
+        "decoders": list(ensemble.decoders),
+        "method": ensemble.method,
+        "weights": ensemble.weights.tolist(),
+    }
 
 
 def _grade(
-    ensemble: Ensemble,
-    paths: Sequence[Path],
-    device: torch.device,
-    num_workers: int,
-    max_megapixels: float,
-) -> _Graded:
-    """Grades what can be read. Raises UserError if nothing can."""
-    read = _read(ensemble, paths, device, num_workers, max_megapixels)
-    predicted, probabilities = [], []
-    for model, decoder, logits in zip(ensemble.models, ensemble.decoders, read.logits, strict=True):
-        accuracy = model.meta["pair_accuracy"] if model.meta["head"] == "ovo" else None
-        member_grades, member_probabilities = decode(
-            model.meta["head"],
-            logits,
-            model.meta["num_classes"],
-            decoder,
-            None if accuracy is None else np.array(accuracy, dtype=np.float64),
+    ensemble: Ensemble, reader: PhotographReader, job: _Job, numbers: Sequence[int], ranks: Ranks
+) -> None:
+    """Grades groups of photographs, and keeps each."""
+    images = job.found.images
+    progress = Progress("grading", sum(len(job.positions(number)) for number in numbers))
+    try:
+        for number in numbers:
+            positions = job.positions(number)
+            read = reader.read(positions)
+            rows: list[list[Any]] = []
+            if len(read.positions):
+                grades, probabilities = ensemble.grade(read.logits)
+                rows = [
+                    [str(images[place]), ensemble.class_names[grade], *map(float, each)]
+                    for place, grade, each in zip(
+                        read.positions, grades, probabilities, strict=True
+                    )
+                ]
+            kept = {
+                "rows": rows,
+                "damaged": [[str(images[place]), why] for place, why in read.damaged.items()],
+                "changed": [str(images[place]) for place in sorted(read.changed)],
+            }
+            job.unfinished.add(ranks.index, number, kept)
+            progress.update(len(positions), lambda: "grading")
+    finally:
+        progress.close()
+
+
+def _finish(ensemble: Ensemble, job: _Job) -> None:
+    """Writes the CSV from all groups, and says what was left out. Raises UserError if nothing could
+    be read, and MachineError if a group is not there."""
+    numbers = [group["number"] for group in job.unfinished.groups()]
+    if numbers != [*range(job.count)]:
+        missing = sorted({*range(job.count)} - {*numbers})
+        raise MachineError(
+            f"Of {job.count} groups of photographs {len(missing)} are not in the files beside "
+            f"{job.unfinished.output}, though they were graded: were files removed meanwhile, or "
+            "does a process write to another disk? Run the same command again: it goes on from "
+            "there."
         )
-        predicted.append(member_grades)
-        probabilities.append(member_probabilities)
-    combined_grades, combined_probabilities = combine(
-        ensemble.method, np.stack(predicted), np.stack(probabilities), ensemble.weights
-    )
-    grades = predicted[0] if len(ensemble.models) == 1 else combined_grades
-    return _Graded(read.paths, grades, combined_probabilities, read.damaged, read.changed)
+    damaged: list[Damage] = []
+    changed: list[Path] = []
+    graded = 0
+    for group in job.unfinished.groups():
+        graded += len(group["rows"])
+        damaged += [Damage(Path(path), why) for path, why in group["damaged"]]
+        changed += map(Path, group["changed"])
+    if not graded:
+        job.unfinished.remove()
+        raise UserError(
+            f"None of the --input files can be read as a photograph:\n{describe(damaged)}"
+        )
+    output, marks = job.unfinished.output, ensemble.marks
+    write_csv(output, _rows(job.unfinished), ensemble.class_names, marks)
+    job.unfinished.remove()
+    log.info("%d photographs graded: %s", graded, output)
+    if damaged:
+        count = len(damaged)
+        log.warning("%d files can't be read and are left out:\n%s", count, describe(damaged))
+    if job.found.others:
+        log.warning("%s", not_read(job.found.others))
+    if changed:
+        log.warning("%s", written_meanwhile(changed))
+    if "LEAKY" in marks:
+        log.warning("LEAKY: trained on a dataset with leaks; expect worse results than reported.")
+    log.info("Research use only; not a medical device.")
 
 
-def _read(
-    ensemble: Ensemble,
-    paths: Sequence[Path],
-    device: torch.device,
-    num_workers: int,
-    max_megapixels: float,
-) -> _Read:
-    """The members' logits on what can be read. The first member judges the files; what it has read,
-    the others must read as well. Raises UserError if nothing can be read."""
-    readable, damaged, changed = list(paths), [], []
-    logits: list[np.ndarray] = []
-    judged: Mapping[Path, Written | None] | None = None
-    for model in ensemble.models:
-        first = not logits
-        _, preprocessing = input_of(model.meta)
-        with ImageLoader(
-            readable, preprocessing, num_workers, max_megapixels=max_megapixels, judged=judged
-        ) as loader:
-            outputs = predict(model, loader, device)
-        found = [Damage(readable[i], reason) for i, reason in sorted(outputs.damaged.items())]
-        changed += [readable[i] for i in outputs.changed]
-        if found and not first:
-            raise MachineError(
-                f"{len(found)} files could be read by the first model and no more by another:\n"
-                f"{describe(found)}\nRun the command again."
-            )
-        if first:
-            damaged, readable = found, [readable[i] for i in outputs.positions]
-            judged = dict(zip(paths, loader.written, strict=True))
-        if not readable:
-            raise UserError(
-                f"None of the --input files can be read as a photograph:\n{describe(damaged)}"
-            )
-        logits.append(outputs.logits)
-    return _Read(logits, readable, damaged, changed)
+def _rows(unfinished: Unfinished) -> Iterator[tuple[str, str, list[float]]]:
+    for group in unfinished.groups():
+        yield from ((path, grade, values) for path, grade, *values in group["rows"])

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from dr_ovo.csv_text import csv_text
-from dr_ovo.files import atomic_write_text
+from dr_ovo.csv_text import csv_line
+from dr_ovo.files import atomic_path
 
 
 def write_csv(
     output: Path,
-    paths: Sequence[Path],
-    grades: Sequence[str],
-    probabilities: np.ndarray,
+    rows: Iterable[tuple[str, str, Sequence[float]]],
     class_names: Sequence[str],
     marks: Sequence[str],
 ) -> None:
     """One row per photograph: file, grade, a probability per grade, and the models' marks (such as
-    LEAKY), if they have any."""
+    LEAKY), if they have any. Holds one row in memory."""
     marks_cell = [" ".join(marks)] if marks else []
     header = ["file", "grade", *(f"probability_{name}" for name in class_names)]
-    rows = [
-        [path, grade, *(f"{value:.6f}" for value in row), *marks_cell]
-        for path, grade, row in zip(paths, grades, probabilities, strict=True)
-    ]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    text = csv_text([*header, *(["marks"] if marks else [])], rows)
-    atomic_write_text(output, text)
+    with (
+        atomic_path(output) as part,
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        file.write(csv_line([*header, *(["marks"] if marks else [])]))
+        for path, grade, probabilities in rows:
+            cells = (f"{value:.6f}" for value in probabilities)
+            file.write(csv_line([path, grade, *cells, *marks_cell]))

@@ -8,6 +8,7 @@ import torch
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.dataset.index import DatasetIndex, Split
 from dr_ovo.decoding.decoders import decode
+from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import MachineError, log
 from dr_ovo.inference.trained_model import TrainedModel, predict
 from dr_ovo.models.checkpoint import input_of
@@ -26,15 +27,17 @@ def predict_split(
     device: torch.device,
     config: TrainConfig,
     marks: list[str],
+    ranks: Ranks = ALONE,
 ) -> Predictions:
-    """The predictions on the split `name`. Raises MachineError for damaged files."""
+    """The predictions on the split `name`, of which each rank computes its share. Raises
+    MachineError for damaged files."""
     split, decoder = index.splits[name], config.decoder
     _, preprocessing = input_of(model.meta)
     with image_loader(config, index, split.paths, preprocessing, with_quality=True) as loader:
-        outputs = predict(model, loader, device)
+        outputs = predict(model, loader, device, ranks)
     if outputs.damaged:
         _stop(split, outputs.damaged)
-    if outputs.changed:
+    if outputs.changed and ranks.is_first:
         log.warning("%s", written_meanwhile([split.paths[i] for i in outputs.changed]))
     meta, head = model.meta, model.meta["head"]
     has_pairs = head == "ovo"

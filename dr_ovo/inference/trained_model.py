@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ import torch
 
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.choices import NO_STEPS
+from dr_ovo.distributed.division import batch_shares
+from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import UserError, log
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.models.checkpoint import find_checkpoints, input_of, load_network
@@ -115,23 +117,43 @@ class PhotographLogits:
     changed: tuple[int, ...]
 
 
-def predict(model: TrainedModel, loader: ImageLoader, device: torch.device) -> PhotographLogits:
-    """The logits of all branches side by side, for every file of the loader that can be read."""
-    spec, _ = input_of(model.meta)
-    names = list(model.network.branches)
-    outputs = branch_outputs(
-        model.network,
-        loader.batches(np.arange(len(loader.paths)), MEASURE_BATCH),
-        spec,
-        device,
-        dict.fromkeys(names),
-        model.meta["tta_views"],
-    )
-    damaged, changed = dict(loader.damaged), tuple(sorted(loader.changed))
-    if not outputs:
+def predict(
+    model: TrainedModel, loader: ImageLoader, device: torch.device, ranks: Ranks = ALONE
+) -> PhotographLogits:
+    """The logits of all branches side by side, for every file of the loader that can be read.
+
+    Of several ranks each computes its share; all of them get all.
+    """
+    count = len(loader.paths)
+    own = batch_shares(count, MEASURE_BATCH, ranks.index, ranks.count)
+    positions = np.concatenate([np.arange(count)[rows] for rows in own] or [np.arange(0)])
+    batches = loader.batches(positions, MEASURE_BATCH)
+    found = logits_of(model, batches, device, ranks)
+    facts = ranks.gather((loader.damaged, loader.quality, loader.changed))
+    damaged = {position: why for each, _, _ in facts for position, why in each.items()}
+    quality = {position: score for _, each, _ in facts for position, score in each.items()}
+    changed = tuple(sorted(set().union(*(each for _, _, each in facts))))
+    if found is None:
         none = np.zeros(0, dtype=np.int64)
         return PhotographLogits(none, np.zeros((0, 0)), np.zeros(0), damaged, changed)
+    scores = np.array([quality.get(position, np.nan) for position in found[0].tolist()])
+    return PhotographLogits(*found, scores, damaged, changed)
+
+
+def logits_of(
+    model: TrainedModel,
+    batches: Iterable[tuple[np.ndarray, torch.Tensor]],
+    device: torch.device,
+    ranks: Ranks = ALONE,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The positions (n,) of the images of all batches, and the logits (n, K) of all branches side
+    by side; None without any."""
+    spec, _ = input_of(model.meta)
+    names = list(model.network.branches)
+    views = model.meta["tta_views"]
+    wanted: dict[str, np.ndarray | None] = dict.fromkeys(names)
+    outputs = branch_outputs(model.network, batches, spec, device, wanted, views, ranks)
+    if not outputs:
+        return None
     logits = np.concatenate([outputs[name].logits for name in names], axis=1)
-    positions = outputs[names[0]].positions
-    quality = np.array([loader.quality.get(position, np.nan) for position in positions.tolist()])
-    return PhotographLogits(positions, logits, quality, damaged, changed)
+    return outputs[names[0]].positions, logits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from torch import nn
 
 from dr_ovo.choices import PREPROCESSING_STEPS
 from dr_ovo.dataset.index import Split
-from dr_ovo.errors import log
+from dr_ovo.distributed.division import deal_branches
+from dr_ovo.distributed.ranks import ALONE, Ranks
+from dr_ovo.errors import UserError, log
 from dr_ovo.models.architectures import memory_format
 from dr_ovo.models.backbone import InputSpec, create_backbone, input_spec
 from dr_ovo.models.compilation import Compiler
@@ -48,6 +51,9 @@ class Model:
     preprocessing: Preprocessing
     micro_batch: MicroBatch
     compiler: Compiler | None  # None: nothing is to be compiled
+    ranks: Ranks
+    window_ranks: Ranks  # that share the windows of the one branch
+    branch_ranks: Ranks  # that have different branches
 
     @property
     def compiled(self) -> bool:
@@ -75,16 +81,22 @@ def build_model(
     train: Split,
     precision: Precision,
     begun_micro_batch: int | None = None,
+    ranks: Ranks = ALONE,
 ) -> Model:
     """The network of `config` on a backbone, with one trainer per branch.
 
-    `begun_micro_batch`: the size of micro-batches with which `--micro_batch auto` goes on.
+    `begun_micro_batch`: the size of micro-batches with which `--micro_batch auto` goes on. Of
+    several ranks each has its own branches in independent mode, else the one branch.
     """
     (name,) = config.base_models
     specs = branch_specs(config.head, config.ovo_mode, config.num_classes, config.trained_pairs)
+    divided = specs[0].independent
+    window_ranks, branch_ranks = (ALONE, ranks) if divided else (ranks, ALONE)
+    images = {spec.name: branch_images(config, spec, train) for spec in specs}
+    own = own_branches(images, branch_ranks)
     network = build_network(
         backbone,
-        specs,
+        [spec for spec in specs if spec.name in own],
         img_size=config.img_size,
         frozen_stages=config.frozen_stages,
         dropout=config.ovo_dropout,
@@ -97,14 +109,26 @@ def build_model(
     if config.frozen_stages and not network.frozen_stages:
         log.warning("%s can't be split into stages: nothing is frozen.", name)
     network.use_live_batchnorm(not (config.pretrained or config.pretrained_path))
-    micro_batch = create_micro_batch(config, network)
-    runs = {
-        spec.name: BranchRun(
-            spec.name, _trainer(config, spec, network, train, precision, micro_batch)
-        )
-        for spec in specs
-    }
+    micro_batch = create_micro_batch(config, network, window_ranks)
+    runs = {}
+    for spec in specs:
+        schedule = create_schedule(config, -(-images[spec.name] // config.window))
+        runs[spec.name] = BranchRun(spec.name, None, images[spec.name], schedule)
+        if spec.name in own:
+            runs[spec.name].trainer = BranchTrainer(
+                spec,
+                network.branch(spec.name),
+                create_loss(config.head, loss_settings(config, train), list(spec.pairs)),
+                _grades(config, spec),
+                images[spec.name],
+                schedule,
+                config,
+                precision,
+                micro_batch,
+                window_ranks,
+            )
     trainers = [run.trainer for run in runs.values() if run.trainer is not None]
+    window_ranks.sum_into(torch.zeros(1, device=precision.device))  # allocates what that needs
     choose_size(config, network, trainers, begun_micro_batch, len(train.paths))
     compiler = _compiler(network, runs, precision.device) if config.compile else None
     if compiler is not None:
@@ -116,6 +140,9 @@ def build_model(
         preprocessing_of(config),
         micro_batch,
         compiler,
+        ranks,
+        window_ranks,
+        branch_ranks,
     )
 
 
@@ -139,32 +166,32 @@ def preprocessing_of(config: TrainConfig) -> Preprocessing:
     )
 
 
-def _trainer(
-    config: TrainConfig,
-    spec: BranchSpec,
-    network: OvoNetwork,
-    train: Split,
-    precision: Precision,
-    micro_batch: MicroBatch,
-) -> BranchTrainer:
-    grades = np.ones(config.num_classes, dtype=bool)
-    if spec.independent:
-        grades = np.isin(np.arange(config.num_classes), spec.pairs[0])
+def branch_images(config: TrainConfig, spec: BranchSpec, train: Split) -> int:
+    """The images of an epoch that a branch sees."""
     counts = np.bincount(train.targets, minlength=config.num_classes)
-    drawn = counts
     if config.sampler == "balanced":
-        drawn = balanced_counts(train.targets, train.weights)
-    samples = int(drawn[grades].sum())
-    schedule = create_schedule(config, -(-samples // config.window))
-    loss = create_loss(config.head, loss_settings(config, counts), list(spec.pairs))
-    branch = network.branch(spec.name)
-    return BranchTrainer(
-        spec, branch, loss, grades, samples, schedule, config, precision, micro_batch
-    )
+        counts = balanced_counts(train.targets, train.weights)
+    return int(counts[_grades(config, spec)].sum())
 
 
-def loss_settings(config: TrainConfig, counts: np.ndarray) -> LossSettings:
-    """The parameters of the loss; `counts` (C,) are train's."""
+def _grades(config: TrainConfig, spec: BranchSpec) -> np.ndarray:
+    """(C,) bool: the grades that a branch sees."""
+    grades = np.arange(config.num_classes)
+    return np.isin(grades, spec.pairs[0]) if spec.independent else np.ones(len(grades), dtype=bool)
+
+
+def own_branches(images: Mapping[str, int], ranks: Ranks) -> list[str]:
+    """The branches that this rank trains. Raises UserError for more ranks than branches."""
+    if ranks.count > len(images):
+        raise UserError(
+            f"{ranks.count} processes for {len(images)} branches: start at most one for each."
+        )
+    return deal_branches(images, ranks.count)[ranks.index]
+
+
+def loss_settings(config: TrainConfig, train: Split) -> LossSettings:
+    """The parameters of the loss."""
+    counts = np.bincount(train.targets, minlength=config.num_classes)
     weighted = config.enable_class_weights and config.sampler == "natural"
     alpha = config.focal_loss_alpha
     if len(alpha) == 1:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from dr_ovo.batches.reading import written_meanwhile
+from dr_ovo.distributed.ranks import ALONE, StoppedByAnother
 from dr_ovo.errors import MachineError, Terminated, log
 from dr_ovo.files import write_json
 from dr_ovo.full_memory import SMALLER, first_line
@@ -44,6 +45,8 @@ def open_loop(run: Run, asked: Callable[[], bool] = bool) -> Iterator[TrainingLo
     except Interrupted as interrupted:
         if interrupted.cause is not None:
             raise interrupted.cause from None
+        if not (asked() or run.model.ranks.is_alone):  # but another rank was
+            raise StoppedByAnother from None
     except torch.OutOfMemoryError as error:
         raise MachineError(
             f"The GPU's memory is full ({first_line(error)}), beside the micro-batches. What is "
@@ -60,20 +63,23 @@ def fit(writer: RunWriter) -> None:
         with deferred(run.config.grace_seconds) as asked:
             with open_loop(run, asked) as loop:
                 loop.run(reached.epochs + 1, writer, reached.seconds)
-            if loop.loader.changed:
-                paths = [loop.loader.paths[position] for position in sorted(loop.loader.changed)]
-                _note_changed_files(run, paths)
+            ranks = ALONE if asked() else run.model.ranks  # others may have ended already
+            changed = set().union(*ranks.gather(loop.loader.changed))
+            if changed and run.model.ranks.is_first:
+                _note_changed_files(run, [loop.loader.paths[i] for i in sorted(changed)])
     except (KeyboardInterrupt, Terminated):
-        log.warning("%s", _stopped(run.folder))
+        if run.model.ranks.is_first:
+            log.warning("%s", _stopped(run.folder, run.model.ranks.count))
         raise
 
 
-def _stopped(folder: ResultsFolder) -> str:
+def _stopped(folder: ResultsFolder, ranks: int) -> str:
     """What is kept of a training that was stopped, and how to go on."""
     reached = kept_state(folder)
     also = f" and a part of epoch {reached.epochs + 1}" if reached.images else ""
+    launcher = " (any number of processes can go on)" if ranks > 1 else ""
     return (
-        f"Stopped; {reached.epochs} finished epochs{also} are saved. "
+        f"Stopped; {reached.epochs} finished epochs{also} are saved{launcher}. "
         f"Resume with: {resume_command()}"
     )
 

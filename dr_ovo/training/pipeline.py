@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -11,6 +12,9 @@ from torch import nn
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.decoded.processes.file_workers import shared_workers
+from dr_ovo.distributed.launch import Launch
+from dr_ovo.distributed.ranks import Ranks
+from dr_ovo.distributed.shared_folder import require_shared
 from dr_ovo.errors import DONE, UserError, log
 from dr_ovo.logs import log_to_file, stop_file
 from dr_ovo.models.backbone import create_backbone
@@ -50,19 +54,62 @@ from dr_ovo.training.writing.tensorboard import check_installed
 from dr_ovo.writable import check_writable_folder
 
 
-def train(settings: Settings) -> int:
-    """Trains every architecture of the settings; all checks precede the first training."""
+@dataclass(frozen=True)
+class _Job:
+    """An architecture that is ready to be trained: its settings, photographs and their audit."""
+
+    config: TrainConfig
+    index: DatasetIndex
+    damaged: list[Damage]
+    audit: dict[str, Any]
+
+
+def train(settings: Settings, launch: Launch) -> int:
+    """Trains every architecture of the settings; all checks precede the first training, and the
+    first of several ranks makes them."""
     if settings.config.tensorboard:
         check_installed()
     if settings.config.recover and not settings.config.resume:
         raise UserError("--recover: expected with --resume, for a training that was stopped.")
+    if settings.config.dry_run and launch.place is not None:
+        if not launch.is_first:
+            return DONE
+        log.info("dry run: of one of the %d processes", launch.place.count)
+        launch = Launch(None)
+    precision = choose_precision(settings.config)
+    backbones: dict[tuple[str, ...], nn.Module] = {}
+    ranks, jobs = launch.join(lambda: _prepare(settings, backbones))
+    ranks.require_same(
+        f"{precision.device.type} {precision.name}",
+        "The processes of a run need devices of one kind, in one precision: start them on like "
+        "GPUs, or with --amp off",
+    )
+    for job in jobs:
+        backbone = _of_the_first(backbones.pop(job.config.base_models, None), job.config, ranks)
+        with _own_log(job.config) if ranks.is_first else nullcontext():
+            _run(job, settings.sources, backbone, precision, ranks)
+    return DONE
+
+
+def _of_the_first(backbone: nn.Module | None, config: TrainConfig, ranks: Ranks) -> nn.Module:
+    """The backbone that the first rank has loaded, in each."""
+    if ranks.is_alone and backbone is not None:
+        return backbone
+    state = ranks.broadcast({} if backbone is None else backbone.state_dict())
+    if backbone is None:
+        backbone = create_backbone(config.base_models[0], config.img_size, weights=None)
+        backbone.load_state_dict(state, strict=True)
+    return backbone
+
+
+def _prepare(settings: Settings, backbones: dict[tuple[str, ...], nn.Module]) -> list[_Job]:
+    """Checks everything, audits the dataset, loads the backbones and fills the cache."""
     configs = resolve_models(settings.config)
     if settings.config.resume and not settings.config.dry_run:
         for config in configs:
             folder = results_folder(config)
             require_whole_state(folder)
             require_whole_state(work_folder(folder))
-    precision = choose_precision(settings.config)
     with shared_workers(processes=settings.config.num_workers > 0):
         index, damaged = open_dataset(
             settings.config, [results_folder(config) for config in configs]
@@ -73,17 +120,16 @@ def train(settings: Settings) -> int:
         for config in todo:
             if not config.dry_run:  # which writes nothing
                 check_writable_folder(results_folder(config).root, "--output_dir")
-        backbones = {config.base_models: _backbone(config) for config in todo}
+        backbones |= {config.base_models: _backbone(config) for config in todo}
         audits = {config.base_models: _audit(config, complete) for config in todo}
     for config in todo:
         check_cache(config, index, preprocessing_of(config))
     for config in todo:
         with _own_log(config):
-            audit, backbone = audits[config.base_models], backbones.pop(config.base_models)
+            audit = audits[config.base_models]
             index, more = _decodable(config, index, undecodable(audit, index.root))
             damaged = [*damaged, *more]
-            _run(config, settings.sources, index, damaged, audit, backbone, precision)
-    return DONE
+    return [_Job(config, index, damaged, audits[config.base_models]) for config in todo]
 
 
 @contextmanager
@@ -152,21 +198,19 @@ def _decodable(
 
 
 def _run(
-    config: TrainConfig,
-    sources: dict[str, str],
-    index: DatasetIndex,
-    damaged: list[Damage],
-    audit: dict[str, Any],
-    backbone: nn.Module,
-    precision: Precision,
+    job: _Job, sources: dict[str, str], backbone: nn.Module, precision: Precision, ranks: Ranks
 ) -> None:
     """Trains one architecture, or tries it: its network is gone before the next one is built."""
-    folder = results_folder(config)
+    config, folder = job.config, results_folder(job.config)
     retraining = is_retraining(config, folder)
+    if retraining and not ranks.is_alone:
+        raise UserError("--pairs of a finished network are trained by one process: start just one.")
     precision = precision_to_go_on_with(work_folder(folder) if retraining else folder, precision)
     begun = begun_micro_batch(work_folder(folder) if retraining else folder)
-    model = build_model(config, backbone, index.splits["train"], precision, begun)
-    run = Run(config, sources, index, damaged, audit, model, precision)
+    train, val = job.index.splits["train"], job.index.splits["val"]
+    require_shared(ranks, folder.root, [*train.paths, *val.paths])
+    model = build_model(config, backbone, train, precision, begun, ranks)
+    run = Run(config, sources, job.index, job.damaged, job.audit, model, precision)
     if config.dry_run:
         dry_run(run)
     elif retraining:

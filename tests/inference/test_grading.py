@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 from dr_ovo.batches.reading import Batch, Reader, Wanted
+from dr_ovo.inference import grading
+from dr_ovo.inference.photograph_reading import PhotographReader, Read
+from dr_ovo.inference.unfinished import Unfinished
 from dr_ovo.predictions.predictions_file import load_predictions
 
 
@@ -201,8 +204,8 @@ def test_outputs_that_can_not_be_written_are_found_before_the_work(
     def worked(*_: object, **__: object) -> None:
         raise AssertionError("the work has begun")
 
-    for module in ("grading", "split_predictions"):
-        monkeypatch.setattr(f"dr_ovo.inference.{module}.predict", worked)
+    monkeypatch.setattr("dr_ovo.inference.grading.open_reader", worked)
+    monkeypatch.setattr("dr_ovo.inference.split_predictions.predict", worked)
     (tmp_path / "file").write_text("x")
     grading = (*one, "--input", tiny_dataset / "test")
     outcome = trainer(*grading, "--output", tmp_path / "file" / "grades.csv")
@@ -231,3 +234,52 @@ def test_a_name_that_a_spreadsheet_would_run(one, trainer, tiny_dataset, tmp_pat
     outcome = trainer(*one, "--input", name, "--output", "out.csv", cwd=tmp_path)
     assert outcome.code == 0, outcome.stderr
     assert [row["file"] for row in rows(tmp_path / "out.csv")] == [f"'{name}"]
+
+
+@pytest.fixture
+def groups_of_four(monkeypatch):
+    monkeypatch.setattr(grading, "GROUP", 4)
+
+
+def test_a_stopped_run_goes_on(one, trainer, tiny_dataset, tmp_path, groups_of_four, monkeypatch):
+    words = (*one, "--input", tiny_dataset / "test")
+    assert trainer(*words, "--output", tmp_path / "whole.csv").code == 0
+    asked = []
+    read = PhotographReader.read
+
+    def count(reader: PhotographReader, positions: np.ndarray) -> Read:
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        asked.extend(positions[:1])
+        return read(reader, positions)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PhotographReader, "read", count)
+        assert trainer(*words, "--output", tmp_path / "out.csv").code == 130
+    assert asked == [0, 4]
+    again = trainer(*words, "--output", tmp_path / "out.csv")
+    assert again.code == 0, again.stderr
+    assert "going on: 8 of 15 photographs are graded" in again.stdout
+    assert (tmp_path / "out.csv").read_text() == (tmp_path / "whole.csv").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "whole.csv"]
+
+
+def test_groups_that_vanish_are_an_error_and_cost_nothing(
+    one, trainer, tiny_dataset, tmp_path, groups_of_four, monkeypatch
+):
+    words = (*one, "--input", tiny_dataset / "test", "--output", tmp_path / "out.csv")
+    add = Unfinished.add
+
+    def lose_the_second(job: Unfinished, rank: int, number: int, group: dict) -> None:
+        if number != 1:
+            add(job, rank, number, group)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Unfinished, "add", lose_the_second)
+        outcome = trainer(*words)
+    assert outcome.code == 4
+    assert "Of 4 groups of photographs 1 are not in the files" in outcome.stderr
+    assert not (tmp_path / "out.csv").exists()
+    again = trainer(*words)
+    assert "going on: 11 of 15" in again.stdout
+    assert len(rows(tmp_path / "out.csv")) == 15

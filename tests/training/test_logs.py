@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dr_ovo.logs import duration
+from dr_ovo import logs
+from dr_ovo.logs import Progress, duration
 from dr_ovo.settings.train_config import TrainConfig
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
@@ -134,3 +135,13 @@ def test_an_unforeseen_error_is_a_line_on_the_screen_and_a_traceback_in_the_log(
 )
 def test_durations(seconds, shown):
     assert duration(seconds) == shown
+
+
+def test_a_minute_in_which_nothing_was_done(monkeypatch, caplog):
+    """As in a process whose classifiers have ended, while others train."""
+    monkeypatch.setattr(logs, "SECONDS_BETWEEN_LINES", 0.0)
+    progress = Progress("epoch 2/9", total=40)
+    with caplog.at_level("INFO", logger="dr_ovo"):
+        progress.update(0, lambda: "loss -")
+    progress.close()
+    assert "epoch 2/9: 0/40 images" in caplog.text

@@ -14,7 +14,8 @@ from dr_ovo.models.losses import LossSettings, create_loss
 from dr_ovo.models.network import BranchSpec
 from dr_ovo.pairs import class_pairs
 from dr_ovo.training.measure import Score, measure, pair_score, score
-from dr_ovo.training.resume.state import BranchRun
+from dr_ovo.training.optimization.schedule import Schedule
+from dr_ovo.training.resume.branch_run import BranchRun
 
 PAIRS = class_pairs(5)
 PLAIN = LossSettings(gamma=0.0, alpha=(1.0,) * 5, smoothing=0.0, weights=None, counts=None)
@@ -40,7 +41,7 @@ def test_which_score_is_better(new, old, better):
 
 
 def test_patience_is_renewed_by_more_than_min_delta():
-    run = BranchRun("ovo", None)
+    run = BranchRun("ovo", None, 8, Schedule("none", 1e-3, 0.0, 10, 0))
     epochs = []
     for epoch, value in enumerate((0.5, 0.55, 0.6, 0.61, 0.72, 0.1), start=1):
         run.note_progress(Score(value, 0.0), epoch, min_delta=0.1)

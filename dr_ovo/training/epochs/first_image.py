@@ -16,6 +16,6 @@ def first_image(targets: np.ndarray, trainers: list[BranchTrainer], stem_batch: 
     needed = []
     for trainer in trainers:
         own = np.flatnonzero(trainer.owns(targets))
-        needed.append(own[trainer.done] if trainer.done < len(own) else len(targets))
-    first = int(min(needed))
+        needed.append(own[trainer.own_done] if trainer.own_done < len(own) else len(targets))
+    first = int(min(needed, default=len(targets)))
     return len(targets) if first == len(targets) else first // stem_batch * stem_batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dr_ovo.training.epochs.clock import EpochClock
@@ -21,11 +21,18 @@ class Keeper(Protocol):
         """The history rows of an epoch, and the state after it."""
 
     def keep_within(self, epoch: int, seconds: float) -> None:
-        """The state inside an epoch, which has trained for `seconds`."""
+        """The state inside an epoch, which has trained for `seconds`, if there is any."""
+
+
+AGREED_BATCHES = 32  # after so many, ranks with different branches agree on what is due
 
 
 class KeptInside:
-    """Keeps the state inside an epoch, `every` so many seconds."""
+    """Keeps the state inside an epoch, `every` so many seconds.
+
+    Ranks that have different branches keep it together, each its own: where `agree`, given whether
+    it is due in this one, says so. Others have all of it, and the first rank keeps it.
+    """
 
     def __init__(
         self,
@@ -34,13 +41,17 @@ class KeptInside:
         trainers: Sequence[BranchTrainer],
         clock: EpochClock,
         every: float,
+        agree: Callable[[bool], bool] | None = None,
     ) -> None:
         self.keeper, self.epoch, self.trainers = keeper, epoch, trainers
-        self.clock, self.every = clock, every
+        self.clock, self.every, self.agree = clock, every, agree
 
-    def keep_if_due(self) -> None:
-        """Keeps the state, if the last one that was kept is old enough."""
-        if self.clock.since_kept >= self.every:
+    def keep_if_due(self, batches: int) -> None:
+        """Keeps the state after so many `batches`, if the last one that was kept is old enough."""
+        due = self.clock.since_kept >= self.every
+        if self.agree is not None:
+            due = batches % AGREED_BATCHES == 0 and self.agree(due)
+        if due:
             self.keep()
 
     def keep(self) -> None:
@@ -48,6 +59,5 @@ class KeptInside:
         nothing, if gradients were not finite."""
         for trainer in self.trainers:
             trainer.require_finite()
-        if any(trainer.done for trainer in self.trainers):
-            self.keeper.keep_within(self.epoch, self.clock.trained)
+        self.keeper.keep_within(self.epoch, self.clock.trained)
         self.clock.kept()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from dr_ovo.batches.augmentation import Augmentation, normalise, to_unit_range
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.device import to_device
+from dr_ovo.distributed.division import window_shares
+from dr_ovo.distributed.ranks import LostRank
 from dr_ovo.errors import log
 from dr_ovo.full_memory import Halving
 from dr_ovo.logs import Progress
@@ -50,7 +53,10 @@ class TrainingLoop:
         self.precision, self.save_seconds = precision, 60 * config.save_every
         self.settings: ScheduleOptions = config
         self.augmentation = Augmentation(config)
-        self.batches = WatchedBatches(loader, asked)
+        self.batches = WatchedBatches(loader, asked, model.ranks)
+        if not model.window_ranks.is_alone:
+            for trainer in _trainers([*self.runs.values()]):
+                trainer.before_window = self.batches.agree
         self.validation = Validation(model, data, self.batches, precision.device, config)
         self._stem = Halving("in the frozen stem")
         self._warned_of: set[int] = set()  # positions of files that were written meanwhile
@@ -63,10 +69,18 @@ class TrainingLoop:
         """
         for epoch in range(first_epoch, self.settings.epochs + 1):
             active = [run for run in self.runs.values() if run.trainer is not None]
-            if not active:
+            if not any(self.model.branch_ranks.any(bool(active))):
                 return
             clock = EpochClock(seconds)
-            inside = KeptInside(keeper, epoch, _trainers(active), clock, self.save_seconds)
+            divided = not self.model.branch_ranks.is_alone
+            inside = KeptInside(
+                keeper,
+                epoch,
+                _trainers(active),
+                clock,
+                self.save_seconds,
+                self.batches.agree if divided else None,
+            )
             try:
                 losses = self.train_epoch(epoch, active, inside.keep_if_due)
                 clock.end_training()
@@ -75,43 +89,63 @@ class TrainingLoop:
                     for run, result in zip(active, results, strict=True):
                         if self._is_kept(run, epoch, result.score):
                             keeper.keep_best(run, epoch, result)
-            except Interrupted:
-                inside.keep()
+            except (Interrupted, LostRank) as error:
+                if isinstance(error, Interrupted) or not divided:
+                    inside.keep()
                 raise
+            lines = []
             for run, result in zip(active, results, strict=True):
                 self._end_if_due(run, epoch, result)
-                self._log(run, epoch, losses[run.name], result.row)
+                lines.append(self._line(run, epoch, losses[run.name], result.row))
+            for line in chain(*self.model.branch_ranks.gather(lines)):
+                log.info("%s", line)
             self._warn_of_changes()
             keeper.keep_epoch(epoch, results)
             seconds = 0.0
 
     def train_epoch(
-        self, epoch: int, active: list[BranchRun], between: Callable[[], None] | None = None
+        self, epoch: int, active: list[BranchRun], between: Callable[[int], None] | None = None
     ) -> dict[str, float]:
         """One pass over train, or what a loaded state leaves of it; the mean training loss of each
-        branch. `between` is called between windows."""
-        settings, train = self.settings, self.data.train
+        branch. `between` is called between windows, with the number of batches of the epoch."""
+        settings, train, ranks = self.settings, self.data.train, self.model.window_ranks
         order = epoch_order(train.targets, settings.sampler, settings.seed, epoch, train.weights)
         drawn = self.augmentation.draw(settings.seed, epoch, len(order))
-        numbers = to_device(drawn, self.precision.device)
+        places = window_shares(len(order), settings.window, ranks.index, ranks.count)
+        own, numbers = order[places], to_device(drawn[places], self.precision.device)
         trainers = _trainers(active)
         for trainer in trainers:
             trainer.begin_epoch(epoch)
-        done = first_image(train.targets[order], trainers, settings.stem_batch)
+        done = first_image(train.targets[own], trainers, settings.stem_batch)
+        done = min(self.model.branch_ranks.gather(done))
         for trainer in trainers:
-            trainer.begin_at(train.targets[order], done)
-        progress = Progress(f"epoch {epoch}/{settings.epochs}", len(order), done)
+            trainer.begin_at(train.targets[own], done)
+        progress = Progress(f"epoch {epoch}/{settings.epochs}", len(own), done, ranks.count)
+        number = done // settings.stem_batch
         try:
-            for positions, images in self.batches(order[done:], settings.stem_batch):
+            for positions, images in self._batches(own[done:], trainers):
                 count = len(positions)
                 self.train_batch(positions, images, numbers[done : done + count], trainers)
-                done += count
-                progress.update(count, lambda: running_note(trainers))
+                done, number = done + count, number + 1
+                if trainers:
+                    progress.update(count, lambda: running_note(trainers))
                 if between is not None:
-                    between()
-            return {trainer.spec.name: trainer.end_epoch() for trainer in trainers}
+                    between(number)
+            losses = {trainer.spec.name: trainer.end_epoch() for trainer in trainers}
+            self.batches.agree()
+            return losses
         finally:
             progress.close()
+
+    def _batches(
+        self, positions: np.ndarray, trainers: list[BranchTrainer]
+    ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """The batches of an epoch; empty ones where all branches of this rank have ended."""
+        size = self.settings.stem_batch
+        if trainers:
+            return self.batches(positions, size)
+        none = np.zeros(0, dtype=np.int64), torch.zeros(0)
+        return iter([none] * -(-len(positions) // size))
 
     def _measure(self, epoch: int, active: list[BranchRun], clock: EpochClock) -> list[EpochResult]:
         """The results of the active branches with their whole history rows."""
@@ -130,8 +164,10 @@ class TrainingLoop:
         numbers: torch.Tensor,
         trainers: list[BranchTrainer],
     ) -> None:
-        """Augments a batch, runs it through the stem once, and feeds every branch. Raises
-        Interrupted between two of them where the run is to stop."""
+        """Augments a batch, runs it through the stem once, and feeds every branch, until the run is
+        to stop."""
+        if not trainers:
+            return
         device = self.precision.device
         inputs = self.augmentation.apply(to_unit_range(images, device), to_device(numbers, device))
         inputs = normalise(inputs, self.model.spec.mean, self.model.spec.std)
@@ -141,7 +177,8 @@ class TrainingLoop:
         features = parts[0] if len(parts) == 1 else torch.cat(parts)
         targets = torch.from_numpy(self.data.train.targets[positions])
         for trainer in trainers:
-            self.batches.check()  # the others learn from this batch when the training goes on
+            if self.batches.asked():
+                return  # the others learn from this batch when the training goes on
             trainer.feed(features, targets)
 
     def _is_kept(self, run: BranchRun, epoch: int, score: Score) -> bool:
@@ -166,13 +203,13 @@ class TrainingLoop:
         if run.ended:
             run.end()
 
-    def _log(self, run: BranchRun, epoch: int, loss: float, row: dict[str, Any]) -> None:
-        """Logs a branch's epoch: its history row, the mean loss in training, and what it means."""
+    def _line(self, run: BranchRun, epoch: int, loss: float, row: dict[str, Any]) -> str:
+        """The log line of a branch's epoch: its history row, mean loss, and what it means."""
         epochs, kept = self.settings.epochs, self.settings.keep_epoch
         ending = f"ends ({run.ended}; {kept} epoch {run.best_epoch})" if run.ended else ""
         notes = kept * (run.best_epoch == epoch), ending
         left = (epochs - epoch) * row["seconds"]
-        log.info("%s", epoch_line(row, epochs, loss, left, notes))
+        return epoch_line(row, epochs, loss, left, notes)
 
     def _warn_of_changes(self) -> None:
         """Warns, once for each, of files that were written since training began."""

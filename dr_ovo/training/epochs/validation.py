@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dr_ovo.distributed.division import batch_shares
 from dr_ovo.errors import MachineError, log
 from dr_ovo.outputs import MEASURE_BATCH, Outputs, branch_outputs
 from dr_ovo.settings.groups.network import NetworkOptions
@@ -64,14 +65,20 @@ class Validation:
             t.spec.name: np.isin(targets, t.spec.pairs[0]) if t.spec.independent else None
             for t in trainers
         }
-        return branch_outputs(
+        ranks = self.model.window_ranks
+        shares = batch_shares(len(positions), MEASURE_BATCH, ranks.index, ranks.count)
+        own = [positions[rows] for rows in shares] if trainers else []
+        outputs = branch_outputs(
             self.model.network,
-            self.batches(positions, MEASURE_BATCH),
+            self.batches(np.concatenate([*own, positions[:0]]), MEASURE_BATCH),
             self.model.spec,
             self.device,
             wanted,
             self.options.tta_views,
+            ranks,
         )
+        self.batches.agree()
+        return outputs
 
     def _result(self, trainer: BranchTrainer, val: Outputs, sample: Outputs | None) -> EpochResult:
         selection = ~self.data.calibration[val.positions - len(self.data.train)]

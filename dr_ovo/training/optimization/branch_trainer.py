@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 import torch
 
 from dr_ovo.device import to_device
+from dr_ovo.distributed.division import share, window_shares
+from dr_ovo.distributed.gradient_sum import sum_gradients
+from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import MachineError
 from dr_ovo.models.losses import CellLoss
 from dr_ovo.models.network import Branch, BranchSpec, branch_seed
@@ -30,6 +34,9 @@ class BranchTrainer:
     samples in the window), for the last, partial window with its true count: N micro-batches equal
     one large batch, up to rounding, dropout included. Between two calls every window is whole:
     what waits in the queue is of a window that has not begun.
+
+    Of several `ranks` each is fed its share of every window; their gradients are summed before the
+    step, which all of them take.
     """
 
     def __init__(
@@ -43,11 +50,13 @@ class BranchTrainer:
         settings: ScheduleOptions,
         precision: Precision,
         micro_batch: MicroBatch,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.spec, self.branch, self.samples = spec, branch, samples
         self.loss, self.cells = loss.to(precision.device), loss.cells
         self.schedule, self.settings, self.precision = schedule, settings, precision
-        self.micro_batch = micro_batch
+        self.micro_batch, self.ranks = micro_batch, ranks
+        self.before_window: Callable[[], object] = bool  # may raise, to leave the window undone
         self.gradients = WindowGradients(branch, self.loss, precision, micro_batch)
         self.plateau = Plateau()
         self.optimizer = GuardedOptimizer(
@@ -83,7 +92,13 @@ class BranchTrainer:
     def begin_at(self, order: np.ndarray, first: int) -> None:
         """Says that the images of `order` (N,), by their grades, will be fed from number `first`
         on; those of windows that are done already are passed over."""
-        self._pass_over = self.done - int(self.owns(order[:first]).sum())
+        self._pass_over = self.own_done - int(self.owns(order[:first]).sum())
+
+    @property
+    def own_done(self) -> int:
+        """The images of this rank that the branch has learned from in this epoch."""
+        ranks = self.ranks
+        return len(window_shares(self.done, self.settings.window, ranks.index, ranks.count))
 
     def owns(self, targets: np.ndarray) -> np.ndarray:
         """(N,) bool: which samples of grades `targets` (N,) the branch sees."""
@@ -103,26 +118,48 @@ class BranchTrainer:
         passed = min(self._pass_over, len(targets))
         self._pass_over -= passed
         self.queue.push(features[passed:], to_device(targets[passed:], features.device))
-        while len(self.queue) >= self._window_size() > 0:
-            self._window(*self.queue.pop(self._window_size()))
+        self._train_on_windows()
+
+    def _train_on_windows(self) -> None:
+        """A step on every window of which this rank's share is there."""
+        while self.done < self.samples:
+            images = self._window_size()
+            own = share(images, self.ranks.index, self.ranks.count)
+            if len(self.queue) < own.stop - own.start:
+                return
+            self.before_window()
+            self._window(own, images)
 
     def end_epoch(self) -> float:
         """The epoch's mean loss per cell; what overflowed in float16 is left out.
 
         Raises MachineError if gradients were not finite.
         """
+        self._train_on_windows()  # of which this rank has no image
         self.require_finite()
         (loss,) = mean_losses([self.running_loss])
         return loss
 
-    def _window(self, features: torch.Tensor, targets: torch.Tensor) -> None:
-        """A step on features (W, ...) and grades (W,)."""
+    def _window(self, own: slice, images: int) -> None:
+        """A step on a window of so many images, of which the rows `own` are this rank's."""
         number = self.done // self.settings.window
         seed = branch_seed(self.settings.seed, self.spec.name, self.epoch, number)
         where = f"in window {number + 1} of epoch {self.epoch}"
-        total = self.gradients.add(self.optimizer, features, targets, seed, where)
-        self.running_loss.add(total, len(targets))
-        self._optimizer_step(len(targets))
+        total = torch.zeros((), device=self.precision.device)
+        if own.stop > own.start:
+            total = self.gradients.add(
+                self.optimizer,
+                *self.queue.pop(own.stop - own.start),
+                seed,
+                where,
+                first=own.start,
+                images=images,
+            )
+        if not self.ranks.is_alone:
+            self.optimizer.begin_scale()  # also where this rank has no image of the window
+            total = sum_gradients(self.optimizer.parameters, total, self.ranks)
+        self.running_loss.add(total, images)
+        self._optimizer_step(images)
 
     def _window_size(self) -> int:
         """Samples in the current window; fewer in the last one of an epoch."""

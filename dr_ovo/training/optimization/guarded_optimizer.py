@@ -71,6 +71,10 @@ class GuardedOptimizer:
         """Adds the gradients of `loss` ()."""
         self.scaler.scale(loss).backward()
 
+    def begin_scale(self) -> None:
+        """Has the gradient scaler make its scale, as the first `backward` does."""
+        self.scaler.scale(torch.zeros((), device=self.device))
+
     def step(self, rate: float) -> None:
         """A step with the gradients gathered, or none if one of them is not finite."""
         for group in self.adamw.param_groups:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dr_ovo.choices import AUTO
+from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.errors import UserError, log
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.settings.train_config import TrainConfig
@@ -13,9 +14,12 @@ from dr_ovo.training.optimization.micro_batch import MicroBatch
 from dr_ovo.training.optimization.probing import largest_that_fits
 
 
-def create_micro_batch(config: TrainConfig, network: OvoNetwork) -> MicroBatch:
+def create_micro_batch(config: TrainConfig, network: OvoNetwork, ranks: Ranks) -> MicroBatch:
     """The micro-batches of a training, before a GPU's memory is tried out; switches gradient
-    checkpointing on where that was asked for."""
+    checkpointing on where that was asked for.
+
+    Raises UserError for a network that can't be trained by several ranks, which share its steps.
+    """
     (name,) = config.base_models
     first = network.branch(next(iter(network.branches)))
     fixed = ""
@@ -24,6 +28,12 @@ def create_micro_batch(config: TrainConfig, network: OvoNetwork) -> MicroBatch:
     elif first.draws_on_its_own:
         fixed = f"{name} draws random numbers of its own for each"
         log.info("micro-batches have --batch_size images: %s", fixed)
+    if fixed and not ranks.is_alone:
+        raise UserError(
+            f"{ranks.count} processes can't share the steps of this network, since {fixed} "
+            "micro-batch. Start one process; or, for several GPUs, ./run_all.sh or --ovo_mode "
+            "independent."
+        )
     size = config.batch_size if config.micro_batch == AUTO else int(config.micro_batch)
     if fixed and size != config.batch_size:
         raise UserError(

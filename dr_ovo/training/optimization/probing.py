@@ -49,7 +49,8 @@ def _allocated_later(
 ) -> list[torch.Tensor]:
     """Tensors as large as what training allocates only later, and the reserve."""
     parameters = [parameter for one in trainers for parameter in one.optimizer.parameters]
-    moments = [torch.empty_like(parameter) for parameter in parameters for _ in range(MOMENTS)]
+    buffers = MOMENTS + (not trainers[0].ranks.is_alone)  # in which gradients are summed
+    moments = [torch.empty_like(parameter) for parameter in parameters for _ in range(buffers)]
     if device.type != "cuda":
         return moments
     _, total = torch.cuda.mem_get_info(device)

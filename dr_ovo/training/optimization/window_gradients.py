@@ -38,15 +38,21 @@ class WindowGradients:
         targets: torch.Tensor,
         seed: int,
         where: str,
+        *,
+        first: int,
+        images: int,
     ) -> torch.Tensor:
-        """Adds the gradients of the mean loss on features (W, ...) and grades (W,); the sum of the
-        window's cells (). Done again in smaller parts where the GPU's memory is full, which is said
-        with `where` it was. Raises MachineError if nothing smaller fits."""
+        """Adds the gradients of the loss on features (W, ...) and grades (W,); the sum of the cells
+        (). They are the rows from `first` on of a window of so many `images`, over which the loss
+        is a mean.
+
+        Done again in smaller parts where the GPU's memory is full, which is said with `where` it
+        was. Raises MachineError if nothing smaller fits."""
         draw_masks(self._masked, self.micro_batch.window, seed, self.precision.device)
         while True:
             full = ""
             try:
-                return self._sum(optimizer, features, targets, seed)
+                return self._sum(optimizer, features, targets, seed, first, images)
             except RuntimeError as error:
                 full = if_full(error)
             # Outside the except block, whose traceback holds the activations.
@@ -54,19 +60,25 @@ class WindowGradients:
             self.micro_batch.shrink(full, where)
 
     def _sum(
-        self, optimizer: GuardedOptimizer, features: torch.Tensor, targets: torch.Tensor, seed: int
+        self,
+        optimizer: GuardedOptimizer,
+        features: torch.Tensor,
+        targets: torch.Tensor,
+        seed: int,
+        first: int,
+        images: int,
     ) -> torch.Tensor:
         size, count = self.micro_batch.size, len(targets)
         totals = []
         for start in range(0, count, size):
             rows = slice(start, min(count, start + size))
             for layer in self._masked:
-                layer.use(rows)
+                layer.use(slice(first + rows.start, first + rows.stop))
             if self.branch.draws_on_its_own:
                 torch.manual_seed(seed + start)
             logits = self._logits(features[rows])
             total = self.loss(logits, targets[rows]).sum()
-            optimizer.backward(total / (self.cells * count))
+            optimizer.backward(total / (self.cells * images))
             totals.append(total.detach())
         return torch.stack(totals).sum()
 

@@ -7,14 +7,18 @@ from typing import Any
 
 from dr_ovo.training.measure import Score
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
+from dr_ovo.training.optimization.schedule import Schedule
 
 
 @dataclass
 class BranchRun:
-    """A branch in training: its trainer (None once it has ended) and its best epoch so far."""
+    """A branch in training: its trainer, and its best epoch so far. It has no trainer once it has
+    ended, and where it is another rank's."""
 
     name: str
     trainer: BranchTrainer | None
+    images: int  # per epoch
+    schedule: Schedule
     best: Score | None = None
     best_epoch: int = 0
     progress: float | None = None  # the value from which `min_delta` counts

@@ -24,8 +24,10 @@ from dr_ovo.training.resume.state import Reached, kept_state, reached_in
 FLOAT16 = "float16"  # as Precision names it
 
 
-def numerics_now(precision: Precision, *, compiled: bool, micro_batch: int) -> dict[str, Any]:
-    """What the machine decides, for config.json."""
+def numerics_now(
+    precision: Precision, *, compiled: bool, micro_batch: int, ranks: int = 1
+) -> dict[str, Any]:
+    """What the machine decides, for config.json. `ranks`: processes that share each step."""
     return {
         "device": str(precision.device),
         "precision": precision.name,
@@ -33,6 +35,7 @@ def numerics_now(precision: Precision, *, compiled: bool, micro_batch: int) -> d
         "threads": torch.get_num_threads(),
         "compile": compiled,
         "micro_batch": micro_batch,
+        "ranks": ranks,
     }
 
 
@@ -121,7 +124,8 @@ def _resumed(config: dict[str, Any], reached: Reached) -> list[dict[str, Any]]:
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What changes the bits, in words; of what was not recorded nothing is known."""
-    names = ["precision", "tf32", "compile", "micro_batch"]
+    before = {"ranks": 1, **before}
+    names = ["precision", "tf32", "compile", "micro_batch", "ranks"]
     kinds = [_kind(one.get("device", now["device"])) for one in (before, now)]
     if kinds[0] != kinds[1]:
         names.append("device")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,26 +86,43 @@ def load_stem(folder: ResultsFolder) -> StateDict:
     return dict(_load(folder, STEM))
 
 
-def save_state(
-    folder: ResultsFolder, reached: Reached, runs: dict[str, BranchRun], machine: Mapping[str, Any]
-) -> None:
-    """Saves the state, then deletes those that are no longer needed. `machine`: what full memory
-    can change on the way.
+def is_kept(folder: ResultsFolder, reached: Reached) -> bool:
+    """Whether the newest state of the folder is the one that a training has reached."""
+    progress = folder.read_progress()
+    return bool(progress["branches"]) and reached_in(progress).position == reached.position
 
-    Raises MachineError if the disk refuses; the states before then stay valid.
+
+def save_branches(
+    folder: ResultsFolder, reached: Reached, runs: Iterable[BranchRun], *, finished: bool
+) -> dict[str, dict[str, Any]]:
+    """Saves the branches in training, unless all are `finished`; what progress.json says of each.
+
+    Raises MachineError if the disk refuses.
     """
     folder.resume.mkdir(parents=True, exist_ok=True)
-    before = folder.read_progress()
-    finished = all(run.ended for run in runs.values())
-    if before["branches"] and reached_in(before).position == reached.position and not finished:
-        return  # nothing was learned since
-    branches = {}
-    for run in runs.values():
+    branches: dict[str, dict[str, Any]] = {}
+    for run in runs:
         branches[run.name] = {**run.to_dict(), "file": None}
         if run.trainer is not None and not finished:
             path = folder.resume / reached.file_name(run.name)
             save_torch(path, run.trainer.state_dict(within=reached.images > 0))
             branches[run.name] |= {"file": path.name, "sha256": file_sha256(path)}
+    return branches
+
+
+def save_progress(
+    folder: ResultsFolder,
+    reached: Reached,
+    branches: Mapping[str, Mapping[str, Any]],
+    machine: Mapping[str, Any],
+) -> None:
+    """Makes saved branches the newest state, then deletes those that are no longer needed.
+    `machine`: what full memory can change on the way.
+
+    Raises MachineError if the disk refuses; the states before then stay valid.
+    """
+    before = folder.read_progress()
+    finished = all(branch["ended"] for branch in branches.values())
     within = {"images": reached.images, "seconds": reached.seconds}
     content = {
         "schema": SCHEMA,

@@ -121,20 +121,16 @@ def _val_score(run: Run, path: Path) -> Score:
     """The score of one pair's checkpoint on the selection share of the current val."""
     network, meta = load_single(path)
     spec, preprocessing = input_of(meta)
-    data = training_data(run.config, run.index)
-    pair = tuple(meta["pairs"][0])
-    positions = np.flatnonzero(np.isin(data.val.targets, pair) & ~data.calibration)
-    network = network.to(run.precision.device)
-    with image_loader(run.config, run.index, data.val.paths, preprocessing) as loader:
-        outputs = branch_outputs(
-            network,
-            loader.batches(positions, MEASURE_BATCH),
-            spec,
-            run.precision.device,
-            {meta["branch"]: None},
-            meta["tta_views"],
-        )[meta["branch"]]
-    targets = data.val.targets[outputs.positions]
+    device, branch, pair = run.precision.device, meta["branch"], tuple(meta["pairs"][0])
+    network = network.to(device)
+    model = dataclasses.replace(run.model, spec=spec, preprocessing=preprocessing)
+    with open_loop(dataclasses.replace(run, model=model)) as loop:
+        data, first = loop.data, len(loop.data.train)
+        chosen = np.flatnonzero(np.isin(data.val.targets, pair) & ~data.calibration)
+        batches = loop.batches(first + chosen, MEASURE_BATCH)
+        views = meta["tta_views"]
+        outputs = branch_outputs(network, batches, spec, device, {branch: None}, views)[branch]
+    targets = data.targets[outputs.positions]
     rows = pair_metrics(targets, outputs.logits, [pair])
     return pair_score(pair, rows[0]["auc"], outputs.logits, targets)
 

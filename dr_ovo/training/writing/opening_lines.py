@@ -12,6 +12,8 @@ from dr_ovo.predictions.calibration import MIN_IMAGES
 from dr_ovo.training.data.audit_gate import audit_lines
 from dr_ovo.training.writing.run import Run
 
+MIN_PER_RANK = 32  # images of a step
+
 
 def opening_lines(run: Run) -> list[str]:
     """The first lines of the log: what will run, and where each value came from."""
@@ -36,6 +38,8 @@ def opening_lines(run: Run) -> list[str]:
         f"batch {config.batch_size} x accumulation {config.gradient_accumulation_steps} = "
         f"{effective['images_per_step']} images per step, {effective['micro_batch']} at a time"
     )
+    if run.model.ranks.count > 1:
+        lines.append(f"{run.model.ranks.count} processes")
     for name, branch in effective["branches"].items():
         lines.append(
             f"branch {name}: {branch['images_per_epoch']} images and {branch['steps_per_epoch']} "
@@ -75,6 +79,13 @@ def _notices(run: Run) -> list[str]:
         notices.append(
             "the frozen stem has random weights (--no-pretrained): it can't learn; "
             "--freeze_weights false trains it"
+        )
+    sharing = run.model.window_ranks.count
+    if sharing > 1 and config.window < MIN_PER_RANK * sharing:
+        notices.append(
+            f"{sharing} processes share steps of {config.window} images: below {MIN_PER_RANK} for "
+            "each they gain little. ./run_all.sh trains an architecture on each GPU; or take a "
+            "larger --batch_size, with the learning rate that goes with it"
         )
     if len(run.index.splits["val"]) < MIN_IMAGES:
         notices.append(

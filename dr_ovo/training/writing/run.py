@@ -42,13 +42,15 @@ class Run:
         """What the machine decides of how it is computed."""
         model = self.model
         return numerics_now(
-            self.precision, compiled=model.compiled, micro_batch=model.micro_batch.size
+            self.precision,
+            compiled=model.compiled,
+            micro_batch=model.micro_batch.size,
+            ranks=model.window_ranks.count,
         )
 
     def effective(self) -> dict[str, Any]:
         """What follows from the settings on this machine."""
         trained, total = count_parameters(self.model)
-        trainers = [run.trainer for run in self.model.runs.values() if run.trainer is not None]
         return {
             **self.numerics(),
             "memory_format": self.model.network.memory_format,
@@ -59,17 +61,20 @@ class Run:
             "input": asdict(self.model.spec),
             "images_per_step": self.config.window,
             "branches": {
-                t.spec.name: {
-                    "images_per_epoch": t.samples,
-                    "steps_per_epoch": t.schedule.total // self.config.epochs,
-                    "warmup_steps": t.schedule.warmup,
+                branch.name: {
+                    "images_per_epoch": branch.images,
+                    "steps_per_epoch": branch.schedule.total // self.config.epochs,
+                    "warmup_steps": branch.schedule.warmup,
                 }
-                for t in trainers
+                for branch in self.model.runs.values()
             },
         }
 
 
 def count_parameters(model: Model) -> tuple[int, int]:
-    """(trained, all) parameters of a network."""
-    sizes = [(p.requires_grad, p.numel()) for p in model.network.parameters()]
-    return sum(n for trained, n in sizes if trained), sum(n for _, n in sizes)
+    """(trained, all) parameters of a network, of the branches of other ranks, too."""
+    network = model.network
+    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    frozen = sum(p.numel() for p in network.parameters() if not p.requires_grad)
+    trained = trained * len(model.runs) // len(network.branches)  # which are alike
+    return trained, trained + frozen

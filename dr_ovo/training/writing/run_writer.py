@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from dr_ovo import __version__
 from dr_ovo.choices import AUTO
@@ -16,20 +17,35 @@ from dr_ovo.training.resume.branch_run import BranchRun
 from dr_ovo.training.resume.numerics import record_numerics
 from dr_ovo.training.resume.pretrained_file import KEY, pretrained_sha256, say_other_file
 from dr_ovo.training.resume.resumption import go_on, rate_scale, recover, recoveries, recovery
-from dr_ovo.training.resume.state import Reached, begin, save_state, save_stem
+from dr_ovo.training.resume.state import (
+    Reached,
+    begin,
+    is_kept,
+    save_branches,
+    save_progress,
+    save_stem,
+    state_files,
+)
 from dr_ovo.training.writing.run import Run
 from dr_ovo.training.writing.tensorboard import write_curves
 from dr_ovo.training.writing.versions import git_commit, versions
 
 SCHEMA = 1
+T = TypeVar("T")
 
 
 class RunWriter:
     """Writes the files of a run, which this process began, or went on with where it had `reached`,
-    at `rate_scale` times the learning rates of its schedule."""
+    at `rate_scale` times the learning rates of its schedule.
+
+    Of several ranks, each writes its own branches; where all have the same one, and of what a run
+    has once, the first does.
+    """
 
     def __init__(self, run: Run, reached: Reached, rate_scale: float = 1.0) -> None:
         self.run, self.folder, self.reached = run, run.folder, reached
+        self._ranks = run.model.branch_ranks
+        self._writes = run.model.window_ranks.is_first
         for branch in run.model.runs.values():
             if branch.trainer is not None:
                 branch.trainer.rate_scale = rate_scale
@@ -40,56 +56,31 @@ class RunWriter:
 
         With `--recover`, when nothing was kept yet, at half the rate of the one before.
         """
-        folder = run.folder
-        recovered = recoveries(folder) if run.config.resume else []
-        if run.config.recover:
-            recovered.append(recovery(recovered, Reached(0), []))
-            log.info("nothing is kept: from the start")
-        begin(folder)
-        writer = cls(run, Reached(0), rate_scale(recovered))
-        again = {"recovered": recovered} if recovered else {}
-        write_json(folder.config, writer.config_json() | again)
-        stem = run.model.network.stem
-        if stem is not None:
-            save_stem(folder, stem.state_dict())
-        return writer
+        recovered = run.model.ranks.first_does(lambda: _begin(run))
+        return cls(run, Reached(0), rate_scale(recovered))
 
     @classmethod
     def resumed(cls, run: Run) -> RunWriter:
         """Goes on with the training in the folder, whose state it loads."""
         if run.config.recover:
-            recover(run.folder)
+            run.model.ranks.first_does(lambda: recover(run.folder))
         needed = run.folder.read_progress().get("grad_checkpointing", False)
         if needed and run.config.grad_checkpointing == AUTO:  # memory would be full once more
             run.model.network.set_checkpointing()
-        say_other_file(run.folder, run.config.base_models[0], run.config.pretrained_path)
-        return cls(run, *go_on(run.folder, run.model.runs, versions()))
-
-    def config_json(self) -> dict[str, Any]:
-        """The content of config.json."""
-        run = self.run
-        return {
-            "schema": SCHEMA,
-            "settings": {**values_of(run.config), PER_STEP: run.config.window},
-            "sources": run.sources,
-            "effective": run.effective(),
-            "counts": run.index.counts,
-            "data_hash": run.index.content_hash(),
-            "data_manifest_hash": run.index.manifest_hash,
-            "synthetic": run.index.synthetic,
-            "leaky": run.leaky,
-            "audit": run.audit,
-            "skipped_images": [{"file": str(d.path), "reason": d.reason} for d in run.damaged],
-            "preprocessing": run.model.preprocessing.to_dict(),
-            "preprocessing_hash": run.model.preprocessing.hash,
-            KEY: pretrained_sha256(run.config.base_models[0], run.config.pretrained_path),
-            "versions": versions(),
-            "git_commit": git_commit(),
-            "retrained": [],
-        }
+        if run.model.ranks.is_first:
+            say_other_file(run.folder, run.config.base_models[0], run.config.pretrained_path)
+        reached, scale = go_on(run.folder, run.model.runs, versions())
+        run.model.ranks.require_same(
+            (reached.position, scale, state_files(run.folder.read_progress())),
+            "The processes of this run see different states of it: results must lie on a disk that "
+            "all share; start again where one has been slow to show a new file",
+        )
+        return cls(run, reached, scale)
 
     def keep_best(self, branch_run: BranchRun, epoch: int, result: EpochResult) -> None:
         """Writes the checkpoint of a branch that improved."""
+        if not self._writes:
+            return
         network, (architecture,) = self.run.model.network, self.run.config.base_models
         assert branch_run.trainer is not None
         branch, features = branch_run.trainer.branch, result.features
@@ -140,27 +131,91 @@ class RunWriter:
 
     def keep_epoch(self, epoch: int, results: list[EpochResult]) -> None:
         """Writes history.csv, then the state to resume from."""
-        rows = self.folder.read_history(up_to=epoch - 1)
-        self.folder.write_history([*rows, *(result.row for result in results)])
-        if self.run.config.tensorboard:
-            curves = [result.row for result in results]
-            write_curves(self.folder.root / "tensorboard", epoch, curves)
+        runs = self.run.model.runs
+        new = {row["branch"]: row for row in self._of_all_ranks([one.row for one in results])}
+        rows = [new[name] for name in runs if name in new]
+        if self._writes and self._ranks.is_first:
+            self.folder.write_history([*self.folder.read_history(up_to=epoch - 1), *rows])
+            if self.run.config.tensorboard:
+                write_curves(self.folder.root / "tensorboard", epoch, rows)
+        own = [(result.row["branch"], runs[result.row["branch"]].to_dict()) for result in results]
+        for name, progress in self._of_all_ranks(own):
+            runs[name].restore(progress)
         self._save(Reached(epoch))
 
     def keep_within(self, epoch: int, seconds: float) -> None:
-        """Writes the state inside an epoch, which has trained for `seconds`."""
+        """Writes the state inside an epoch, which has trained for `seconds`, if there is any."""
         trainers = [run.trainer for run in self.run.model.runs.values() if run.trainer is not None]
-        images = sum(trainer.done for trainer in trainers)
-        self._save(Reached(epoch - 1, images, round(seconds, 2)))
+        images = sum(self._of_all_ranks([trainer.done for trainer in trainers]))
+        if images:
+            self._save(Reached(epoch - 1, images, round(seconds, 2)))
+
+    def _of_all_ranks(self, values: Sequence[T]) -> list[T]:
+        """The values of ranks that have different branches."""
+        return [value for each in self._ranks.gather(values) for value in each]
 
     def _save(self, reached: Reached) -> None:
+        if not self._writes:
+            return
         model = self.run.model
-        machine = {
-            "micro_batch": model.micro_batch.size,
-            "grad_checkpointing": model.network.checkpointing,
-        }
-        record_numerics(self.folder, self.reached, self.run.numerics())
-        save_state(self.folder, reached, model.runs, machine)
+        finished = all(run.ended for run in model.runs.values())
+        kept = self._ranks.first_does(lambda: is_kept(self.folder, reached))
+        if kept and not finished:
+            return  # nothing was learned since
+        if self._ranks.is_first:
+            record_numerics(self.folder, self.reached, self.run.numerics())
+        own = [run for run in model.runs.values() if run.trainer is not None or run.ended]
+        found = save_branches(self.folder, reached, own, finished=finished)
+        branches: dict[str, dict[str, Any]] = {}
+        for name, branch in self._of_all_ranks([*found.items()]):
+            if name not in branches or branch["file"]:
+                branches[name] = branch
+        if self._ranks.is_first:
+            machine = {
+                "micro_batch": model.micro_batch.size,
+                "grad_checkpointing": model.network.checkpointing,
+            }
+            ordered = {name: branches[name] for name in model.runs}
+            save_progress(self.folder, reached, ordered, machine)
+
+
+def _begin(run: Run) -> list[dict[str, Any]]:
+    """Makes the folder that of a new training; its recoveries."""
+    folder = run.folder
+    recovered = recoveries(folder) if run.config.resume else []
+    if run.config.recover:
+        recovered.append(recovery(recovered, Reached(0), []))
+        log.info("nothing is kept: from the start")
+    begin(folder)
+    again = {"recovered": recovered} if recovered else {}
+    write_json(folder.config, config_json(run) | again)
+    stem = run.model.network.stem
+    if stem is not None:
+        save_stem(folder, stem.state_dict())
+    return recovered
+
+
+def config_json(run: Run) -> dict[str, Any]:
+    """The content of config.json."""
+    return {
+        "schema": SCHEMA,
+        "settings": {**values_of(run.config), PER_STEP: run.config.window},
+        "sources": run.sources,
+        "effective": run.effective(),
+        "counts": run.index.counts,
+        "data_hash": run.index.content_hash(),
+        "data_manifest_hash": run.index.manifest_hash,
+        "synthetic": run.index.synthetic,
+        "leaky": run.leaky,
+        "audit": run.audit,
+        "skipped_images": [{"file": str(d.path), "reason": d.reason} for d in run.damaged],
+        "preprocessing": run.model.preprocessing.to_dict(),
+        "preprocessing_hash": run.model.preprocessing.hash,
+        KEY: pretrained_sha256(run.config.base_models[0], run.config.pretrained_path),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "retrained": [],
+    }
 
 
 def _stem_parameters(model: Model) -> int:

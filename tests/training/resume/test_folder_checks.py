@@ -149,7 +149,7 @@ def test_a_training_that_never_finished_an_epoch_is_begun_anew(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_writer, "save_state", stop)
+    monkeypatch.setattr(run_writer, "save_branches", stop)
     assert trainer(*words, "--head", "softmax", "--output_dir", folder).code == 130
     assert list((folder / "models").glob("*.pth"))
     assert len(ResultsFolder(folder).read_history(1)) == 1

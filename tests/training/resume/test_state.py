@@ -242,28 +242,19 @@ def test_a_signal_waits_for_one_step_only(step, small_independent, trainer, tmp_
     assert_same_training(tmp_path, run / str(EPOCHS))
 
 
-def test_a_run_whose_terminal_is_closed(drawn, trainer, tmp_path):
+def test_a_run_whose_terminal_is_closed(drawn, trainer, prepared, tmp_path):
     words = (*drawn, *INDEPENDENT, "--epochs", 3, "--train_sample", 0, "--output_dir", tmp_path)
-    stopped = stop((*words, "--cache", "off"), signal.SIGHUP, 1, group=True)
+    stopped = stop(prepared, (*words, "--cache", "off"), signal.SIGHUP, 1)
     assert stopped.returncode == 129
-    assert last_line(stopped.stderr).endswith("--resume")
+    said = stopped.stderr.read_text()
+    assert last_line(said).endswith("--resume")
     for noise in ("Traceback", "KeyError", "resource_tracker"):
-        assert noise not in stopped.stderr
+        assert noise not in said
     reached = kept_state(ResultsFolder(tmp_path))
     assert 1 <= reached.epochs < 3
     again = trainer(*words, "--resume")
     assert again.code == 0, again.stderr
     assert f"resuming {reached.said}" in again.stdout
-
-
-def test_a_run_killed_outright(shared_words, shared_run, trainer, tmp_path):
-    words = (*shared_words, "--output_dir", tmp_path)
-    assert stop(words, signal.SIGKILL, 1, group=True).returncode == -signal.SIGKILL
-    # Killed after its first epoch it is unfinished, whatever is in models/.
-    assert list((tmp_path / "models").glob("*.pth"))
-    assert not ResultsFolder(tmp_path).is_finished()
-    assert trainer(*words, "--resume").code == 0
-    assert_same_training(tmp_path, shared_run / str(EPOCHS))
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,8 @@ def test_names_that_a_spreadsheet_would_run(tmp_path, capsys):
         cv2.imwrite(str(images / path), eye)
     grades = [str(number % 5) for number in range(len(paths))]
     labels = tmp_path / "labels.csv"
-    write_csv(labels, paths, grades, np.full((len(paths), 5), 0.2), list("01234"), [])
+    rows = [(path, grade, [0.2] * 5) for path, grade in zip(paths, grades, strict=True)]
+    write_csv(labels, rows, list("01234"), [])
     with labels.open(newline="") as file:
         written = [row["file"] for row in csv.DictReader(file)]
     assert written[0] == "'=1+1_0.png"

@@ -1,0 +1,162 @@
+"""What is graded so far, by groups of photographs: files beside the output until that is written.
+
+Each rank appends to a file of its own. A run that was stopped goes on with what they hold, if it
+grades the same photographs with the same models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dr_ovo.errors import MachineError, UserError, disk_advice
+
+SCHEMA = 1
+
+
+@contextlib.contextmanager
+def locked(output: Path) -> Iterator[None]:
+    """Holds the lock on an output. Raises UserError where another run has it."""
+    lock = FileLock(output.with_name(f"{output.name}.lock"), fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"Another run writes to {output} now. Wait for its end, or give another --output."
+        ) from None
+    except (OSError, NotImplementedError):  # a file system without locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+class Unfinished:
+    """The files `<output>.unfinished-<rank>` of one job, which `job` describes by plain values."""
+
+    def __init__(self, output: Path, job: Mapping[str, Any]) -> None:
+        self.output = output
+        text = json.dumps(job, sort_keys=True)
+        self.header = {"schema": SCHEMA, "job": hashlib.sha256(text.encode()).hexdigest()}
+        self._ends: dict[Path, int] = {}  # of what this process has written
+
+    def path(self, rank: int) -> Path:
+        """The file of a rank."""
+        return self.output.with_name(f"{self.output.name}.unfinished-{rank}")
+
+    def begin(self) -> set[int]:
+        """The numbers of the groups that are done; removes the files of other jobs, and the groups
+        with photographs that could not be read, which may be readable now."""
+        done: set[int] = set()
+        for path in self._files():
+            places = [*self._groups(path)]
+            whole = [place for place in places if not self._read(path, place[1]).get("damaged")]
+            if len(whole) < len(places) or not places:
+                before = path.rename(path.with_name(f"{path.name}.before"))
+                for number, offset in whole:
+                    self.add(self._rank(path), number, self._read(before, offset))
+                before.unlink()
+            done.update(number for number, _ in whole)
+        return done
+
+    def add(self, rank: int, number: int, group: Mapping[str, Any]) -> None:
+        """Appends a group. Raises MachineError if the disk refuses."""
+        path = self.path(rank)
+        try:
+            end = self._ends.get(path) or self._end_of_whole_lines(path)
+            lines = [] if end else [self.header]
+            text = "".join(
+                json.dumps(line) + "\n" for line in [*lines, {"number": number, **group}]
+            )
+            with path.open("r+b" if end else "wb") as file:
+                file.truncate(end)
+                file.seek(end)
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+                self._ends[path] = file.tell()
+        except OSError as error:
+            raise MachineError(
+                f"{path} could not be written: {error.strerror or error}. "
+                f"{disk_advice(error.errno, 'run the same command again: it goes on from there')}"
+            ) from error
+
+    def groups(self) -> Iterator[dict[str, Any]]:
+        """What was added, in the order of its numbers; holds one group in memory."""
+        places = {
+            number: (path, offset)
+            for path in self._files()
+            for number, offset in self._groups(path)
+        }
+        for number in sorted(places):
+            yield self._read(*places[number])
+
+    @staticmethod
+    def _read(path: Path, offset: int) -> dict[str, Any]:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return dict(json.loads(file.readline()))
+
+    def _rank(self, path: Path) -> int:
+        return int(path.name.rpartition("-")[2])
+
+    def remove(self) -> None:
+        """Removes the files."""
+        for path in self._files():
+            path.unlink()
+
+    def _files(self) -> list[Path]:
+        prefix = f"{self.output.name}.unfinished-"
+        return sorted(
+            path
+            for path in self.output.parent.iterdir()
+            if path.name.startswith(prefix)
+            and path.name[len(prefix) :].isdecimal()
+            and path.is_file()
+        )
+
+    def _groups(self, path: Path) -> Iterator[tuple[int, int]]:
+        """The number of each whole group in a file, and where its line begins; none of another
+        job."""
+        with path.open("rb") as file:
+            if _parsed(file.readline()) != self.header:
+                return
+            while True:
+                offset = file.tell()
+                group = _parsed(file.readline())
+                if group is None:
+                    return
+                yield int(group["number"]), offset
+
+    def _end_of_whole_lines(self, path: Path) -> int:
+        """Where the whole lines of a file end: a process may have been killed while it wrote."""
+        if not path.is_file():
+            return 0
+        with path.open("rb") as file:
+            if _parsed(file.readline()) != self.header:
+                return 0
+            end = file.tell()
+            while _parsed(file.readline()) is not None:
+                end = file.tell()
+        return end
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """A line's content; None for one that is not whole."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,85 @@
+"""What is graded so far outlives a stop, wherever that falls."""
+
+from __future__ import annotations
+
+import pytest
+
+from dr_ovo.errors import MachineError, UserError
+from dr_ovo.inference.unfinished import Unfinished, locked
+
+
+@pytest.fixture
+def job(tmp_path) -> Unfinished:
+    return Unfinished(tmp_path / "out.csv", {"images": ["a", "b"]})
+
+
+def numbers(job: Unfinished) -> list[int]:
+    return [group["number"] for group in job.groups()]
+
+
+def test_groups_come_in_order_whichever_rank_wrote_them(job):
+    assert job.begin() == set()
+    job.add(1, 1, {"rows": ["x"]})
+    job.add(0, 2, {"rows": []})
+    job.add(0, 0, {"rows": ["\udce9"]})
+    assert [*job.groups()] == [
+        {"number": 0, "rows": ["\udce9"]},
+        {"number": 1, "rows": ["x"]},
+        {"number": 2, "rows": []},
+    ]
+    assert job.begin() == {0, 1, 2}
+    job.remove()
+    assert numbers(job) == []
+
+
+def test_a_write_that_was_cut_anywhere_costs_its_group_alone(job):
+    job.add(0, 0, {"rows": ["first"]})
+    first = job.path(0).stat().st_size
+    job.add(0, 1, {"rows": ["second"]})
+    whole = job.path(0).read_bytes()
+    for end in range(len(whole)):
+        job.path(0).write_bytes(whole[:end])
+        done = {0} if end >= first else set()
+        assert job.begin() == done, end
+        again = Unfinished(job.output, {"images": ["a", "b"]})
+        again.add(0, 5, {"rows": ["again"]})
+        assert numbers(again) == sorted([*done, 5]), end
+
+
+def test_the_groups_of_another_job_are_removed(job, tmp_path):
+    job.add(0, 0, {"rows": ["first"]})
+    other = Unfinished(tmp_path / "out.csv", {"images": ["a", "c"]})
+    assert other.begin() == set()
+    assert not job.path(0).exists()
+    neighbour = tmp_path / "out.csv.unfinished-notes"
+    neighbour.write_text("the user's")
+    other.begin()
+    other.remove()
+    assert neighbour.exists()
+
+
+def test_a_disk_that_refuses(job, tmp_path):
+    job.path(0).mkdir()
+    with pytest.raises(MachineError, match="could not be written"):
+        job.add(0, 0, {"rows": []})
+
+
+def test_photographs_that_could_not_be_read_are_tried_again(job):
+    for number, damaged in enumerate(([], [["b.jpg", "is empty"]], [])):
+        job.add(0, number, {"rows": [str(number)], "damaged": damaged})
+    again = Unfinished(job.output, {"images": ["a", "b"]})
+    assert again.begin() == {0, 2}
+    assert numbers(again) == [0, 2]
+    assert [path.name for path in job.output.parent.iterdir()] == ["out.csv.unfinished-0"]
+
+
+def test_one_run_at_a_time_writes_an_output(tmp_path):
+    with (
+        locked(tmp_path / "out.csv"),
+        pytest.raises(UserError, match="Another run writes to"),
+        locked(tmp_path / "out.csv"),
+    ):
+        raise AssertionError("both have it")
+    assert not [*tmp_path.iterdir()]
+    with locked(tmp_path / "out.csv"):
+        pass
