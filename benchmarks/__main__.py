@@ -45,6 +45,7 @@ STAND_ALONE = {
     "best_figures.sh": "the best figures reached on IDRiD and RetinaMNIST",
     "cameras.py": "how the audit tells a camera that follows a grade from a filter on it",
     "damaged_jpegs.py": "how much damage inside JPEGs is found, and what the checks cost",
+    "gpu.sh": "the toolkit on a GPU, in 9 minutes and without network",
     "heads.py": "one-vs-one, softmax and ordinal heads on the same data",
     "interval_coverage.py": "how often the 95 % intervals hold the truth",
     "many_photographs.py": "time and memory of the audit on many photographs",
@@ -52,10 +53,13 @@ STAND_ALONE = {
     "near_duplicates.py": "how reliably copies of photographs are found",
     "planted_filters.py": "how well the audit sees a filter on one grade",
     "quality.py": "the image quality of photographs, whole and damaged",
+    "ranks.py": "what several processes gain over one",
     "seven_models.sh": "all seven architectures through an epoch and every report",
 }
 PARTS = {
     "alterations.py": "alterations of photographs",
+    "gpu.py": "what gpu.sh runs",
+    "on_gpu": "a folder: its measurements, and what runs them",
     "ovo_ways.py": "ten separate classifiers, and our evaluation",
     "photographs.py": "drawn photographs",
     "plain_training.py": "what users would write without this toolkit",

@@ -41,13 +41,18 @@ def draw_photographs(
     the same bytes.
     """
     for label in range(classes):
-        pictures = _pictures(label, size)
-        for split, count in split_counts.items():
-            place = folder / split / str(label)
-            place.mkdir(parents=True)
-            for number in range(count):
-                _write(place / f"{number:04d}.jpeg", next(pictures))
+        draw_class(folder, split_counts, size, label)
     return folder
+
+
+def draw_class(folder: Path, split_counts: Mapping[str, int], size: int, label: int) -> None:
+    """The photographs of one class of `draw_photographs`."""
+    pictures = _pictures(label, size)
+    for split, count in split_counts.items():
+        place = folder / split / str(label)
+        place.mkdir(parents=True)
+        for number in range(count):
+            _write(place / f"{number:04d}.jpeg", next(pictures))
 
 
 def _pictures(label: int, size: int) -> Iterator[np.ndarray]:

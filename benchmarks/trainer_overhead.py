@@ -57,36 +57,53 @@ def measure(size: Size, folder: Path) -> list[Result]:
 
 
 class BareLoop:
-    """The fastest honest loop over the same batches: a copy of the network, nothing to read."""
+    """The fastest honest loop over the same batches: a copy of the network, nothing to read.
 
-    def __init__(self, of: Training, memory_format: torch.memory_format) -> None:
-        (run,) = of.model.runs.values()
-        assert run.trainer is not None
-        self.branch = copy.deepcopy(run.trainer.branch).to(memory_format=memory_format)
+    `held`: so many batches are in memory, and serve again and again; None: all of an epoch.
+    """
+
+    def __init__(
+        self, of: Training, memory_format: torch.memory_format, held: int | None = None
+    ) -> None:
+        (trainer,) = of.trainers
+        self.precision, batch = of.loop.precision, of.config.batch_size
+        device = self.precision.device
+        self.branch = copy.deepcopy(trainer.branch).to(memory_format=memory_format)
         self.branch.train()
-        self.loss, self.cells = run.trainer.loss, run.trainer.cells
+        self.loss, self.cells = trainer.loss, trainer.cells
         groups = self.branch.parameter_groups(of.config.weight_decay)
-        self.optimizer = torch.optim.AdamW(groups, lr=of.config.learning_rate, foreach=True)
+        fused = device.type == "cuda"
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=of.config.learning_rate, fused=fused, foreach=not fused
+        )
+        self.scaler = self.precision.scaler()
         self.max_norm = of.config.max_grad_norm
         targets = of.loop.data.train.targets
+        self.steps = -(-len(targets) // batch)
+        positions = np.arange(len(targets))[: None if held is None else held * batch]
         self.batches = [
             (
-                normalise(to_unit_range(images, torch.device("cpu")), *_statistics(of)).contiguous(
+                normalise(to_unit_range(images, device), *_statistics(of)).contiguous(
                     memory_format=memory_format
                 ),
-                torch.from_numpy(targets[positions]),
+                torch.from_numpy(targets[found]).to(device),
             )
-            for positions, images in of.loader.batches(np.arange(len(targets)), BATCH)
+            for found, images in of.loader.batches(positions, batch)
         ]
 
     def train_epoch(self) -> None:
         """A step on each batch."""
         parameters = list(self.branch.parameters())
-        for images, targets in self.batches:
-            total = self.loss(self.branch(images), targets).sum()
-            (total / (self.cells * len(targets))).backward()
+        for step in range(self.steps):
+            images, targets = self.batches[step % len(self.batches)]
+            with self.precision.autocast():
+                logits = self.branch(images)
+            total = self.loss(logits, targets).sum()
+            self.scaler.scale(total / (self.cells * len(targets))).backward()
+            self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(parameters, self.max_norm, foreach=True)
-            self.optimizer.step()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
             self.optimizer.zero_grad(set_to_none=True)
 
 

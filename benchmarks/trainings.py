@@ -6,7 +6,7 @@ is left out precedes a training once: the audit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from benchmarks.results import NotMeasured
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.dataset.index import DatasetIndex
+from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import CHANNELS_LAST
 from dr_ovo.models.network import OvoNetwork
@@ -27,6 +28,7 @@ from dr_ovo.training.data.loading import decodable, image_loader
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.data.training_data import training_data
 from dr_ovo.training.epochs.loop import TrainingLoop
+from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.setup import choose_precision, resolve_models, results_folder
 
 NETWORK = "tf_efficientnet_lite0"
@@ -55,15 +57,23 @@ class Training:
         last = self.network.memory_format == CHANNELS_LAST
         return torch.channels_last if last else torch.contiguous_format
 
-    def train_epoch(self) -> None:
-        """The training part of the next epoch."""
+    @property
+    def trainers(self) -> list[BranchTrainer]:
+        """The trainers of the branches of this process."""
+        return [run.trainer for run in self.model.runs.values() if run.trainer is not None]
+
+    def train_epoch(self, between: Callable[[int], None] | None = None) -> dict[str, float]:
+        """The training part of the next epoch; the mean loss of each branch. `between` is called
+        after each batch, with its number from 1."""
         self.epoch += 1
-        self.loop.train_epoch(self.epoch, list(self.model.runs.values()))
+        active = [run for run in self.model.runs.values() if run.trainer is not None]
+        return self.loop.train_epoch(self.epoch, active, between)
 
 
 @contextmanager
-def training(dataset: Path, output: Path, *flags: str) -> Iterator[Training]:
-    """The training that `--mode train --dataset_path DATASET` with these flags begins.
+def training(dataset: Path, output: Path, *flags: str, ranks: Ranks = ALONE) -> Iterator[Training]:
+    """The training that `--mode train --dataset_path DATASET` with these flags begins, in one of
+    several `ranks` where these have joined.
 
     On the CPU, in float32 unless the flags say otherwise. The cache of decoded photographs is
     filled. Raises NotMeasured where the weights can't be had.
@@ -84,7 +94,7 @@ def training(dataset: Path, output: Path, *flags: str) -> Iterator[Training]:
     except UserError as error:
         raise NotMeasured(str(error)) from error
     torch.manual_seed(config.seed)
-    model = build_model(config, backbone, index.splits["train"], precision)
+    model = build_model(config, backbone, index.splits["train"], precision, ranks=ranks)
     data = training_data(config, index)
     paths = (*data.train.paths, *data.val.paths)
     decodable(config, index, model.preprocessing, leave_out=False)

@@ -47,8 +47,9 @@ def test_the_help_names_every_file_of_the_folder():
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     named = set(re.findall(r"^  (\w+(?:\.\w+)?)  ", outcome.stdout, re.M))
-    there = {path.name for path in (ROOT / "benchmarks").iterdir() if path.suffix in (".py", ".sh")}
-    there -= {"__main__.py", *(f"{name}.py" for name in command.BENCHMARKS)}
+    found = [path for path in (ROOT / "benchmarks").iterdir() if path.name != "__pycache__"]
+    there = {path.name for path in found if path.suffix in (".py", ".sh") or path.is_dir()}
+    there -= {"__init__.py", "__main__.py", *(f"{name}.py" for name in command.BENCHMARKS)}
     assert named == there | command.BENCHMARKS.keys()
 
 
