@@ -84,7 +84,7 @@ def _notices(run: Run) -> list[str]:
     if sharing > 1 and config.window < MIN_PER_RANK * sharing:
         notices.append(
             f"{sharing} processes share steps of {config.window} images: below {MIN_PER_RANK} for "
-            "each they gain little. ./run_all.sh trains an architecture on each GPU; or take a "
+            "each, GPUs gain little. ./run_all.sh trains an architecture on each GPU; or take a "
             "larger --batch_size, with the learning rate that goes with it"
         )
     if len(run.index.splits["val"]) < MIN_IMAGES:
