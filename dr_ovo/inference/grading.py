@@ -16,7 +16,7 @@ from dr_ovo.dataset.image_files import FolderContent, not_read
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.distributed.shared_folder import require_shared
-from dr_ovo.errors import DONE, WAY_ON, MachineError, UserError, log
+from dr_ovo.errors import DONE, WAY_ON, MachineError, Terminated, UserError, log
 from dr_ovo.files import last_written
 from dr_ovo.inference.ensemble import Ensemble, open_ensemble
 from dr_ovo.inference.inference_csv import write_csv
@@ -78,8 +78,13 @@ def inference(settings: Settings, launch: Launch) -> int:
         require_shared(ranks, output.parent, images)
         own = job.todo[ranks.index :: ranks.count]
         arguments = (device, config.num_workers, config.max_megapixels)
-        with open_reader(ensemble, images, *arguments) as reader:
-            _grade(ensemble, reader, job, own, ranks)
+        try:
+            with open_reader(ensemble, images, *arguments) as reader:
+                _grade(ensemble, reader, job, own, ranks)
+        except (KeyboardInterrupt, Terminated):
+            if ranks.is_first:
+                log.warning("Stopped. What is graded is kept: run the same command again.")
+            raise
         ranks.meet()
         if ranks.is_first:
             _finish(ensemble, job)

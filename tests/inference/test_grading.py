@@ -255,7 +255,9 @@ def test_a_stopped_run_goes_on(one, trainer, tiny_dataset, tmp_path, groups_of_f
 
     with monkeypatch.context() as patch:
         patch.setattr(PhotographReader, "read", count)
-        assert trainer(*words, "--output", tmp_path / "out.csv").code == 130
+        stopped = trainer(*words, "--output", tmp_path / "out.csv")
+    assert stopped.code == 130
+    assert "What is graded is kept: run the same command again." in stopped.stderr
     assert asked == [0, 4]
     again = trainer(*words, "--output", tmp_path / "out.csv")
     assert again.code == 0, again.stderr
