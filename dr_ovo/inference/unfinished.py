@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from dr_ovo.errors import MachineError, UserError, disk_advice
 
 SCHEMA = 1
+BEFORE = ".before"  # of a rank's file while it is written anew
 
 
 @contextlib.contextmanager
@@ -58,11 +59,13 @@ class Unfinished:
         """The numbers of the groups that are done; removes the files of other jobs, and the groups
         with photographs that could not be read, which may be readable now."""
         done: set[int] = set()
+        for left in self._files(BEFORE):  # by a process that was killed here
+            left.unlink()
         for path in self._files():
             places = [*self._groups(path)]
             whole = [place for place in places if not self._read(path, place[1]).get("damaged")]
             if len(whole) < len(places) or not places:
-                before = path.rename(path.with_name(f"{path.name}.before"))
+                before = path.rename(path.with_name(path.name + BEFORE))
                 for number, offset in whole:
                     self.add(self._rank(path), number, self._read(before, offset))
                 before.unlink()
@@ -115,13 +118,14 @@ class Unfinished:
         for path in self._files():
             path.unlink()
 
-    def _files(self) -> list[Path]:
+    def _files(self, suffix: str = "") -> list[Path]:
         prefix = f"{self.output.name}.unfinished-"
         return sorted(
             path
             for path in self.output.parent.iterdir()
             if path.name.startswith(prefix)
-            and path.name[len(prefix) :].isdecimal()
+            and path.name.endswith(suffix)
+            and path.name[len(prefix) :].removesuffix(suffix).isdecimal()
             and path.is_file()
         )
 

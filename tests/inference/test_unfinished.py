@@ -68,6 +68,7 @@ def test_photographs_that_could_not_be_read_are_tried_again(job):
     for number, damaged in enumerate(([], [["b.jpg", "is empty"]], [])):
         job.add(0, number, {"rows": [str(number)], "damaged": damaged})
     again = Unfinished(job.output, {"images": ["a", "b"]})
+    (job.output.parent / "out.csv.unfinished-1.before").write_text("of a killed process")
     assert again.begin() == {0, 2}
     assert numbers(again) == [0, 2]
     assert [path.name for path in job.output.parent.iterdir()] == ["out.csv.unfinished-0"]
