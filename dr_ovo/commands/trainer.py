@@ -38,7 +38,18 @@ def _train(settings: Settings) -> int:
 
     WAY_ON.set("continue with --resume")
     with launched() as launch:
-        return train(settings, launch)
+        code = train(settings, launch)
+        if settings.config.folds and launch.is_first and not settings.config.dry_run:
+            _assemble(settings)
+    return code
+
+
+def _assemble(settings: Settings) -> None:
+    """Evaluates the members of `--folds` out of fold, and shows it."""
+    with importing():
+        from dr_ovo.cross_validation.assembly import assemble_all
+
+    assemble_all(settings)
 
 
 def _evaluate(settings: Settings) -> int:

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from dr_ovo.decoding.tempering import log_probabilities
 from dr_ovo.decoding.votes import preferred_class
 from dr_ovo.errors import UserError
-from dr_ovo.predictions.predictions_file import Predictions, log_probabilities, marks_of
+from dr_ovo.predictions.predictions_file import Predictions, marks_of
 
 METHODS = ("mean", "weighted", "greedy", "vote")
 

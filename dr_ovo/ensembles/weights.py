@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dr_ovo.decoding.tempering import SMALLEST_PROBABILITY
 from dr_ovo.ensembles.combination import combine
 from dr_ovo.predictions.metrics import accuracy, quadratic_kappa
-from dr_ovo.predictions.predictions_file import SMALLEST_PROBABILITY, Predictions
+from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.statistics.intervals import SEED
 
 BAGS, ADDITIONS = 10, 20  # bootstraps of the patients; members added in each

@@ -8,9 +8,10 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from dr_ovo.decoding.tempering import log_probabilities
 from dr_ovo.predictions.calibration_file import TEMPERATURES, Calibration
 from dr_ovo.predictions.operating_points import CONDITIONS, fit_operating_points
-from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
+from dr_ovo.predictions.predictions_file import Predictions
 
 SHARE = 0.3
 MIN_IMAGES = 200  # a smaller val is not split
@@ -70,8 +71,3 @@ def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> float:
     # Convex in 1 / temperature, so a bounded search finds the global minimum.
     result = minimize_scalar(log_loss, bounds=np.log(TEMPERATURES), method="bounded")
     return float(np.exp(result.x))
-
-
-def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities (N, C) to the power 1 / temperature, renormalised."""
-    return np.exp(log_softmax(log_probabilities(probabilities) / temperature, axis=1))

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from dr_ovo.decoding.heads import logit_width
+from dr_ovo.decoding.tempering import log_probabilities
 from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_path
 from dr_ovo.pairs import class_pairs
 
 SCHEMA = 1
-SMALLEST_PROBABILITY = 1e-12  # below it a logarithm reflects rounding, not evidence
 
 # What numpy and zipfile raise for a file that is truncated, damaged or of another format.
 _DAMAGE = (
@@ -180,11 +180,6 @@ def marks_of(sources: Iterable[Mapping[str, Any]], predictions: Iterable[Predict
     found = {str(mark) for p in predictions for mark in p.marks}
     found |= {mark for mark in MARKS for source in sources if source.get(mark.lower()) is True}
     return [mark for mark in MARKS if mark in found]
-
-
-def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Natural logarithms (N, C) of probabilities, clipped at 1e-12."""
-    return np.log(probabilities.clip(min=SMALLEST_PROBABILITY))
 
 
 def pair_logits(predictions: Predictions) -> np.ndarray:

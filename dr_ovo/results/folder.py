@@ -26,6 +26,9 @@ LATER_SETTINGS: dict[str, Any] = {
     "tta_views": 1,
     "ema_decay": 0.0,
     "keep_epoch": "best",
+    "regression_loss": "smooth_l1",
+    "folds": 0,
+    "fold": 0,
 }
 
 

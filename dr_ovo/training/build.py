@@ -201,5 +201,15 @@ def loss_settings(config: TrainConfig, train: Split) -> LossSettings:
         alpha=alpha if config.enable_focal_loss else (1.0,) * config.num_classes,
         smoothing=config.label_smoothing,
         weights=config.class_weights or None,
-        counts=tuple(counts.tolist()) if weighted and config.head != "ordinal" else None,
+        counts=tuple(counts.tolist()) if weighted else None,
+        drawn=_drawn(config, train, counts),
+        distance=config.regression_loss,
     )
+
+
+def _drawn(config: TrainConfig, train: Split, counts: np.ndarray) -> tuple[float, ...] | None:
+    """(C,) how much more often than it occurs a picture of each grade is drawn; None: each once."""
+    if config.sampler == "natural":
+        return None
+    drawn = balanced_counts(train.targets, train.weights)
+    return tuple((drawn / np.maximum(counts[: len(drawn)], 1)).tolist())

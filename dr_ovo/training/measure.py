@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from dr_ovo.decoding.decoders import decode
+from dr_ovo.decoding.tempering import log_probabilities
 from dr_ovo.models.losses import CellLoss
 from dr_ovo.models.network import BranchSpec
 from dr_ovo.pairs import Pair, class_pairs
 from dr_ovo.predictions.metrics import accuracy, log_loss_binary, macro_auc, quadratic_kappa
 from dr_ovo.predictions.pair_metrics import pair_metrics
-from dr_ovo.predictions.predictions_file import log_probabilities
 
 
 @dataclass(frozen=True)

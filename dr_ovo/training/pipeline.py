@@ -1,4 +1,4 @@
-"""`--mode train`: the steps from settings to one results folder per architecture."""
+"""`--mode train`: the steps from settings to one results folder per architecture, or per fold."""
 
 from __future__ import annotations
 
@@ -30,8 +30,16 @@ from dr_ovo.training.data.audit_gate import (
     stored_audit,
     undecodable,
 )
+from dr_ovo.training.data.fold_division import (
+    divide,
+    fold_lines,
+    load_division,
+    member_index,
+    require_division,
+)
 from dr_ovo.training.data.loading import check_cache, decodable
 from dr_ovo.training.data.opening import open_dataset
+from dr_ovo.training.data.training_data import holds_out_val
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
 from dr_ovo.training.resume.folder_checks import (
@@ -46,7 +54,7 @@ from dr_ovo.training.resume.resumption import load_stem_into
 from dr_ovo.training.resume.state import clean
 from dr_ovo.training.retraining.checks import is_retraining, retraining_is_done, work_folder
 from dr_ovo.training.retraining.pairs import retrain_pairs
-from dr_ovo.training.setup import choose_precision, resolve_models, results_folder
+from dr_ovo.training.setup import choose_precision, fold_members, resolve_models, results_folder
 from dr_ovo.training.writing.opening_lines import opening_lines
 from dr_ovo.training.writing.run import Run
 from dr_ovo.training.writing.run_writer import RunWriter
@@ -56,7 +64,7 @@ from dr_ovo.writable import check_writable_folder
 
 @dataclass(frozen=True)
 class _Job:
-    """An architecture that is ready to be trained: its settings, photographs and their audit."""
+    """A network that is ready to be trained: its settings, photographs and their audit."""
 
     config: TrainConfig
     index: DatasetIndex
@@ -77,7 +85,7 @@ def train(settings: Settings, launch: Launch) -> int:
         log.info("dry run: of one of the %d processes", launch.place.count)
         launch = Launch(None)
     precision = choose_precision(settings.config)
-    backbones: dict[tuple[str, ...], nn.Module] = {}
+    backbones: dict[str, nn.Module] = {}
     ranks, jobs = launch.join(lambda: _prepare(settings, backbones))
     ranks.require_same(
         f"{precision.device.type} {precision.name}",
@@ -85,14 +93,20 @@ def train(settings: Settings, launch: Launch) -> int:
         "GPUs, or with --amp off",
     )
     for job in jobs:
-        backbone = _of_the_first(backbones.pop(job.config.base_models, None), job.config, ranks)
+        backbone = _of_the_first(backbones.pop(job.config.output_dir, None), job.config, ranks)
         with _own_log(job.config) if ranks.is_first else nullcontext():
+            if job.config.fold and ranks.is_first:
+                log.info(
+                    "member %d of %d, on all folds but this", job.config.fold, job.config.folds
+                )
             _run(job, settings.sources, backbone, precision, ranks)
     return DONE
 
 
 def _of_the_first(backbone: nn.Module | None, config: TrainConfig, ranks: Ranks) -> nn.Module:
-    """The backbone that the first rank has loaded, in each."""
+    """The backbone that the first rank has loaded, or loads now, in each."""
+    if backbone is None and ranks.is_first:
+        backbone = _backbone(config)
     if ranks.is_alone and backbone is not None:
         return backbone
     state = ranks.broadcast({} if backbone is None else backbone.state_dict())
@@ -102,34 +116,89 @@ def _of_the_first(backbone: nn.Module | None, config: TrainConfig, ranks: Ranks)
     return backbone
 
 
-def _prepare(settings: Settings, backbones: dict[tuple[str, ...], nn.Module]) -> list[_Job]:
-    """Checks everything, audits the dataset, loads the backbones and fills the cache."""
+def _prepare(settings: Settings, backbones: dict[str, nn.Module]) -> list[_Job]:
+    """Checks everything, audits the dataset, loads the first backbone of each architecture and
+    fills the cache."""
     configs = resolve_models(settings.config)
+    members = {config.output_dir: fold_members(config) for config in configs}
     if settings.config.resume and not settings.config.dry_run:
-        for config in configs:
+        for config in (one for each in members.values() for one in each):
             folder = results_folder(config)
             require_whole_state(folder)
             require_whole_state(work_folder(folder))
     with shared_workers(processes=settings.config.num_workers > 0):
-        index, damaged = open_dataset(
-            settings.config, [results_folder(config) for config in configs]
-        )
+        folders = [results_folder(config) for each in members.values() for config in each]
+        index, damaged = open_dataset(settings.config, folders)
         partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
         complete = scan_dataset(index.root, settings.config.grades) if partial else index
-        todo = [config for config in configs if not _is_done(config, index, complete)]
-        for config in todo:
-            if not config.dry_run:  # which writes nothing
-                check_writable_folder(results_folder(config).root, "--output_dir")
-        backbones |= {config.base_models: _backbone(config) for config in todo}
-        audits = {config.base_models: _audit(config, complete) for config in todo}
-    for config in todo:
-        check_cache(config, index, preprocessing_of(config))
-    for config in todo:
+        audits = _Audits(complete)
+        todo: list[tuple[TrainConfig, DatasetIndex]] = []
+        for config in configs:
+            first = len(todo)
+            for member, own in _own_indexes(members[config.output_dir], config, index, audits):
+                if not _is_done(member, own, index, complete):
+                    todo.append((member, own))
+            for member, _ in todo[first:]:
+                if not member.dry_run:  # which writes nothing
+                    check_writable_folder(results_folder(member).root, "--output_dir")
+            if len(todo) > first:
+                backbones[todo[first][0].output_dir] = _backbone(todo[first][0])
+        if settings.config.dry_run and settings.config.folds:
+            todo = todo[:1]
+        for config, _ in todo:
+            audits.of(config)
+    for config, own in todo:
+        check_cache(config, own, preprocessing_of(config))
+    jobs = []
+    for config, own in todo:
         with _own_log(config):
-            audit = audits[config.base_models]
-            index, more = _decodable(config, index, undecodable(audit, index.root))
-            damaged = [*damaged, *more]
-    return [_Job(config, index, damaged, audits[config.base_models]) for config in todo]
+            audit = audits.of(config)
+            own, more = _decodable(config, own, undecodable(audit, index.root))
+            jobs.append(_Job(config, own, [*damaged, *more], audit))
+    return jobs
+
+
+class _Audits:
+    """The audits of a dataset by the settings that they depend on, each made once."""
+
+    def __init__(self, complete: DatasetIndex) -> None:
+        self._complete = complete
+        self._found: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def of(self, config: TrainConfig) -> dict[str, Any]:
+        """The audit of the dataset; a resumed run with the same files reuses its stored one."""
+        folder = results_folder(config)
+        keep = not config.dry_run
+        stored = stored_audit(folder, self._complete, keep=keep) if config.resume else None
+        if stored is not None:
+            return stored
+        key = (*config.base_models, config.pretrained_path)
+        if key not in self._found:
+            self._found[key] = audit_dataset(config, self._complete, folder.root)
+        return self._found[key]
+
+
+def _own_indexes(
+    members: list[TrainConfig], config: TrainConfig, index: DatasetIndex, audits: _Audits
+) -> Iterator[tuple[TrainConfig, DatasetIndex]]:
+    """The settings and the dataset of each network that is trained: without folds, those given."""
+    if not config.folds:
+        yield config, index
+        return
+    root = results_folder(config).root
+    division = load_division(root)
+    if division is None:
+        check_folder(results_folder(config), resume=False)
+        division = divide(index, audits.of(config)["alike"], config.folds)
+        if not config.dry_run:
+            check_writable_folder(root, "--output_dir")
+            division.save(root)
+    require_division(division, index, config.folds, root)
+    for line in fold_lines(index, division):
+        log.info("%s", line)
+    for member in members:
+        own_val = not holds_out_val(member)
+        yield member, member_index(index, division, member.fold, own_val=own_val)
 
 
 @contextmanager
@@ -144,16 +213,19 @@ def _own_log(config: TrainConfig) -> Iterator[None]:
     stop_file(file)  # only without an error, which must reach the log too
 
 
-def _is_done(config: TrainConfig, index: DatasetIndex, complete: DatasetIndex) -> bool:
-    """Whether the folder already has exactly this training, finished; `complete` has the files that
-    `index` leaves out, too. Raises UserError if the folder can't take it."""
+def _is_done(
+    config: TrainConfig, own: DatasetIndex, index: DatasetIndex, complete: DatasetIndex
+) -> bool:
+    """Whether the folder already has exactly this training, on its `own` part of the dataset
+    `index`, finished; `complete` has the files that `index` leaves out, too. Raises UserError if
+    the folder can't take it."""
     folder = results_folder(config)
     if is_retraining(config, folder):
         return retraining_is_done(config, index, complete, folder)
     check_folder(folder, resume=config.resume or config.dry_run)
     if not config.resume or not folder.has_begun():
         return False
-    check_same_settings(folder, fixed_values(config, Fixed.IN_A_RUN), index.content_hash())
+    check_same_settings(folder, fixed_values(config, Fixed.IN_A_RUN), own.content_hash())
     check_same_preprocessing(folder, preprocessing_of(config).hash)
     keep = not config.dry_run
     replaced = pictures_replaced(folder, complete, keep=keep)
@@ -166,14 +238,6 @@ def _is_done(config: TrainConfig, index: DatasetIndex, complete: DatasetIndex) -
         if keep:
             clean(folder)  # what a process left that was killed at its end
     return folder.is_finished()
-
-
-def _audit(config: TrainConfig, index: DatasetIndex) -> dict[str, Any]:
-    """The audit of the dataset; a resumed run with the same files reuses its stored audit."""
-    folder = results_folder(config)
-    keep = not config.dry_run
-    stored = stored_audit(folder, index, keep=keep) if config.resume else None
-    return audit_dataset(config, index, folder.root) if stored is None else stored
 
 
 def _backbone(config: TrainConfig) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dr_ovo.choices import REGRESSION_LOSSES
 from dr_ovo.settings.option import Fixed, Options, boolean, option
 
 
@@ -38,4 +39,11 @@ class LossOptions(Options):
     )
     label_smoothing: float = option(
         0.1, float, "label smoothing", fixed=Fixed.IN_WEIGHTS, metavar="SHARE", low=0, high=0.5
+    )
+    regression_loss: str = option(
+        "smooth_l1",
+        str,
+        "of --head regression: the distance of its number from the grade",
+        fixed=Fixed.IN_WEIGHTS,
+        choices=REGRESSION_LOSSES,
     )

@@ -66,6 +66,24 @@ class RunOptions(Options):
         "a quick check: 8 images per grade and split, at most 2 epochs",
         fixed=Fixed.IN_WEIGHTS,
     )
+    folds: int = option(
+        0,
+        int,
+        "train: join train and val, divide them by patient into so many folds, and train a member "
+        "on all but each; 0: off",
+        fixed=Fixed.IN_WEIGHTS,
+        metavar="COUNT",
+        low=0,
+        high=50,
+    )
+    fold: int = option(
+        0,
+        int,
+        "with --folds: train only the member that holds out this fold; 0: all",
+        fixed=Fixed.IN_WEIGHTS,
+        metavar="NUMBER",
+        low=0,
+    )
     tensorboard: bool = option(
         False, boolean, "write TensorBoard curves to <output_dir>/tensorboard"
     )
@@ -107,5 +125,7 @@ class RunOptions(Options):
     )
 
     def check(self) -> None:
-        """Raises UserError for an ensemble manifest outside --mode inference."""
+        """Raises UserError for an ensemble manifest outside --mode inference, and for folds that
+        there can't be."""
         checks.check_ensemble(self.ensemble, self.mode)
+        checks.check_folds(self.folds, self.fold)
