@@ -47,25 +47,31 @@ def _train(settings: Settings) -> int:
 def _assemble(settings: Settings) -> None:
     """Evaluates the members of `--folds` out of fold, and shows it."""
     with importing():
-        from dr_ovo.cross_validation.assembly import assemble_all
+        from dr_ovo.evaluation.fold_members import assemble
 
-    assemble_all(settings)
+    assemble(settings)
 
 
 def _evaluate(settings: Settings) -> int:
     with importing():
         from dr_ovo.distributed.launch import launched
-        from dr_ovo.inference.evaluation import evaluate
+        from dr_ovo.evaluation.evaluation import evaluate
+        from dr_ovo.evaluation.fold_members import evaluate_folds
+        from dr_ovo.inference.ensemble import folds_manifest
         from dr_ovo.reports.evaluation_table import evaluation_table
 
+    manifest = folds_manifest(settings.config)
     with launched() as launch:
-        evaluations = evaluate(settings, launch)
+        if manifest is None:
+            evaluations = evaluate(settings, launch)
+        else:
+            evaluations = evaluate_folds(settings, launch, manifest)
     if not evaluations:  # another rank has them
         return DONE
     for evaluation in evaluations:
         report = evaluation.report
         marks = ", SYNTHETIC data" * report["synthetic"] + ", LEAKY data" * report["leaky"]
-        heading = f"{evaluation.title}: test{marks}"
+        heading = f"{evaluation.title}: {report['split']}{marks}"
         table = evaluation_table(report, evaluation.decoders)
         log.info("%s\n%s\n%s", heading, "=" * len(heading), table)
         log.info("\nwritten to %s\n", evaluation.folder)

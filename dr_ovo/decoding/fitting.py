@@ -7,23 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.decoding.decoders import Fitted, number_of
+from dr_ovo.decoding.decoders import Fitted
 from dr_ovo.decoding.expected_grade import fit_thresholds
 from dr_ovo.decoding.grade_scale import GradeScale, fit_scale
-from dr_ovo.decoding.heads import head_of
 
 
-def fit_decoding(
-    head: str, logits: np.ndarray, targets: np.ndarray, num_classes: int, temperature: float = 1.0
-) -> Fitted:
-    """What decoding needs, from logits (N, K) and grades (N,): the thresholds of the expected grade
-    (None on fewer than 200 images), which the tempered probabilities give, and the scale of a head
-    that answers with a number."""
-    table = head_of(head)
-    scale = fit_scale(logits[:, 0], targets, num_classes) if table.is_number else None
-    probabilities = table.probabilities(np.asarray(logits, np.float64), num_classes, scale)
-    values = number_of(table, logits, probabilities, temperature)
-    return Fitted(scale, fit_thresholds(values, targets, num_classes), temperature)
+def fit_number(logits: np.ndarray, targets: np.ndarray, num_classes: int) -> Fitted:
+    """What decodes a head that answers with a number, from logits (N, 1) and grades (N,): its
+    scale, and its thresholds (None on fewer than 200 images)."""
+    numbers = np.asarray(logits, dtype=np.float64)[:, 0]
+    return Fitted(
+        fit_scale(numbers, targets, num_classes), fit_thresholds(numbers, targets, num_classes)
+    )
 
 
 def fitted_json(fitted: Fitted) -> dict[str, Any]:

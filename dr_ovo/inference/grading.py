@@ -123,6 +123,9 @@ def _description(config: TrainConfig, ensemble: Ensemble, images: Sequence[Path]
         "decoders": list(ensemble.decoders),
         "method": ensemble.method,
         "weights": ensemble.weights.tolist(),
+        "temperatures": list(ensemble.temperatures),
+        "prior_corrected": list(ensemble.corrected),
+        "expected": ensemble.expected and repr(ensemble.expected),
     }
 
 

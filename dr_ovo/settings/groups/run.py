@@ -108,6 +108,18 @@ class RunOptions(Options):
     decoder: str = option(
         "coupling", str, "how pair logits become the stored grade", choices=DECODERS
     )
+    prior_correction: bool = option(
+        False,
+        boolean,
+        "evaluate, inference: take from the logits what class weights or a balanced sampler added "
+        "to them in training",
+    )
+    splits: tuple[str, ...] = option(
+        ("val", "test"),
+        str,
+        "evaluate: the splits that are predicted; test alone uses the calibration that is there",
+        choices=("val", "test"),
+    )
     patient_level: bool = option(
         False, boolean, "evaluate: add figures per patient, by the worse eye"
     )

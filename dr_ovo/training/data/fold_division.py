@@ -20,9 +20,8 @@ from dr_ovo.dataset.index import DatasetIndex, Split
 from dr_ovo.dataset.union_find import components
 from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
-from dr_ovo.results.folder import read_json
+from dr_ovo.results.folder import FOLDS_FILE, read_json
 
-FILE = "folds.json"
 SCHEMA = 1
 JOINED = ("train", "val")
 OWN_VAL = 8  # one in so many of a member's patients chooses its epoch, where one is to be chosen
@@ -40,7 +39,7 @@ class FoldDivision:
         """Writes folds.json. Raises MachineError where that fails."""
         folder.mkdir(parents=True, exist_ok=True)
         files = {sample: list(place) for sample, place in self.places.items()}
-        write_json(folder / FILE, {"schema": SCHEMA, "folds": self.folds, "files": files})
+        write_json(folder / FOLDS_FILE, {"schema": SCHEMA, "folds": self.folds, "files": files})
 
     def held_out(self, whole: Split, fold: int) -> np.ndarray:
         """(N,) bool: which pictures of train and val, `joined`, the member of a fold does not
@@ -54,7 +53,7 @@ class FoldDivision:
 
 def load_division(folder: Path) -> FoldDivision | None:
     """The division in a folder; None without one. Raises UserError where it is damaged."""
-    path = folder / FILE
+    path = folder / FOLDS_FILE
     if not path.is_file():
         return None
     data = read_json(path, {"schema": int, "folds": int, "files": dict})
@@ -83,8 +82,8 @@ def require_division(
         )
     if set(division.places) != set(joined(index).sample_ids):
         raise UserError(
-            f"{folder / FILE} divides other pictures than --dataset_path now has in train and val. "
-            "Restore them, or start from scratch in another --output_dir."
+            f"{folder / FOLDS_FILE} divides other pictures than --dataset_path now has in train "
+            "and val. Restore them, or start from scratch in another --output_dir."
         )
     return division
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from dr_ovo.decoding.decoders import Fitted
-from dr_ovo.decoding.fitting import fit_decoding
+from dr_ovo.decoding.fitting import fit_number
 from dr_ovo.decoding.heads import head_of
 from dr_ovo.distributed.division import batch_shares
 from dr_ovo.errors import MachineError, log
@@ -120,7 +120,7 @@ class Validation:
         if not head_of(options.head).is_number or holds_out_val(options):
             return None
         targets = self.data.targets[chosen.positions]
-        return fit_decoding(options.head, chosen.logits, targets, options.num_classes)
+        return fit_number(chosen.logits, targets, options.num_classes)
 
     def _score(self, trainer: BranchTrainer, on_val: dict[str, Any], chosen: Outputs) -> Score:
         """The score that selects the branch's best epoch, from the selection share of val."""

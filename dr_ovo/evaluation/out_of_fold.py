@@ -13,11 +13,13 @@ import torch
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.decoding.decoders import Fitted, decode
-from dr_ovo.decoding.fitting import fit_decoding
+from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds, grade_of
+from dr_ovo.decoding.fitting import fit_number
 from dr_ovo.decoding.heads import EXPECTED, head_of
+from dr_ovo.decoding.tempering import temper
 from dr_ovo.errors import log
-from dr_ovo.files import file_sha256
-from dr_ovo.inference.split_predictions import predict_split
+from dr_ovo.evaluation.evaluation import marks
+from dr_ovo.evaluation.split_predictions import predict_split
 from dr_ovo.inference.trained_model import TrainedModel
 from dr_ovo.models.checkpoint import find_checkpoints, input_of, load_network
 from dr_ovo.predictions.calibration import fit_temperature
@@ -39,13 +41,15 @@ TRAINED_ON = ("train", "val")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """The predictions on train and val, the fold (N,) of each picture, and what decodes all of
-    them: fitted on all folds, while the predictions of each are decoded by what was fitted on the
-    others."""
+    """The predictions on train and val, each fold decoded by what was fitted on the others.
+
+    `fitted` is what all folds together give (None: nothing was fitted), and `probabilities` (N, C)
+    are what it makes of the logits.
+    """
 
     predictions: Predictions
-    folds: np.ndarray
-    fitted: Fitted
+    fitted: Fitted | None
+    probabilities: np.ndarray
 
 
 def member_folders(config: TrainConfig) -> list[ResultsFolder]:
@@ -75,12 +79,11 @@ def predict_out_of_fold(config: TrainConfig) -> OutOfFold:
     stored = load_division(root)
     assert stored is not None
     division = require_division(stored, index, config.folds, root)
-    parts, shifts = [], []
+    parts = []
     for fold, folder in enumerate(folders, 1):
         model = open_member(folder, device)
         parts.append(_predict_fold(model, index, division, fold, device, config))
-        shifts.append(model.meta["prior_shift"])
-    return join(parts, config.decoder)
+    return join(parts)
 
 
 def _predict_fold(
@@ -95,12 +98,11 @@ def _predict_fold(
     own = dataclasses.replace(index, splits={split.name: split})
     preprocessing = input_of(model.meta)[1]
     decodable(config, own, preprocessing, (split.name,), leave_out=False)
-    marks = marks_of([model.meta, {"synthetic": index.synthetic}], [])
     log.info("out of fold: %s, %d images", split.name, len(split))
-    return predict_split(model, own, split.name, device, config, marks)
+    return predict_split(model, own, split.name, device, config, marks(model, index))
 
 
-def join(parts: Sequence[Predictions], decoder: str) -> OutOfFold:
+def join(parts: Sequence[Predictions]) -> OutOfFold:
     """The predictions of the folds as one, by sample id.
 
     Where grades come from the expected one, those of a fold are decoded by what was fitted on the
@@ -113,32 +115,36 @@ def join(parts: Sequence[Predictions], decoder: str) -> OutOfFold:
     order = np.argsort(arrays["sample_ids"])
     arrays, folds = {name: values[order] for name, values in arrays.items()}, folds[order]
     whole = dataclasses.replace(parts[0], **arrays, marks=np.array(marks_of([], parts), np.str_))
-    if head_of(whole.head).decoder(decoder) != EXPECTED:
-        return OutOfFold(whole, folds, Fitted())
+    if whole.decoder != EXPECTED:
+        return OutOfFold(whole, None, whole.probabilities)
     predicted, probabilities = whole.predicted.copy(), whole.probabilities.copy()
     for fold in range(1, len(parts) + 1):
         own = folds == fold
-        fitted = fit_on(whole, ~own)
-        predicted[own], probabilities[own] = decode(
-            whole.head, whole.logits[own], whole.num_classes, decoder, fitted=fitted
-        )
+        predicted[own], probabilities[own] = _decoded(whole, own, _fit(whole, ~own))
     crossed = dataclasses.replace(whole, predicted=predicted, probabilities=probabilities)
-    return OutOfFold(crossed, folds, fit_on(whole, np.ones(len(folds), bool)))
+    everywhere = np.ones(len(folds), dtype=bool)
+    fitted = _fit(whole, everywhere)
+    _, joint = _decoded(whole, everywhere, fitted)
+    return OutOfFold(crossed, fitted if head_of(whole.head).is_number else None, joint)
 
 
-def fit_on(predictions: Predictions, chosen: np.ndarray) -> Fitted:
-    """What decodes the expected grade, fitted on the samples where (N,) bool is true."""
-    targets, logits = predictions.targets[chosen], predictions.logits[chosen]
-    temperature = 1.0
-    if not head_of(predictions.head).is_number:
-        temperature = fit_temperature(targets, predictions.probabilities[chosen])
-    return fit_decoding(predictions.head, logits, targets, predictions.num_classes, temperature)
+def _fit(whole: Predictions, chosen: np.ndarray) -> Fitted:
+    """What gives grades from the expected one, fitted on the samples where (N,) bool is true."""
+    targets, probabilities = whole.targets[chosen], whole.probabilities[chosen]
+    if head_of(whole.head).is_number:
+        return fit_number(whole.logits[chosen], targets, whole.num_classes)
+    temperature = fit_temperature(targets, probabilities)
+    values = expected_grade(temper(probabilities, temperature))
+    return Fitted(None, fit_thresholds(values, targets, whole.num_classes), temperature)
 
 
-def checkpoint_digests(folders: Sequence[ResultsFolder]) -> dict[str, Any]:
-    """The sha256 of the checkpoints of each member, by its folder's name and file."""
-    return {
-        f"{folder.root.name}/models/{path.name}": file_sha256(path)
-        for folder in folders
-        for path in sorted(folder.models.glob("best_*.pth"))
-    }
+def _decoded(
+    whole: Predictions, chosen: np.ndarray, fitted: Fitted
+) -> tuple[np.ndarray, np.ndarray]:
+    """Grades (n,) and probabilities (n, C) of some of the samples."""
+    if head_of(whole.head).is_number:
+        logits = whole.logits[chosen]
+        return decode(whole.head, logits, whole.num_classes, EXPECTED, fitted=fitted)
+    probabilities = whole.probabilities[chosen]
+    values = expected_grade(temper(probabilities, fitted.temperature))
+    return grade_of(values, whole.num_classes, fitted.thresholds), probabilities

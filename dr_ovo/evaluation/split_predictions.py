@@ -11,8 +11,8 @@ from dr_ovo.decoding.decoders import decode
 from dr_ovo.decoding.heads import head_of
 from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import MachineError, log
-from dr_ovo.inference.trained_model import TrainedModel, predict
-from dr_ovo.models.checkpoint import fitted_of, input_of
+from dr_ovo.inference.trained_model import TrainedModel, fitted_for, pair_accuracy, predict
+from dr_ovo.models.checkpoint import input_of
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.predictions.calibration import calibration_share
@@ -47,7 +47,7 @@ def predict_split(
         meta["num_classes"],
         decoder,
         pair_accuracy(model),
-        fitted_of(meta, model.folder.models),
+        fitted_for(model, corrected=config.prior_correction),
     )
     return Predictions(
         head=meta["head"],
@@ -65,13 +65,6 @@ def predict_split(
         probabilities=probabilities,
         marks=np.array(marks, np.str_),
     )
-
-
-def pair_accuracy(model: TrainedModel) -> np.ndarray | None:
-    """(P,) val accuracies, for the `weighted` decoder; None for a head without pairs."""
-    if not head_of(model.meta["head"]).paired:
-        return None
-    return np.array(model.meta["pair_accuracy"], dtype=np.float64)
 
 
 def _stop(split: Split, damaged: dict[int, str]) -> None:
