@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dr_ovo.distributed.place import place_in_environment
 from dr_ovo.errors import DONE, WAY_ON, log
 from dr_ovo.logs import close_log, log_to_file, start_log
 from dr_ovo.settings.command_line import Settings, parse_settings
 from dr_ovo.signals import importing
+
+if TYPE_CHECKING:
+    from dr_ovo.evaluation.evaluation import Evaluation
+
+
+SPLIT_NAMES = {"oof": "train and val, out of fold"}
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -48,8 +55,10 @@ def _assemble(settings: Settings) -> None:
     """Evaluates the members of `--folds` out of fold, and shows it."""
     with importing():
         from dr_ovo.evaluation.fold_members import assemble
+        from dr_ovo.reports.evaluation_table import evaluation_table
 
-    assemble(settings)
+    for evaluation in assemble(settings):
+        _show(evaluation, evaluation_table(evaluation.report, evaluation.decoders))
 
 
 def _evaluate(settings: Settings) -> int:
@@ -69,15 +78,19 @@ def _evaluate(settings: Settings) -> int:
     if not evaluations:  # another rank has them
         return DONE
     for evaluation in evaluations:
-        report = evaluation.report
-        marks = ", SYNTHETIC data" * report["synthetic"] + ", LEAKY data" * report["leaky"]
-        heading = f"{evaluation.title}: {report['split']}{marks}"
-        table = evaluation_table(report, evaluation.decoders)
-        log.info("%s\n%s\n%s", heading, "=" * len(heading), table)
-        log.info("\nwritten to %s\n", evaluation.folder)
+        _show(evaluation, evaluation_table(evaluation.report, evaluation.decoders))
     if evaluations[0].not_read:
         log.warning("%s", evaluations[0].not_read)
     return DONE
+
+
+def _show(evaluation: Evaluation, table: str) -> None:
+    report = evaluation.report
+    marks = ", SYNTHETIC data" * report["synthetic"] + ", LEAKY data" * report["leaky"]
+    split = SPLIT_NAMES.get(report["split"], report["split"])
+    heading = f"{evaluation.title}: {split}{marks}"
+    log.info("%s\n%s\n%s", heading, "=" * len(heading), table)
+    log.info("\nwritten to %s\n", evaluation.folder)
 
 
 def _inference(settings: Settings) -> int:

@@ -38,8 +38,10 @@ APPROXIMATE = (
 DECODED = "decoded"  # key: the settings by which the out-of-fold predictions were decoded
 
 
-def assemble(settings: Settings) -> None:
-    """Writes the joint files of every architecture whose members are all trained."""
+def assemble(settings: Settings) -> list[Evaluation]:
+    """Writes the joint files of every architecture whose members are all trained; their evaluations
+    out of fold."""
+    found = []
     for config in resolve_models(settings.config):
         members = member_folders(config)
         untrained = [folder.root.name for folder in members if not folder.is_finished()]
@@ -51,7 +53,8 @@ def assemble(settings: Settings) -> None:
         elif _is_assembled(results_folder(config), config, members):
             log.info("%s is evaluated out of fold: nothing to do.", config.output_dir)
         else:
-            _assemble(config, members)
+            found.append(_assemble(config, members))
+    return found
 
 
 def _how_decoded(config: TrainConfig) -> dict[str, Any]:
@@ -69,7 +72,7 @@ def _is_assembled(
     return same and report.get(DECODED) == _how_decoded(config)
 
 
-def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> None:
+def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluation:
     folder = results_folder(config)
     (folder.root / ENSEMBLE_FILE).unlink(missing_ok=True)  # written last: without it, none of this
     found = predict_out_of_fold(config)
@@ -78,10 +81,11 @@ def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> None:
     # Those of the mean stand in its manifest.
     calibration = dataclasses.replace(calibration, grade_thresholds=None)
     extra = {DECODED: _how_decoded(config), "folds": config.folds}
-    write_evaluation(folder, {OOF: found.predictions}, calibration, extra, config, members)
+    split = {OOF: found.predictions}
+    report = write_evaluation(folder, split, calibration, extra, config, members)
     _write_manifest(folder, members, found, calibration, config)
     log.info("%s", APPROXIMATE)
-    log.info("done: %s", folder.root)
+    return Evaluation(f"{config.base_models[0]}, {config.folds} folds", folder.root, report, {})
 
 
 def _joint_config(config: TrainConfig, members: Sequence[ResultsFolder]) -> dict[str, Any]:
@@ -127,12 +131,8 @@ def _write_manifest(
     )
     names = tuple(map(str, predictions.class_names))
     manifest = Manifest("mean", names, rows, expected)
-    write_manifest(
-        folder.root / ENSEMBLE_FILE,
-        manifest,
-        calibration,
-        [str(mark) for mark in predictions.marks],
-    )
+    marked = [str(mark) for mark in predictions.marks]
+    write_manifest(folder.root / ENSEMBLE_FILE, manifest, calibration, marked)
 
 
 def evaluate_folds(settings: Settings, launch: Launch, manifest: Path) -> list[Evaluation]:

@@ -79,6 +79,8 @@ def predict_out_of_fold(config: TrainConfig) -> OutOfFold:
     stored = load_division(root)
     assert stored is not None
     division = require_division(stored, index, config.folds, root)
+    first = open_member(folders[0], device)
+    decodable(config, index, input_of(first.meta)[1], TRAINED_ON, leave_out=False)
     parts = []
     for fold, folder in enumerate(folders, 1):
         model = open_member(folder, device)
@@ -96,8 +98,6 @@ def _predict_fold(
 ) -> Predictions:
     split = held_out_split(index, division, fold)
     own = dataclasses.replace(index, splits={split.name: split})
-    preprocessing = input_of(model.meta)[1]
-    decodable(config, own, preprocessing, (split.name,), leave_out=False)
     log.info("out of fold: %s, %d images", split.name, len(split))
     return predict_split(model, own, split.name, device, config, marks(model, index))
 
