@@ -26,6 +26,9 @@ LATER_SETTINGS: dict[str, Any] = {
     "tta_views": 1,
     "ema_decay": 0.0,
     "keep_epoch": "best",
+    "saturation_range": 0.0,
+    "hue_range": 0.0,
+    "blur_range": 0.0,
 }
 
 
