@@ -208,6 +208,7 @@ ROWS = (
     Row("learning_rate", "--learning_rate 2e-3", weights),
     Row("min_lr", "--min_lr 5e-4", weights),
     Row("weight_decay", "--weight_decay 0.1", weights),
+    Row("layer_decay", "--layer_decay 0.5", weights),
     Row("max_grad_norm", "--max_grad_norm 0.01", weights),
     Row("scheduler", "--scheduler linear", weights),
     Row("scheduler", "--scheduler none", weights),

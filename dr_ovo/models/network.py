@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from dr_ovo.models.architectures import CONTIGUOUS
 from dr_ovo.models.backbone import feature_width
 from dr_ovo.models.compilation import Compiler, Function
+from dr_ovo.models.parts.layer_decay import layer_groups
 from dr_ovo.models.parts.random_layers import MaskedDropout, draws_on_its_own, mask_drop_paths
 from dr_ovo.models.parts.stem import WHOLE, split_backbone
 from dr_ovo.models.weights.containers import StateDict
@@ -69,9 +70,19 @@ class Branch(nn.Module):
         """Stem features (images if nothing is frozen) -> logits (B, outputs)."""
         return self.head(self.dropout(self.features(x)))
 
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """For an optimizer: no weight decay on biases, norms and what timm's authors exclude."""
+    def parameter_groups(
+        self, weight_decay: float, layer_decay: float = 1.0
+    ) -> list[dict[str, Any]]:
+        """For an optimizer: no weight decay on biases, norms and what timm's authors exclude.
+
+        With a `layer_decay` below 1 groups have an `lr_scale`, by which their rate is multiplied.
+        """
         excluded: set[str] = getattr(self.rest, "no_weight_decay", set)()
+        if layer_decay < 1:
+            return layer_groups(
+                self.rest, self.head, weight_decay=weight_decay, no_weight_decay=excluded,
+                layer_decay=layer_decay,
+            )  # fmt: skip
         names = [f"rest.{name}" for name in excluded]
         return param_groups_weight_decay(self, weight_decay, no_weight_decay_list=names)
 

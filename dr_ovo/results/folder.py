@@ -29,6 +29,7 @@ LATER_SETTINGS: dict[str, Any] = {
     "saturation_range": 0.0,
     "hue_range": 0.0,
     "blur_range": 0.0,
+    "layer_decay": 1.0,
 }
 
 

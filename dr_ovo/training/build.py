@@ -28,6 +28,7 @@ from dr_ovo.models.network import (
     build_network,
     find_own_draws,
 )
+from dr_ovo.models.parts.stem import WHOLE
 from dr_ovo.models.precision import Precision
 from dr_ovo.models.weights.sources import read_weights
 from dr_ovo.photographs.preprocessing import Preprocessing
@@ -108,6 +109,10 @@ def build_model(
     use_format(network, begun or memory_format(name, precision.device.type, precision.name))
     if config.frozen_stages and not network.frozen_stages:
         log.warning("%s can't be split into stages: nothing is frozen.", name)
+    if config.layer_decay < 1 and network.frozen_stages == WHOLE:
+        log.warning(
+            "--layer_decay has no effect: with --freeze_stages 4 the head alone is trained."
+        )
     network.use_live_batchnorm(not (config.pretrained or config.pretrained_path))
     micro_batch = create_micro_batch(config, network, window_ranks)
     runs = {}

@@ -29,6 +29,7 @@ LIMITS: dict[str, tuple[list[float], list[float]]] = {
     "learning_rate": ([1e-7, 10.0], [0.0, -1e-5]),
     "min_lr": ([0.0, 5e-5], [-1e-9]),
     "weight_decay": ([0.0, 1.0], [-1e-4]),
+    "layer_decay": ([0.01, 1.0], [0.0, -0.5, 1.01]),
     "max_grad_norm": ([0.0, 100.0], [-1.0]),
     "warmup_epochs": ([0, 1000], [-1]),
     "patience": ([1, 1000], [0, -1]),

@@ -208,3 +208,28 @@ def test_compiled_training_is_training_up_to_rounding(bench):
     moved = max(float((plain.weights()[name] - value).abs().max()) for name, value in start.items())
     for name, value in plain.weights().items():
         assert torch.allclose(made.weights()[name], value, atol=1e-2 * moved), name
+
+
+@pytest.mark.parametrize("mode", ["shared", "independent"])
+def test_layer_decay_slows_the_layers_far_from_the_head(mode, bench):
+    def moved(layer_decay: float, frozen: int = 0) -> dict[str, float]:
+        made = bench(ovo_mode=mode, layer_decay=layer_decay, freeze_stages=frozen)
+        before = made.weights()
+        made.train(1)
+        after = made.weights()
+        return {name: float((after[name] - before[name]).abs().max()) for name in before}
+
+    name = "ovo" if mode == "shared" else "0_1"
+    first, head = f"branches.{name}.rest.conv_stem.weight", f"branches.{name}.head.weight"
+    plain, slow = moved(1.0), moved(0.1)
+    assert 0 < slow[first] < 1e-2 * plain[first]
+    assert slow[head] > 0.3 * plain[head]
+    assert moved(0.1, frozen=4) == moved(1.0, frozen=4)  # there is no layer but the head
+
+
+def test_layer_decay_with_nothing_but_a_head_is_said_to_do_nothing(bench, caplog):
+    bench(layer_decay=0.5, freeze_stages=4)
+    assert "--layer_decay has no effect" in caplog.text
+    caplog.clear()
+    bench(layer_decay=0.5, freeze_stages=2)
+    assert "--layer_decay" not in caplog.text
