@@ -200,6 +200,7 @@ ROWS = (
     Row("freeze_weights", "--freeze_weights true", weights),
     Row("freeze_stages", "--freeze_stages 4", weights, f"{BASE} --freeze_weights true"),
     Row("ovo_dropout", "--ovo_dropout 0", weights),
+    Row("drop_path", "--drop_path 0.5", weights),
     Row("pretrained", "--no-pretrained", weights, f"--base_models tf_efficientnet_lite0 {FROZEN}"),
     Row("pretrained_path", "--pretrained_path {other_weights}", weights),
     Row("epochs", "--epochs 2", epochs),

@@ -21,7 +21,12 @@ from dr_ovo.models.architectures import CONTIGUOUS
 from dr_ovo.models.backbone import feature_width
 from dr_ovo.models.compilation import Compiler, Function
 from dr_ovo.models.parts.layer_decay import layer_groups
-from dr_ovo.models.parts.random_layers import MaskedDropout, draws_on_its_own, mask_drop_paths
+from dr_ovo.models.parts.random_layers import (
+    MaskedDropout,
+    draws_on_its_own,
+    mask_drop_paths,
+    uses_drop_paths,
+)
 from dr_ovo.models.parts.stem import WHOLE, split_backbone
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.pairs import Pair, pair_name
@@ -78,7 +83,7 @@ class Branch(nn.Module):
         With a `layer_decay` below 1 groups have an `lr_scale`, by which their rate is multiplied.
         """
         excluded: set[str] = getattr(self.rest, "no_weight_decay", set)()
-        if layer_decay < 1:
+        if layer_decay < 1 and any(True for _ in self.rest.parameters()):
             return layer_groups(
                 self.rest, self.head, weight_decay=weight_decay, no_weight_decay=excluded,
                 layer_decay=layer_decay,
@@ -230,6 +235,14 @@ def find_own_draws(network: OvoNetwork, img_size: int) -> bool:
     for branch in branches:
         branch.draws_on_its_own = draws
     return draws
+
+
+def leaves_blocks_out(network: OvoNetwork, img_size: int) -> bool:
+    """Whether the branches have stochastic depth. On the CPU, with its statistics of BatchNorm
+    fixed."""
+    branch = next(iter(network.branches.values()))
+    features = network.stem_features(torch.zeros(1, 3, img_size, img_size))
+    return uses_drop_paths(branch.train(), features)
 
 
 def branch_seed(seed: int, branch: str, *position: int) -> int:

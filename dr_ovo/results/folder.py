@@ -30,6 +30,7 @@ LATER_SETTINGS: dict[str, Any] = {
     "hue_range": 0.0,
     "blur_range": 0.0,
     "layer_decay": 1.0,
+    "drop_path": 0.0,
 }
 
 

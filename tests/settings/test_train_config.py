@@ -23,6 +23,7 @@ LIMITS: dict[str, tuple[list[float], list[float]]] = {
     "clahe_tile_grid_size": ([1, 64], [0, 65, -8]),
     "freeze_stages": ([0, 1, 4], [-1, 5]),
     "ovo_dropout": ([0.0, 0.95], [-0.01, 0.96, 1.0]),
+    "drop_path": ([0.0, 0.9], [-0.1, 0.91]),
     "epochs": ([1, 10**6], [0, -1]),
     "batch_size": ([1, 4096], [0, -2]),
     "gradient_accumulation_steps": ([1, 512], [0, -4]),
