@@ -1,8 +1,9 @@
-"""Augmentation (rotation, zoom, flips, brightness, contrast), normalisation, test-time flips.
+"""Augmentation (rotation, zoom, flips, light, colour, blur), normalisation, test-time flips.
 
 It runs on batches of tensors on the training device. Rotation, zoom and flips are one affine
-resampling; then come brightness and contrast. The augmentation of a sample depends only on (seed,
-epoch, its position in the epoch's order), not on workers or batch size.
+resampling; then come brightness and contrast, saturation and hue, and blur. The augmentation of a
+sample depends only on (seed, epoch, its position in the epoch's order), not on workers or batch
+size.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dr_ovo.batches.colour_and_blur import blurred, recoloured
 from dr_ovo.device import to_device
 from dr_ovo.settings.groups.augmentation import AugmentationOptions
 
 ZOOM_RANGE = 0.1  # relative, either way
-_AUGMENT_STREAM = 1  # keeps these random numbers apart from those of the image order
+NUMBERS = 9  # random numbers per image
+# Keep these random numbers apart from those of the image order, and the later ones from the first.
+_AUGMENT_STREAM, _COLOUR_STREAM = 1, 2
 
 
 @dataclass(frozen=True)
@@ -29,16 +33,21 @@ class Augmentation:
     options: AugmentationOptions
 
     def draw(self, seed: int, epoch: int, count: int) -> torch.Tensor:
-        """(count, 6) float32 in [-1, 1]: random numbers for every position in an epoch's order."""
-        rng = np.random.default_rng([seed, epoch, _AUGMENT_STREAM])
-        return torch.from_numpy(rng.uniform(-1, 1, (count, 6)).astype(np.float32))
+        """(count, NUMBERS) float32 in [-1, 1]: random numbers for every position in an epoch's
+        order."""
+        streams = ((_AUGMENT_STREAM, 6), (_COLOUR_STREAM, 3))
+        drawn = [
+            np.random.default_rng([seed, epoch, stream]).uniform(-1, 1, (count, columns))
+            for stream, columns in streams
+        ]
+        return torch.from_numpy(np.concatenate(drawn, axis=1).astype(np.float32))
 
     def apply(self, images: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) in [0, 1] -> the same, augmented by `numbers` (B, 6)."""
+        """(B, 3, H, W) in [0, 1] -> the same, augmented by `numbers` (B, NUMBERS)."""
         options = self.options
         if not options.enable_medical_augmentation:
             return images
-        angle, zoom, flip_x, flip_y, brightness, contrast = numbers.unbind(1)
+        angle, zoom, flip_x, flip_y, brightness, contrast, saturation, hue, blur = numbers.unbind(1)
         theta = _affine(
             torch.deg2rad(angle * options.rotation_range), 1 + zoom * ZOOM_RANGE, flip_x, flip_y
         )
@@ -49,7 +58,14 @@ class Augmentation:
         images -= mean
         images *= (1 + contrast * options.contrast_range).view(-1, 1, 1, 1)
         images += mean
-        return images.clamp_(0, 1)
+        if options.saturation_range or options.hue_range:
+            images = recoloured(
+                images, 1 + saturation * options.saturation_range, hue * options.hue_range
+            )
+        images = images.clamp_(0, 1)
+        if options.blur_range:
+            images = blurred(images, blur.clamp(min=0), options.blur_range * images.shape[-1])
+        return images
 
 
 def _affine(

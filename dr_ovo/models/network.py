@@ -22,7 +22,13 @@ from dr_ovo.models.architectures import CONTIGUOUS
 from dr_ovo.models.backbone import feature_width
 from dr_ovo.models.compilation import Compiler, Function
 from dr_ovo.models.losses import TORCH_HEADS
-from dr_ovo.models.parts.random_layers import MaskedDropout, draws_on_its_own, mask_drop_paths
+from dr_ovo.models.parts.layer_decay import layer_groups
+from dr_ovo.models.parts.random_layers import (
+    MaskedDropout,
+    draws_on_its_own,
+    mask_drop_paths,
+    uses_drop_paths,
+)
 from dr_ovo.models.parts.stem import WHOLE, split_backbone
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.pairs import Pair, pair_name
@@ -72,9 +78,19 @@ class Branch(nn.Module):
         """Stem features (images if nothing is frozen) -> logits (B, outputs)."""
         return self.head(self.dropout(self.features(x)))
 
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """For an optimizer: no weight decay on biases, norms and what timm's authors exclude."""
+    def parameter_groups(
+        self, weight_decay: float, layer_decay: float = 1.0
+    ) -> list[dict[str, Any]]:
+        """For an optimizer: no weight decay on biases, norms and what timm's authors exclude.
+
+        With a `layer_decay` below 1 groups have an `lr_scale`, by which their rate is multiplied.
+        """
         excluded: set[str] = getattr(self.rest, "no_weight_decay", set)()
+        if layer_decay < 1 and any(True for _ in self.rest.parameters()):
+            return layer_groups(
+                self.rest, self.head, weight_decay=weight_decay, no_weight_decay=excluded,
+                layer_decay=layer_decay,
+            )  # fmt: skip
         names = [f"rest.{name}" for name in excluded]
         return param_groups_weight_decay(self, weight_decay, no_weight_decay_list=names)
 
@@ -224,6 +240,14 @@ def find_own_draws(network: OvoNetwork, img_size: int) -> bool:
     for branch in branches:
         branch.draws_on_its_own = draws
     return draws
+
+
+def leaves_blocks_out(network: OvoNetwork, img_size: int) -> bool:
+    """Whether the branches have stochastic depth. On the CPU, with its statistics of BatchNorm
+    fixed."""
+    branch = next(iter(network.branches.values()))
+    features = network.stem_features(torch.zeros(1, 3, img_size, img_size))
+    return uses_drop_paths(branch.train(), features)
 
 
 def branch_seed(seed: int, branch: str, *position: int) -> int:

@@ -32,6 +32,11 @@ LATER_SETTINGS: dict[str, Any] = {
     "regression_loss": "smooth_l1",
     "folds": 0,
     "fold": 0,
+    "saturation_range": 0.0,
+    "hue_range": 0.0,
+    "blur_range": 0.0,
+    "layer_decay": 1.0,
+    "drop_path": 0.0,
 }
 
 

@@ -27,7 +27,9 @@ from dr_ovo.models.network import (
     branch_specs,
     build_network,
     find_own_draws,
+    leaves_blocks_out,
 )
+from dr_ovo.models.parts.stem import WHOLE
 from dr_ovo.models.precision import Precision
 from dr_ovo.models.weights.sources import read_weights
 from dr_ovo.photographs.preprocessing import Preprocessing
@@ -72,7 +74,13 @@ def load_backbone(config: TrainConfig, *, whole_input: bool = True) -> nn.Module
     wanted = config.pretrained or config.pretrained_path
     weights = read_weights(name, config.pretrained_path) if wanted else None
     torch.manual_seed(config.seed)
-    return create_backbone(name, config.img_size, weights)
+    return create_backbone(name, config.img_size, weights, config.drop_path)
+
+
+def empty_backbone(config: TrainConfig) -> nn.Module:
+    """The backbone of the settings, for weights that are loaded into it later."""
+    (name,) = config.base_models
+    return create_backbone(name, config.img_size, None, config.drop_path)
 
 
 def build_model(
@@ -103,6 +111,7 @@ def build_model(
         seed=config.seed,
     )
     find_own_draws(network, config.img_size)
+    _say_what_does_nothing(config, network)
     network = network.to(precision.device)
     begun = begun_memory_format(ResultsFolder(Path(config.output_dir)))
     use_format(network, begun or memory_format(name, precision.device.type, precision.name))
@@ -144,6 +153,16 @@ def build_model(
         window_ranks,
         branch_ranks,
     )
+
+
+def _say_what_does_nothing(config: TrainConfig, network: OvoNetwork) -> None:
+    """Warns of options for trained layers where there are none of their kind."""
+    if network.frozen_stages == WHOLE:
+        given = {"--layer_decay": config.layer_decay < 1, "--drop_path": config.drop_path > 0}
+        for option in (option for option, is_given in given.items() if is_given):
+            log.warning("%s has no effect: --freeze_stages 4 trains the head alone.", option)
+    elif config.drop_path and not leaves_blocks_out(network, config.img_size):
+        log.warning("--drop_path has no effect: no trained block can be left out.")
 
 
 def _compiler(network: OvoNetwork, runs: dict[str, BranchRun], device: torch.device) -> Compiler:

@@ -17,13 +17,17 @@ from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.distributed.shared_folder import require_shared
 from dr_ovo.errors import DONE, UserError, log
 from dr_ovo.logs import log_to_file, stop_file
-from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.precision import Precision
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.option import Fixed
 from dr_ovo.settings.train_config import TrainConfig, fixed_values
-from dr_ovo.training.build import build_model, load_backbone, preprocessing_of
+from dr_ovo.training.build import (
+    build_model,
+    empty_backbone,
+    load_backbone,
+    preprocessing_of,
+)
 from dr_ovo.training.data.audit_gate import (
     audit_dataset,
     pictures_replaced,
@@ -111,7 +115,7 @@ def _of_the_first(backbone: nn.Module | None, config: TrainConfig, ranks: Ranks)
         return backbone
     state = ranks.broadcast({} if backbone is None else backbone.state_dict())
     if backbone is None:
-        backbone = create_backbone(config.base_models[0], config.img_size, weights=None)
+        backbone = empty_backbone(config)
         backbone.load_state_dict(state, strict=True)
     return backbone
 
@@ -245,7 +249,7 @@ def _backbone(config: TrainConfig) -> nn.Module:
     folder = results_folder(config)
     retraining = is_retraining(config, folder)
     if config.resume and folder.has_begun() and not retraining:
-        return create_backbone(config.base_models[0], config.img_size, weights=None)
+        return empty_backbone(config)
     return load_backbone(config, whole_input=not retraining)
 
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dr_ovo.batches.augmentation import (
+    NUMBERS,
     ZOOM_RANGE,
     Augmentation,
     flipped_views,
@@ -16,6 +17,8 @@ from dr_ovo.settings.groups.augmentation import AugmentationOptions
 from tests.fixtures.waiting import NothingWaits
 
 ALL = Augmentation(AugmentationOptions())
+COLOURS_AND_BLUR = {"saturation_range": 0.4, "hue_range": 30.0, "blur_range": 0.02}
+MORE = Augmentation(AugmentationOptions(**COLOURS_AND_BLUR))
 
 
 def still(**changes: float) -> Augmentation:
@@ -25,12 +28,12 @@ def still(**changes: float) -> Augmentation:
 
 
 STILL = still()
-ANGLE, ZOOM, FLIP_X, FLIP_Y, BRIGHTNESS, CONTRAST = range(6)
+ANGLE, ZOOM, FLIP_X, FLIP_Y, BRIGHTNESS, CONTRAST, SATURATION, HUE, BLUR = range(NUMBERS)
 
 
 def numbers(**values: float) -> torch.Tensor:
-    """(1, 6): neutral except for the values given."""
-    row = torch.zeros(1, 6)
+    """(1, NUMBERS): neutral except for the values given."""
+    row = torch.zeros(1, NUMBERS)
     for name, value in values.items():
         row[0, globals()[name]] = value
     return row
@@ -56,10 +59,11 @@ def close(first: torch.Tensor, second: torch.Tensor) -> bool:
 
 def test_neutral_numbers_change_nothing(picture):
     assert close(ALL.apply(picture, numbers()), picture)
+    assert close(MORE.apply(picture, numbers()), picture)
 
 
 def test_with_all_ranges_zero_only_flips_and_zoom_remain(picture):
-    drawn = numbers(ANGLE=0.7, BRIGHTNESS=-0.9, CONTRAST=0.8)
+    drawn = numbers(ANGLE=0.7, BRIGHTNESS=-0.9, CONTRAST=0.8, SATURATION=1, HUE=1, BLUR=1)
     assert close(STILL.apply(picture, drawn), picture)
 
 
@@ -123,30 +127,106 @@ def test_brightness_scales_and_is_relative(picture):
 def test_contrast_stretches_about_each_pictures_own_mean(picture):
     sharp = still(contrast_range=0.2)
     batch = torch.cat([picture, picture * 0.5])
-    changed = sharp.apply(batch, numbers(CONTRAST=1).expand(2, 6))
+    changed = sharp.apply(batch, numbers(CONTRAST=1).expand(2, NUMBERS))
     level = batch.mean(dim=(1, 2, 3), keepdim=True)
     assert close(changed, (level + (batch - level) * 1.2).clamp(0, 1))
     assert close(changed.mean(dim=(1, 2, 3)), batch.mean(dim=(1, 2, 3)))
 
 
+def test_saturation_strengthens_colours_about_each_pixels_grey(picture):
+    grey = picture.mean(dim=1, keepdim=True)
+    strong = still(saturation_range=0.3).apply(picture, numbers(SATURATION=1))
+    assert close(strong, (grey + (picture - grey) * 1.3).clamp(0, 1))
+    pale = still(saturation_range=0.3).apply(picture, numbers(SATURATION=-1))
+    assert close(pale, grey + (picture - grey) * 0.7)
+
+
+def test_hue_turns_the_circle_of_colours_and_leaves_greys():
+    red, green, blue = torch.eye(3).view(3, 1, 3, 1, 1).expand(3, 1, 3, 4, 4)
+    turned = still(hue_range=120.0)
+    for colour, there, back in ((red, green, blue), (green, blue, red), (blue, red, green)):
+        assert close(turned.apply(colour, numbers(HUE=1)), there)
+        assert close(turned.apply(colour, numbers(HUE=-1)), back)
+    cyan = still(hue_range=180.0).apply(red * 0.75, numbers(HUE=1))
+    assert close(cyan[..., 0, 0], torch.tensor([[0.0, 0.5, 0.5]]))  # -0.25, below black
+    grey = torch.full((1, 3, 4, 4), 0.3)
+    assert close(turned.apply(grey, numbers(HUE=0.4)), grey)
+    black = torch.zeros(1, 3, 4, 4)
+    assert torch.equal(MORE.apply(black, numbers(SATURATION=1, HUE=1, BLUR=1)), black)
+
+
+def test_a_hue_of_small_angles_is_a_small_change(picture):
+    changed = still(hue_range=5.0).apply(picture, numbers(HUE=1))
+    assert 0 < (changed - picture).abs().max() < 0.1
+    assert close(changed.mean(dim=1), picture.mean(dim=1))
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_a_blurred_point_is_a_gaussian(share):
+    side, largest = 101, 0.03 * 101
+    point = torch.zeros(1, 3, side, side)
+    point[..., 50, 50] = 1
+    spread = still(blur_range=0.03).apply(point, numbers(BLUR=share))
+    x = np.arange(side) - 50
+    line = np.exp(-0.5 * (x / (share * largest)) ** 2) * (abs(x) <= np.ceil(3 * largest))
+    expected = torch.from_numpy(np.outer(line, line) / line.sum() ** 2).float()
+    assert torch.allclose(spread[0, 1], expected, atol=1e-6)
+    assert close(spread, spread.transpose(2, 3))
+
+
+def test_half_the_images_are_blurred_and_the_others_untouched(photographs):
+    soft = still(blur_range=0.02)
+    for number in (-1.0, -0.3, 0.0):
+        drawn = numbers(BLUR=number).expand(4, NUMBERS)
+        assert torch.equal(soft.apply(photographs, drawn), STILL.apply(photographs, drawn))
+    detail = [
+        (image - image.roll(1, dims=3)).abs().mean()
+        for image in (
+            soft.apply(photographs, numbers(BLUR=number).expand(4, NUMBERS))
+            for number in (0.0, 0.3, 1.0)
+        )
+    ]
+    assert detail[0] > 1.2 * detail[1] > 1.44 * detail[2]
+
+
+def test_a_blur_is_a_share_of_the_side_at_any_size():
+    for side in (48, 96):
+        edge = torch.zeros(1, 3, side, side)
+        edge[..., side // 2 :] = 1
+        soft = still(blur_range=0.05).apply(edge, numbers(BLUR=1))
+        row = soft[0, 0, side // 2]
+        width = ((row > 0.16) & (row < 0.84)).sum().item() / side  # two standard deviations
+        assert width == pytest.approx(2 * 0.05, abs=0.025)
+
+
+def test_a_blur_changes_neither_plain_areas_nor_the_edges_of_a_plain_picture():
+    plain = torch.full((1, 3, 32, 32), 0.6)
+    assert close(still(blur_range=0.05).apply(plain, numbers(BLUR=0.9)), plain)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.floats(-1, 1, width=32), min_size=6, max_size=6),
-    st.floats(0, 180),
-    st.floats(0, 0.9),
-    st.floats(0, 0.9),
+    st.lists(st.floats(-1, 1, width=32), min_size=NUMBERS, max_size=NUMBERS),
+    st.fixed_dictionaries(
+        {
+            "rotation_range": st.floats(0, 180),
+            "brightness_range": st.floats(0, 0.9),
+            "contrast_range": st.floats(0, 0.9),
+            "saturation_range": st.floats(0, 0.9),
+            "hue_range": st.floats(0, 180),
+            "blur_range": st.floats(0, 0.05),
+        }
+    ),
 )
-def test_values_stay_between_zero_and_one(row, rotation, brightness, contrast):
+def test_values_stay_between_zero_and_one(row, ranges):
     image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     image[0, 0] = 0
     image[0, 1, :8] = 1
-    result = still(
-        rotation_range=rotation, brightness_range=brightness, contrast_range=contrast
-    ).apply(image, torch.tensor([row]))
+    result = still(**ranges).apply(image, torch.tensor([row]))
     assert result.shape == image.shape
     assert torch.isfinite(result).all()
     assert result.min() >= 0
-    assert result.max() <= 1
+    assert result.max() <= 1 + 1e-6  # a blur's weights add up to 1 but for rounding
 
 
 def test_real_photographs_stay_recognisable(photographs):
@@ -165,6 +245,9 @@ def test_each_range_changes_the_picture(photographs):
             {"rotation_range": 5.0},
             {"brightness_range": 0.05},
             {"contrast_range": 0.05},
+            {"saturation_range": 0.4},
+            {"hue_range": 20.0},
+            {"blur_range": 0.02},
         )
     ]
     for number, first in enumerate(results):
@@ -172,11 +255,25 @@ def test_each_range_changes_the_picture(photographs):
             assert (first - second).abs().mean() > 1e-3
 
 
-def test_a_picture_is_augmented_alike_in_any_batch(photographs):
-    drawn = ALL.draw(3, 2, 4)
-    together = ALL.apply(photographs, drawn)
-    alone = torch.cat([ALL.apply(photographs[i : i + 1], drawn[i : i + 1]) for i in range(4)])
-    assert torch.equal(together, alone)
+@pytest.mark.parametrize("augmentation", [ALL, MORE], ids=["default", "colours and blur"])
+def test_a_picture_is_augmented_alike_in_any_batch(photographs, augmentation):
+    images, count = photographs.repeat(3, 1, 1, 1), 12
+    drawn = augmentation.draw(3, 2, count)
+    together = augmentation.apply(images, drawn)
+    for size in (1, 5):
+        parts = zip(images.split(size), drawn.split(size), strict=True)
+        assert torch.equal(together, torch.cat([augmentation.apply(*part) for part in parts]))
+
+
+def test_without_colours_and_blur_the_bits_are_those_of_before(photographs):
+    # Numbers and arithmetic as they were before there were colours and blur, written out.
+    rng = np.random.default_rng([5, 2, 1])
+    before = torch.from_numpy(rng.uniform(-1, 1, (4, 6)).astype(np.float32))
+    drawn = ALL.draw(5, 2, 4)
+    assert torch.equal(drawn[:, :6], before)
+    later = drawn.clone()
+    later[:, 6:] = 1.0
+    assert torch.equal(ALL.apply(photographs, drawn), ALL.apply(photographs, later))
 
 
 def test_the_numbers_depend_on_seed_epoch_and_place_alone():
@@ -197,7 +294,7 @@ def test_the_numbers_fill_their_range_evenly():
     assert drawn.abs().max() <= 1
     assert drawn.mean(0).abs().max() < 0.02
     assert (drawn.var(0) - 1 / 3).abs().max() < 0.01
-    correlation = torch.corrcoef(drawn.T) - torch.eye(6)
+    correlation = torch.corrcoef(drawn.T) - torch.eye(NUMBERS)
     assert correlation.abs().max() < 0.03
 
 
@@ -229,10 +326,10 @@ def test_flipped_views_by_hand():
 def test_a_batch_waits_for_nothing_once_the_constants_are_there():
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     images, device = torch.zeros(2, 8, 8, 3, dtype=torch.uint8), torch.device("cpu")
-    drawn = ALL.draw(0, 1, 2)
+    drawn = MORE.draw(0, 1, 2)
 
     def batch() -> torch.Tensor:
-        return normalise(ALL.apply(to_unit_range(images, device), drawn), mean, std)
+        return normalise(MORE.apply(to_unit_range(images, device), drawn), mean, std)
 
     with torch.inference_mode():
         before = batch()
@@ -250,5 +347,6 @@ def test_normalising_leaves_its_input_alone(picture):
 
 def test_augmenting_leaves_its_input_alone(picture):
     before = picture.clone()
-    ALL.apply(picture, numbers(ANGLE=0.5, BRIGHTNESS=0.5, CONTRAST=-0.5))
+    drawn = numbers(ANGLE=0.5, BRIGHTNESS=0.5, CONTRAST=-0.5, SATURATION=0.5, HUE=0.5, BLUR=0.5)
+    MORE.apply(picture, drawn)
     assert torch.equal(picture, before)

@@ -1,6 +1,10 @@
 import pytest
 import torch
+from timm.layers import DropPath
+from torch import nn
 
+from dr_ovo.errors import UserError
+from dr_ovo.models.architectures import SEVEN, resolve_architecture
 from dr_ovo.models.backbone import create_backbone, input_spec
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -48,3 +52,39 @@ def test_random_weights_are_those_of_the_seed():
     first, same, other = states
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not torch.equal(first["conv_stem.weight"], other["conv_stem.weight"])
+
+
+def shares(module: nn.Module) -> list[float]:
+    """What each block is left out for, in stochastic depth."""
+    found = [m.drop_prob for m in module.modules() if isinstance(m, DropPath)]
+    return [share for share in found if share]
+
+
+WITH_DEPTH = [alias for alias in SEVEN if alias != "densenet121"]
+
+
+@pytest.mark.parametrize("alias", [*WITH_DEPTH, "tf_efficientnet_lite0", "test_vit"])
+def test_stochastic_depth_grows_to_the_share_asked_for(alias):
+    name = resolve_architecture(alias)
+    own = 0.1 if alias == "swinv2" else 0.0
+    assert max(shares(create_backbone(name, 64, None)), default=0) == pytest.approx(own)
+    found = shares(create_backbone(name, 64, None, 0.3))
+    assert found == sorted(found)
+    assert 0.25 < max(found) <= 0.3001  # EfficientNet's last block begins at the share before
+
+
+def test_stochastic_depth_changes_no_weight():
+    torch.manual_seed(0)
+    plain = create_backbone("test_efficientnet", 64, None)
+    torch.manual_seed(0)
+    deep = create_backbone("test_efficientnet", 64, None, 0.3)
+    loaded = create_backbone("test_efficientnet", 64, plain.state_dict(), 0.3)
+    assert len(shares(deep)) == len(shares(loaded)) > 0
+    for other in (deep.state_dict(), loaded.state_dict()):
+        assert all(torch.equal(tensor, other[name]) for name, tensor in plain.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["densenet121", "hrnet_w18", "vgg11"])
+def test_a_network_without_stochastic_depth_says_so(name):
+    with pytest.raises(UserError, match=f"--drop_path 0.2: {name} has no stochastic depth"):
+        create_backbone(name, 64, None, 0.2)

@@ -107,3 +107,18 @@ def draws_on_its_own(module: nn.Module, x: torch.Tensor) -> bool:
     finally:
         for layer in layers:
             layer.forget()
+
+
+def uses_drop_paths(module: nn.Module, x: torch.Tensor) -> bool:
+    """Whether a module in training mode leaves out whole images of an input (B, ...) somewhere.
+    Some of timm's blocks have a DropPath that they never call."""
+    called: list[nn.Module] = []
+    layers = [layer for layer in masked_layers(module) if isinstance(layer, MaskedDropPath)]
+    hooks = [layer.register_forward_hook(lambda one, *_: called.append(one)) for layer in layers]
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            module(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return bool(called)

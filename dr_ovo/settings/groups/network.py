@@ -156,6 +156,17 @@ class NetworkOptions(Options):
         high=0.95,
     )
 
+    drop_path: float = option(
+        0.0,
+        float,
+        "stochastic depth: the share of images for which the last block is left out; fewer for "
+        "those before it; 0: as timm builds the architecture",
+        fixed=Fixed.IN_WEIGHTS,
+        metavar="SHARE",
+        low=0,
+        high=0.9,
+    )
+
     def check(self) -> None:
         """Raises UserError for names, sizes, steps and heads that don't go together."""
         checks.check_class_names(self.class_names, self.num_classes)

@@ -63,6 +63,17 @@ class ScheduleOptions(Options):
     weight_decay: float = option(
         2.5e-4, float, "weight decay of AdamW", fixed=Fixed.IN_WEIGHTS, metavar="DECAY", low=0
     )
+    layer_decay: float = option(
+        1.0,
+        float,
+        "rate of each layer below the head, as a multiple of that of the layer above it, such as "
+        "0.8; a layer is a block or a stage, as timm names them for the architecture, and frozen "
+        "ones change nothing for those above; 1: one rate for all",
+        fixed=Fixed.IN_WEIGHTS,
+        metavar="FACTOR",
+        above=0,
+        high=1,
+    )
     max_grad_norm: float = option(
         1.0,
         float,

@@ -67,6 +67,7 @@ class BranchTrainer:
             scaler=precision.scaler(),
             device=precision.device,
             fused=precision.device.type == "cuda",
+            layer_decay=settings.layer_decay,
         )
         self.average = WeightAverage(branch, settings.ema_decay) if settings.ema_decay else None
         self.steps = 0  # windows since the start of the run, including skipped ones

@@ -24,7 +24,8 @@ MIN_SCALE = 2.0**-14
 class GuardedOptimizer:
     """AdamW with a gradient scaler and clipping, for the parameters of one branch.
 
-    `max_grad_norm` 0: no clipping. `fused`: the steps of a GPU; elsewhere they are of the kind
+    `max_grad_norm` 0: no clipping. `layer_decay` below 1: smaller rates the further a layer is
+    below the head. `fused`: the steps of a GPU; elsewhere they are of the kind
     `foreach`, which has the bits of a loop over the parameters.
     """
 
@@ -38,11 +39,12 @@ class GuardedOptimizer:
         scaler: torch.amp.GradScaler,
         device: torch.device,
         fused: bool,
+        layer_decay: float = 1.0,
     ) -> None:
         self.parameters = list(branch.parameters())
         self.max_norm = max_grad_norm or math.inf
         self.fused = fused
-        groups = branch.parameter_groups(weight_decay)
+        groups = branch.parameter_groups(weight_decay, layer_decay)
         self.adamw = torch.optim.AdamW(groups, lr=rate, fused=fused, foreach=not fused)
         self.scaler, self.device = scaler, device
         self._in_a_row = torch.zeros((), device=device)  # over the ends of epochs, too
@@ -76,9 +78,10 @@ class GuardedOptimizer:
         self.scaler.scale(torch.zeros((), device=self.device))
 
     def step(self, rate: float) -> None:
-        """A step with the gradients gathered, or none if one of them is not finite."""
+        """A step at `rate`, times each layer's scale, with the gradients gathered; none if one of
+        them is not finite."""
         for group in self.adamw.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_scale", 1.0)
         self.scaler.unscale_(self.adamw)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
         found_inf = (~norm.isfinite()).float()

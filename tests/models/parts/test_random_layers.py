@@ -16,6 +16,7 @@ from dr_ovo.models.parts.random_layers import (
     draws_on_its_own,
     mask_drop_paths,
     masked_layers,
+    uses_drop_paths,
 )
 
 CPU = torch.device("cpu")
@@ -107,3 +108,15 @@ def test_branches_note_it(backbone, expected):
     network = build_network(module, specs, img_size=16, frozen_stages=0, dropout=0.5, seed=0)
     assert find_own_draws(network, 16) is expected
     assert network.branch("ovo").draws_on_its_own is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("test_resnet", True), ("test_efficientnet", False)]
+)
+def test_whether_blocks_are_left_out_is_seen_in_a_run(name, expected):
+    model = timm.create_model(name, num_classes=0, drop_path_rate=0.3)
+    mask_drop_paths(model)
+    assert masked_layers(model)  # the EfficientNet's blocks have no skips, and never call theirs
+    before = torch.get_rng_state()
+    assert uses_drop_paths(model.train(), torch.zeros(2, 3, 32, 32)) == expected
+    assert torch.equal(torch.get_rng_state(), before)

@@ -10,9 +10,11 @@ import torch
 
 from dr_ovo.errors import MachineError
 from dr_ovo.models.compilation import Compiler
+from dr_ovo.models.parts.random_layers import MaskedDropPath, draw_masks, masked_layers
 from dr_ovo.models.precision import Precision
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.guarded_optimizer import MAX_SKIPPED_IN_A_ROW
+from tests.fixtures.trainings import CPU
 
 HEADS = {
     "shared": {},
@@ -208,3 +210,66 @@ def test_compiled_training_is_training_up_to_rounding(bench):
     moved = max(float((plain.weights()[name] - value).abs().max()) for name, value in start.items())
     for name, value in plain.weights().items():
         assert torch.allclose(made.weights()[name], value, atol=1e-2 * moved), name
+
+
+@pytest.mark.parametrize("mode", ["shared", "independent"])
+def test_layer_decay_slows_the_layers_far_from_the_head(mode, bench):
+    def moved(layer_decay: float, frozen: int = 0) -> dict[str, float]:
+        made = bench(ovo_mode=mode, layer_decay=layer_decay, freeze_stages=frozen)
+        before = made.weights()
+        made.train(1)
+        after = made.weights()
+        return {name: float((after[name] - before[name]).abs().max()) for name in before}
+
+    name = "ovo" if mode == "shared" else "0_1"
+    first, head = f"branches.{name}.rest.conv_stem.weight", f"branches.{name}.head.weight"
+    plain, slow = moved(1.0), moved(0.1)
+    assert 0 < slow[first] < 1e-2 * plain[first]
+    assert slow[head] > 0.3 * plain[head]
+    assert moved(0.1, frozen=4) == moved(1.0, frozen=4)  # there is no layer but the head
+
+
+def test_drop_path_leaves_out_trained_blocks_alone_and_none_in_evaluation(bench):
+    kept = {"base_models": ("tf_efficientnet_lite0",), "pretrained_path": "", "freeze_stages": 2}
+    made = bench(**kept, drop_path=0.5)
+    network, branch = made.model.network.train(), made.model.network.branch("ovo")
+    layers = [layer for layer in masked_layers(branch) if isinstance(layer, MaskedDropPath)]
+    shares = [layer.share for layer in layers]
+    assert shares == sorted(shares)
+    assert 0.1 < shares[0] < shares[-1] < 0.5  # the first ones are frozen
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(network.stem_features(images), network.stem_features(images))
+    draw_masks(layers, len(made.features), 1, CPU.device)
+    plain = bench(**kept).model.network
+    with torch.no_grad():
+        assert not torch.equal(branch(made.features), plain.train().branch("ovo")(made.features))
+        assert torch.equal(network.eval()(images), plain.eval()(images))
+
+
+def test_drop_path_does_not_depend_on_the_micro_batch(bench):
+    kept = {"base_models": ("tf_efficientnet_lite0",), "pretrained_path": ""}
+    kept |= {"dtype": torch.float64, "drop_path": 0.5, "freeze_stages": 2}
+    whole = bench(batch_size=8, gradient_accumulation_steps=1, **kept)
+    start = whole.weights()
+    whole.train(1)
+    parts = bench(batch_size=2, gradient_accumulation_steps=4, **kept)
+    parts.train(1)
+    without = bench(batch_size=8, gradient_accumulation_steps=1, **(kept | {"drop_path": 0.0}))
+    without.train(1)
+    moved = distance(whole.weights(), start)
+    assert distance(whole.weights(), parts.weights()) < 1e-4 * moved
+    assert distance(whole.weights(), without.weights()) > 0.1 * moved
+
+
+def test_options_that_do_nothing_say_so(bench, caplog):
+    both = {"layer_decay": 0.5, "drop_path": 0.2}
+    bench(**both, freeze_stages=2)
+    assert "--drop_path has no effect: no trained block" in caplog.text  # its blocks have no skips
+    assert "--layer_decay" not in caplog.text
+    both |= {"base_models": ("test_resnet",), "pretrained_path": "", "pretrained": False}
+    bench(**both, freeze_stages=4)
+    for option in ("--layer_decay", "--drop_path"):
+        assert f"{option} has no effect: --freeze_stages 4" in caplog.text
+    caplog.clear()
+    bench(**both, freeze_stages=2)
+    assert "has no effect" not in caplog.text

@@ -24,14 +24,18 @@ GOOD, NAN, INFINITE = 1.0, math.nan, math.inf
 
 
 def optimizer(
-    *, fused: bool = True, dtype: torch.dtype | None = None, clip: float = 1.0
+    *,
+    fused: bool = True,
+    dtype: torch.dtype | None = None,
+    clip: float = 1.0,
+    layer_decay: float = 1.0,
 ) -> GuardedOptimizer:
     """For a small branch, always the same."""
     torch.manual_seed(0)
     branch = Branch(torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU()), 6, 3, 0.0)
     return GuardedOptimizer(
         branch, rate=1e-2, weight_decay=0.1, max_grad_norm=clip,
-        scaler=Precision(CPU, dtype).scaler(), device=CPU, fused=fused,
+        scaler=Precision(CPU, dtype).scaler(), device=CPU, fused=fused, layer_decay=layer_decay,
     )  # fmt: skip
 
 
@@ -200,3 +204,29 @@ def test_a_state_with_a_scaler_goes_on_in_any_precision(after):
     assert resumed.skipped == 0
     if after is torch.float16:
         assert resumed.scaler.get_scale() == made.scaler.get_scale()
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_with_layer_decay_a_layer_steps_by_its_share_of_the_rate(fused):
+    # AdamW's first step is the rate, whatever the gradient; biases have no weight decay to add.
+    made = optimizer(fused=fused, layer_decay=0.25)
+    before = [p.detach().clone() for p in made.parameters]
+    go(made, GOOD)
+    rest, head = (before[i] - made.parameters[i].detach() for i in (1, 3))
+    assert torch.allclose(rest[1:], torch.full((5,), 0.25e-2), rtol=1e-4)  # the first gradient is 0
+    assert torch.allclose(head[1:], torch.full((2,), 1e-2), rtol=1e-4)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_with_layer_decay_a_state_goes_on_bit_for_bit(fused):
+    made, resumed = (optimizer(fused=fused, layer_decay=0.5) for _ in range(2))
+    go(made, GOOD)
+    resumed.load_state_dict(saved(made))
+    for mine, kept in zip(resumed.parameters, made.parameters, strict=True):
+        mine.data.copy_(kept.data)
+    for factor in (GOOD, NAN, GOOD):
+        for one in (made, resumed):
+            go(one, factor)
+    assert torch.equal(values(made), values(resumed))
+    rates = {group["lr_scale"]: group["lr"] for group in resumed.adamw.param_groups}
+    assert rates == {1.0: 1e-2, 0.5: 0.5e-2}

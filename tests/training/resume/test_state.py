@@ -287,8 +287,12 @@ KINDS = {
     "softmax": ("--head", "softmax"),
     "ordinal, balanced": ("--head", "ordinal", "--sampler", "balanced"),
     "bfloat16": ("--amp", "on"),
+    "drop path, rates by layer, colours, blur": (
+        "--drop_path", "0.4", "--layer_decay", "0.7", "--saturation_range", "0.3",
+        "--hue_range", "20", "--blur_range", "0.03",
+    ),
     "live BatchNorm": ("--no-pretrained", "--pretrained_path", "", "--freeze_weights", "false"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)
