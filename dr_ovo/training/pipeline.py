@@ -87,7 +87,7 @@ def train(settings: Settings, launch: Launch) -> int:
     for job in jobs:
         backbone = _of_the_first(backbones.pop(job.config.base_models, None), job.config, ranks)
         with _own_log(job.config) if ranks.is_first else nullcontext():
-            _run(job, settings.sources, backbone, precision, ranks)
+            _run(job, settings, backbone, precision, ranks)
     return DONE
 
 
@@ -198,7 +198,7 @@ def _decodable(
 
 
 def _run(
-    job: _Job, sources: dict[str, str], backbone: nn.Module, precision: Precision, ranks: Ranks
+    job: _Job, settings: Settings, backbone: nn.Module, precision: Precision, ranks: Ranks
 ) -> None:
     """Trains one architecture, or tries it: its network is gone before the next one is built."""
     config, folder = job.config, results_folder(job.config)
@@ -210,7 +210,8 @@ def _run(
     train, val = job.index.splits["train"], job.index.splits["val"]
     require_shared(ranks, folder.root, [*train.paths, *val.paths])
     model = build_model(config, backbone, train, precision, begun, ranks)
-    run = Run(config, sources, job.index, job.damaged, job.audit, model, precision)
+    made = job.index, job.damaged, job.audit, model, precision
+    run = Run(config, settings.sources, settings.recipes, *made)
     if config.dry_run:
         dry_run(run)
     elif retraining:

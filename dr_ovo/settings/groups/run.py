@@ -88,7 +88,7 @@ class RunOptions(Options):
         "train on a dataset whose audit finds leaks; every result is marked LEAKY",
     )
     decoder: str = option(
-        "coupling", str, "how pair logits become the stored grade", choices=DECODERS
+        "coupling", str, "how pair logits become the stored grade", choices=DECODERS, in_recipe=True
     )
     patient_level: bool = option(
         False, boolean, "evaluate: add figures per patient, by the worse eye"
