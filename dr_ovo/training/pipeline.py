@@ -100,10 +100,8 @@ def train(settings: Settings, launch: Launch) -> int:
         backbone = _of_the_first(backbones.pop(job.config.output_dir, None), job.config, ranks)
         with _own_log(job.config) if ranks.is_first else nullcontext():
             if job.config.fold and ranks.is_first:
-                log.info(
-                    "member %d of %d, on all folds but this", job.config.fold, job.config.folds
-                )
-            _run(job, settings.sources, backbone, precision, ranks)
+                log.info("member %d of %d", job.config.fold, job.config.folds)
+            _run(job, settings, backbone, precision, ranks)
     return DONE
 
 
@@ -266,7 +264,7 @@ def _decodable(
 
 
 def _run(
-    job: _Job, sources: dict[str, str], backbone: nn.Module, precision: Precision, ranks: Ranks
+    job: _Job, settings: Settings, backbone: nn.Module, precision: Precision, ranks: Ranks
 ) -> None:
     """Trains one architecture, or tries it: its network is gone before the next one is built."""
     config, folder = job.config, results_folder(job.config)
@@ -278,7 +276,8 @@ def _run(
     train, val = job.index.splits["train"], job.index.splits["val"]
     require_shared(ranks, folder.root, [*train.paths, *val.paths])
     model = build_model(config, backbone, train, precision, begun, ranks)
-    run = Run(config, sources, job.index, job.damaged, job.audit, model, precision)
+    made = job.index, job.damaged, job.audit, model, precision
+    run = Run(config, settings.sources, settings.recipes, *made)
     if config.dry_run:
         dry_run(run)
     elif retraining:

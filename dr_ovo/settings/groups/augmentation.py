@@ -12,13 +12,14 @@ class AugmentationOptions(Options):
     """How far training images are changed; each range but that of the blur applies both ways."""
 
     enable_medical_augmentation: bool = option(
-        True, boolean, "augment training images", fixed=Fixed.IN_WEIGHTS
+        True, boolean, "augment training images", fixed=Fixed.IN_WEIGHTS, in_recipe=True
     )
     rotation_range: float = option(
         25.0,
         float,
         "rotation, degrees either way",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="DEGREES",
         low=0,
         high=180,
@@ -28,6 +29,7 @@ class AugmentationOptions(Options):
         float,
         "relative brightness, either way",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="SHARE",
         low=0,
         high=0.9,
@@ -37,6 +39,7 @@ class AugmentationOptions(Options):
         float,
         "relative contrast, either way",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="SHARE",
         low=0,
         high=0.9,

@@ -106,7 +106,7 @@ class RunOptions(Options):
         "train on a dataset whose audit finds leaks; every result is marked LEAKY",
     )
     decoder: str = option(
-        "coupling", str, "how pair logits become the stored grade", choices=DECODERS
+        "coupling", str, "how pair logits become the stored grade", choices=DECODERS, in_recipe=True
     )
     prior_correction: bool = option(
         False,

@@ -88,6 +88,7 @@ class ScheduleOptions(Options):
         "decay per optimizer step of a moving average of the weights, which is then what is "
         "validated and saved, such as 0.99; 0: off",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="DECAY",
         low=0,
         high=0.99999,
@@ -97,6 +98,7 @@ class ScheduleOptions(Options):
         str,
         "images per epoch: each once, or grades equally often (class weights off)",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         choices=("natural", "balanced"),
     )
     patience: int = option(
@@ -121,6 +123,7 @@ class ScheduleOptions(Options):
         "which epoch of a branch is kept: its best on val, or its last, which selects nothing on "
         "val; for a small val, with --ema_decay averaging the weights",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         choices=("best", "last"),
     )
     train_sample: int = option(

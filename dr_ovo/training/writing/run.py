@@ -10,6 +10,7 @@ from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.models.precision import Precision
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.settings.recipe import Recipe
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model
 from dr_ovo.training.resume.numerics import numerics_now
@@ -21,6 +22,7 @@ class Run:
 
     config: TrainConfig
     sources: dict[str, str]
+    recipes: tuple[Recipe, ...]
     index: DatasetIndex
     damaged: list[Damage]
     audit: dict[str, Any]

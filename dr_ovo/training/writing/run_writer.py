@@ -204,6 +204,7 @@ def config_json(run: Run) -> dict[str, Any]:
         "schema": SCHEMA,
         "settings": {**values_of(run.config), PER_STEP: run.config.window},
         "sources": run.sources,
+        "recipes": [recipe.to_dict() for recipe in run.recipes],
         "effective": run.effective(),
         "counts": run.index.counts,
         "data_hash": run.index.content_hash(),
