@@ -181,6 +181,9 @@ ROWS = (
     Row("ensemble", "--ensemble ensemble.json", grades, APPLIED, True),
     Row("decoder", "--decoder vote", grades, APPLIED, True),
     Row("decoder", "--decoder weighted", grades, APPLIED, True),
+    Row("decoder", "--decoder expected", grades, APPLIED, True),
+    Row("prior_correction", "--prior_correction", grades, APPLIED, True),
+    Row("splits", "--splits val", files, "--mode evaluate", True),
     Row("patient_level", "--patient_level", blocks, "--mode evaluate", True),
     Row("allow_leaks", "--allow_leaks", exit_code, f"{BASE} --dataset_path {{leaky}}"),
     Row("skip_damaged", "--skip_damaged", exit_code, f"{BASE} --dataset_path {{damaged}}"),
@@ -197,6 +200,10 @@ ROWS = (
     Row("ovo_mode", "--ovo_mode independent", files),
     Row("head", "--head softmax", files),
     Row("head", "--head ordinal", files),
+    Row("head", "--head regression", files),
+    Row("regression_loss", "--regression_loss mse", weights, f"{BASE} --head regression"),
+    Row("folds", "--folds 2", files, f"{BASE} --keep_epoch last"),
+    Row("fold", "--fold 2", files, f"{BASE} --keep_epoch last --folds 2"),
     Row("freeze_weights", "--freeze_weights true", weights),
     Row("freeze_stages", "--freeze_stages 4", weights, f"{BASE} --freeze_weights true"),
     Row("ovo_dropout", "--ovo_dropout 0", weights),
@@ -300,6 +307,8 @@ def _contest(folder: Path) -> None:
     content["state_dict"]["head.bias"] = torch.tensor(CONTESTED)
     for row in content["metrics"]["pairs"]:
         row["val_accuracy"] = 0.9 if row["pair"][0] == 2 else 0.1
+    # Without what this says that class weights added, class 1 loses the three pairs it won.
+    content["prior_shift"] = [0.0] * 4 + [-18.0] * 3 + [0.0] * 3
     torch.save(content, path)
     _write_ensemble(folder / "ensemble.json", path)
 

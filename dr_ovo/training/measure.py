@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from dr_ovo.decoding.decoders import decode
+from dr_ovo.decoding.heads import head_of
 from dr_ovo.decoding.tempering import log_probabilities
 from dr_ovo.models.losses import CellLoss
 from dr_ovo.models.network import BranchSpec
@@ -80,7 +81,7 @@ def _all_pairs(
 ) -> list[dict[str, Any]]:
     """Pair metrics of a head over all classes; from conditional odds if it has no pairs."""
     pairs = class_pairs(classes)
-    if head != "ovo":
+    if not head_of(head).paired:
         logs = log_probabilities(probabilities)
         logits = np.stack([logs[:, b] - logs[:, a] for a, b in pairs], axis=1)
     return pair_metrics(targets, logits, pairs)

@@ -83,8 +83,10 @@ def _notices(run: Run) -> list[str]:
         )
     if config.sampler == "balanced" and config.enable_class_weights:
         notices.append("--sampler balanced already balances train: class weights are off")
-    if config.head == "ordinal" and config.enable_class_weights:
-        notices.append("the ordinal loss is unweighted: class weights are off")
+    if config.head == "regression" and (config.enable_focal_loss or config.label_smoothing):
+        notices.append(
+            "focal loss and label smoothing are of probabilities: --head regression has neither"
+        )
     random_start = not config.pretrained and not config.pretrained_path
     if random_start and run.model.network.frozen_stages:
         notices.append(

@@ -13,7 +13,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.recipe import Recipe
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model
-from dr_ovo.training.resume.numerics import numerics_now
+from dr_ovo.training.resume.numerics import begun_loss, numerics_now
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Run:
         return {
             **self.numerics(),
             "memory_format": self.model.network.memory_format,
+            "loss_version": begun_loss(self.folder),
             "grad_checkpointing": self.model.network.checkpointing,
             "frozen_stages": self.model.network.frozen_stages,
             "trained_parameters": trained,
