@@ -85,9 +85,11 @@ def known_calibration(folder: ResultsFolder) -> Calibration:
 
 
 def checkpoint_digests(folders: Sequence[ResultsFolder]) -> dict[str, str]:
-    """The sha256 of the checkpoints in each folder, by the names of folder and file."""
+    """The sha256 of the checkpoints by the names of their files; of several folders, by theirs,
+    too."""
+    several = len(folders) > 1
     return {
-        f"{folder.root.resolve().name}/{path.name}": file_sha256(path)
+        f"{folder.root.resolve().name}/{path.name}" if several else path.name: file_sha256(path)
         for folder in folders
         for path in sorted(folder.models.glob("best_*.pth"))
     }

@@ -151,7 +151,7 @@ def evaluate_folds(settings: Settings, launch: Launch, manifest: Path) -> list[E
     config = dataclasses.replace(
         of_the_models(settings.config, meta),
         decoder=ensemble.decoders[0],
-        prior_correction=ensemble.corrected[0],
+        prior_correction=ensemble.fitted[0].prior_shift is not None,
     )
     calibration = load_calibration(folder.calibration)
     ranks, (index, skipped) = launch.join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,17 @@ import numpy as np
 import torch
 
 from dr_ovo.decoding.decoders import Fitted, decode
-from dr_ovo.decoding.heads import head_of
+from dr_ovo.decoding.heads import EXPECTED, head_of
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.ensembles.combination import combine
 from dr_ovo.ensembles.manifest import Manifest, read_manifest
-from dr_ovo.errors import UserError
+from dr_ovo.errors import UserError, log
 from dr_ovo.inference.ensemble_members import open_members
 from dr_ovo.inference.trained_model import TrainedModel, fitted_for, open_models, pair_accuracy
 from dr_ovo.models.architectures import resolve_architecture
+from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import marks_of
-from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE
+from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, ResultsFolder
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.setup import joint_folder
@@ -35,7 +37,7 @@ class Ensemble:
     weights: np.ndarray  # (M,)
     folder: Path
     temperatures: Sequence[float]
-    corrected: Sequence[bool]  # whether class weights are taken from the logits
+    fitted: Sequence[Fitted]  # what decodes the logits of each
     expected: Fitted | None = None  # None: the grade is the most probable one
 
     @property
@@ -51,12 +53,9 @@ class Ensemble:
     def grade(self, logits: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The grades (n,) and probabilities (n, C) by the logits (n, K) of each model."""
         predicted, probabilities = [], []
-        rows = zip(
-            self.models, self.decoders, logits, self.temperatures, self.corrected, strict=True
-        )
-        for model, decoder, own, temperature, corrected in rows:
+        rows = zip(self.models, self.decoders, logits, self.temperatures, self.fitted, strict=True)
+        for model, decoder, own, temperature, fitted in rows:
             meta = model.meta
-            fitted = fitted_for(model, corrected=corrected)
             grades, each = decode(
                 meta["head"], own, meta["num_classes"], decoder, pair_accuracy(model), fitted
             )
@@ -83,9 +82,35 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
         "mean",
         np.full(count, 1 / count),
         folder,
-        [1.0] * count,
-        [config.prior_correction] * count,
+        [1.0] if count == 1 else [_temperature(model.folder) for model in models],
+        [_fitted(model, config) for model in models],
     )
+
+
+def _fitted(model: TrainedModel, config: TrainConfig) -> Fitted:
+    """What decodes a model's logits; the thresholds of the expected grade from its calibration, by
+    rounding where it has none."""
+    fitted = fitted_for(model, corrected=config.prior_correction)
+    head, path = head_of(model.meta["head"]), model.folder.calibration
+    if head.is_number or head.decoder(config.decoder) != EXPECTED or not path.is_file():
+        return fitted
+    known = load_calibration(path)
+    return dataclasses.replace(
+        fitted, thresholds=known.grade_thresholds, temperature=known.temperature
+    )
+
+
+def _temperature(folder: ResultsFolder) -> float:
+    """The temperature of a model's probabilities where they are averaged with others; 1, and said,
+    of a model that was not evaluated."""
+    if folder.calibration.is_file():
+        return load_calibration(folder.calibration).temperature
+    log.warning(
+        "%s has no calibration.json: its probabilities are averaged as they are, others tempered. "
+        "Evaluate it first: --mode evaluate --splits val",
+        folder.root,
+    )
+    return 1.0
 
 
 def folds_manifest(config: TrainConfig) -> Path | None:
@@ -108,14 +133,16 @@ def open_manifest(file: Path, settings: Settings, device: torch.device) -> Ensem
     """The networks of a manifest. Raises UserError where they can't be used."""
     config, manifest = settings.config, read_manifest(file)
     _require_agreement(settings, manifest)
+    models = open_members(manifest, settings, device)
+    rows = zip(models, manifest.members, strict=True)
     return Ensemble(
-        open_members(manifest, settings, device),
+        models,
         [member.decoder for member in manifest.members],
         manifest.method,
         manifest.weights,
         Path(config.output_dir or file.parent),
         [member.temperature for member in manifest.members],
-        [member.prior_corrected for member in manifest.members],
+        [fitted_for(model, corrected=member.prior_corrected) for model, member in rows],
         manifest.expected,
     )
 

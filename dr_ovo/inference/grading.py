@@ -124,8 +124,7 @@ def _description(config: TrainConfig, ensemble: Ensemble, images: Sequence[Path]
         "method": ensemble.method,
         "weights": ensemble.weights.tolist(),
         "temperatures": list(ensemble.temperatures),
-        "prior_corrected": list(ensemble.corrected),
-        "expected": ensemble.expected and repr(ensemble.expected),
+        "fitted": [repr(fitted) for fitted in (*ensemble.fitted, ensemble.expected)],
     }
 
 

@@ -120,6 +120,7 @@ def build_model(
         log.warning("%s can't be split into stages: nothing is frozen.", name)
     network.use_live_batchnorm(not (config.pretrained or config.pretrained_path))
     micro_batch = create_micro_batch(config, network, window_ranks)
+    losses = loss_settings(config, train, loss_version)
     runs = {}
     for spec in specs:
         schedule = create_schedule(config, -(-images[spec.name] // config.window))
@@ -128,9 +129,7 @@ def build_model(
             runs[spec.name].trainer = BranchTrainer(
                 spec,
                 network.branch(spec.name),
-                create_loss(
-                    config.head, loss_settings(config, train, loss_version), list(spec.pairs)
-                ),
+                create_loss(config.head, losses, list(spec.pairs)),
                 _grades(config, spec),
                 images[spec.name],
                 schedule,

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dr_ovo.decoding.heads import logit_width
 from dr_ovo.models.losses import LossSettings, OrdinalLoss, OvoLoss, SoftmaxLoss, create_loss
 from dr_ovo.pairs import class_pairs
 
@@ -30,7 +31,7 @@ def make_settings(classes: int = 3, **changes) -> LossSettings:
 
 
 def outputs(head: str, classes: int) -> int:
-    return {"ovo": len(class_pairs(classes)), "softmax": classes, "ordinal": classes - 1}[head]
+    return logit_width(head, classes)
 
 
 def random_batch(head: str, classes: int = 5, samples: int = 24):
