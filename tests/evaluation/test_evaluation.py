@@ -14,6 +14,7 @@ import torch
 from sklearn.metrics import cohen_kappa_score
 
 from dr_ovo.decoding.decoders import DECODERS, decode
+from dr_ovo.decoding.fitting import fitted_from_json
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
@@ -100,7 +101,8 @@ def test_evaluation_sees_what_training_saw(name, networks, evaluate):
         (meta,) = checkpoints
         assert found["quadratic_kappa"]["value"] == pytest.approx(meta["metrics"]["val_kappa"])
         assert found["accuracy"]["value"] == pytest.approx(meta["metrics"]["val_accuracy"])
-        assert found["macro_auc"]["value"] == pytest.approx(meta["metrics"]["val_auc"])
+        if name != "regression":  # whose probabilities get their scale after the epoch
+            assert found["macro_auc"]["value"] == pytest.approx(meta["metrics"]["val_auc"])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -127,7 +129,8 @@ def test_what_evaluation_writes(name, networks, evaluate, contents, tiny_dataset
         assert predictions.class_names.tolist() == list("01234")
         assert not predictions.calibration.any()
         assert np.isnan(predictions.quality).all()
-        predicted, probabilities = decode(predictions.head, predictions.logits, 5)
+        fitted = fitted_from_json(metas(folder)[0]["decoding"])
+        predicted, probabilities = decode(predictions.head, predictions.logits, 5, fitted=fitted)
         assert predictions.predicted.tolist() == predicted.tolist()
         assert predictions.probabilities == pytest.approx(probabilities)
     assert load_calibration(folder / "calibration.json").n == 15
