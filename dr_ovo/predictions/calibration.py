@@ -72,6 +72,16 @@ def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> float:
     return float(np.exp(result.x))
 
 
+def tempered_log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean log loss, in nats, of (N, C) on classes (N,) at the temperature that minimises it; NaN
+    without samples. Focal loss and smoothing leave probabilities too soft, which is no fault of the
+    network's ranking."""
+    if not len(targets):
+        return float("nan")
+    tempered = temper(probabilities, fit_temperature(targets, probabilities))
+    return -float(log_probabilities(tempered)[np.arange(len(targets)), targets].mean())
+
+
 def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Probabilities (N, C) to the power 1 / temperature, renormalised."""
     return np.exp(log_softmax(log_probabilities(probabilities) / temperature, axis=1))

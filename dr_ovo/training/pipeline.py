@@ -22,6 +22,7 @@ from dr_ovo.models.precision import Precision
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.option import Fixed
+from dr_ovo.settings.recipe import Recipe
 from dr_ovo.settings.train_config import TrainConfig, fixed_values
 from dr_ovo.training.build import build_model, load_backbone, preprocessing_of
 from dr_ovo.training.data.audit_gate import (
@@ -34,11 +35,13 @@ from dr_ovo.training.data.loading import check_cache, decodable
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
+from dr_ovo.training.resume.epoch_choice import RULES
 from dr_ovo.training.resume.folder_checks import (
     check_folder,
     check_same_pictures,
     check_same_preprocessing,
     check_same_settings,
+    with_defaults_of,
 )
 from dr_ovo.training.resume.kept_states import require_whole_state
 from dr_ovo.training.resume.numerics import begun_micro_batch, precision_to_go_on_with
@@ -59,6 +62,7 @@ class _Job:
     """An architecture that is ready to be trained: its settings, photographs and their audit."""
 
     config: TrainConfig
+    sources: dict[str, str]
     index: DatasetIndex
     damaged: list[Damage]
     audit: dict[str, Any]
@@ -87,7 +91,7 @@ def train(settings: Settings, launch: Launch) -> int:
     for job in jobs:
         backbone = _of_the_first(backbones.pop(job.config.base_models, None), job.config, ranks)
         with _own_log(job.config) if ranks.is_first else nullcontext():
-            _run(job, settings, backbone, precision, ranks)
+            _run(job, settings.recipes, backbone, precision, ranks)
     return DONE
 
 
@@ -110,6 +114,8 @@ def _prepare(settings: Settings, backbones: dict[tuple[str, ...], nn.Module]) ->
             folder = results_folder(config)
             require_whole_state(folder)
             require_whole_state(work_folder(folder))
+    begun = {config.base_models: _as_begun(config, settings.sources) for config in configs}
+    configs = [config for config, _ in begun.values()]
     with shared_workers(processes=settings.config.num_workers > 0):
         index, damaged = open_dataset(
             settings.config, [results_folder(config) for config in configs]
@@ -129,7 +135,18 @@ def _prepare(settings: Settings, backbones: dict[tuple[str, ...], nn.Module]) ->
             audit = audits[config.base_models]
             index, more = _decodable(config, index, undecodable(audit, index.root))
             damaged = [*damaged, *more]
-    return [_Job(config, index, damaged, audits[config.base_models]) for config in todo]
+    return [
+        _Job(config, begun[config.base_models][1], index, damaged, audits[config.base_models])
+        for config in todo
+    ]
+
+
+def _as_begun(config: TrainConfig, sources: dict[str, str]) -> tuple[TrainConfig, dict[str, str]]:
+    """The settings, and where each came from, with the defaults of a training to go on with."""
+    folder = results_folder(config)
+    if (config.resume or is_retraining(config, folder)) and folder.has_begun():
+        return with_defaults_of(folder, config, sources)
+    return config, sources
 
 
 @contextmanager
@@ -198,7 +215,11 @@ def _decodable(
 
 
 def _run(
-    job: _Job, settings: Settings, backbone: nn.Module, precision: Precision, ranks: Ranks
+    job: _Job,
+    recipes: tuple[Recipe, ...],
+    backbone: nn.Module,
+    precision: Precision,
+    ranks: Ranks,
 ) -> None:
     """Trains one architecture, or tries it: its network is gone before the next one is built."""
     config, folder = job.config, results_folder(job.config)
@@ -211,7 +232,7 @@ def _run(
     require_shared(ranks, folder.root, [*train.paths, *val.paths])
     model = build_model(config, backbone, train, precision, begun, ranks)
     made = job.index, job.damaged, job.audit, model, precision
-    run = Run(config, settings.sources, settings.recipes, *made)
+    run = Run(config, job.sources, recipes, *made)
     if config.dry_run:
         dry_run(run)
     elif retraining:
@@ -234,7 +255,7 @@ def _train(run: Run) -> None:
         log.info(
             "branch %s: %s epoch %d, stopped by %s",
             branch.name,
-            config.keep_epoch,
+            RULES[config.keep_epoch].word,
             branch.best_epoch,
             branch.ended,
         )
