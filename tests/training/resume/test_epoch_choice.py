@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dr_ovo.files import write_json
 from dr_ovo.results.folder import LATER_SETTINGS
+from dr_ovo.settings.train_config import FIELDS
 from dr_ovo.training.measure import Score
 from dr_ovo.training.optimization.schedule import Schedule
 from dr_ovo.training.resume.branch_run import BranchRun
@@ -231,7 +232,7 @@ def test_what_someone_chose_is_no_default(stopped, small, tiny_dataset, trainer,
     folder = shutil.copytree(stopped, tmp_path / "out")
     outcome = resume(folder, trainer, small, tiny_dataset)
     assert outcome.code == 2
-    assert "--keep_epoch: last there, best now" in outcome.stderr
+    assert f"--keep_epoch: last there, {FIELDS['keep_epoch'].default} now" in outcome.stderr
     began_by_default(folder, "keep_epoch")
     for chosen in ("best", "steady"):
         outcome = resume(folder, trainer, small, tiny_dataset, "--keep_epoch", chosen)

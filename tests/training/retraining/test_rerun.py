@@ -13,6 +13,7 @@ from dr_ovo.commands import rerun
 from dr_ovo.errors import run
 from dr_ovo.logs import close_log
 from dr_ovo.results.folder import LATER_SETTINGS, ResultsFolder
+from dr_ovo.settings.train_config import FIELDS
 from dr_ovo.training.retraining.rerun import command_line
 
 
@@ -105,6 +106,7 @@ def test_what_was_no_choice_then_is_as_then(trained, tmp_path, monkeypatch):
     config = json.loads((folder / "config.json").read_text())
     del config["settings"]["keep_epoch"]
     (folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.setitem(LATER_SETTINGS, "keep_epoch", FIELDS["keep_epoch"].default)
     assert "--keep_epoch" not in command_line(ResultsFolder(folder), tmp_path / "again", {})
     monkeypatch.setitem(LATER_SETTINGS, "keep_epoch", "last")
     words = command_line(ResultsFolder(folder), tmp_path / "again", {})
