@@ -22,7 +22,12 @@ from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.audit_blocks import audit_blocks, joint_audit_blocks
 from dr_ovo.evaluation.evaluation_writing import known_calibration, write_evaluation
 from dr_ovo.evaluation.split_predictions import predict_split
-from dr_ovo.inference.trained_model import TrainedModel, open_models, pair_accuracy
+from dr_ovo.inference.trained_model import (
+    TrainedModel,
+    open_models,
+    pair_accuracy,
+    with_decoding_of,
+)
 from dr_ovo.models.checkpoint import input_of
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.predictions.calibration import fit_calibration, graded
@@ -63,6 +68,8 @@ def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
     """
     device = choose_device(settings.config)
     models = open_models(settings, device)
+    if settings.config.debug_mode:
+        log.warning("--debug_mode is for training: evaluation reads every image.")
     config = of_the_models(settings.config, models[0].meta)
     splits = tuple(name for name in SPLITS if name in config.splits)
     known = {} if "val" in splits else {m.folder.root: known_calibration(m.folder) for m in models}
@@ -78,8 +85,9 @@ def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
     extra = {"skipped_images": [str(damage.path) for damage in skipped]}
     evaluations, members = [], []
     for model in models:
+        own = of_the_models(with_decoding_of(settings, model.folder), model.meta)
         predictions = {
-            name: predict_split(model, index, name, device, config, marks(model, index), ranks)
+            name: predict_split(model, index, name, device, own, marks(model, index), ranks)
             for name in splits
         }
         if not ranks.is_first:
@@ -89,7 +97,7 @@ def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
         with shared_workers(processes=config.num_workers > 0):
             blocks = audit_blocks(model.folder, index.root, index.splits.get("test"), config.grades)
         report = write_evaluation(
-            model.folder, predictions, calibration, extra | blocks, config, [model.folder]
+            model.folder, predictions, calibration, extra | blocks, own, [model.folder]
         )
         members.append({n: tempered(p, calibration.temperature) for n, p in predictions.items()})
         decoders = _compare_decoders(predictions[splits[-1]], model)
@@ -137,8 +145,6 @@ def _decodable(
 
 def of_the_models(config: TrainConfig, meta: Mapping[str, Any]) -> TrainConfig:
     """The settings with the models' classes; every image is read."""
-    if config.debug_mode:
-        log.warning("--debug_mode is for training: evaluation reads every image.")
     return dataclasses.replace(
         config,
         num_classes=meta["num_classes"],

@@ -17,7 +17,13 @@ from dr_ovo.ensembles.combination import combine
 from dr_ovo.ensembles.manifest import Manifest, read_manifest
 from dr_ovo.errors import UserError, log
 from dr_ovo.inference.ensemble_members import open_members
-from dr_ovo.inference.trained_model import TrainedModel, fitted_for, open_models, pair_accuracy
+from dr_ovo.inference.trained_model import (
+    TrainedModel,
+    fitted_for,
+    open_models,
+    pair_accuracy,
+    with_decoding_of,
+)
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import marks_of
@@ -74,16 +80,17 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
     if file is not None:
         return open_manifest(file, settings, device)
     models = open_models(settings, device)
+    configs = [with_decoding_of(settings, model.folder) for model in models]
     folder = models[0].folder.root if len(models) == 1 else joint_folder(config)
     count = len(models)
     return Ensemble(
         models,
-        [config.decoder] * count,
+        [each.decoder for each in configs],
         "mean",
         np.full(count, 1 / count),
         folder,
         [1.0] if count == 1 else [_temperature(model.folder) for model in models],
-        [_fitted(model, config) for model in models],
+        [_fitted(*pair) for pair in zip(models, configs, strict=True)],
     )
 
 

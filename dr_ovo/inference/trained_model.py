@@ -24,6 +24,7 @@ from dr_ovo.models.network import OvoNetwork
 from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
+from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.setup import model_folder
 
 
@@ -92,6 +93,21 @@ def require_agreement(settings: Settings, meta: dict[str, Any], folder: ResultsF
             + "\n  ".join(wrong)
             + "\nOmit them: input and preprocessing come from the checkpoint."
         )
+
+
+def with_decoding_of(settings: Settings, folder: ResultsFolder) -> TrainConfig:
+    """The settings with the decoder and the prior correction that a model was trained with, where
+    they are not given: a recipe sets them for training and evaluation alike."""
+    given, config = settings.given(), settings.config
+    if not folder.config.is_file():
+        return config
+    trained_with = folder.read_config()["settings"]
+    taken = {
+        name: trained_with[name]
+        for name in ("decoder", "prior_correction")
+        if name not in given and name in trained_with
+    }
+    return dataclasses.replace(config, **taken)
 
 
 def fitted_for(model: TrainedModel, *, corrected: bool) -> Fitted:

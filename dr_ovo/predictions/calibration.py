@@ -99,3 +99,13 @@ def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> float:
     # Convex in 1 / temperature, so a bounded search finds the global minimum.
     result = minimize_scalar(log_loss, bounds=np.log(TEMPERATURES), method="bounded")
     return float(np.exp(result.x))
+
+
+def tempered_log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean log loss, in nats, of (N, C) on classes (N,) at the temperature that minimises it; NaN
+    without samples. Focal loss and smoothing leave probabilities too soft, which is no fault of the
+    network's ranking."""
+    if not len(targets):
+        return float("nan")
+    tempered = temper(probabilities, fit_temperature(targets, probabilities))
+    return -float(log_probabilities(tempered)[np.arange(len(targets)), targets].mean())

@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "DR_OVO_OUTPUT_ROOT": "output_root",
     "DR_OVO_DEVICE": "device",
 }
+DEFAULT = "default"  # the source of a value that none has set
 TRAINER = "ensemble_5class_trainer.py"
 EXTRA_FLAGS = ("config", RECIPE, "use_amp")  # command-line flags that are not fields of TrainConfig
 
@@ -49,7 +50,7 @@ class Settings:
         return {
             name: getattr(self.config, name)
             for name, source in self.sources.items()
-            if source != "default"
+            if source != DEFAULT
         }
 
 
@@ -85,7 +86,7 @@ def parse_settings(argv: Sequence[str], prog: str = TRAINER) -> Settings:
     )
     values, sources = {}, {}
     for name in FIELDS:
-        sources[name] = "default"
+        sources[name] = DEFAULT
         for source, layer in layers:
             if name in layer:
                 values[name], sources[name] = layer[name], source
@@ -115,7 +116,7 @@ def _reconcile_clahe(values: dict[str, Any], sources: dict[str, str]) -> None:
             f"them, or give --{needed}enable_clahe to match the steps."
         )
     values["enable_clahe"] = has_clahe
-    if sources["enable_clahe"] == "default":
+    if sources["enable_clahe"] == DEFAULT:
         sources["enable_clahe"] = sources["preprocessing"]
 
 

@@ -21,6 +21,7 @@ from dr_ovo.models.precision import Precision
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.option import Fixed
+from dr_ovo.settings.recipe import Recipe
 from dr_ovo.settings.train_config import TrainConfig, fixed_values
 from dr_ovo.training.build import (
     build_model,
@@ -29,28 +30,21 @@ from dr_ovo.training.build import (
     preprocessing_of,
 )
 from dr_ovo.training.data.audit_gate import (
-    audit_dataset,
     pictures_replaced,
-    stored_audit,
     undecodable,
 )
-from dr_ovo.training.data.fold_division import (
-    divide,
-    fold_lines,
-    load_division,
-    member_index,
-    require_division,
-)
 from dr_ovo.training.data.loading import check_cache, decodable
+from dr_ovo.training.data.members import Audits, Member, members_of
 from dr_ovo.training.data.opening import open_dataset
-from dr_ovo.training.data.training_data import holds_out_val
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
+from dr_ovo.training.resume.epoch_choice import RULES
 from dr_ovo.training.resume.folder_checks import (
     check_folder,
     check_same_pictures,
     check_same_preprocessing,
     check_same_settings,
+    with_defaults_of,
 )
 from dr_ovo.training.resume.kept_states import require_whole_state
 from dr_ovo.training.resume.numerics import begun_micro_batch, precision_to_go_on_with
@@ -71,6 +65,7 @@ class _Job:
     """A network that is ready to be trained: its settings, photographs and their audit."""
 
     config: TrainConfig
+    sources: dict[str, str]
     index: DatasetIndex
     damaged: list[Damage]
     audit: dict[str, Any]
@@ -101,7 +96,7 @@ def train(settings: Settings, launch: Launch) -> int:
         with _own_log(job.config) if ranks.is_first else nullcontext():
             if job.config.fold and ranks.is_first:
                 log.info("member %d of %d", job.config.fold, job.config.folds)
-            _run(job, settings, backbone, precision, ranks)
+            _run(job, settings.recipes, backbone, precision, ranks)
     return DONE
 
 
@@ -122,85 +117,52 @@ def _prepare(settings: Settings, backbones: dict[str, nn.Module]) -> list[_Job]:
     """Checks everything, audits the dataset, loads the first backbone of each architecture and
     fills the cache."""
     configs = resolve_models(settings.config)
-    members = {config.output_dir: fold_members(config) for config in configs}
+    wanted = {config.output_dir: fold_members(config) for config in configs}
     if settings.config.resume and not settings.config.dry_run:
-        for config in (one for each in members.values() for one in each):
+        for config in (one for each in wanted.values() for one in each):
             folder = results_folder(config)
             require_whole_state(folder)
             require_whole_state(work_folder(folder))
+    members = {
+        root: [_as_begun(config, settings.sources) for config in each]
+        for root, each in wanted.items()
+    }
     with shared_workers(processes=settings.config.num_workers > 0):
-        folders = [results_folder(config) for each in members.values() for config in each]
+        folders = [results_folder(config) for each in members.values() for config, _ in each]
         index, damaged = open_dataset(settings.config, folders)
         partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
         complete = scan_dataset(index.root, settings.config.grades) if partial else index
-        audits = _Audits(complete)
-        todo: list[tuple[TrainConfig, DatasetIndex]] = []
+        audits = Audits(complete)
+        todo: list[Member] = []
         for config in configs:
-            first = len(todo)
-            for member, own in _own_indexes(members[config.output_dir], config, index, audits):
-                if not _is_done(member, own, index, complete):
-                    todo.append((member, own))
-            for member, _ in todo[first:]:
-                if not member.dry_run:  # which writes nothing
-                    check_writable_folder(results_folder(member).root, "--output_dir")
-            if len(todo) > first:
-                backbones[todo[first][0].output_dir] = _backbone(todo[first][0])
-        if settings.config.dry_run and settings.config.folds:
-            todo = todo[:1]
-        for config, _ in todo:
-            audits.of(config)
-    for config, own in todo:
-        check_cache(config, own, preprocessing_of(config))
+            found = members_of(config, members[config.output_dir], index, audits)
+            own = [one for one in found if not _is_done(one, index, complete)]
+            if config.dry_run:
+                own = own[:1]  # its folds are alike
+            for one in own:
+                if not config.dry_run:  # which writes nothing
+                    check_writable_folder(results_folder(one.config).root, "--output_dir")
+            if own:
+                backbones[own[0].config.output_dir] = _backbone(own[0].config)
+            todo += own
+        found_audits = [audits.of(one.config) for one in todo]
+    for one in todo:
+        check_cache(one.config, one.index, preprocessing_of(one.config))
     jobs = []
-    for config, own in todo:
-        with _own_log(config):
-            audit = audits.of(config)
-            own, more = _decodable(config, own, undecodable(audit, index.root))
-            jobs.append(_Job(config, own, [*damaged, *more], audit))
+    for one, audit in zip(todo, found_audits, strict=True):
+        with _own_log(one.config):
+            bad = undecodable(audit, index.root)
+            decoded, more = _decodable(one.config, one.index, bad)
+            jobs.append(_Job(one.config, one.sources, decoded, [*damaged, *more], audit))
     return jobs
 
 
-class _Audits:
-    """The audits of a dataset by the settings that they depend on, each made once."""
-
-    def __init__(self, complete: DatasetIndex) -> None:
-        self._complete = complete
-        self._found: dict[tuple[str, ...], dict[str, Any]] = {}
-
-    def of(self, config: TrainConfig) -> dict[str, Any]:
-        """The audit of the dataset; a resumed run with the same files reuses its stored one."""
-        folder = results_folder(config)
-        keep = not config.dry_run
-        stored = stored_audit(folder, self._complete, keep=keep) if config.resume else None
-        if stored is not None:
-            return stored
-        key = (*config.base_models, config.pretrained_path)
-        if key not in self._found:
-            self._found[key] = audit_dataset(config, self._complete, folder.root)
-        return self._found[key]
-
-
-def _own_indexes(
-    members: list[TrainConfig], config: TrainConfig, index: DatasetIndex, audits: _Audits
-) -> Iterator[tuple[TrainConfig, DatasetIndex]]:
-    """The settings and the dataset of each network that is trained: without folds, those given."""
-    if not config.folds:
-        yield config, index
-        return
-    root = results_folder(config).root
-    division = load_division(root)
-    if division is None:
-        check_folder(results_folder(config), resume=False)
-        division = divide(index, audits.of(config)["alike"], config.folds)
-        if not config.dry_run:
-            check_writable_folder(root, "--output_dir")
-            division.save(root)
-    require_division(division, index, config.folds, root)
-    for line in fold_lines(index, division):
-        log.info("%s", line)
-    for member in members:
-        own_val = not holds_out_val(member)
-        yield member, member_index(index, division, member.fold, own_val=own_val)
+def _as_begun(config: TrainConfig, sources: dict[str, str]) -> tuple[TrainConfig, dict[str, str]]:
+    """The settings, and where each came from, with the defaults of a training to go on with."""
+    folder = results_folder(config)
+    if (config.resume or is_retraining(config, folder)) and folder.has_begun():
+        return with_defaults_of(folder, config, sources)
+    return config, sources
 
 
 @contextmanager
@@ -215,19 +177,18 @@ def _own_log(config: TrainConfig) -> Iterator[None]:
     stop_file(file)  # only without an error, which must reach the log too
 
 
-def _is_done(
-    config: TrainConfig, own: DatasetIndex, index: DatasetIndex, complete: DatasetIndex
-) -> bool:
-    """Whether the folder already has exactly this training, on its `own` part of the dataset
-    `index`, finished; `complete` has the files that `index` leaves out, too. Raises UserError if
-    the folder can't take it."""
+def _is_done(member: Member, index: DatasetIndex, complete: DatasetIndex) -> bool:
+    """Whether the folder already has exactly this training, on its part of the dataset `index`,
+    finished; `complete` has the files that `index` leaves out, too. Raises UserError if the folder
+    can't take it."""
+    config = member.config
     folder = results_folder(config)
     if is_retraining(config, folder):
         return retraining_is_done(config, index, complete, folder)
     check_folder(folder, resume=config.resume or config.dry_run)
     if not config.resume or not folder.has_begun():
         return False
-    check_same_settings(folder, fixed_values(config, Fixed.IN_A_RUN), own.content_hash())
+    check_same_settings(folder, fixed_values(config, Fixed.IN_A_RUN), member.index.content_hash())
     check_same_preprocessing(folder, preprocessing_of(config).hash)
     keep = not config.dry_run
     replaced = pictures_replaced(folder, complete, keep=keep)
@@ -264,7 +225,11 @@ def _decodable(
 
 
 def _run(
-    job: _Job, settings: Settings, backbone: nn.Module, precision: Precision, ranks: Ranks
+    job: _Job,
+    recipes: tuple[Recipe, ...],
+    backbone: nn.Module,
+    precision: Precision,
+    ranks: Ranks,
 ) -> None:
     """Trains one architecture, or tries it: its network is gone before the next one is built."""
     config, folder = job.config, results_folder(job.config)
@@ -277,7 +242,7 @@ def _run(
     require_shared(ranks, folder.root, [*train.paths, *val.paths])
     model = build_model(config, backbone, train, precision, begun, ranks)
     made = job.index, job.damaged, job.audit, model, precision
-    run = Run(config, settings.sources, settings.recipes, *made)
+    run = Run(config, job.sources, recipes, *made)
     if config.dry_run:
         dry_run(run)
     elif retraining:
@@ -300,7 +265,7 @@ def _train(run: Run) -> None:
         log.info(
             "branch %s: %s epoch %d, stopped by %s",
             branch.name,
-            config.keep_epoch,
+            RULES[config.keep_epoch].word,
             branch.best_epoch,
             branch.ended,
         )

@@ -46,7 +46,8 @@ def test_what_a_recipe_may_set():
         "head", "decoder", "ema_decay", "tta_views", "keep_epoch", "sampler", "enable_focal_loss",
         "focal_loss_gamma", "focal_loss_alpha", "enable_class_weights", "class_weights",
         "label_smoothing", "enable_medical_augmentation", "rotation_range", "brightness_range",
-        "contrast_range",
+        "contrast_range", "saturation_range", "hue_range", "blur_range", "regression_loss",
+        "prior_correction",
     }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ CHOICES = {
     "ovo_mode": ("shared", "independent"),
     "head": ("ovo", "softmax", "ordinal", "regression"),
     "scheduler": ("cosine", "linear", "plateau", "none"),
-    "keep_epoch": ("best", "last"),
+    "keep_epoch": ("best", "last", "steady", "log_loss"),
     "sampler": ("natural", "balanced"),
     "amp": ("auto", "on", "off"),
     "grad_checkpointing": ("auto", "on", "off"),

@@ -49,6 +49,7 @@ class AugmentationOptions(Options):
         float,
         "relative saturation, either way; 0: off",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="SHARE",
         low=0,
         high=0.9,
@@ -58,6 +59,7 @@ class AugmentationOptions(Options):
         float,
         "hue, degrees either way of a colour circle of 360; 0: off",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="DEGREES",
         low=0,
         high=180,
@@ -68,6 +70,7 @@ class AugmentationOptions(Options):
         "Gaussian blur of half the images: the largest standard deviation, as a share of the "
         "image's side, such as 0.005; 0: off",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="SHARE",
         low=0,
         high=0.05,

@@ -54,5 +54,6 @@ class LossOptions(Options):
         str,
         "of --head regression: the distance of its number from the grade",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         choices=REGRESSION_LOSSES,
     )

@@ -113,6 +113,7 @@ class RunOptions(Options):
         boolean,
         "evaluate, inference: take from the logits what class weights or a balanced sampler added "
         "to them in training",
+        in_recipe=True,
     )
     splits: tuple[str, ...] = option(
         ("val", "test"),

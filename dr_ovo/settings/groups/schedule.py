@@ -120,11 +120,12 @@ class ScheduleOptions(Options):
     keep_epoch: str = option(
         "best",
         str,
-        "which epoch of a branch is kept: its best on val, or its last, which selects nothing on "
-        "val; for a small val, with --ema_decay averaging the weights",
+        "which epoch of a branch is kept: its best on val; its last, which selects nothing on "
+        "val; log_loss: that with the lowest log loss on val, at its best temperature; steady: "
+        "likewise, among those within one standard error of the best so far",
         fixed=Fixed.IN_WEIGHTS,
         in_recipe=True,
-        choices=("best", "last"),
+        choices=("best", "last", "steady", "log_loss"),
     )
     train_sample: int = option(
         256,

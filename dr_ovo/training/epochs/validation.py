@@ -19,7 +19,7 @@ from dr_ovo.training.build import Model
 from dr_ovo.training.data.training_data import TrainingData, holds_out_val
 from dr_ovo.training.epochs.epoch_report import pair_rows
 from dr_ovo.training.epochs.interruption import WatchedBatches
-from dr_ovo.training.measure import Score, measure, pair_score, score
+from dr_ovo.training.measure import Score, measure, pair_score, score, with_uncertainty
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 
 SAME_OUTPUT = 1e-5  # a smaller range of logits over val means a dead network
@@ -38,7 +38,8 @@ class EpochResult:
 
 
 class Validation:
-    """Measures the branches of `model` after an epoch, on `device`."""
+    """Measures the branches of `model` after an epoch, on `device`. `by_log_loss`: what chooses the
+    epoch needs log loss and standard error in its score."""
 
     def __init__(
         self,
@@ -47,9 +48,10 @@ class Validation:
         batches: WatchedBatches,
         device: torch.device,
         options: TrainConfig,
+        by_log_loss: bool = False,
     ) -> None:
         self.model, self.data, self.batches, self.device = model, data, batches, device
-        self.options = options
+        self.options, self.by_log_loss = options, by_log_loss
 
     def measure_epoch(self, trainers: list[BranchTrainer]) -> list[EpochResult]:
         """The results of the branches on val and on the fixed, unaugmented sample of train."""
@@ -123,11 +125,16 @@ class Validation:
         return fit_number(chosen.logits, targets, options.num_classes)
 
     def _score(self, trainer: BranchTrainer, on_val: dict[str, Any], chosen: Outputs) -> Score:
-        """The score that selects the branch's best epoch, from the selection share of val."""
-        if not trainer.spec.independent:
-            return score(on_val)
-        targets = self.data.targets[chosen.positions]
-        return pair_score(trainer.spec.pairs[0], on_val["auc"], chosen.logits, targets)
+        """The score that selects the branch's epoch, from the selection share of val."""
+        spec, targets = trainer.spec, self.data.targets[chosen.positions]
+        if spec.independent:
+            found = pair_score(spec.pairs[0], on_val["auc"], chosen.logits, targets)
+        else:
+            found = score(on_val)
+        if not self.by_log_loss:
+            return found
+        head, classes = self.options.head, self.options.num_classes
+        return with_uncertainty(found, spec, head, chosen.logits, targets, classes)
 
     def _measure(self, trainer: BranchTrainer, outputs: Outputs) -> dict[str, Any]:
         return measure(
