@@ -30,12 +30,15 @@ from dr_ovo.training.build import (
 )
 from dr_ovo.training.data.audit_gate import (
     audit_dataset,
+    begun_with,
     pictures_replaced,
     stored_audit,
     undecodable,
 )
 from dr_ovo.training.data.loading import check_cache, decodable
 from dr_ovo.training.data.opening import open_dataset
+from dr_ovo.training.data.seen_photographs import SeenPhotographs
+from dr_ovo.training.data.weights_history import check_weights, history_of_weights
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
 from dr_ovo.training.resume.folder_checks import (
@@ -66,6 +69,7 @@ class _Job:
     index: DatasetIndex
     damaged: list[Damage]
     audit: dict[str, Any]
+    history: SeenPhotographs
 
 
 def train(settings: Settings, launch: Launch) -> int:
@@ -125,7 +129,14 @@ def _prepare(settings: Settings, backbones: dict[tuple[str, ...], nn.Module]) ->
             if not config.dry_run:  # which writes nothing
                 check_writable_folder(results_folder(config).root, "--output_dir")
         backbones |= {config.base_models: _backbone(config) for config in todo}
-        audits = {config.base_models: _audit(config, complete) for config in todo}
+        histories = {
+            config.base_models: history_of_weights(config, results_folder(config))
+            for config in todo
+        }
+        audits = {
+            config.base_models: _audit(config, complete, index, histories[config.base_models])
+            for config in todo
+        }
     for config in todo:
         check_cache(config, index, preprocessing_of(config))
     for config in todo:
@@ -133,7 +144,10 @@ def _prepare(settings: Settings, backbones: dict[tuple[str, ...], nn.Module]) ->
             audit = audits[config.base_models]
             index, more = _decodable(config, index, undecodable(audit, index.root))
             damaged = [*damaged, *more]
-    return [_Job(config, index, damaged, audits[config.base_models]) for config in todo]
+    return [
+        _Job(config, index, damaged, audits[config.base_models], histories[config.base_models])
+        for config in todo
+    ]
 
 
 @contextmanager
@@ -172,12 +186,19 @@ def _is_done(config: TrainConfig, index: DatasetIndex, complete: DatasetIndex) -
     return folder.is_finished()
 
 
-def _audit(config: TrainConfig, index: DatasetIndex) -> dict[str, Any]:
-    """The audit of the dataset; a resumed run with the same files reuses its stored audit."""
+def _audit(
+    config: TrainConfig, complete: DatasetIndex, index: DatasetIndex, history: SeenPhotographs
+) -> dict[str, Any]:
+    """The audit of the `complete` dataset, and of the weights with this `history`; a resumed run
+    with the same files reuses its stored audit. `index` knows the files' contents."""
     folder = results_folder(config)
     keep = not config.dry_run
-    stored = stored_audit(folder, index, keep=keep) if config.resume else None
-    return audit_dataset(config, index, folder.root) if stored is None else stored
+    stored = stored_audit(folder, complete, keep=keep) if config.resume else None
+    if stored is not None:
+        return stored
+    audit = audit_dataset(config, complete, folder.root)
+    before = begun_with(folder) if config.resume else {}
+    return audit | check_weights(config, history, complete, index.contents, before)
 
 
 def _backbone(config: TrainConfig) -> nn.Module:
@@ -214,7 +235,7 @@ def _run(
     train, val = job.index.splits["train"], job.index.splits["val"]
     require_shared(ranks, folder.root, [*train.paths, *val.paths])
     model = build_model(config, backbone, train, precision, begun, ranks)
-    run = Run(config, sources, job.index, job.damaged, job.audit, model, precision)
+    run = Run(config, sources, job.index, job.damaged, job.audit, model, precision, job.history)
     if config.dry_run:
         dry_run(run)
     elif retraining:
