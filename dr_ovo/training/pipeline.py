@@ -18,6 +18,7 @@ from dr_ovo.distributed.shared_folder import require_shared
 from dr_ovo.errors import DONE, UserError, log
 from dr_ovo.logs import log_to_file, stop_file
 from dr_ovo.models.precision import Precision
+from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.option import Fixed
@@ -26,6 +27,7 @@ from dr_ovo.training.build import (
     build_model,
     empty_backbone,
     load_backbone,
+    load_head,
     preprocessing_of,
 )
 from dr_ovo.training.data.audit_gate import (
@@ -70,6 +72,7 @@ class _Job:
     damaged: list[Damage]
     audit: dict[str, Any]
     history: SeenPhotographs
+    head: StateDict | None
 
 
 def train(settings: Settings, launch: Launch) -> int:
@@ -129,6 +132,7 @@ def _prepare(settings: Settings, backbones: dict[tuple[str, ...], nn.Module]) ->
             if not config.dry_run:  # which writes nothing
                 check_writable_folder(results_folder(config).root, "--output_dir")
         backbones |= {config.base_models: _backbone(config) for config in todo}
+        heads = {config.base_models: _head(config) for config in todo}
         histories = {
             config.base_models: history_of_weights(config, results_folder(config))
             for config in todo
@@ -145,8 +149,9 @@ def _prepare(settings: Settings, backbones: dict[tuple[str, ...], nn.Module]) ->
             index, more = _decodable(config, index, undecodable(audit, index.root))
             damaged = [*damaged, *more]
     return [
-        _Job(config, index, damaged, audits[config.base_models], histories[config.base_models])
+        _Job(config, index, damaged, audits[name], histories[name], heads[name])
         for config in todo
+        for name in (config.base_models,)
     ]
 
 
@@ -210,6 +215,12 @@ def _backbone(config: TrainConfig) -> nn.Module:
     return load_backbone(config, whole_input=not retraining)
 
 
+def _head(config: TrainConfig) -> StateDict | None:
+    """The head to start from; a resumed run loads its own later, as with `_backbone`."""
+    begun = config.resume and results_folder(config).has_begun()
+    return None if begun else load_head(config)
+
+
 def _decodable(
     config: TrainConfig, index: DatasetIndex, known: list[Damage]
 ) -> tuple[DatasetIndex, list[Damage]]:
@@ -234,7 +245,7 @@ def _run(
     begun = begun_micro_batch(work_folder(folder) if retraining else folder)
     train, val = job.index.splits["train"], job.index.splits["val"]
     require_shared(ranks, folder.root, [*train.paths, *val.paths])
-    model = build_model(config, backbone, train, precision, begun, ranks)
+    model = build_model(config, backbone, train, precision, begun, ranks, job.head)
     run = Run(config, sources, job.index, job.damaged, job.audit, model, precision, job.history)
     if config.dry_run:
         dry_run(run)
