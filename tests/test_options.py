@@ -212,6 +212,7 @@ ROWS = (
     Row("drop_path", "--drop_path 0.5", weights),
     Row("pretrained", "--no-pretrained", weights, f"--base_models tf_efficientnet_lite0 {FROZEN}"),
     Row("pretrained_path", "--pretrained_path {other_weights}", weights),
+    Row("pretrained_head", "--pretrained_head", weights, "--pretrained_path {trained_before}"),
     Row("epochs", "--epochs 2", epochs),
     Row("batch_size", "--batch_size 4", weights),
     Row("gradient_accumulation_steps", "--gradient_accumulation_steps 1", weights),
@@ -375,7 +376,7 @@ def _counting() -> Iterator[list[float]]:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory, draw_dataset) -> Stage:
     """Five grades, imbalanced in train; the same without one image, with a damaged one, with a
-    leak; four grades; and two sets of weights."""
+    leak; four grades; two sets of weights; and a folder that was trained before."""
     folder = tmp_path_factory.mktemp("inputs")
     data = draw_dataset(folder / "data")
     for grade in ("3", "4"):
@@ -391,7 +392,9 @@ def stage(tmp_path_factory, draw_dataset) -> Stage:
         torch.manual_seed(seed)
         inputs[name] = folder / f"{name}.pth"
         torch.save(create_backbone("test_resnet", 32, None).state_dict(), inputs[name])
-    return Stage(tmp_path_factory.mktemp, inputs)
+    made = Stage(tmp_path_factory.mktemp, inputs)
+    inputs["trained_before"] = made.run(BASE).folder / "test_resnet_5class_results"
+    return made
 
 
 def test_every_setting_has_a_row():

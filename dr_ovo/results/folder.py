@@ -37,6 +37,7 @@ LATER_SETTINGS: dict[str, Any] = {
     "blur_range": 0.0,
     "layer_decay": 1.0,
     "drop_path": 0.0,
+    "pretrained_head": False,
 }
 
 

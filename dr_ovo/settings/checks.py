@@ -104,6 +104,19 @@ def check_pretrained(pretrained_path: str, *, pretrained: bool) -> None:
         raise UserError("--no-pretrained and --pretrained_path exclude each other.")
 
 
+def check_pretrained_head(ovo_mode: str, pretrained_path: str, *, pretrained_head: bool) -> None:
+    """Raises UserError for a head that is to be taken from no file, or for several branches."""
+    if pretrained_head and not pretrained_path:
+        raise UserError(
+            "--pretrained_head takes the head from --pretrained_path: name a results folder there."
+        )
+    if pretrained_head and ovo_mode == "independent":
+        raise UserError(
+            "--pretrained_head is for one head, and --ovo_mode independent has one for each pair: "
+            "leave it out."
+        )
+
+
 def check_learning_rates(min_lr: float, learning_rate: float) -> None:
     """Raises UserError for a schedule that would rise towards its end."""
     if min_lr > learning_rate:

@@ -29,8 +29,10 @@ from dr_ovo.models.network import (
     find_own_draws,
     leaves_blocks_out,
 )
+from dr_ovo.models.parts.starting_head import read_head
 from dr_ovo.models.parts.stem import WHOLE
 from dr_ovo.models.precision import Precision
+from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.models.weights.sources import read_weights
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.results.folder import ResultsFolder
@@ -83,6 +85,22 @@ def empty_backbone(config: TrainConfig) -> nn.Module:
     return create_backbone(name, config.img_size, None, config.drop_path)
 
 
+def load_head(config: TrainConfig) -> StateDict | None:
+    """The head that the settings name, to begin with; None for a new one. Raises UserError for one
+    that answers something else."""
+    if not config.pretrained_head:
+        return None
+    (name,) = config.base_models
+    (spec,) = branch_specs(config.head, config.ovo_mode, config.num_classes, config.trained_pairs)
+    expected = {
+        "head": config.head,
+        "branch": spec.name,
+        "class_names": list(config.grades),
+        "pairs": [list(pair) for pair in spec.pairs],
+    }
+    return read_head(name, config.pretrained_path, expected)
+
+
 def build_model(
     config: TrainConfig,
     backbone: nn.Module,
@@ -90,8 +108,10 @@ def build_model(
     precision: Precision,
     begun_micro_batch: int | None = None,
     ranks: Ranks = ALONE,
+    head: StateDict | None = None,
 ) -> Model:
-    """The network of `config` on a backbone, with one trainer per branch.
+    """The network of `config` on a backbone, with one trainer per branch. `head`: the weights that
+    its one head begins with; None: those of the seed.
 
     `begun_micro_batch`: the size of micro-batches with which `--micro_batch auto` goes on. Of
     several ranks each has its own branches in independent mode, else the one branch.
@@ -110,6 +130,8 @@ def build_model(
         dropout=config.ovo_dropout,
         seed=config.seed,
     )
+    if head is not None:
+        network.branch(specs[0].name).head.load_state_dict(head, strict=True)
     find_own_draws(network, config.img_size)
     _say_what_does_nothing(config, network)
     network = network.to(precision.device)

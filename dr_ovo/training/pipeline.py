@@ -18,6 +18,7 @@ from dr_ovo.distributed.shared_folder import require_shared
 from dr_ovo.errors import DONE, UserError, log
 from dr_ovo.logs import log_to_file, stop_file
 from dr_ovo.models.precision import Precision
+from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.option import Fixed
@@ -27,6 +28,7 @@ from dr_ovo.training.build import (
     build_model,
     empty_backbone,
     load_backbone,
+    load_head,
     preprocessing_of,
 )
 from dr_ovo.training.data.audit_gate import (
@@ -36,6 +38,8 @@ from dr_ovo.training.data.audit_gate import (
 from dr_ovo.training.data.loading import check_cache, decodable
 from dr_ovo.training.data.members import Audits, Member, members_of
 from dr_ovo.training.data.opening import open_dataset
+from dr_ovo.training.data.seen_photographs import SeenPhotographs
+from dr_ovo.training.data.weights_history import history_of_weights
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
 from dr_ovo.training.resume.epoch_choice import RULES
@@ -69,6 +73,8 @@ class _Job:
     index: DatasetIndex
     damaged: list[Damage]
     audit: dict[str, Any]
+    history: SeenPhotographs
+    head: StateDict | None
 
 
 def train(settings: Settings, launch: Launch) -> int:
@@ -145,15 +151,20 @@ def _prepare(settings: Settings, backbones: dict[str, nn.Module]) -> list[_Job]:
             if own:
                 backbones[own[0].config.output_dir] = _backbone(own[0].config)
             todo += own
-        found_audits = [audits.of(one.config) for one in todo]
+        histories = [history_of_weights(one.config, results_folder(one.config)) for one in todo]
+        judged = [
+            audits.of_member(one, history) for one, history in zip(todo, histories, strict=True)
+        ]
+        heads = [_head(one.config) for one in todo]
     for one in todo:
         check_cache(one.config, one.index, preprocessing_of(one.config))
     jobs = []
-    for one, audit in zip(todo, found_audits, strict=True):
+    for one, audit, history, head in zip(todo, judged, histories, heads, strict=True):
         with _own_log(one.config):
             bad = undecodable(audit, index.root)
             decoded, more = _decodable(one.config, one.index, bad)
-            jobs.append(_Job(one.config, one.sources, decoded, [*damaged, *more], audit))
+            left_out = [*damaged, *more]
+            jobs.append(_Job(one.config, one.sources, decoded, left_out, audit, history, head))
     return jobs
 
 
@@ -212,6 +223,12 @@ def _backbone(config: TrainConfig) -> nn.Module:
     return load_backbone(config, whole_input=not retraining)
 
 
+def _head(config: TrainConfig) -> StateDict | None:
+    """The head to start from; a resumed run loads its own later, as with `_backbone`."""
+    begun = config.resume and results_folder(config).has_begun()
+    return None if begun else load_head(config)
+
+
 def _decodable(
     config: TrainConfig, index: DatasetIndex, known: list[Damage]
 ) -> tuple[DatasetIndex, list[Damage]]:
@@ -240,8 +257,8 @@ def _run(
     begun = begun_micro_batch(work_folder(folder) if retraining else folder)
     train, val = job.index.splits["train"], job.index.splits["val"]
     require_shared(ranks, folder.root, [*train.paths, *val.paths])
-    model = build_model(config, backbone, train, precision, begun, ranks)
-    made = job.index, job.damaged, job.audit, model, precision
+    model = build_model(config, backbone, train, precision, begun, ranks, job.head)
+    made = job.index, job.damaged, job.audit, model, precision, job.history
     run = Run(config, job.sources, recipes, *made)
     if config.dry_run:
         dry_run(run)

@@ -22,6 +22,7 @@ OWN_VALUES = {
     "img_size": ["32"],
     "fold": ["2", "--folds", "3"],
     "blur_range": ["0.01"],
+    "pretrained_head": ["true", "--pretrained_path", "folder"],
     "micro_batch": ["4"],
     "min_lr": ["1e-6"],
     "ensemble": ["file.json", "--mode", "inference"],
@@ -107,9 +108,11 @@ def test_use_amp_is_amp_on():
 @pytest.mark.parametrize("name", BOOLEANS)
 def test_booleans(name):
     dashed = name.replace("_", "-")
+    needed = {"pretrained_path": "folder"} if name == "pretrained_head" else {}
+    more = [word for option, value in needed.items() for word in (f"--{option}", value)]
     for words in ([f"--{name}"], [f"--{name}", "true"], [f"--{dashed}=1"], [f"--{name}", "ON"]):
-        assert getattr(parse_settings(words).config, name) is True
-        assert given(*words) == {name: True}
+        assert getattr(parse_settings([*words, *more]).config, name) is True
+        assert given(*words, *more) == {name: True, **needed}
     for words in (
         [f"--no_{name}"], [f"--no-{dashed}"], [f"--no-{name}"],
         [f"--{name}", "false"], [f"--{name}=0"], [f"--{dashed}", "No"],

@@ -145,6 +145,11 @@ def test_empty_text_is_refused_where_it_means_nothing(name):
         ({"class_weights": (1.0,) * 5, "enable_class_weights": False}, "exclude each other"),
         ({"class_weights": (1.0,) * 5, "head": "ordinal"}, "does not apply to --head ordinal"),
         ({"pretrained": False, "pretrained_path": "w.pth"}, "exclude each other"),
+        ({"pretrained_head": True}, "name a results folder there"),
+        (
+            {"pretrained_head": True, "pretrained_path": "a", "ovo_mode": "independent"},
+            "has one for each pair",
+        ),
         ({"head": "softmax", "ovo_mode": "independent"}, "--head softmax has no pairs"),
         ({"head": "ordinal", "ovo_mode": "independent"}, "--head ordinal has no pairs"),
         ({"pairs": ("0-1",)}, "add --ovo_mode independent"),

@@ -168,3 +168,30 @@ def test_a_folder_made_at_a_size_that_leaves_an_edge_unseen_goes_on(
     assert evaluated.code == 0, evaluated.stderr
     graded = trainer("--mode", "inference", *words, "--input", tiny_dataset / "test", cwd=tmp_path)
     assert graded.code == 0, graded.stderr
+
+
+@pytest.mark.parametrize("head", ["softmax", "ovo"])
+def test_a_head_is_taken_over_where_that_is_asked_for(head, train, tmp_path):
+    kept = ("--head", head, "--freeze_stages", 4)
+    assert train(RESNET, state_of(RESNET), *kept, "--learning_rate", "0.1").code == 0
+    # A rate at which nothing moves: the first weights are the last.
+    still = (*kept, "--pretrained_path", "out", "--learning_rate", "1e-30", "--min_lr", 0)
+    for name, flags in (("new", ()), ("same", ("--pretrained_head",))):
+        outcome = train(RESNET, {}, *still, *flags, "--output_dir", name)
+        assert outcome.code == 0, outcome.stderr
+    first, new, same = (
+        torch.load(next((tmp_path / name / "models").glob("*.pth")), weights_only=True)
+        for name in ("out", "new", "same")
+    )
+    for name in ("head.weight", "head.bias"):
+        assert torch.equal(same["state_dict"][name], first["state_dict"][name])
+    assert not torch.equal(new["state_dict"]["head.weight"], first["state_dict"]["head.weight"])
+
+
+def test_a_head_that_answers_something_else_stops_before_anything_is_written(train, tmp_path):
+    assert train(RESNET, state_of(RESNET), "--head", "softmax").code == 0
+    flags = ("--pretrained_path", "out", "--output_dir", "next", "--pretrained_head")
+    outcome = train(RESNET, {}, "--head", "ordinal", *flags)
+    assert outcome.code == 2
+    assert "head: softmax there, ordinal now" in outcome.stderr
+    assert not (tmp_path / "next").exists()

@@ -73,6 +73,11 @@ def weights_file(timm_name: str, name: str) -> Path:
     own = [file for file in found if file.name.startswith(f"best_{timm_name}_")] or found
     if len(own) == 1:
         return own[0]
+    if not own and (inside := _results_folders(path)):
+        raise UserError(
+            f"{FLAG} {path}: it holds {len(inside)} results folders, each with a network of its "
+            f"own: name one of {', '.join(inside[:10])}."
+        )
     if not own:
         raise UserError(
             f"{FLAG} {path}: there is no such file. It is a folder without models/best_*.pth and "
@@ -80,6 +85,12 @@ def weights_file(timm_name: str, name: str) -> Path:
         )
     names = ", ".join(str(file.relative_to(path)) for file in own[:10])
     raise UserError(f"{FLAG} {path}: the folder holds {len(own)} networks: name one of {names}.")
+
+
+def _results_folders(path: Path) -> list[str]:
+    """The results folders inside a folder, such as fold_1, fold_2 or those of architectures."""
+    inside = [f for f in path.iterdir() if f.is_dir() and any(f.glob("models/best_*.pth"))]
+    return [str(folder) for folder in sorted(inside, key=lambda f: (len(f.name), f.name))]
 
 
 def _check_shards(path: Path) -> None:
@@ -98,14 +109,15 @@ def _check_shards(path: Path) -> None:
 def _check_architecture(timm_name: str, file: Path, content: object) -> None:
     """Raises UserError for a checkpoint of this toolkit of another architecture."""
     stored = content.get("architecture") if isinstance(content, dict) else None
-    if _is_ours(content) and str(stored).split(".")[0] != timm_name.split(".")[0]:
+    if is_ours(content) and str(stored).split(".")[0] != timm_name.split(".")[0]:
         raise UserError(
             f"{FLAG} {file}: its weights do not fit {timm_name}: it is a network of {stored}. "
             f"Expected --base_models {stored}, or a file of {timm_name}."
         )
 
 
-def _is_ours(content: Any) -> bool:
+def is_ours(content: Any) -> bool:
+    """Whether a file's content is a checkpoint of this toolkit."""
     return isinstance(content, dict) and content.get("toolkit") == "dr_ovo"
 
 
@@ -128,7 +140,7 @@ def _say_colours(timm_name: str, found: Found, content: object) -> None:
     Files as timm publishes them (weights by name, with a classifier) have timm's colours.
     """
     published = not found.trail and any(is_classifier(timm_name, name) for name in found.state)
-    other = "" if _is_ours(content) or published else with_imagenet_colours(timm_name)
+    other = "" if is_ours(content) or published else with_imagenet_colours(timm_name)
     if other:
         log.info(
             "weights: the input is normalised with mean 0.5 and deviation 0.5, as timm's own "

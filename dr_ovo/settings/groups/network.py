@@ -131,6 +131,13 @@ class NetworkOptions(Options):
         fixed=Fixed.IN_WEIGHTS,
         metavar="FILE|DIR",
     )
+    pretrained_head: bool = option(
+        False,
+        boolean,
+        "take the head from --pretrained_path, too: of a checkpoint of this toolkit with the same "
+        "kind of head and the same classes; not for --ovo_mode independent",
+        fixed=Fixed.IN_WEIGHTS,
+    )
     freeze_weights: bool = option(
         True,
         boolean,
@@ -176,6 +183,9 @@ class NetworkOptions(Options):
         checks.check_views(self.tta_views)
         checks.check_preprocessing(self.preprocessing)
         checks.check_pretrained(self.pretrained_path, pretrained=self.pretrained)
+        checks.check_pretrained_head(
+            self.ovo_mode, self.pretrained_path, pretrained_head=self.pretrained_head
+        )
         checks.check_network(self.head, self.ovo_mode, self.pairs, self.num_classes)
 
     @property

@@ -16,13 +16,14 @@ from dr_ovo.audit.text_report import leak_message
 from dr_ovo.dataset.copy_names import families
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.errors import LeakError, UserError
-from dr_ovo.models.weights.sources import are_marked_leaky
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
 
 LEAKY = "LEAKY data: its splits share images or patients, or filters reveal the grade."
 LEAKY_WEIGHTS = "LEAKY weights: --pretrained_path was trained on a dataset with leaks."
+SPOILED = "LEAKY weights: --pretrained_path has seen photographs of this dataset: {}."
+NOT_KNOWN = "audit: which photographs the weights of --pretrained_path have seen is not known"
 # Below this, judging the quality of all files takes seconds, as decoding them all does;
 # `dr_ovo audit` judges sets of any size.
 QUALITY_BELOW = 2000
@@ -52,7 +53,6 @@ def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dic
     return {
         **files,
         "leaks": len(report.leaks),
-        "leaky_weights": are_marked_leaky(config.base_models[0], config.pretrained_path),
         "findings": {f"{kind} ({severity})": n for severity, kind, n in report.counts()},
         "notes": list(report.notes),
         "alike": _alike(report, [p.file for p in photographs if p.split in LEARNED_FROM]),
@@ -101,7 +101,9 @@ def pictures_replaced(folder: ResultsFolder, index: DatasetIndex, *, keep: bool 
     return " and ".join(name for name in LEARNED_FROM if name in found)
 
 
-def was_audited(folder: ResultsFolder, root: Path, grades: tuple[str, ...]) -> bool | None:
+def was_audited(
+    folder: ResultsFolder, root: Path, grades: tuple[str, ...], *, keep: bool = True
+) -> bool | None:
     """Whether the dataset at `root` is, file by file, the one that the folder's training audited.
 
     None if the folder has no audit.
@@ -113,7 +115,13 @@ def was_audited(folder: ResultsFolder, root: Path, grades: tuple[str, ...]) -> b
         index = scan_dataset(root, grades)
     except UserError:  # such as a set without train, which no training can have used
         return False
-    return are_same(stored, photographs_of_index(index), cache_folder(root, folder.root))
+    return are_same(stored, photographs_of_index(index), cache_folder(root, folder.root), keep=keep)
+
+
+def begun_with(folder: ResultsFolder) -> dict[str, Any]:
+    """The audit with which the training in a folder began, whatever the files are now; empty where
+    there is none."""
+    return _stored(folder) or {}
 
 
 def _stored(folder: ResultsFolder) -> dict[str, Any] | None:
@@ -134,7 +142,11 @@ def audit_lines(audit: dict[str, Any], root: Path) -> list[str]:
     if audit["findings"]:
         found = ", ".join(f"{count} {kind}" for kind, count in audit["findings"].items())
         lines.append(f"audit: {found}; with images: python -m dr_ovo audit {root}")
-    marks = {LEAKY: audit["leaks"], LEAKY_WEIGHTS: audit.get("leaky_weights")}
+    if audit.get("weights_known") is False:
+        lines.append(NOT_KNOWN)
+    seen = audit.get("weights_have_seen", {})
+    spoiled = SPOILED.format(" and ".join(f"{count} of {name}" for name, count in seen.items()))
+    marks = {LEAKY: audit["leaks"], LEAKY_WEIGHTS: audit.get("leaky_weights"), spoiled: seen}
     return [*lines, *(text for text, applies in marks.items() if applies)]
 
 

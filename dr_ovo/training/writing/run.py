@@ -13,6 +13,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.recipe import Recipe
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model
+from dr_ovo.training.data.seen_photographs import SeenPhotographs, seen_in_training
 from dr_ovo.training.resume.numerics import begun_loss, numerics_now
 
 
@@ -28,12 +29,19 @@ class Run:
     audit: dict[str, Any]
     model: Model
     precision: Precision
+    history: SeenPhotographs  # of the weights that it began with
+
+    @property
+    def seen(self) -> SeenPhotographs:
+        """The photographs that its network sees, in this training or before."""
+        return self.history | seen_in_training(self.index, self.index.contents)
 
     @property
     def leaky(self) -> bool:
         """Whether it was trained on leaks that `--allow_leaks` let through, or from weights that
-        were."""
-        return bool(self.audit["leaks"] or self.audit.get("leaky_weights"))
+        were, or that have seen photographs on which it is judged."""
+        found = ("leaks", "leaky_weights", "weights_have_seen")
+        return any(self.audit.get(name) for name in found)
 
     @property
     def folder(self) -> ResultsFolder:

@@ -13,6 +13,7 @@ from dr_ovo.files import write_json
 from dr_ovo.models.checkpoint import checkpoint_path, save_checkpoint
 from dr_ovo.settings.train_config import PER_STEP, values_of
 from dr_ovo.training.build import Model
+from dr_ovo.training.data.seen_photographs import ALL_KNOWN
 from dr_ovo.training.epochs.validation import EpochResult
 from dr_ovo.training.resume.branch_run import BranchRun
 from dr_ovo.training.resume.numerics import record_numerics
@@ -45,6 +46,7 @@ class RunWriter:
 
     def __init__(self, run: Run, reached: Reached, rate_scale: float = 1.0) -> None:
         self.run, self.folder, self.reached = run, run.folder, reached
+        self.seen = run.seen
         self._ranks = run.model.branch_ranks
         self._writes = run.model.window_ranks.is_first
         for branch in run.model.runs.values():
@@ -92,6 +94,7 @@ class RunWriter:
         statistics = {
             "feature_mean": features.feature_mean if features else None,
             "feature_std": features.feature_std if features else None,
+            **self.seen.tensors(),
         }
         path = checkpoint_path(self.folder.models, architecture, branch_run.name)
         save_checkpoint(path, self.meta(branch_run, epoch, result), state, statistics)
@@ -114,6 +117,7 @@ class RunWriter:
             "experiment_name": config.experiment_name,
             "synthetic": self.run.index.synthetic,
             "leaky": self.run.leaky,
+            ALL_KNOWN: self.seen.all_known,
             "seed": config.seed,
             "input": {
                 "size": model.spec.size,

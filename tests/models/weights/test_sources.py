@@ -357,3 +357,15 @@ def test_a_folder_of_the_hub_is_its_weights(tmp_path):
     save_file(state, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text("{}")
     assert same(read_weights(SMALL, str(tmp_path)), state)
+
+
+def test_a_folder_of_results_folders_names_them(tmp_path, build_small, save_network):
+    specs = branch_specs("softmax", "shared", 5, [])
+    network = build_small(SMALL, specs=specs).network
+    for number in (1, 2, 10):
+        save_network(tmp_path / f"fold_{number}" / "models", network, specs, head="softmax")
+    (tmp_path / "ensemble").mkdir()
+    with pytest.raises(UserError, match="holds 3 results folders, each with a network") as refused:
+        read_weights(SMALL, str(tmp_path))
+    assert str(refused.value).endswith(f"{tmp_path}/fold_1, {tmp_path}/fold_2, {tmp_path}/fold_10.")
+    assert read_weights(SMALL, str(tmp_path / "fold_2"))

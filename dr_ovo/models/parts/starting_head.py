@@ -1,0 +1,41 @@
+"""`--pretrained_head`: the head of a checkpoint of this toolkit, to begin a training with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dr_ovo.errors import UserError
+from dr_ovo.models.weights.containers import StateDict
+from dr_ovo.models.weights.reading import FLAG, read_content
+from dr_ovo.models.weights.sources import is_ours, weights_file
+
+HEAD = "head."  # prefix of the head's weights
+
+
+def read_head(timm_name: str, path: str, expected: Mapping[str, Any]) -> StateDict:
+    """The weights of the head in the checkpoint that `path` names: `weight` and `bias`.
+
+    `expected`: the entries that the checkpoint must share, such as its classes. Raises UserError,
+    naming them, where it has others, and for a file without a head of this toolkit.
+    """
+    file = weights_file(timm_name, path)
+    content = read_content(file)
+    if not is_ours(content):
+        raise UserError(
+            f"--pretrained_head: {file} is no checkpoint of this toolkit, so its head answers "
+            f"something else. Leave the flag out: {FLAG} alone takes the backbone."
+        )
+    other = [
+        f"{name}: {content.get(name)} there, {value} now"
+        for name, value in expected.items()
+        if content.get(name) != value
+    ]
+    if other:
+        raise UserError(
+            f"--pretrained_head: the head of {file} answers something else:\n  "
+            + "\n  ".join(other)
+            + f"\nLeave the flag out: {FLAG} alone takes the backbone."
+        )
+    state = content["state_dict"]
+    return {name: state[HEAD + name].clone() for name in ("weight", "bias")}
