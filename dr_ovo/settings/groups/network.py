@@ -139,7 +139,8 @@ class NetworkOptions(Options):
     freeze_stages: int = option(
         2,
         int,
-        "stages in the frozen stem (reductions 4, 8, 16, 32)",
+        "stages in the frozen stem (reductions 4, 8, 16, 32; of a plain transformer, quarters of its "
+        "blocks); 4: the whole backbone",
         fixed=Fixed.IN_A_NETWORK,
         metavar="0..4",
         checkpoint_key="freeze_stages",
