@@ -7,6 +7,7 @@ defines an option.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,9 @@ class TrainConfig(
         for group in GROUPS.values():
             group.check(self)
         checks.check_micro_batch(self.micro_batch, self.window)
+        checks.check_feature_views(
+            self.feature_views, self.frozen_stages, augmented=self.enable_medical_augmentation
+        )
         checks.check_balance(
             self.focal_loss_alpha,
             self.class_weights,
@@ -59,6 +63,12 @@ FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 def values_of(config: TrainConfig) -> dict[str, Any]:
     """The value of every option, as JSON holds it."""
     return {name: _plain(getattr(config, name)) for name in FIELDS}
+
+
+def with_defaults(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a config.json, and the defaults of options that are newer than it: what a new
+    option does by default is what was done before there was one."""
+    return {name: _plain(field.default) for name, field in FIELDS.items()} | dict(stored)
 
 
 def fixed_values(config: TrainConfig, least: Fixed) -> dict[str, Any]:

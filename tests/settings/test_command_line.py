@@ -21,6 +21,7 @@ BOOLEANS = [name for name, field in FIELDS.items() if field.metadata["parse"] is
 OWN_VALUES = {
     "img_size": ["32"],
     "micro_batch": ["4"],
+    "feature_views": ["2", "--freeze_stages", "4"],
     "min_lr": ["1e-6"],
     "ensemble": ["file.json", "--mode", "inference"],
     "pairs": ["0-1", "--ovo_mode", "independent"],

@@ -8,6 +8,7 @@ from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.results.folder import ResultsFolder, read_json
+from dr_ovo.settings.train_config import with_defaults
 from dr_ovo.training.resume.state import NOTHING_KEPT
 
 
@@ -83,10 +84,11 @@ def check_same_settings(
     `alternative` is what the user can do instead of resuming.
     """
     stored = folder.read_config()
+    before = with_defaults(stored["settings"])
     differing = [
-        f"--{name}: {_shown(stored['settings'].get(name))} there, {_shown(value)} now"
+        f"--{name}: {_shown(before.get(name))} there, {_shown(value)} now"
         for name, value in settings.items()
-        if stored["settings"].get(name) != value
+        if before.get(name) != value
     ]
     if differing:
         raise UserError(

@@ -11,7 +11,7 @@ from dr_ovo.models.checkpoint import checkpoint_path
 from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.option import Fixed
-from dr_ovo.settings.train_config import FIELDS, TrainConfig, fixed_values
+from dr_ovo.settings.train_config import FIELDS, TrainConfig, fixed_values, with_defaults
 from dr_ovo.training.data.audit_gate import pictures_replaced
 from dr_ovo.training.resume.folder_checks import check_same_pictures, check_same_settings
 
@@ -56,7 +56,7 @@ def retraining_is_done(
 
 
 def _require_joinable(config: TrainConfig, folder: ResultsFolder) -> None:
-    stored = folder.read_config()["settings"]
+    stored = with_defaults(folder.read_config()["settings"])
     differing = [
         f"--{name}: {stored.get(name)} there, {value} now"
         for name, value in fixed_values(config, Fixed.IN_A_NETWORK).items()
@@ -88,8 +88,8 @@ def _would_repeat(
 
 def changed_settings(config: TrainConfig, stored: dict[str, Any]) -> dict[str, Any]:
     """The settings that differ from the network's stored ones."""
-    now = fixed_values(config, Fixed.IN_A_RUN)
-    return {name: value for name, value in now.items() if stored.get(name) != value}
+    now, before = fixed_values(config, Fixed.IN_A_RUN), with_defaults(stored)
+    return {name: value for name, value in now.items() if before.get(name) != value}
 
 
 def _trial(changed: dict[str, Any], data_hash: str) -> tuple[dict[str, Any], str]:
