@@ -73,6 +73,18 @@ def history(folder: Path, column: str) -> list[float]:
         return [float(row[column]) for row in csv.DictReader(file)]
 
 
+def stop_inside(patch: pytest.MonkeyPatch) -> None:
+    """Has the run stop inside its second epoch, after the first state that is kept there."""
+    keep = RunWriter.keep_within
+
+    def keep_and_stop(writer: RunWriter, epoch: int, seconds: float) -> None:
+        keep(writer, epoch, seconds)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    patch.setattr(RunWriter, "keep_within", keep_and_stop)
+
+
 def stop(patch: pytest.MonkeyPatch, after: int) -> None:
     """Has the run stop after so many epochs."""
     keep = RunWriter.keep_epoch
@@ -127,6 +139,20 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits(kind, cache, train, t
         train(tmp_path / "stopped", *words, cache=cache, code=130)
     resumed = train(tmp_path / "stopped", *words, "--resume", cache=cache)
     assert "resuming after epoch 2" in resumed.stdout
+    assert same(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_run_that_was_stopped_inside_an_epoch(train, tmp_path):
+    words = (
+        "--ovo_mode", "independent", "--batch_size", 1, "--gradient_accumulation_steps", 1,
+        "--save_every", "0.000001",
+    )  # fmt: skip
+    train(tmp_path / "whole", *words)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_inside(patch)
+        train(tmp_path / "stopped", *words, code=130)
+    resumed = train(tmp_path / "stopped", *words, "--resume")
+    assert "resuming inside epoch 2" in resumed.stdout
     assert same(tmp_path / "whole", tmp_path / "stopped")
 
 

@@ -193,7 +193,7 @@ class FrozenFeatures:
 
     def _features(self, view: View, images: torch.Tensor, positions: np.ndarray) -> np.ndarray:
         """(B, F) float32 of one view, without TF32 and in NCHW, as val is always measured."""
-        network = self.backbone.network.eval()
+        network = self.backbone.network
         contents = [self.contents[position] for position in positions]
 
         def compute(rows: slice) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +18,9 @@ from dr_ovo.batches.features.frozen_features import Backbone, FrozenFeatures
 from dr_ovo.batches.features.views import View, Views
 from dr_ovo.batches.row_source import CacheChoice
 from dr_ovo.caches.signed_cache import warn_once
+from dr_ovo.commands import cache as command
 from dr_ovo.decoded.row_file import RowFile
-from dr_ovo.decoded.stored import delete, stored
-from dr_ovo.errors import UserError
+from dr_ovo.errors import UserError, run
 from dr_ovo.models.backbone import input_spec
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.settings.groups.augmentation import AugmentationOptions
@@ -221,9 +222,11 @@ def test_what_may_not_be_filled_is_not(make, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_the_cache_command_shows_and_deletes_them(make, rows_file, tmp_path):
-    (store,) = stored(tmp_path / "cache")
-    assert store.about["photographs"] == 10
-    assert store.about["features"]["architecture"] == "test_efficientnet"
-    delete([store])
-    assert not (tmp_path / "cache").exists()
+def test_the_cache_command_shows_and_deletes_them(rows_file, tmp_path, capsys):
+    cache = tmp_path / "cache"
+    assert run(lambda: command.main([str(cache)], "cache")) == 0
+    shown = capsys.readouterr().out
+    assert "features of test_efficientnet at 32 px, disc_crop, clahe 3.0" in shown
+    assert re.search(r" 10 +\d+\.\d kB$", shown, re.M)
+    assert run(lambda: command.main([str(cache), "--clear"], "cache")) == 0
+    assert not cache.exists()
