@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +17,7 @@ import torch
 
 from dr_ovo.batches.features.feature_tables import FeatureBatches, FeatureTables
 from dr_ovo.batches.features.identity import identity_of
-from dr_ovo.batches.features.kept_features import FeatureWriter, KeptFeatures
+from dr_ovo.batches.features.kept_features import KeptFeatures, Rows
 from dr_ovo.batches.features.views import View, Views
 from dr_ovo.batches.row_source import CacheChoice
 from dr_ovo.device import without_tf32
@@ -31,9 +31,8 @@ from dr_ovo.tables import magnitude
 
 # Positions, at most so many together -> positions (B,), images (B, S, S, 3) uint8.
 ReadImages = Callable[[np.ndarray, int], Iterator[tuple[np.ndarray, torch.Tensor]]]
-Places = dict[
-    str, list[tuple[View, int]]
-]  # the name of a row -> the views, positions that it is of
+# The name of a row -> the views and positions that it is of.
+Places = dict[str, list[tuple[View, int]]]
 GPU_BATCH = 32  # images
 
 
@@ -122,24 +121,33 @@ class FrozenFeatures:
         missing = self.kept.read(arrays)
         log.info("%s", self.said(len(missing)))
         if missing:
-            with self._writer(len(missing)) as writer:
-                if writer is not None:
-                    # Another process may have computed them while this one waited for it.
-                    missing = self.kept.read({name: arrays[name] for name in missing})
-                    writer.expect(missing)
-                start = time.monotonic()
-                for name, features in self._computed(missing, read, check):
-                    for array in arrays[name]:
-                        array[:] = features
-                    if writer is not None:
-                        stale = self.places[name][0][1] in changed
-                        writer.write(name, None if stale else features)
-            log.info(
-                "computed %d rows of features in %s",
-                len(missing),
-                duration(time.monotonic() - start),
-            )
+            self._fill(arrays, missing, read, check, changed)
         self.tables = tables
+
+    def _fill(
+        self,
+        arrays: Rows,
+        missing: list[str],
+        read: ReadImages,
+        check: Callable[[], object],
+        changed: Collection[int],
+    ) -> None:
+        """Computes the missing rows into their arrays, and keeps them where they may be."""
+        refused = self.kept.refusal(len(missing))
+        with nullcontext() if refused else self.kept.writer() as writer:
+            if writer is not None:
+                # Another process may have computed them while this one waited for it.
+                missing = self.kept.read({name: arrays[name] for name in missing})
+                writer.expect(missing)
+            start = time.monotonic()
+            for name, features in self._computed(missing, read, check):
+                for array in arrays[name]:
+                    array[:] = features
+                if writer is not None:
+                    stale = self.places[name][0][1] in changed
+                    writer.write(name, None if stale else features)
+        seconds = time.monotonic() - start
+        log.info("computed %d rows of features in %s", len(missing), duration(seconds))
 
     def make_up(self) -> None:
         """Puts zeros in place of all features, for a trial of what follows."""
@@ -149,10 +157,6 @@ class FrozenFeatures:
         """What gives batches of the features that are prepared; see FeatureBatches."""
         assert self.tables is not None
         return FeatureBatches(self.tables, views, self.backbone.device)
-
-    def _writer(self, missing: int) -> AbstractContextManager[FeatureWriter | None]:
-        """What keeps that many more rows, or nothing where they are not to be kept."""
-        return nullcontext() if self.kept.refusal(missing) else self.kept.writer()
 
     def _computed(
         self, names: Sequence[str], read: ReadImages, check: Callable[[], object]
