@@ -115,6 +115,20 @@ def test_batches_in_the_order_given(make):
     assert torch.equal(both[0], made.values()[1][2])
 
 
+def test_several_images_together(make):
+    """As on a GPU, up to rounding: each under the views that are wanted of it."""
+    made = make("off").prepared()
+    wanted = [[(AUGMENTED[0], "a"), (AUGMENTED[1], "b")], [(AUGMENTED[1], "c")], [(PLAIN[0], "d")]]
+    positions = np.array([0, 1, 2])
+    images = torch.cat([image(position) for position in positions.tolist()])
+    found = made.features.compute(images, positions, wanted)
+    assert [*found] == ["a", "b", "c", "d"]
+    augmented, plain = made.values()
+    expected = [augmented[0, 0], augmented[0, 1], augmented[1, 1], plain[0, 0]]
+    for features, alone in zip(found.values(), expected, strict=True):
+        np.testing.assert_allclose(features, alone, rtol=1e-4, atol=1e-5 * float(alone.max()))
+
+
 def test_a_second_run_reads_no_image(make):
     first, second = make().prepared(), make().prepared()
     assert first.read_positions == [0, 1, 2, 3]  # and not the copy
