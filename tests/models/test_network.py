@@ -235,7 +235,7 @@ def test_any_number_of_stages_can_be_frozen(build_small, frozen):
 
 @pytest.mark.parametrize("frozen", [1, 2, 3])
 def test_without_stages_nothing_is_frozen_and_everything_trains(build_small, frozen):
-    built = build_small("test_vit", frozen=frozen)
+    built = build_small("test_vit_relpos", frozen=frozen)
     assert built.network.stem is None
     assert built.network.frozen_stages == 0
     with torch.no_grad():
@@ -249,7 +249,7 @@ def test_without_stages_nothing_is_frozen_and_everything_trains(build_small, fro
 
 
 def test_without_stages_the_whole_backbone_can_still_be_frozen(build_small):
-    built = build_small("test_vit", frozen=4)
+    built = build_small("test_vit_relpos", frozen=4)
     assert built.network.frozen_stages == 4
     assert len(gradients(built.network, built.images)) == 2  # the head
 
