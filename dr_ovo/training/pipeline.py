@@ -88,6 +88,8 @@ def train(settings: Settings, launch: Launch) -> int:
         backbone = _of_the_first(backbones.pop(job.config.base_models, None), job.config, ranks)
         with _own_log(job.config) if ranks.is_first else nullcontext():
             _run(job, settings.sources, backbone, precision, ranks)
+            ranks.meet()
+            launch.take_warnings()
     return DONE
 
 
