@@ -47,6 +47,7 @@ STAND_ALONE = {
     "damaged_jpegs.py": "how much damage inside JPEGs is found, and what the checks cost",
     "gpu.sh": "the toolkit on a GPU, in 9 minutes and without network",
     "heads.py": "one-vs-one, softmax and ordinal heads on the same data",
+    "inference_memory.py": "whether the memory of inference grows with the photographs",
     "interval_coverage.py": "how often the 95 % intervals hold the truth",
     "many_photographs.py": "time and memory of the audit on many photographs",
     "memory_format.py": "which networks train faster in channels_last",
