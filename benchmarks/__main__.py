@@ -55,13 +55,13 @@ STAND_ALONE = {
     "planted_filters.py": "how well the audit sees a filter on one grade",
     "quality.py": "the image quality of photographs, whole and damaged",
     "ranks.py": "what several processes gain over one",
-    "sizes.py": "memory, disk and time of the seven architectures, by photographs",
     "seven_models.sh": "all seven architectures through an epoch and every report",
+    "sizes.py": "memory, disk and time of the seven architectures, by photographs",
 }
 PARTS = {
     "alterations.py": "alterations of photographs",
-    "architecture_sizes.py": "what an architecture takes of memory, disk and time",
     "gpu.py": "what gpu.sh runs",
+    "network_sizes.py": "what an architecture takes of memory, disk and time",
     "on_gpu": "a folder: its measurements, and what runs them",
     "ovo_ways.py": "ten separate classifiers, and our evaluation",
     "photographs.py": "drawn photographs",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.architecture_sizes import MICRO_BATCHES, Sizes, measure
+from benchmarks.network_sizes import MICRO_BATCHES, Sizes, measure
 from benchmarks.on_gpu.setting import Setting
 from benchmarks.timing import torch_threads
 from dr_ovo.decoded.space import required_bytes

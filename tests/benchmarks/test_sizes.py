@@ -7,8 +7,8 @@ import json
 import pytest
 
 from benchmarks import inference_memory, sizes
-from benchmarks.architecture_sizes import Sizes, measure
 from benchmarks.inference_memory import Graded
+from benchmarks.network_sizes import Sizes, measure
 from benchmarks.on_gpu.setting import SMALL, Setting
 from dr_ovo.errors import UserError
 from dr_ovo.training.dry_run import DiskNeed, disk_need
@@ -58,9 +58,9 @@ def test_backward_takes_twice_the_operations_of_forward(setting, monkeypatch):
     whole = measure(setting, "resnet50")  # whose wrapper freezes nothing of the tiny network
     assert whole.frozen == 0
     monkeypatch.setattr("torch.Tensor.backward", lambda _: None)
-    from benchmarks import architecture_sizes
+    from benchmarks import network_sizes
 
-    monkeypatch.setattr(architecture_sizes, "_rate", lambda *_: 1.0)
+    monkeypatch.setattr(network_sizes, "_rate", lambda *_: 1.0)
     assert 2.5 < whole.operations / measure(setting, "resnet50").operations <= 3
 
 
