@@ -94,7 +94,7 @@ def test_growth_is_against_the_row_before():
 @pytest.mark.slow
 def test_inference_is_measured_in_processes_of_their_own(tmp_path, capsys):
     file = tmp_path / "memory.json"
-    words = ["--counts", "3", "50", "--side", "32", "--network", "test_efficientnet"]
+    words = ["--counts", "3", "50", "--side", "64", "--network", "test_efficientnet"]
     assert inference_memory.main([*words, "--json", str(file)]) == 0
     found = json.loads(file.read_text())
     assert [one["photographs"] for one in found] == [3, 50]
