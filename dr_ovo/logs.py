@@ -15,6 +15,7 @@ from dr_ovo.errors import UserError, log
 from dr_ovo.tables import visible
 
 SECONDS_BETWEEN_LINES = 60.0
+ON_ANOTHER_SCREEN = "on_another_screen"  # a record's attribute: only for the log files
 
 
 class _Screen(logging.Handler):
@@ -26,6 +27,8 @@ class _Screen(logging.Handler):
         self.prefix = f"rank {rank}: " if rank else ""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if hasattr(record, ON_ANOTHER_SCREEN):
+            return
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
         try:
             tqdm.write(self.prefix + visible(record.getMessage(), lines=True), file=stream)

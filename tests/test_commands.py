@@ -374,7 +374,7 @@ def set_up(words: list[str], _folder: Path) -> Ended:
 
 def shown_in_help(words: list[str], folder: Path) -> Ended:
     """Looks at the machine for seconds, or belongs to long runs: only whether it has the flags."""
-    program = words[1:4] if words[1] == "-m" else words[1:2]
+    program = words[1 : {"dr_ovo": 4}.get(words[2], 3)] if words[1] == "-m" else words[1:2]
     ended = python([*program, "--help"], folder)
     flags = [word.partition("=")[0] for word in words if word.startswith("--")]
     missing = [flag for flag in flags if flag not in ended.said]
@@ -442,6 +442,7 @@ KINDS: dict[str, Callable[[list[str], Path], Ended]] = {
     "python medical_validation.py": criteria,
     "python report.py": script,
     "python benchmarks/": shown_in_help,
+    "python -m benchmarks.": shown_in_help,
     "python -m benchmarks": benchmarks,
     BEST: shown_in_help,  # of MEASURED, where they are parsed
     SEVEN: shown_in_help,

@@ -145,6 +145,12 @@ class ImageLoader:
                 self.quality[reading.position] = reading.quality
         self.changed |= batch.changed
 
+    def forget(self) -> None:
+        """Forgets what is known of the files read so far."""
+        self.damaged.clear()
+        self.quality.clear()
+        self.changed.clear()
+
     def close(self) -> None:
         """Ends the processes and threads, whatever they are at."""
         self._reader.stop()

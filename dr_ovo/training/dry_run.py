@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,16 @@ from dr_ovo.training.writing.run import Run, count_parameters
 
 STEPS = 2
 TRIED = 4  # photographs whose features are timed
+
+
+@dataclass(frozen=True)
+class DiskNeed:
+    """Bytes on disk: of the best checkpoints, of one state to resume from, and of all that a
+    training holds at most."""
+
+    checkpoints: int
+    state: int
+    training: int
 
 
 def dry_run(run: Run) -> None:
@@ -117,25 +128,34 @@ def _validation_rate(loop: TrainingLoop) -> float:
 
 
 def _report_disk(run: Run) -> None:
-    """Best checkpoints, and four times the resume state: the three that are kept stay until another
-    is complete."""
     trained, total = count_parameters(run.model)
-    branches = len(run.model.runs)
-    stem = total - trained
-    checkpoints = 4 * (trained + branches * stem)
-    copies = 4 if run.config.ema_decay else 3  # weights, two moments, moving average
-    state = 4 * copies * trained
-    resume = 4 * state + 4 * stem
+    averaged = bool(run.config.ema_decay)
+    need = disk_need(trained, total - trained, len(run.model.runs), averaged=averaged)
     root = Path(run.config.output_dir).absolute()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
-    log.info("resume state      %s each, of which up to three are kept until the end", _size(state))
+    log.info(
+        "resume state      %s each, of which up to three are kept until the end", _size(need.state)
+    )
     log.info(
         "disk              %s while training, %s afterwards; %s free in %s",
-        _size(checkpoints + resume), _size(checkpoints), _size(free), existing,
+        _size(need.training), _size(need.checkpoints), _size(free), existing,
     )  # fmt: skip
-    if free < checkpoints + resume:
+    if free < need.training:
         raise MachineError(f"There is not enough disk space in {existing} for this training.")
+
+
+def disk_need(trained: int, stem: int, branches: int, *, averaged: bool) -> DiskNeed:
+    """What a network takes, by its parameters: those `trained` in all its branches, and those of
+    the frozen stem. `averaged`: with --ema_decay.
+
+    Best checkpoints, each with the stem, and four times the resume state: the three that are kept
+    stay until another is complete.
+    """
+    checkpoints = 4 * (trained + branches * stem)
+    copies = 4 if averaged else 3  # weights, two moments, moving average
+    state = 4 * copies * trained
+    return DiskNeed(checkpoints, state, checkpoints + 4 * state + 4 * stem)
 
 
 def _size(count: int) -> str:

@@ -108,6 +108,8 @@ def train(settings: Settings, launch: Launch) -> int:
             if job.config.fold and ranks.is_first:
                 log.info("member %d of %d", job.config.fold, job.config.folds)
             _run(job, settings.recipes, backbone, precision, ranks)
+            ranks.meet()
+            launch.take_warnings()
     return DONE
 
 
