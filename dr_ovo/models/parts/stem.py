@@ -31,7 +31,7 @@ def split_backbone(
     """(stem, rest) with rest(stem.forward_features(x)) equal to backbone(x).
 
     None if the architecture has no such cut. `stages` is 1 to 3; `backbone` maps
-    (B, 3, S, S) to pooled features (B, F).
+    (B, 3, S, S) to pooled features (B, F). The halves share its modules with it.
     """
     cut = find_cut(backbone, stages)
     if cut is None:
@@ -42,7 +42,8 @@ def split_backbone(
     if any(cut[:end] not in order for end in _prefix_ends(cut)):
         return None
     stem_names, rest_names = _sides(backbone, cut, order)
-    stem, rest = _without(backbone, rest_names), _without(backbone, stem_names)
+    stem = _half(backbone, stem_names, rest_names)
+    rest = _half(backbone, rest_names, stem_names)
     try:
         with torch.no_grad():
             uncut, joined = backbone(probe), rest(cast(Any, stem).forward_features(probe))
@@ -99,8 +100,10 @@ def _sides(backbone: nn.Module, cut: str, order: dict[str, int]) -> tuple[list[s
     return before, after
 
 
-def _without(backbone: nn.Module, names: list[str]) -> nn.Module:
-    """A copy of the backbone in which the modules `names` pass their input through."""
+def _half(backbone: nn.Module, kept: list[str], emptied: list[str]) -> nn.Module:
+    """A backbone with the modules `kept` themselves, in which those `emptied` pass their input
+    through; what is in neither, their parents, is copied."""
+    instead = {id(module): module for module in map(backbone.get_submodule, kept)}
     # An empty Sequential, not Identity: timm's checkpointing iterates over stages.
-    instead = {id(backbone.get_submodule(name)): nn.Sequential() for name in names}
+    instead |= {id(backbone.get_submodule(name)): nn.Sequential() for name in emptied}
     return copy.deepcopy(backbone, instead)
