@@ -99,7 +99,7 @@ def _close_log() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _judged_in_threads() -> Iterator[None]:
     """Commands inside the test's process judge and measure files there, since a process takes half
-    a second to start. Tests of those processes use `in_processes` (tests/fixtures/decoders.py)."""
+    a second to start. Tests of those processes use `in_processes` (tests/fixtures/judging.py)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(file_workers, "DecodingPool", lambda work, _workers: ThisProcess(work))
         yield
