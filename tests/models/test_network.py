@@ -103,7 +103,7 @@ def test_weights_keep_timms_names_each_in_one_half(alias, built):
 @pytest.mark.parametrize("frozen", [1, 3])
 def test_other_stems_are_cut_as_exactly(built, frozen):
     network = build_network(
-        built.backbone, branch_specs("ovo", "shared", 5, PAIRS),
+        copy.deepcopy(built.backbone), branch_specs("ovo", "shared", 5, PAIRS),
         img_size=64, frozen_stages=frozen, dropout=0.0, seed=0,
     ).eval()  # fmt: skip
     assert network.frozen_stages == frozen

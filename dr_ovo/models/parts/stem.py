@@ -34,7 +34,7 @@ def split_backbone(
     """(stem, rest) with rest(stem.forward_features(x)) equal to backbone(x).
 
     None if the architecture has no such cut. `stages` is 1 to 3; `backbone` maps
-    (B, 3, S, S) to pooled features (B, F).
+    (B, 3, S, S) to pooled features (B, F). The halves share its modules with it.
     """
     backbone = backbone.eval()
     probe = torch.rand(2, 3, img_size, img_size, generator=torch.Generator().manual_seed(0))
@@ -67,7 +67,7 @@ def _split_after_stage(
     if any(cut[:end] not in order for end in _prefix_ends(cut)):
         return None
     stem_names, rest_names = _sides(backbone, cut, order)
-    return _without(backbone, rest_names), _without(backbone, stem_names)
+    return _half(backbone, stem_names, rest_names), _half(backbone, rest_names, stem_names)
 
 
 def _prefix_ends(name: str) -> list[int]:
@@ -115,8 +115,10 @@ def _sides(backbone: nn.Module, cut: str, order: dict[str, int]) -> tuple[list[s
     return before, after
 
 
-def _without(backbone: nn.Module, names: list[str]) -> nn.Module:
-    """A copy of the backbone in which the modules `names` pass their input through."""
+def _half(backbone: nn.Module, kept: list[str], emptied: list[str]) -> nn.Module:
+    """A backbone with the modules `kept` themselves, in which those `emptied` pass their input
+    through; what is in neither, their parents, is copied."""
+    instead = {id(module): module for module in map(backbone.get_submodule, kept)}
     # An empty Sequential, not Identity: timm's checkpointing iterates over stages.
-    instead = {id(backbone.get_submodule(name)): nn.Sequential() for name in names}
+    instead |= {id(backbone.get_submodule(name)): nn.Sequential() for name in emptied}
     return copy.deepcopy(backbone, instead)
