@@ -4,6 +4,7 @@ picture is graded by the network that did not see it.
 
 Runs in benchmarks/results are not repeated; what was stopped goes on.
 usage: python -m benchmarks.ablation --dataset idrid=FOLDER retinamnist28=FOLDER --output RUNS
+       python -m benchmarks.ablation --report docs/results.md
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.skill.arms import ARMS, SMALL, first_stage
+from benchmarks.skill.report import write_report
 from benchmarks.skill.running import train_missing
 from dr_ovo.errors import DONE, UserError, run
 
@@ -22,11 +24,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", nargs="+", required=True, metavar="NAME=FOLDER")
-    parser.add_argument("--output", type=Path, required=True, help="where the trainings are kept")
+    parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--output", type=Path, help="where the trainings are kept")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the page of results")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--at_a_time", type=int, default=2, help="trainings at a time [2]")
     args = parser.parse_args()
+    if (args.dataset and args.output is None) or not (args.dataset or args.report):
+        raise UserError("Expected --dataset with --output, or --report FILE.")
     datasets = {}
     for text in args.dataset:
         name, _, folder = text.partition("=")
@@ -37,7 +42,10 @@ def main() -> int:
             )
         datasets[name] = Path(folder)
     runs = [one for one in first_stage() if one.arm in args.arms]
-    train_missing(runs, datasets, args.output, args.at_a_time)
+    if datasets:
+        train_missing(runs, datasets, args.output, args.at_a_time)
+    if args.report:
+        write_report(args.report)
     return DONE
 
 

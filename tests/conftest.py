@@ -46,7 +46,7 @@ LONGEST = (
     "test_wrappers_run.py",
     "distributed/test_two_ranks.py",
     "test_commands.py",
-    "inference/test_evaluation.py",
+    "evaluation/test_evaluation.py",
     "prepare/test_pipeline.py",
     "training/test_odd_files.py",
     "models/weights/test_layouts.py",

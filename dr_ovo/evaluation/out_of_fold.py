@@ -103,22 +103,24 @@ def _predict_fold(
 
 
 def join(parts: Sequence[Predictions]) -> OutOfFold:
-    """The predictions of the folds as one, by sample id.
-
-    Where grades come from the expected one, those of a fold are decoded by what was fitted on the
-    others.
-    """
+    """The predictions of the folds as one, by sample id."""
     arrays: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_SAMPLE
     }
     folds = np.repeat(np.arange(1, len(parts) + 1), [len(part.targets) for part in parts])
     order = np.argsort(arrays["sample_ids"])
     arrays, folds = {name: values[order] for name, values in arrays.items()}, folds[order]
-    whole = dataclasses.replace(parts[0], **arrays, marks=np.array(marks_of([], parts), np.str_))
+    marked = np.array(marks_of([], parts), np.str_)
+    return decoded_across(dataclasses.replace(parts[0], **arrays, marks=marked), folds)
+
+
+def decoded_across(whole: Predictions, folds: np.ndarray) -> OutOfFold:
+    """Out-of-fold predictions, with the fold (N,) of each sample, decoded: where grades come from
+    the expected one, those of a fold by what was fitted on the others."""
     if whole.decoder != EXPECTED:
         return OutOfFold(whole, None, whole.probabilities)
     predicted, probabilities = whole.predicted.copy(), whole.probabilities.copy()
-    for fold in range(1, len(parts) + 1):
+    for fold in np.unique(folds):
         own = folds == fold
         predicted[own], probabilities[own] = _decoded(whole, own, _fit(whole, ~own))
     crossed = dataclasses.replace(whole, predicted=predicted, probabilities=probabilities)
