@@ -309,9 +309,7 @@ def many(tiny_dataset, tmp_path) -> Callable[[int], Path]:
     return make
 
 
-def test_nothing_stays_of_a_photograph_that_is_graded(
-    one, trainer, many, tmp_path, groups_of_four, monkeypatch
-):
+def test_nothing_stays_of_a_photograph_that_is_graded(one, trainer, many, tmp_path, monkeypatch):
     held: list[int] = []
 
     def look(job: Unfinished, *group: Any) -> None:
@@ -321,12 +319,13 @@ def test_nothing_stays_of_a_photograph_that_is_graded(
 
     add = Unfinished.add
     monkeypatch.setattr(Unfinished, "add", look)
+    monkeypatch.setattr(grading, "GROUP", 40)
     tracemalloc.start()
-    outcome = trainer(*one, "--input", many(400), "--output", tmp_path / "out.csv")
+    outcome = trainer(*one, "--input", many(1000), "--output", tmp_path / "out.csv")
     tracemalloc.stop()
     assert outcome.code == 0, outcome.stderr
-    assert len(held) == 100
-    assert np.median(np.diff(held)) < 4 * 16  # bytes, of a group; the median passes over a cache
+    assert len(held) == 25
+    assert np.median(np.diff(held)) < 40 * 14  # bytes, of a group; the median passes over caches
 
 
 def test_of_a_photograph_its_name_and_time_of_writing_are_held(many):
