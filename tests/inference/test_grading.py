@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gc
 import os
 import shutil
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ import cv2
 import numpy as np
 import pytest
 
+from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.reading import Batch, Reader, Wanted
 from dr_ovo.inference import grading
-from dr_ovo.inference.input_images import PathNames
+from dr_ovo.inference.input_images import PathNames, find_images
 from dr_ovo.inference.photograph_reading import PhotographReader, Read
 from dr_ovo.inference.unfinished import Unfinished
+from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.predictions.predictions_file import load_predictions
 
 
@@ -290,33 +294,52 @@ def test_groups_that_vanish_are_an_error_and_cost_nothing(
     assert len(rows(tmp_path / "out.csv")) == 15
 
 
-BYTES_OF_A_PHOTOGRAPH = 512  # that stay while others are graded: its name, and when it was written
-
-
-def test_memory_does_not_grow_with_what_is_graded(
-    one, trainer, tiny_dataset, tmp_path, groups_of_four, monkeypatch
-):
-    """Of the photographs that are graded nothing stays but their names and times of writing."""
+@pytest.fixture
+def many(tiny_dataset, tmp_path) -> Callable[[int], Path]:
+    """A folder with so many names of one photograph."""
     picture = tiny_dataset / "test" / "3" / "test-3-1.jpeg"
-    held: dict[int, int] = {}
 
-    def measure(*arguments: Any) -> None:
-        held[count] = tracemalloc.get_traced_memory()[0]
-        finish(*arguments)
-
-    finish = grading._finish
-    monkeypatch.setattr(grading, "_finish", measure)
-    for count in (8, 40, 240):  # the first fills what is filled once
-        folder = tmp_path / str(count)
+    def make(count: int) -> Path:
+        folder = tmp_path / f"{count} photographs"
         folder.mkdir()
         for number in range(count):
             os.link(picture, folder / f"{number:04}.jpeg")
+        return folder
+
+    return make
+
+
+def test_nothing_stays_of_a_photograph_that_is_graded(one, trainer, many, tmp_path, monkeypatch):
+    held: list[int] = []
+
+    def look(job: Unfinished, *group: Any) -> None:
+        add(job, *group)
+        gc.collect()
+        held.append(tracemalloc.get_traced_memory()[0])
+
+    add = Unfinished.add
+    monkeypatch.setattr(Unfinished, "add", look)
+    monkeypatch.setattr(grading, "GROUP", 40)
+    tracemalloc.start()
+    outcome = trainer(*one, "--input", many(1000), "--output", tmp_path / "out.csv")
+    tracemalloc.stop()
+    assert outcome.code == 0, outcome.stderr
+    assert len(held) == 25
+    assert np.median(np.diff(held)) < 40 * 14  # bytes, of a group; the median passes over caches
+
+
+def test_of_a_photograph_its_name_and_time_of_writing_are_held(many):
+    held = []
+    for count in (100, 1100):
+        folder = many(count)
         tracemalloc.start()
-        outcome = trainer(*one, "--input", folder, "--output", tmp_path / f"{count}.csv")
+        images = find_images([str(folder)]).images
+        with ImageLoader(images, Preprocessing(64), 0) as loader:
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.stop()
-        assert outcome.code == 0, outcome.stderr
-        assert len(rows(tmp_path / f"{count}.csv")) == count
-    assert held[240] - held[40] < 200 * BYTES_OF_A_PHOTOGRAPH
+        assert len(loader.paths) == count
+    assert (held[1] - held[0]) / 1000 < 512
 
 
 def test_the_reader_forgets_what_it_has_said(one, trainer, tiny_dataset, tmp_path, monkeypatch):
