@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 MODES = ("train", "evaluate", "inference")
-HEADS = ("ovo", "softmax", "ordinal")
+HEADS = ("ovo", "softmax", "ordinal", "regression")
 OVO_MODES = ("shared", "independent")
-DECODERS = ("coupling", "weighted", "vote")
+DECODERS = ("coupling", "weighted", "vote", "expected")
+REGRESSION_LOSSES = ("smooth_l1", "mse")
 # In the order in which they run; dr_ovo/photographs/preprocessing_steps.py implements them.
 PREPROCESSING_STEPS = ("disc_crop", "ben_graham", "clahe")
 NO_STEPS = "none"

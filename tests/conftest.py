@@ -53,7 +53,7 @@ LONGEST = (
     "training/test_changed_files.py",
     "reports/comparison/test_comparison.py",
     "copies/test_near_duplicates.py",
-    "inference/test_evaluation.py",
+    "evaluation/test_evaluation.py",
     "audit/test_forged_cache.py",
     "training/optimization/test_branch_trainer.py",
     "statistics/test_differences.py",

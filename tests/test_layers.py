@@ -35,6 +35,7 @@ LAYERS = (
     ("batches", "outputs"),
     ("training",),
     ("inference",),
+    ("evaluation",),
     ("document",),
     ("reports",),
     ("synthetic",),

@@ -59,6 +59,15 @@ def test_the_assets_are_package_data():
     assert all(folder.joinpath(f"page.{suffix}").is_file() for suffix in ("html", "css", "js"))
     criteria = resources.files("dr_ovo.reports.criteria").joinpath("default_criteria.toml")
     assert criteria.is_file()
+    recipes = resources.files("dr_ovo.settings").joinpath("recipes")
+    assert {file.name for file in recipes.iterdir()} == {"guide.toml", "recommended.toml"}
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "package-data"
+    ]
+    for package, patterns in data.items():
+        for pattern in patterns:
+            folder = ROOT.joinpath(*package.split("."))
+            assert any(folder.glob(pattern)), f"{package}: {pattern}"
 
 
 def test_the_package_has_the_version_that_the_project_takes():

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dr_ovo.distributed.place import place_in_environment
 from dr_ovo.errors import DONE, WAY_ON, log
 from dr_ovo.logs import close_log, log_to_file, start_log
 from dr_ovo.settings.command_line import Settings, parse_settings
 from dr_ovo.signals import importing
+
+if TYPE_CHECKING:
+    from dr_ovo.evaluation.evaluation import Evaluation
+
+
+SPLIT_NAMES = {"oof": "train and val, out of fold"}
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -38,29 +45,52 @@ def _train(settings: Settings) -> int:
 
     WAY_ON.set("continue with --resume")
     with launched() as launch:
-        return train(settings, launch)
+        code = train(settings, launch)
+        if settings.config.folds and launch.is_first and not settings.config.dry_run:
+            _assemble(settings)
+    return code
+
+
+def _assemble(settings: Settings) -> None:
+    """Evaluates the members of `--folds` out of fold, and shows it."""
+    with importing():
+        from dr_ovo.evaluation.fold_members import assemble
+        from dr_ovo.reports.evaluation_table import evaluation_table
+
+    for evaluation in assemble(settings):
+        _show(evaluation, evaluation_table(evaluation.report, evaluation.decoders))
 
 
 def _evaluate(settings: Settings) -> int:
     with importing():
         from dr_ovo.distributed.launch import launched
-        from dr_ovo.inference.evaluation import evaluate
+        from dr_ovo.evaluation.evaluation import evaluate
+        from dr_ovo.evaluation.fold_members import evaluate_folds
+        from dr_ovo.inference.ensemble import folds_manifest
         from dr_ovo.reports.evaluation_table import evaluation_table
 
+    manifest = folds_manifest(settings.config)
     with launched() as launch:
-        evaluations = evaluate(settings, launch)
+        if manifest is None:
+            evaluations = evaluate(settings, launch)
+        else:
+            evaluations = evaluate_folds(settings, launch, manifest)
     if not evaluations:  # another rank has them
         return DONE
     for evaluation in evaluations:
-        report = evaluation.report
-        marks = ", SYNTHETIC data" * report["synthetic"] + ", LEAKY data" * report["leaky"]
-        heading = f"{evaluation.title}: test{marks}"
-        table = evaluation_table(report, evaluation.decoders)
-        log.info("%s\n%s\n%s", heading, "=" * len(heading), table)
-        log.info("\nwritten to %s\n", evaluation.folder)
+        _show(evaluation, evaluation_table(evaluation.report, evaluation.decoders))
     if evaluations[0].not_read:
         log.warning("%s", evaluations[0].not_read)
     return DONE
+
+
+def _show(evaluation: Evaluation, table: str) -> None:
+    report = evaluation.report
+    marks = ", SYNTHETIC data" * report["synthetic"] + ", LEAKY data" * report["leaky"]
+    split = SPLIT_NAMES.get(report["split"], report["split"])
+    heading = f"{evaluation.title}: {split}{marks}"
+    log.info("%s\n%s\n%s", heading, "=" * len(heading), table)
+    log.info("\nwritten to %s\n", evaluation.folder)
 
 
 def _inference(settings: Settings) -> int:

@@ -1,26 +1,53 @@
-"""Heads: the number of logits of each; class probabilities of the softmax and ordinal heads."""
+"""Heads, as far as they need no torch: their logits, and the probabilities that these mean.
+
+What torch has to know of a head stands in `dr_ovo/models/losses.py`, `TORCH_HEADS`.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, softmax
 
+from dr_ovo.decoding.coupling import coupled_probabilities
+from dr_ovo.decoding.grade_scale import GradeScale, unfitted_scale
 from dr_ovo.errors import UserError
+
+ARGMAX, EXPECTED = "argmax", "expected"
+
+
+@dataclass(frozen=True)
+class Head:
+    """A kind of answer: `outputs` is the number of logits for C classes, `probabilities` maps
+    logits (N, K), C and a scale to (N, C).
+
+    `decoders` are its ways to a grade, the usual one first. `paired`: a logit for each pair.
+    `is_number`: its one logit is the grade as a number, and needs a scale.
+    """
+
+    outputs: Callable[[int], int]
+    probabilities: Callable[[np.ndarray, int, GradeScale | None], np.ndarray]
+    decoders: tuple[str, ...] = (ARGMAX, EXPECTED)
+    paired: bool = False
+    is_number: bool = False
+
+    def decoder(self, asked: str) -> str:
+        """The decoder that is used where one is `asked` for: those of pairs are for pairs."""
+        return asked if asked in self.decoders else self.decoders[0]
+
+
+def head_of(name: str) -> Head:
+    """The head of that name. Raises UserError for an unknown one."""
+    if name not in HEADS:
+        raise UserError(f"Unknown head '{name}'. Use one of: {', '.join(HEADS)}.")
+    return HEADS[name]
 
 
 def logit_width(head: str, num_classes: int) -> int:
-    """The number of logits per sample: P for `ovo`, C for `softmax`, C-1 for `ordinal`.
-
-    Raises UserError for an unknown head.
-    """
-    widths = {
-        "ovo": num_classes * (num_classes - 1) // 2,
-        "softmax": num_classes,
-        "ordinal": num_classes - 1,
-    }
-    if head not in widths:
-        raise UserError(f"Unknown head '{head}'. Use one of: {', '.join(widths)}.")
-    return widths[head]
+    """The number of logits per sample. Raises UserError for an unknown head."""
+    return head_of(head).outputs(num_classes)
 
 
 def softmax_probabilities(logits: np.ndarray) -> np.ndarray:
@@ -57,3 +84,23 @@ def nonincreasing(values: np.ndarray) -> np.ndarray:
         largest_means = np.maximum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
         result[:, start:] = np.minimum(result[:, start:], largest_means)
     return result
+
+
+HEADS = {
+    "ovo": Head(
+        lambda classes: classes * (classes - 1) // 2,
+        lambda logits, classes, _: coupled_probabilities(logits, classes),
+        decoders=("coupling", "weighted", "vote", EXPECTED),
+        paired=True,
+    ),
+    "softmax": Head(lambda classes: classes, lambda logits, *_: softmax_probabilities(logits)),
+    "ordinal": Head(lambda classes: classes - 1, lambda logits, *_: ordinal_probabilities(logits)),
+    "regression": Head(
+        lambda _: 1,
+        lambda logits, classes, scale: (scale or unfitted_scale(classes)).probabilities(
+            logits[:, 0]
+        ),
+        decoders=(EXPECTED,),
+        is_number=True,
+    ),
+}

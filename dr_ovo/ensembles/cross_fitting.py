@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dr_ovo.decoding.decoders import Fitted
 from dr_ovo.ensembles.combination import ensemble_predictions, replaced
 from dr_ovo.ensembles.weights import MemberPredictions, is_fitted, weigher
 from dr_ovo.predictions.calibration import fit_calibration
@@ -28,30 +29,34 @@ class FittedEnsemble:
     val: Predictions  # on the selection share by cross-fitted weights
     calibration: Calibration
     note: str  # how to read the metrics on val
+    expected: Fitted | None = None  # None: the grade is the most probable one
 
     def on(self, members: Sequence[Predictions]) -> Predictions:
         """The ensemble's predictions on the members' samples, such as test."""
-        return ensemble_predictions(members, self.method, self.weights)
+        return ensemble_predictions(members, self.method, self.weights, self.expected)
 
 
 def fit_ensemble(
     val: Sequence[Predictions], method: str, weight_by: str = "accuracy"
 ) -> FittedEnsemble:
-    """The ensemble of models, from their predictions on val.
+    """The ensemble of models, from their predictions on val, whose probabilities are tempered.
 
-    Weights are fitted on the selection share only. Temperature and operating points are fitted on
-    the calibration share, combined by the weights from the whole selection share; a val that was
-    not split is used for both.
+    Weights and, where all members take their grades from the expected one, its thresholds are
+    fitted on the selection share only. Temperature and operating points are fitted on the
+    calibration share, combined by the weights from the whole selection share; a val that was not
+    split is used for both.
     """
     answers, selected = MemberPredictions.of(val), ~val[0].calibration
     selection = answers.samples(selected)
     weights = weigher(method, weight_by)(selection)
-    grades, probabilities = answers.combined(method, weights)
+    expected = selection.fit_expected(weights)
+    grades, probabilities = answers.combined(method, weights, expected)
     fold_grades, fold_probabilities, fold_weights = cross_fitted(selection, method, weight_by)
     grades[selected], probabilities[selected] = fold_grades, fold_probabilities
     combined = replaced(val[0], method, grades, probabilities)
     note = _note(selection, method)
-    return FittedEnsemble(method, weights, fold_weights, combined, fit_calibration(combined), note)
+    calibration = fit_calibration(combined)
+    return FittedEnsemble(method, weights, fold_weights, combined, calibration, note, expected)
 
 
 def cross_fitted(
@@ -59,13 +64,16 @@ def cross_fitted(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grades (N,), probabilities (N, C), and the weights (5, M) of the five patient folds.
 
-    Each fold is combined by weights fitted on the other folds. There are no folds, (0, M), where
-    the method fits no weights or there are fewer than 25 patients; in the latter case the weights
-    were fitted on the samples that they combine.
+    Each fold is combined by weights, and thresholds of the expected grade, fitted on the other
+    folds. There are no folds, (0, M), where nothing is fitted or there are fewer than 25 patients;
+    in the latter case it was fitted on the samples that it combines.
     """
     weigh = weigher(method, weight_by)
-    if not is_fitted(method) or _too_few_patients(selection):
-        grades, probabilities = selection.combined(method, weigh(selection))
+    nothing_fitted = not is_fitted(method) and not selection.from_expected
+    if nothing_fitted or _too_few_patients(selection):
+        weights = weigh(selection)
+        expected = selection.fit_expected(weights)
+        grades, probabilities = selection.combined(method, weights, expected)
         return grades, probabilities, np.zeros((0, len(selection.grades)))
     folds = patient_folds(selection.patients, selection.targets)
     grades = np.empty_like(selection.targets)
@@ -73,8 +81,10 @@ def cross_fitted(
     fold_weights = []
     for fold in range(FOLDS):
         in_fold = folds == fold
-        fold_weights.append(weigh(selection.samples(~in_fold)))
-        combined = selection.samples(in_fold).combined(method, fold_weights[-1])
+        others = selection.samples(~in_fold)
+        fold_weights.append(weigh(others))
+        expected = others.fit_expected(fold_weights[-1])
+        combined = selection.samples(in_fold).combined(method, fold_weights[-1], expected)
         grades[in_fold], probabilities[in_fold] = combined
     return grades, probabilities, np.array(fold_weights)
 

@@ -11,20 +11,28 @@ from typing import Any
 
 import numpy as np
 
+from dr_ovo.decoding.decoders import Fitted
+from dr_ovo.decoding.fitting import fitted_from_json, fitted_json
+from dr_ovo.decoding.heads import ARGMAX, EXPECTED
 from dr_ovo.ensembles.combination import METHODS
 from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
-from dr_ovo.predictions.calibration_file import Calibration
+from dr_ovo.predictions.calibration_file import TEMPERATURES, Calibration
 from dr_ovo.predictions.operating_points import CONDITIONS
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had no temperatures of members, and the grade was always the most probable one
 KIND = "dr_ovo ensemble"
 POINTS = ("high_sensitivity", "high_specificity")
 
 
 @dataclass(frozen=True)
 class Member:
-    """A member of an ensemble; `checkpoints` maps its files in `folder` to their sha256."""
+    """A member of an ensemble; `checkpoints` maps its files in `folder` to their sha256.
+
+    `temperature` is that of its probabilities, `prior_corrected` says that what class weights added
+    to its logits is taken from them. `fitted`: what decodes them, in place of what its checkpoint
+    says.
+    """
 
     name: str
     folder: Path
@@ -33,15 +41,23 @@ class Member:
     decoder: str
     weight: float
     checkpoints: Mapping[str, str]
+    temperature: float = 1.0
+    prior_corrected: bool = False
+    fitted: Fitted | None = None
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is needed to combine the members' predictions on a photograph."""
+    """What is needed to combine the members' predictions on a photograph.
+
+    `expected`: the grade comes from the expected one, by its thresholds; None: it is the most
+    probable one.
+    """
 
     method: str
     class_names: tuple[str, ...]
     members: tuple[Member, ...]
+    expected: Fitted | None = None
 
     @property
     def weights(self) -> np.ndarray:
@@ -64,6 +80,8 @@ def write_manifest(
             "kind": KIND,
             "method": manifest.method,
             "class_names": list(manifest.class_names),
+            "decoder": ARGMAX if manifest.expected is None else EXPECTED,
+            "grade_thresholds": _list(manifest.expected.thresholds if manifest.expected else None),
             "members": [_member_json(member, base) for member in manifest.members],
             "temperature": calibration.temperature,
             "thresholds": {
@@ -75,6 +93,10 @@ def write_manifest(
             "marks": list(marks),
         },
     )
+
+
+def _list(numbers: tuple[float, ...] | None) -> list[float] | None:
+    return None if numbers is None else list(numbers)
 
 
 def _member_json(member: Member, base: Path) -> dict[str, Any]:
@@ -89,6 +111,9 @@ def _member_json(member: Member, base: Path) -> dict[str, Any]:
         "head": member.head,
         "decoder": member.decoder,
         "weight": member.weight,
+        "temperature": member.temperature,
+        "prior_corrected": member.prior_corrected,
+        "decoding": None if member.fitted is None else fitted_json(member.fitted),
         "checkpoints": [
             {"file": name, "sha256": sha256} for name, sha256 in member.checkpoints.items()
         ],
@@ -105,9 +130,9 @@ def read_manifest(path: Path) -> Manifest:
         raise UserError(f"--ensemble {path}: not valid JSON ({error}). {HINT}") from None
     if not isinstance(data, dict) or data.get("kind") != KIND:
         raise UserError(f"--ensemble {path}: not an ensemble manifest. {HINT}")
-    if data.get("schema") != SCHEMA:
+    if data.get("schema") not in (1, SCHEMA):
         raise UserError(
-            f"--ensemble {path} has schema {data.get('schema')}; this version reads "
+            f"--ensemble {path} has schema {data.get('schema')}; this version reads 1 and "
             f"{SCHEMA}. {HINT}"
         )
     try:
@@ -115,6 +140,7 @@ def read_manifest(path: Path) -> Manifest:
             data["method"],
             tuple(map(str, data["class_names"])),
             tuple(_member(row, path.resolve().parent) for row in data["members"]),
+            _expected(data),
         )
         sums_to_one = abs(float(manifest.weights.sum()) - 1) < 1e-6
         weights_valid = sums_to_one and bool(np.all(manifest.weights >= 0))
@@ -129,6 +155,18 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def _expected(data: Mapping[str, Any]) -> Fitted | None:
+    """How the grade comes from the expected one; None where it does not. Raises ValueError or
+    TypeError for a decoder that there is not, and for thresholds that are none."""
+    decoder = data.get("decoder", ARGMAX)
+    if decoder not in (ARGMAX, EXPECTED):
+        raise ValueError(f"decoder {decoder}")
+    if decoder == ARGMAX:
+        return None
+    numbers = data["grade_thresholds"]
+    return fitted_from_json({"thresholds": numbers, "cutpoints": None})
+
+
 HINT = "Make it with: python evaluate_super_ensemble.py --results_dirs ... --export FILE"
 
 
@@ -140,5 +178,15 @@ def _member(row: Mapping[str, Any], base: Path) -> Member:
         head=str(row["head"]),
         decoder=str(row["decoder"]),
         weight=float(row["weight"]),
+        temperature=_temperature(row.get("temperature", 1.0)),
+        prior_corrected=row.get("prior_corrected", False) is True,
+        fitted=None if row.get("decoding") is None else fitted_from_json(row["decoding"]),
         checkpoints={str(one["file"]): str(one["sha256"]) for one in row["checkpoints"]},
     )
+
+
+def _temperature(value: object) -> float:
+    low, high = TEMPERATURES
+    if not isinstance(value, int | float) or not low <= value <= high:
+        raise ValueError(f"temperature {value}")
+    return float(value)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dr_ovo.ensembles.combination import combine
+from dr_ovo.decoding.decoders import Fitted
+from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds
+from dr_ovo.decoding.tempering import SMALLEST_PROBABILITY
+from dr_ovo.ensembles.combination import combine, grade_from_expected
 from dr_ovo.predictions.metrics import accuracy, quadratic_kappa
-from dr_ovo.predictions.predictions_file import SMALLEST_PROBABILITY, Predictions
+from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.statistics.intervals import SEED
 
 BAGS, ADDITIONS = 10, 20  # bootstraps of the patients; members added in each
@@ -23,6 +26,7 @@ class MemberPredictions:
     patients: np.ndarray  # (N,)
     grades: np.ndarray  # (M, N)
     probabilities: np.ndarray  # (M, N, C)
+    from_expected: bool = False  # whether the ensemble's grades come from the expected one
 
     @classmethod
     def of(cls, members: Sequence[Predictions]) -> MemberPredictions:
@@ -32,6 +36,7 @@ class MemberPredictions:
             members[0].patient_ids,
             np.stack([member.predicted for member in members]),
             np.stack([member.probabilities for member in members]),
+            grade_from_expected(members),
         )
 
     def samples(self, chosen: np.ndarray) -> MemberPredictions:
@@ -41,18 +46,33 @@ class MemberPredictions:
             self.patients[chosen],
             self.grades[:, chosen],
             self.probabilities[:, chosen],
+            self.from_expected,
         )
 
     def members(self, chosen: Sequence[int]) -> MemberPredictions:
         """The predictions of some of the members."""
         rows = list(chosen)
         return MemberPredictions(
-            self.targets, self.patients, self.grades[rows], self.probabilities[rows]
+            self.targets,
+            self.patients,
+            self.grades[rows],
+            self.probabilities[rows],
+            self.from_expected,
         )
 
-    def combined(self, method: str, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def combined(
+        self, method: str, weights: np.ndarray, expected: Fitted | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Grades (N,) and probabilities (N, C) of the ensemble of all members."""
-        return combine(method, self.grades, self.probabilities, weights)
+        return combine(method, self.grades, self.probabilities, weights, expected)
+
+    def fit_expected(self, weights: np.ndarray) -> Fitted | None:
+        """What turns the expected grade of the ensemble into grades, fitted on these samples; None
+        where the grade is the most probable one."""
+        if not self.from_expected:
+            return None
+        mean = np.tensordot(weights, self.probabilities, axes=1)
+        return Fitted(thresholds=fit_thresholds(expected_grade(mean), self.targets, mean.shape[1]))
 
 
 Weigh = Callable[[MemberPredictions], np.ndarray]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,26 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dr_ovo.decoding.decoders import decode
+from dr_ovo.decoding.decoders import Fitted, decode
+from dr_ovo.decoding.heads import EXPECTED, head_of
+from dr_ovo.decoding.tempering import temper
 from dr_ovo.ensembles.combination import combine
 from dr_ovo.ensembles.manifest import Manifest, read_manifest
-from dr_ovo.errors import UserError
+from dr_ovo.errors import UserError, log
 from dr_ovo.inference.ensemble_members import open_members
-from dr_ovo.inference.trained_model import TrainedModel, open_models
+from dr_ovo.inference.trained_model import (
+    TrainedModel,
+    fitted_for,
+    open_models,
+    pair_accuracy,
+    with_decoding_of,
+)
 from dr_ovo.models.architectures import resolve_architecture
+from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import marks_of
+from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, ResultsFolder
 from dr_ovo.settings.command_line import Settings
+from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.setup import joint_folder
 
 
@@ -30,6 +42,9 @@ class Ensemble:
     method: str
     weights: np.ndarray  # (M,)
     folder: Path
+    temperatures: Sequence[float]
+    fitted: Sequence[Fitted]  # what decodes the logits of each
+    expected: Fitted | None = None  # None: the grade is the most probable one
 
     @property
     def class_names(self) -> list[str]:
@@ -44,20 +59,16 @@ class Ensemble:
     def grade(self, logits: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The grades (n,) and probabilities (n, C) by the logits (n, K) of each model."""
         predicted, probabilities = [], []
-        for model, decoder, own in zip(self.models, self.decoders, logits, strict=True):
+        rows = zip(self.models, self.decoders, logits, self.temperatures, self.fitted, strict=True)
+        for model, decoder, own, temperature, fitted in rows:
             meta = model.meta
-            accuracy = meta["pair_accuracy"] if meta["head"] == "ovo" else None
             grades, each = decode(
-                meta["head"],
-                own,
-                meta["num_classes"],
-                decoder,
-                None if accuracy is None else np.array(accuracy, dtype=np.float64),
+                meta["head"], own, meta["num_classes"], decoder, pair_accuracy(model), fitted
             )
             predicted.append(grades)
-            probabilities.append(each)
+            probabilities.append(each if temperature == 1 else temper(each, temperature))
         combined, joint = combine(
-            self.method, np.stack(predicted), np.stack(probabilities), self.weights
+            self.method, np.stack(predicted), np.stack(probabilities), self.weights, self.expected
         )
         return (predicted[0] if len(self.models) == 1 else combined), joint
 
@@ -65,17 +76,82 @@ class Ensemble:
 def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
     """The networks that the settings name. Raises UserError where they can't be used."""
     config = settings.config
-    if not config.ensemble:
-        models = open_models(settings, device)
-        folder = models[0].folder.root if len(models) == 1 else joint_folder(config)
-        equal = np.full(len(models), 1 / len(models))
-        return Ensemble(models, [config.decoder] * len(models), "mean", equal, folder)
-    manifest = read_manifest(Path(config.ensemble))
+    file = Path(config.ensemble) if config.ensemble else folds_manifest(config)
+    if file is not None:
+        return open_manifest(file, settings, device)
+    models = open_models(settings, device)
+    configs = [with_decoding_of(settings, model.folder) for model in models]
+    folder = models[0].folder.root if len(models) == 1 else joint_folder(config)
+    count = len(models)
+    return Ensemble(
+        models,
+        [each.decoder for each in configs],
+        "mean",
+        np.full(count, 1 / count),
+        folder,
+        [1.0] if count == 1 else [_temperature(model.folder) for model in models],
+        [_fitted(*pair) for pair in zip(models, configs, strict=True)],
+    )
+
+
+def _fitted(model: TrainedModel, config: TrainConfig) -> Fitted:
+    """What decodes a model's logits; the thresholds of the expected grade from its calibration, by
+    rounding where it has none."""
+    fitted = fitted_for(model, corrected=config.prior_correction)
+    head, path = head_of(model.meta["head"]), model.folder.calibration
+    if head.is_number or head.decoder(config.decoder) != EXPECTED or not path.is_file():
+        return fitted
+    known = load_calibration(path)
+    return dataclasses.replace(
+        fitted, thresholds=known.grade_thresholds, temperature=known.temperature
+    )
+
+
+def _temperature(folder: ResultsFolder) -> float:
+    """The temperature of a model's probabilities where they are averaged with others; 1, and said,
+    of a model that was not evaluated."""
+    if folder.calibration.is_file():
+        return load_calibration(folder.calibration).temperature
+    log.warning(
+        "%s has no calibration.json: its probabilities are averaged as they are, others tempered. "
+        "Evaluate it first: --mode evaluate --splits val",
+        folder.root,
+    )
+    return 1.0
+
+
+def folds_manifest(config: TrainConfig) -> Path | None:
+    """The manifest of the ensemble in a folder that `--folds` made; None for another folder.
+
+    Raises UserError where its members are not evaluated out of fold yet.
+    """
+    if not config.output_dir or not (Path(config.output_dir) / FOLDS_FILE).is_file():
+        return None
+    path = Path(config.output_dir) / ENSEMBLE_FILE
+    if not path.is_file():
+        raise UserError(
+            f"{config.output_dir} has no {ENSEMBLE_FILE}: its members are not all trained. Finish "
+            "them by the command that began them, with --resume."
+        )
+    return path
+
+
+def open_manifest(file: Path, settings: Settings, device: torch.device) -> Ensemble:
+    """The networks of a manifest. Raises UserError where they can't be used."""
+    config, manifest = settings.config, read_manifest(file)
     _require_agreement(settings, manifest)
     models = open_members(manifest, settings, device)
-    folder = Path(config.output_dir or Path(config.ensemble).parent)
-    decoders = [member.decoder for member in manifest.members]
-    return Ensemble(models, decoders, manifest.method, manifest.weights, folder)
+    rows = zip(models, manifest.members, strict=True)
+    return Ensemble(
+        models,
+        [member.decoder for member in manifest.members],
+        manifest.method,
+        manifest.weights,
+        Path(config.output_dir or file.parent),
+        [member.temperature for member in manifest.members],
+        [fitted_for(model, corrected=member.prior_corrected) for model, member in rows],
+        manifest.expected,
+    )
 
 
 def _require_agreement(settings: Settings, manifest: Manifest) -> None:
@@ -84,12 +160,12 @@ def _require_agreement(settings: Settings, manifest: Manifest) -> None:
     own_models = {member.architecture for member in members}
     if config.base_models and {*map(resolve_architecture, config.base_models)} != own_models:
         raise UserError(
-            f"--base_models {' '.join(config.base_models)}: the ensemble in {config.ensemble} is "
+            f"--base_models {' '.join(config.base_models)}: the ensemble is "
             f"made of {', '.join(sorted(map(str, own_models)))}. Leave --base_models out."
         )
-    own_decoders = {member.decoder for member in members if member.head == "ovo"}
+    own_decoders = {member.decoder for member in members if head_of(member.head).paired}
     if "decoder" in settings.given() and own_decoders != {config.decoder}:
         raise UserError(
-            f"--decoder {config.decoder}: the ensemble in {config.ensemble} decodes its members "
+            f"--decoder {config.decoder}: the ensemble decodes its members "
             f"with {', '.join(sorted(own_decoders)) or 'none'}. Leave --decoder out."
         )

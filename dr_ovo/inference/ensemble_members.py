@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from dr_ovo.decoding.fitting import fitted_json
 from dr_ovo.ensembles.manifest import Manifest, Member
 from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256
@@ -32,6 +33,8 @@ def open_members(
         _require_same(member, manifest.class_names, meta)
         folder = ResultsFolder(member.folder)
         require_agreement(settings, meta, folder)
+        if member.fitted is not None:
+            meta["decoding"] = fitted_json(member.fitted)
         models.append(TrainedModel(network.to(device), meta, folder))
     return models
 

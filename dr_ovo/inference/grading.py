@@ -123,6 +123,8 @@ def _description(config: TrainConfig, ensemble: Ensemble, images: Sequence[Path]
         "decoders": list(ensemble.decoders),
         "method": ensemble.method,
         "weights": ensemble.weights.tolist(),
+        "temperatures": list(ensemble.temperatures),
+        "fitted": [repr(fitted) for fitted in (*ensemble.fitted, ensemble.expected)],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,18 @@ import torch
 
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.choices import NO_STEPS
+from dr_ovo.decoding.decoders import Fitted
+from dr_ovo.decoding.heads import head_of
 from dr_ovo.distributed.division import batch_shares
 from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import UserError, log
 from dr_ovo.models.architectures import resolve_architecture
-from dr_ovo.models.checkpoint import find_checkpoints, input_of, load_network
+from dr_ovo.models.checkpoint import find_checkpoints, fitted_of, input_of, load_network
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
+from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.setup import model_folder
 
 
@@ -89,6 +93,46 @@ def require_agreement(settings: Settings, meta: dict[str, Any], folder: ResultsF
             + "\n  ".join(wrong)
             + "\nOmit them: input and preprocessing come from the checkpoint."
         )
+
+
+def with_decoding_of(settings: Settings, folder: ResultsFolder) -> TrainConfig:
+    """The settings with the decoder and the prior correction that a model was trained with, where
+    they are not given: a recipe sets them for training and evaluation alike."""
+    given, config = settings.given(), settings.config
+    if not folder.config.is_file():
+        return config
+    trained_with = folder.read_config()["settings"]
+    taken = {
+        name: trained_with[name]
+        for name in ("decoder", "prior_correction")
+        if name not in given and name in trained_with
+    }
+    return dataclasses.replace(config, **taken)
+
+
+def fitted_for(model: TrainedModel, *, corrected: bool) -> Fitted:
+    """What was fitted for decoding a model's logits; `corrected`: what class weights added to them
+    in training is taken from them.
+
+    Raises UserError for a model of an earlier version, which did not record that.
+    """
+    fitted = fitted_of(model.meta, model.folder.models)
+    if not corrected:
+        return fitted
+    shift = model.meta["prior_shift"]
+    if shift is None:
+        raise UserError(
+            f"--prior_correction: {model.folder.models} was trained by an earlier version, which "
+            "did not record the weights of the classes. Leave it out, or train again."
+        )
+    return dataclasses.replace(fitted, prior_shift=tuple(shift))
+
+
+def pair_accuracy(model: TrainedModel) -> np.ndarray | None:
+    """(P,) val accuracies, for the `weighted` decoder; None for a head without pairs."""
+    if not head_of(model.meta["head"]).paired:
+        return None
+    return np.array(model.meta["pair_accuracy"], dtype=np.float64)
 
 
 def _shown(value: Any) -> str:

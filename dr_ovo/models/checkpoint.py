@@ -16,6 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from dr_ovo.decoding.decoders import Fitted
+from dr_ovo.decoding.fitting import fitted_from_json
+from dr_ovo.decoding.heads import HEADS, head_of
 from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256, write_json
 from dr_ovo.models.backbone import InputSpec, create_backbone
@@ -27,7 +30,8 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.settings.train_config import FIELDS
 
 SCHEMA = 1
-ADDED_LATER = {"tta_views": 1}  # keys that older files lack -> how those networks behave
+# Keys that older files lack -> how those networks behave.
+ADDED_LATER: dict[str, Any] = {"tta_views": 1, "decoding": None, "prior_shift": None}
 TOOLKIT = "dr_ovo"
 BACKBONE = "backbone."  # prefix of the backbone's weights
 # Keys on which all files of one network must agree.
@@ -97,7 +101,8 @@ def find_checkpoints(models: Path, architecture: str | None) -> list[Path]:
     Raises UserError if there are none, or if they belong to several networks.
     """
     found = sorted(models.glob("best_*.pth"))
-    pattern = re.compile(r"best_(?P<name>.+)_(?P<branch>ovo|softmax|ordinal|\d+_\d+)\.pth")
+    branches = "|".join([*HEADS, r"\d+_\d+"])
+    pattern = re.compile(rf"best_(?P<name>.+)_(?P<branch>{branches})\.pth")
     networks: dict[tuple[str, str], list[Path]] = {}
     for path in found:
         if match := pattern.fullmatch(path.name):
@@ -127,13 +132,15 @@ def load_network(paths: list[Path]) -> tuple[OvoNetwork, dict[str, Any]]:
     """
     checkpoints = [load_checkpoint(path) for path in paths]
     _require_same_network(checkpoints)
-    if checkpoints[0].meta["head"] == "ovo":
+    if head_of(checkpoints[0].meta["head"]).paired:
         checkpoints = _in_pair_order(checkpoints)
     rows = [row for c in checkpoints for row in c.meta["metrics"]["pairs"]]
     accuracy = {tuple(row["pair"]): row["val_accuracy"] for row in rows}
     pairs = class_pairs(checkpoints[0].meta["num_classes"])
     meta = {**checkpoints[0].meta, "pair_accuracy": [accuracy.get(pair) for pair in pairs]}
     meta["leaky"] = any(c.meta.get("leaky", False) for c in checkpoints)
+    shifts = [c.meta["prior_shift"] for c in checkpoints]
+    meta["prior_shift"] = None if None in shifts else [one for shift in shifts for one in shift]
     return _assemble(checkpoints), meta
 
 
@@ -172,6 +179,17 @@ def input_of(meta: dict[str, Any]) -> tuple[InputSpec, Preprocessing]:
     stored = meta["input"]
     spec = InputSpec(stored["size"], tuple(stored["mean"]), tuple(stored["std"]))
     return spec, Preprocessing.from_dict(meta["preprocessing"])
+
+
+def fitted_of(meta: dict[str, Any], path: Path) -> Fitted:
+    """What was fitted on val for decoding the logits of a network, whose checkpoints lie in `path`.
+    Raises UserError where it is damaged."""
+    try:
+        return fitted_from_json(meta["decoding"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"The checkpoint in {path} is damaged: its decoding is {meta['decoding']} ({error})."
+        ) from None
 
 
 def _spec(checkpoint: Checkpoint) -> BranchSpec:

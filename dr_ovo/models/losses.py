@@ -3,9 +3,9 @@
 A loss is a sum over cells with constant factors, so that micro-batches add up to a large batch.
 
 A cell is (sample, pair that contains its grade) for one-vs-one, (sample, threshold) for ordinal,
-and the sample for softmax. Focal loss: Lin et al. 2017, arXiv 1708.02002, with the modulator
-|t - p|^gamma of the smoothed target t: with the hard target the minimum would be at p = 1, which
-would cancel the smoothing. Without smoothing it is the usual (1 - p_t)^gamma.
+and the sample for softmax and regression. Focal loss: Lin et al. 2017, arXiv 1708.02002, with the
+modulator |t - p|^gamma of the smoothed target t: with the hard target the minimum would be at
+p = 1, which would cancel the smoothing. Without smoothing it is the usual (1 - p_t)^gamma.
 
 A constant alpha scales all gradients equally, which has almost no effect under AdamW without
 clipping. An alpha per class shifts the balance between classes.
@@ -13,6 +13,7 @@ clipping. An alpha per class shifts the balance between classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -29,7 +30,8 @@ class LossSettings:
     """The parameters of a loss. `gamma` 0 with all `alpha` 1 is cross-entropy.
 
     `alpha` (C,) and `weights` (C,) are factors per class; `weights` None: computed from `counts`
-    (C,), or 1 if `counts` is None too.
+    (C,), or 1 if `counts` is None too. `drawn` (C,): how much more often than it occurs a sample of
+    each class is drawn. `distance`: of a number from the grade, `smooth_l1` or `mse`.
     """
 
     gamma: float
@@ -37,22 +39,30 @@ class LossSettings:
     smoothing: float
     weights: tuple[float, ...] | None
     counts: tuple[int, ...] | None
+    drawn: tuple[float, ...] | None = None
+    distance: str = "smooth_l1"
+
+    @property
+    def all_drawn(self) -> torch.Tensor:
+        """(C,): `drawn`, 1 where nothing is drawn more often."""
+        return torch.tensor(self.drawn or (1.0,) * len(self.alpha))
 
 
 class CellLoss(nn.Module):
     """Maps (logits (B, K), targets (B,)) to the sum of each sample's cells (B,).
 
-    `cells`: the number of cells per sample.
+    `cells`: the number of cells per sample. `prior_shift` (K,): what weights and sampling add to
+    the logits that the prevalences alone would give; exact for cross-entropy, approximate under
+    focal loss and label smoothing.
     """
 
     cells: int
+    prior_shift: tuple[float, ...]
 
 
 def create_loss(head: str, settings: LossSettings, pairs: list[Pair]) -> CellLoss:
     """The loss of a branch with this head that answers `pairs`."""
-    if head == "ovo":
-        return OvoLoss(settings, pairs)
-    return SoftmaxLoss(settings) if head == "softmax" else OrdinalLoss(settings)
+    return TORCH_HEADS[head].loss(settings, pairs)
 
 
 def _focal_cells(logits: torch.Tensor, target: torch.Tensor, gamma: float) -> torch.Tensor:
@@ -82,13 +92,22 @@ class OvoLoss(CellLoss):
         self.cells = 1 if len(pairs) == 1 else classes - 1
         self.gamma = settings.gamma
         # 0 where the grade is not in the pair
-        self.register_buffer("factor", signs.abs() * alpha * _pair_weights(settings, pairs))
+        weights = alpha * _pair_weights(settings, pairs)
+        self.prior_shift = _log_ratios(weights * settings.all_drawn.view(-1, 1), pairs)
+        self.register_buffer("factor", signs.abs() * weights)
         self.register_buffer("target", _smooth((signs > 0).float(), settings.smoothing))
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """(B, P), (B,) -> (B,)."""
         cells = _focal_cells(logits.float(), self.target[targets], self.gamma)
         return (self.factor[targets] * cells).sum(1)
+
+
+def _log_ratios(weights: torch.Tensor, pairs: list[Pair]) -> tuple[float, ...]:
+    """(P,): the logarithm of how much more a sample of a pair's b weighs (C, P) than one of its
+    a."""
+    logs = weights.double().log()
+    return tuple(float(logs[b, i] - logs[a, i]) for i, (a, b) in enumerate(pairs))
 
 
 def _pair_weights(settings: LossSettings, pairs: list[Pair]) -> torch.Tensor:
@@ -113,7 +132,10 @@ class SoftmaxLoss(CellLoss):
     def __init__(self, settings: LossSettings) -> None:
         super().__init__()
         self.cells, self.gamma, self.smoothing = 1, settings.gamma, settings.smoothing
-        self.register_buffer("factor", torch.tensor(settings.alpha) * _class_weights(settings))
+        factor = torch.tensor(settings.alpha) * _class_weights(settings)
+        logs = (factor * settings.all_drawn).double().log()
+        self.prior_shift = tuple((logs - logs.mean()).tolist())
+        self.register_buffer("factor", factor)
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """(B, C), (B,) -> (B,)."""
@@ -136,7 +158,8 @@ def _class_weights(settings: LossSettings) -> torch.Tensor:
 
 
 class OrdinalLoss(CellLoss):
-    """Binary cells "grade > k" for k = 0..C-2; class weights do not apply."""
+    """Binary cells "grade > k" for k = 0..C-2, each weighted by its own counts: n / (2 n_{>k})
+    above, n / (2 n_{<=k}) below."""
 
     factor: torch.Tensor
     target: torch.Tensor
@@ -146,10 +169,61 @@ class OrdinalLoss(CellLoss):
         classes = len(settings.alpha)
         self.cells, self.gamma = classes - 1, settings.gamma
         above = torch.arange(classes).view(-1, 1) > torch.arange(classes - 1)  # (C, C-1)
-        self.register_buffer("factor", torch.tensor(settings.alpha))
+        weights = _threshold_weights(settings, above)
+        logs = weights.double().log()
+        self.prior_shift = tuple((logs[-1] - logs[0]).tolist())
+        self.register_buffer("factor", torch.tensor(settings.alpha).view(-1, 1) * weights)
         self.register_buffer("target", _smooth(above.float(), settings.smoothing))
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """(B, C-1), (B,) -> (B,)."""
         cells = _focal_cells(logits.float(), self.target[targets], self.gamma)
-        return self.factor[targets] * cells.sum(1)
+        return (self.factor[targets] * cells).sum(1)
+
+
+def _threshold_weights(settings: LossSettings, above: torch.Tensor) -> torch.Tensor:
+    """(C, C-1): the weight of a sample of class c at threshold k."""
+    if settings.counts is None:
+        return torch.ones(above.shape)
+    counts = torch.tensor(settings.counts, dtype=torch.float32).view(-1, 1)
+    over, under = (counts * above).sum(0), (counts * ~above).sum(0)
+    return torch.where(above, counts.sum() / (2 * over), counts.sum() / (2 * under))
+
+
+class RegressionLoss(CellLoss):
+    """The distance of a number from the grade: smooth L1 or squared. Focal loss and label smoothing
+    are of probabilities, and don't apply."""
+
+    factor: torch.Tensor
+
+    def __init__(self, settings: LossSettings) -> None:
+        super().__init__()
+        self.cells, self.prior_shift = 1, (0.0,)
+        self.distance = F.mse_loss if settings.distance == "mse" else F.smooth_l1_loss
+        self.register_buffer("factor", torch.tensor(settings.alpha) * _class_weights(settings))
+
+    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """(B, 1), (B,) -> (B,)."""
+        numbers = logits.float().squeeze(1)
+        cells = self.distance(numbers, targets.to(numbers.dtype), reduction="none")
+        return self.factor[targets] * cells
+
+
+@dataclass(frozen=True)
+class TorchHead:
+    """What torch has to know of a head: its loss, for a branch that answers these pairs, and where
+    the logits of C classes begin (None: as linear layers do)."""
+
+    loss: Callable[[LossSettings, list[Pair]], CellLoss]
+    first_logit: Callable[[int], float | None] = lambda _: None
+
+
+# The other half of each stands in `dr_ovo/decoding/heads.py`, `HEADS`.
+TORCH_HEADS = {
+    "ovo": TorchHead(OvoLoss),
+    "softmax": TorchHead(lambda settings, _: SoftmaxLoss(settings)),
+    "ordinal": TorchHead(lambda settings, _: OrdinalLoss(settings)),
+    "regression": TorchHead(
+        lambda settings, _: RegressionLoss(settings), lambda classes: (classes - 1) / 2
+    ),
+}

@@ -1,7 +1,7 @@
 """The network: frozen stem, branches with their heads, BatchNorm, checkpointing, weight decay.
 
-A shared network has one branch for all pairs, an independent one has a branch per pair; softmax
-and ordinal networks have one branch with another head.
+A shared network has one branch for all pairs, an independent one has a branch per pair; those of
+other heads have one branch with another head.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dr_ovo.decoding.heads import head_of, logit_width
 from dr_ovo.models.architectures import CONTIGUOUS
 from dr_ovo.models.backbone import feature_width
 from dr_ovo.models.compilation import Compiler, Function
+from dr_ovo.models.losses import TORCH_HEADS
 from dr_ovo.models.parts.layer_decay import layer_groups
 from dr_ovo.models.parts.random_layers import (
     MaskedDropout,
@@ -36,21 +38,22 @@ from dr_ovo.pairs import Pair, pair_name
 class BranchSpec:
     """A branch's name (as in its file name), the pairs it classifies, and its number of logits.
 
-    `independent`: it is trained only on samples of its one pair.
+    `independent`: it is trained only on samples of its one pair. `first_logit`: what its logits are
+    before it is trained, but for small random numbers; None: 0.
     """
 
     name: str
     pairs: tuple[Pair, ...]
     outputs: int
     independent: bool = False
+    first_logit: float | None = None
 
 
 def branch_specs(head: str, ovo_mode: str, num_classes: int, pairs: list[Pair]) -> list[BranchSpec]:
     """The branches of a network with this head; `pairs` are those to be trained."""
-    if head == "softmax":
-        return [BranchSpec("softmax", (), num_classes)]
-    if head == "ordinal":
-        return [BranchSpec("ordinal", (), num_classes - 1)]
+    if not head_of(head).paired:
+        first = TORCH_HEADS[head].first_logit(num_classes)
+        return [BranchSpec(head, (), logit_width(head, num_classes), first_logit=first)]
     if ovo_mode == "shared":
         return [BranchSpec("ovo", tuple(pairs), len(pairs))]
     return [BranchSpec(pair_name(pair), (pair,), 1, independent=True) for pair in pairs]
@@ -223,6 +226,8 @@ def build_network(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(branch_seed(seed, spec.name))
             branches[spec.name] = Branch(copy.deepcopy(rest), width, spec.outputs, dropout)
+            if spec.first_logit is not None:
+                nn.init.constant_(branches[spec.name].head.bias, spec.first_logit)
     return OvoNetwork(stem, branches, frozen_stages)
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds, grade_of
+from dr_ovo.decoding.heads import EXPECTED, HEADS
+from dr_ovo.decoding.tempering import log_probabilities, temper
 from dr_ovo.predictions.calibration_file import TEMPERATURES, Calibration
 from dr_ovo.predictions.operating_points import CONDITIONS, fit_operating_points
-from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
+from dr_ovo.predictions.predictions_file import Predictions
 
 SHARE = 0.3
 MIN_IMAGES = 200  # a smaller val is not split
@@ -48,13 +52,38 @@ def calibration_share(
 
 
 def fit_calibration(val: Predictions) -> Calibration:
-    """Temperature and thresholds from val's calibration share, or from all of val without one."""
+    """Temperature and thresholds from val's calibration share, or from all of val without one; the
+    thresholds of the expected grade, if that is what decodes, from the selection share."""
     divided = bool(val.calibration.any())
     used = val.calibration if divided else np.ones(len(val.targets), dtype=bool)
     targets, probabilities = val.targets[used], val.probabilities[used]
     points = {name: fit_operating_points(name, targets, probabilities) for name in CONDITIONS}
     temperature = fit_temperature(targets, probabilities)
-    return Calibration(temperature, **points, n=len(targets), divided=divided)
+    thresholds = None
+    if has_grade_thresholds(val):
+        values = expected_grade(temper(val.probabilities, temperature))
+        selection = ~val.calibration
+        thresholds = fit_thresholds(values[selection], val.targets[selection], val.num_classes)
+    return Calibration(
+        temperature, **points, n=len(targets), divided=divided, grade_thresholds=thresholds
+    )
+
+
+def has_grade_thresholds(predictions: Predictions) -> bool:
+    """Whether the grades of a model come from the expected one by thresholds that its calibration
+    holds; those of a head that answers with a number stand in its checkpoint, those of an ensemble
+    in its manifest."""
+    head = HEADS.get(predictions.head)
+    return predictions.decoder == EXPECTED and head is not None and not head.is_number
+
+
+def graded(predictions: Predictions, calibration: Calibration) -> Predictions:
+    """The predictions with the grades that the calibration's thresholds give, where it has them."""
+    if not has_grade_thresholds(predictions):
+        return predictions
+    values = expected_grade(temper(predictions.probabilities, calibration.temperature))
+    grades = grade_of(values, predictions.num_classes, calibration.grade_thresholds)
+    return replace(predictions, predicted=grades)
 
 
 def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> float:
@@ -72,6 +101,11 @@ def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> float:
     return float(np.exp(result.x))
 
 
-def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities (N, C) to the power 1 / temperature, renormalised."""
-    return np.exp(log_softmax(log_probabilities(probabilities) / temperature, axis=1))
+def tempered_log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean log loss, in nats, of (N, C) on classes (N,) at the temperature that minimises it; NaN
+    without samples. Focal loss and smoothing leave probabilities too soft, which is no fault of the
+    network's ranking."""
+    if not len(targets):
+        return float("nan")
+    tempered = temper(probabilities, fit_temperature(targets, probabilities))
+    return -float(log_probabilities(tempered)[np.arange(len(targets)), targets].mean())

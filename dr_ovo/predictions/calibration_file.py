@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ ROUNDING = 1e-6  # by which a sum of probabilities may exceed 1
 class Calibration:
     """What was fitted on `n` images of val.
 
-    `divided`: val was split, and these images took no part in model selection.
+    `divided`: val was split, and these images took no part in model selection. `grade_thresholds`
+    (C-1,): of the expected grade, where the decoder is `expected`; None: rounding.
     """
 
     temperature: float
@@ -30,6 +32,7 @@ class Calibration:
     vision_threatening: OperatingPoints
     n: int
     divided: bool
+    grade_thresholds: tuple[float, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of calibration.json."""
@@ -62,6 +65,7 @@ def load_calibration(path: Path | str) -> Calibration:
         **{name: _operating_points(reader, whole, name) for name in CONDITIONS},
         n=reader.count(whole, "n"),
         divided=reader.boolean(whole, "divided"),
+        grade_thresholds=reader.increasing(whole, "grade_thresholds"),
     )
 
 
@@ -128,6 +132,18 @@ class _Reader:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise self.refused(key, value, "a whole number from 1 on")
         return value
+
+    def increasing(self, table: Mapping[str, Any], key: str) -> tuple[float, ...] | None:
+        """Numbers that don't decrease; None where there are none, as in earlier versions."""
+        values = table.get(key)
+        if values is None:
+            return None
+        numbers = isinstance(values, list) and all(
+            isinstance(value, int | float) and math.isfinite(value) for value in values
+        )
+        if not numbers or sorted(values) != values:
+            raise self.refused(key, values, "numbers that don't decrease, or null")
+        return tuple(map(float, values))
 
     def boolean(self, table: Mapping[str, Any], key: str) -> bool:
         """True or false."""

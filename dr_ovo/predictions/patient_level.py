@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
+from dr_ovo.decoding.tempering import log_probabilities
+from dr_ovo.predictions.predictions_file import Predictions
 
 SINGLE = "no patient has two images, so figures per patient would equal those per image"
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.decoding.heads import logit_width
+from dr_ovo.decoding.heads import HEADS, logit_width
+from dr_ovo.decoding.tempering import log_probabilities
 from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_path
 from dr_ovo.pairs import class_pairs
 
 SCHEMA = 1
-SMALLEST_PROBABILITY = 1e-12  # below it a logarithm reflects rounding, not evidence
 
 # What numpy and zipfile raise for a file that is truncated, damaged or of another format.
 _DAMAGE = (
@@ -58,8 +58,8 @@ _KINDS: dict[str, type] = {
 class Predictions:
     """The predictions of one model or ensemble on the N samples of a split.
 
-    Everything array-like is converted to an array. `head` is `ovo`, `softmax`, `ordinal` or
-    `ensemble`. Probabilities are never tempered. Raises UserError for inconsistent fields.
+    Everything array-like is converted to an array. `head` is one of `HEADS`, or `ensemble`.
+    Probabilities are never tempered. Raises UserError for inconsistent fields.
     """
 
     head: str
@@ -73,7 +73,7 @@ class Predictions:
     targets: np.ndarray  # (N,) int64
     predicted: np.ndarray  # (N,) int64, chosen by the decoder
     pairs: np.ndarray  # (P, 2) int64; (0, 2) for heads without pairs
-    logits: np.ndarray  # (N, P | C | C-1); log probabilities (N, C) for an ensemble
+    logits: np.ndarray  # (N, K), as the head has them; log probabilities (N, C) for an ensemble
     probabilities: np.ndarray  # (N, C)
     marks: np.ndarray = field(default_factory=lambda: np.zeros(0, np.str_))  # (M,) str, of MARKS
     schema: int = SCHEMA
@@ -92,7 +92,7 @@ class Predictions:
 
     def _check_shapes(self) -> None:
         samples, classes = self.targets.size, self.num_classes
-        paired = class_pairs(classes) if self.head == "ovo" else []
+        paired = class_pairs(classes) if has_pairs(self.head) else []
         width = classes if self.head == "ensemble" else logit_width(self.head, classes)
         per_sample = ("sample_ids", "patient_ids", "eyes", "quality", "calibration", "predicted")
         expected: dict[str, tuple[int, ...]] = dict.fromkeys(("targets", *per_sample), (samples,))
@@ -125,6 +125,11 @@ class Predictions:
         failed = [check for check, passed in checks.items() if not passed]
         if failed:
             raise UserError(f"These predictions contain {', '.join(failed)}. Evaluate again.")
+
+
+def has_pairs(head: str) -> bool:
+    """Whether a head has a logit for each pair; an ensemble has none."""
+    return head in HEADS and HEADS[head].paired
 
 
 def save_predictions(path: Path | str, predictions: Predictions) -> None:
@@ -182,17 +187,12 @@ def marks_of(sources: Iterable[Mapping[str, Any]], predictions: Iterable[Predict
     return [mark for mark in MARKS if mark in found]
 
 
-def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Natural logarithms (N, C) of probabilities, clipped at 1e-12."""
-    return np.log(probabilities.clip(min=SMALLEST_PROBABILITY))
-
-
 def pair_logits(predictions: Predictions) -> np.ndarray:
     """Logits (N, P) of all pairs for any head, so that every head has pair metrics.
 
     Heads without pairs give log p_b - log p_a.
     """
-    if predictions.head == "ovo":
+    if has_pairs(predictions.head):
         return predictions.logits
     logs = log_probabilities(predictions.probabilities)
     lower, higher = np.array(class_pairs(predictions.num_classes)).T

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.predictions.calibration import temper
+from dr_ovo.decoding.tempering import temper
 from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.metrics import confusion_matrix
 from dr_ovo.predictions.operating_points import GRADED_CLASSES, OperatingPoint, ungraded

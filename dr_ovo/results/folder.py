@@ -13,6 +13,9 @@ from dr_ovo.csv_text import csv_text
 from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_write_text
 
+FOLDS_FILE = "folds.json"  # in a folder whose members are in fold_1, fold_2, ...
+ENSEMBLE_FILE = "ensemble.json"  # the manifest of these members
+OOF = "oof"  # as a split: train and val, each picture by the member that did not see it
 HISTORY_FIELDS = (
     "epoch", "branch", "lr", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_auc",
     "val_kappa", "seconds", "images_per_second", "peak_memory_mb", "skipped_steps",
@@ -26,6 +29,9 @@ LATER_SETTINGS: dict[str, Any] = {
     "tta_views": 1,
     "ema_decay": 0.0,
     "keep_epoch": "best",
+    "regression_loss": "smooth_l1",
+    "folds": 0,
+    "fold": 0,
     "saturation_range": 0.0,
     "hue_range": 0.0,
     "blur_range": 0.0,

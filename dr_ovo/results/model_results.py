@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dr_ovo.ensembles.combination import tempered
 from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import architecture_of
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions, marks_of
+from dr_ovo.results.folder import FOLDS_FILE, OOF
 
 SPLITS = ("val", "test")
 
@@ -45,14 +47,32 @@ class ModelResults:
     calibration: Calibration
     facts: Facts
 
+    @property
+    def member_val(self) -> Predictions:
+        """Val as an ensemble uses it: with tempered probabilities."""
+        return tempered(self.val, self.calibration.temperature)
+
+    @property
+    def member_test(self) -> Predictions:
+        """Test, likewise."""
+        return tempered(self.test, self.calibration.temperature)
+
 
 def read_results(folder: Path, name: str) -> ModelResults:
     """The results in a folder. Raises UserError where something is missing or damaged."""
     check_evaluated(folder)
-    predictions = {split: load_predictions(folder / f"predictions_{split}.npz") for split in SPLITS}
+    predictions = {split: load_predictions(_predictions(folder, split)) for split in SPLITS}
     calibration = load_calibration(folder / "calibration.json")
     facts = read_facts(folder, predictions["test"].head, list(predictions.values()))
     return ModelResults(name, folder, predictions["val"], predictions["test"], calibration, facts)
+
+
+def _predictions(folder: Path, split: str) -> Path:
+    """The predictions on a split. In a folder of `--folds`, whose members learned from val, those
+    out of fold are in its place."""
+    if split == "val" and (folder / FOLDS_FILE).is_file():
+        split = OOF
+    return folder / f"predictions_{split}.npz"
 
 
 def check_evaluated(folder: Path) -> None:
@@ -63,7 +83,7 @@ def check_evaluated(folder: Path) -> None:
             f"{folder} is {kind}; expected a results folder, as training and evaluation write "
             "it (<model>_5class_results)."
         )
-    needed = [*(f"predictions_{split}.npz" for split in SPLITS), "calibration.json"]
+    needed = [*(_predictions(folder, split).name for split in SPLITS), "calibration.json"]
     missing = [file for file in needed if not (folder / file).is_file()]
     if not missing:
         return

@@ -129,6 +129,34 @@ def check_ensemble(ensemble: str, mode: str) -> None:
         raise UserError(f"--ensemble is for --mode inference, not --mode {mode}.")
 
 
+def check_folds(folds: int, fold: int) -> None:
+    """Raises UserError for a single fold, and for one that is not among the folds."""
+    if folds == 1:
+        raise UserError("--folds 1: expected at least 2, or 0 for none.")
+    if fold and not folds:
+        raise UserError(f"--fold {fold}: expected --folds, the number of all, too.")
+    if fold > folds:
+        raise UserError(f"--fold {fold}: expected 1 to {folds}, as --folds says, or 0 for all.")
+
+
+def check_members(
+    folds: int, pairs: Sequence[str], *, scheduler: str, keep_epoch: str, decoder: str
+) -> None:
+    """Raises UserError where what is held out of a member would choose something in it."""
+    if not folds:
+        return
+    if pairs:
+        raise UserError("--pairs and --folds exclude each other: a member has all pairs.")
+    if keep_epoch == "last":
+        for option, value in (("scheduler", "plateau"), ("decoder", "weighted")):
+            if value in (scheduler, decoder):
+                raise UserError(
+                    f"--{option} {value} follows figures on val, and with --folds and --keep_epoch "
+                    f"last that is the fold held out. Use another --{option}, or another "
+                    "--keep_epoch, which sets own patients of each member apart."
+                )
+
+
 def check_micro_batch(text: str, window: int) -> None:
     """Raises UserError unless micro-batches divide the window of an optimizer step."""
     sizes = [str(size) for size in range(1, window + 1) if window % size == 0]

@@ -16,7 +16,15 @@ from dotenv import dotenv_values
 from dr_ovo.errors import UserError
 from dr_ovo.settings.earlier_flags import LEGACY_FLAGS
 from dr_ovo.settings.option import boolean, typed
-from dr_ovo.settings.settings_file import read_settings_file, unknown_flags
+from dr_ovo.settings.recipe import (
+    OfRecipe,
+    Recipe,
+    TakeRecipe,
+    of_recipes,
+    read_recipe,
+    recipe_names,
+)
+from dr_ovo.settings.settings_file import RECIPE, read_settings_file, unknown_flags
 from dr_ovo.settings.train_config import FIELDS, GROUPS, TrainConfig
 
 ENVIRONMENT = {
@@ -24,23 +32,25 @@ ENVIRONMENT = {
     "DR_OVO_OUTPUT_ROOT": "output_root",
     "DR_OVO_DEVICE": "device",
 }
+DEFAULT = "default"  # the source of a value that none has set
 TRAINER = "ensemble_5class_trainer.py"
-EXTRA_FLAGS = ("config", "use_amp")  # command-line flags that are not fields of TrainConfig
+EXTRA_FLAGS = ("config", RECIPE, "use_amp")  # command-line flags that are not fields of TrainConfig
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A validated configuration and where each value came from."""
+    """A validated configuration, where each value came from, and the recipes among its sources."""
 
     config: TrainConfig
     sources: dict[str, str]
+    recipes: tuple[Recipe, ...] = ()
 
     def given(self) -> dict[str, Any]:
         """The values that are not defaults because a source set them, by field name."""
         return {
             name: getattr(self.config, name)
             for name, source in self.sources.items()
-            if source != "default"
+            if source != DEFAULT
         }
 
 
@@ -52,6 +62,8 @@ class _Parser(argparse.ArgumentParser):
 def parse_settings(argv: Sequence[str], prog: str = TRAINER) -> Settings:
     """The settings from `argv`, `--config`, `.env` and the defaults, in this order of precedence.
 
+    A `--recipe` in `argv` takes precedence over what stands before it there, and yields to what
+    stands after it; one that the settings file names yields to all that the file itself sets.
     A variable in the process's environment takes precedence over the same one in `.env`.
     Raises UserError for unknown flags and invalid values.
     """
@@ -63,21 +75,30 @@ def parse_settings(argv: Sequence[str], prog: str = TRAINER) -> Settings:
         raise UserError(unknown_flags(unknown, [*FIELDS, *EXTRA_FLAGS]))
     given = vars(known)
     file_name, file_values = read_settings_file(given.pop("config", None))
+    of_file = [read_recipe(file_values.pop(RECIPE))] if RECIPE in file_values else []
+    recipes = {recipe.source: recipe for recipe in [*of_file, *given.pop(RECIPE, [])]}
     layers = (
         ("command line", given),
         (f"file {file_name}", file_values),
+        *((recipe.source, recipe.values) for recipe in of_file),
         ("environment", _from_variables(os.environ)),
         (".env", _from_variables(_read_dotenv())),
     )
     values, sources = {}, {}
     for name in FIELDS:
-        sources[name] = "default"
+        sources[name] = DEFAULT
         for source, layer in layers:
             if name in layer:
                 values[name], sources[name] = layer[name], source
                 break
+        if isinstance(values.get(name), OfRecipe):
+            values[name], sources[name] = values[name].value, values[name].source
     _reconcile_clahe(values, sources)
-    return Settings(TrainConfig(**values), sources)
+    used = tuple(recipe for recipe in recipes.values() if recipe.in_effect(sources))
+    try:
+        return Settings(TrainConfig(**values), sources, used)
+    except UserError as error:
+        raise UserError(f"{error}{of_recipes(str(error), used, sources)}") from None
 
 
 def _reconcile_clahe(values: dict[str, Any], sources: dict[str, str]) -> None:
@@ -95,7 +116,7 @@ def _reconcile_clahe(values: dict[str, Any], sources: dict[str, str]) -> None:
             f"them, or give --{needed}enable_clahe to match the steps."
         )
     values["enable_clahe"] = has_clahe
-    if sources["enable_clahe"] == "default":
+    if sources["enable_clahe"] == DEFAULT:
         sources["enable_clahe"] = sources["preprocessing"]
 
 
@@ -136,7 +157,7 @@ def _take_legacy(arguments: list[str]) -> tuple[list[str], list[str]]:
 def _build_parser(prog: str) -> _Parser:
     parser = _Parser(
         prog=prog,
-        usage="%(prog)s [--config FILE] [--OPTION VALUE ...]",
+        usage="%(prog)s [--config FILE] [--recipe NAME|FILE] [--OPTION VALUE ...]",
         description="Trains, evaluates and applies 5-grade diabetic-retinopathy classifiers. "
         "Research use only; not a medical device.",
         allow_abbrev=False,
@@ -145,6 +166,13 @@ def _build_parser(prog: str) -> _Parser:
     # argparse's own pattern takes -1e-5 and -inf for flags.
     parser._negative_number_matcher = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
     parser.add_argument("--config", metavar="FILE", help="settings file, TOML or JSON")
+    parser.add_argument(
+        f"--{RECIPE}",
+        metavar=f"{'|'.join(recipe_names())}|FILE",
+        action=TakeRecipe,
+        help="head, decoder, loss, averaging and augmentation under one name, or from a TOML file; "
+        "beats flags before it, yields to flags after it",
+    )
     for title, group in GROUPS.items():
         shown = parser.add_argument_group(title)
         for field in dataclasses.fields(group):

@@ -31,6 +31,7 @@ def option(
     help: str,
     *,
     fixed: Fixed = Fixed.NEVER,
+    in_recipe: bool = False,
     metavar: str = "",
     checkpoint_key: str = "",
     choices: tuple[str, ...] = (),
@@ -40,14 +41,16 @@ def option(
 ) -> Any:
     """A field with its command-line parser, help text and limits.
 
-    `metavar`: what --help shows for the value, if not the choices. `checkpoint_key`:
-    the entry of a checkpoint that holds what follows from it. `low`/`high` are inclusive, `above`
-    is exclusive.
+    `in_recipe`: whether a recipe may set it, since it belongs to the method and not to a machine,
+    a dataset or a network. `metavar`: what --help shows for the value, if not the choices.
+    `checkpoint_key`: the entry of a checkpoint that holds what follows from it. `low`/`high` are
+    inclusive, `above` is exclusive.
     """
     metadata = {
         "parse": parse,
         "help": help,
         "fixed": fixed,
+        "in_recipe": in_recipe,
         "metavar": metavar or ("true|false" if parse is boolean else "|".join(choices)),
         "checkpoint_key": checkpoint_key,
         "choices": choices,

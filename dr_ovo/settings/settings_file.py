@@ -1,4 +1,4 @@
-"""`--config`: reading settings from a TOML or JSON file, or a results folder's config.json."""
+"""Settings in files: `--config`, in TOML or JSON, or a results folder's config.json; recipes."""
 
 from __future__ import annotations
 
@@ -19,47 +19,69 @@ else:
     import tomli as tomllib
 
 
+RECIPE = "recipe"  # a settings file may name one
+
+
 def read_settings_file(path_text: str | None) -> tuple[str, dict[str, Any]]:
-    """The file's name and its values by field name; both empty for None.
+    """The file's name and its values by field name, and the recipe that it names, if any; both
+    empty for None.
 
     Raises UserError if it can't be read or has an unknown or invalid setting.
     """
     if path_text is None:
         return "", {}
-    path = Path(path_text)
+    path, where = Path(path_text), f"--config {path_text}"
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors of Windows write a byte order mark
-        data = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"--config {path}: can't be read ({error.strerror}).") from None
-    except ValueError as error:
-        raise UserError(f"--config {path}: not valid TOML or JSON: {error}.") from None
-    if not isinstance(data, dict):
-        raise UserError(f"--config {path}: expected names with values, such as epochs = 50.")
+        raise UserError(f"{where}: can't be read ({error.strerror}).") from None
+    data = parse(content, where, is_json=path.suffix.lower() == ".json")
     if "schema" in data and isinstance(data.get("settings"), dict):  # a config.json
         data = {
             name: value
             for name, value in data["settings"].items()
             if name in FIELDS and FIELDS[name].metadata["fixed"] > Fixed.NEVER
         }
+    recipe = {RECIPE: data.pop(RECIPE)} if RECIPE in data else {}
+    if not all(isinstance(name, str) for name in recipe.values()):
+        raise UserError(f"{where}: {RECIPE} = {recipe[RECIPE]!r}: expected a name or a file.")
+    return path.name, parse_values(data, where) | recipe
+
+
+def parse(content: bytes, where: str, *, is_json: bool = False) -> dict[str, Any]:
+    """The names and values in a TOML or JSON file. Raises UserError, which begins with `where`, for
+    any other content."""
+    try:
+        text = content.decode("utf-8-sig")  # editors of Windows write a byte order mark
+        data = json.loads(text) if is_json else tomllib.loads(text)
+    except ValueError as error:
+        raise UserError(f"{where}: not valid TOML or JSON: {error}.") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{where}: expected names with values, such as epochs = 50.")
+    return data
+
+
+def parse_values(data: dict[str, Any], where: str) -> dict[str, Any]:
+    """The settings in a file's `data`, by field name. Raises UserError, which begins with `where`,
+    for an unknown or invalid one."""
     data = {name.replace("-", "_"): value for name, value in data.items()}
     unknown = [f"--{name}" for name in data if name not in FIELDS]
     if unknown:
-        raise UserError(f"--config {path}: {unknown_flags(unknown, [*FIELDS])}")
-    return path.name, {name: _from_file(path, name, value) for name, value in data.items()}
+        raise UserError(f"{where}: {unknown_flags(unknown, [*FIELDS])}")
+    return {name: _from_file(where, name, value) for name, value in data.items()}
 
 
-def _from_file(path: Path, name: str, value: Any) -> Any:
+def _from_file(where: str, name: str, value: Any) -> Any:
     """A value from a settings file, parsed like one from the command line."""
     field = FIELDS[name]
     parse, many = field.metadata["parse"], isinstance(field.default, tuple)
     items = value if isinstance(value, list) else [value]
     if len(items) != 1 and not many:
-        raise UserError(f"--config {path}: {name} = {value!r} is not a single value.")
+        raise UserError(f"{where}: {name} = {value!r} is not a single value.")
     try:
         parsed = [typed(parse)(_as_text(item, parse)) for item in items]
     except argparse.ArgumentTypeError as error:
-        raise UserError(f"--config {path}: {name}: {error}.") from None
+        raise UserError(f"{where}: {name}: {error}.") from None
     return tuple(parsed) if many else parsed[0]
 
 

@@ -42,6 +42,13 @@ class TrainConfig(
         """Raises UserError for values that exclude each other."""
         for group in GROUPS.values():
             group.check(self)
+        checks.check_members(
+            self.folds,
+            self.pairs,
+            scheduler=self.scheduler,
+            keep_epoch=self.keep_epoch,
+            decoder=self.decoder,
+        )
         checks.check_micro_batch(self.micro_batch, self.window)
         checks.check_balance(
             self.focal_loss_alpha,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.special import betainc
 
-from dr_ovo.predictions.predictions_file import PER_SAMPLE, Predictions, log_probabilities
+from dr_ovo.decoding.tempering import log_probabilities
+from dr_ovo.predictions.predictions_file import PER_SAMPLE, Predictions
 from dr_ovo.statistics.intervals import RESAMPLES, SEED, patients_repeat
 from dr_ovo.statistics.model_statistics import accuracy_statistic
 from dr_ovo.statistics.weighted_statistics import Statistic

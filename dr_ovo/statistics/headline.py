@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dr_ovo.predictions.calibration import temper
+from dr_ovo.decoding.tempering import temper
 from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.operating_points import GRADED_CLASSES, ungraded
 from dr_ovo.predictions.predictions_file import Predictions

@@ -16,7 +16,8 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
-from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
+from dr_ovo.decoding.tempering import log_probabilities
+from dr_ovo.predictions.predictions_file import Predictions
 
 PREVALENCE = (0.60, 0.10, 0.18, 0.07, 0.05)
 # Some grades are harder for every model: subtracted from the skill, in standard deviations.

@@ -42,7 +42,7 @@ from dr_ovo.training.optimization.micro_batch import MicroBatch
 from dr_ovo.training.optimization.micro_batch_choice import choose_size, create_micro_batch
 from dr_ovo.training.optimization.schedule import balanced_counts, create_schedule
 from dr_ovo.training.resume.branch_run import BranchRun
-from dr_ovo.training.resume.numerics import begun_memory_format
+from dr_ovo.training.resume.numerics import LOSS_VERSION, begun_loss, begun_memory_format
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,14 @@ def build_model(
     find_own_draws(network, config.img_size)
     _say_what_does_nothing(config, network)
     network = network.to(precision.device)
-    begun = begun_memory_format(ResultsFolder(Path(config.output_dir)))
+    folder = ResultsFolder(Path(config.output_dir))
+    begun, loss_version = begun_memory_format(folder), begun_loss(folder)
     use_format(network, begun or memory_format(name, precision.device.type, precision.name))
     if config.frozen_stages and not network.frozen_stages:
         log.warning("%s can't be split into stages: nothing is frozen.", name)
     network.use_live_batchnorm(not (config.pretrained or config.pretrained_path))
     micro_batch = create_micro_batch(config, network, window_ranks)
+    losses = loss_settings(config, train, loss_version)
     runs = {}
     for spec in specs:
         schedule = create_schedule(config, -(-images[spec.name] // config.window))
@@ -149,7 +151,7 @@ def build_model(
             runs[spec.name].trainer = BranchTrainer(
                 spec,
                 network.branch(spec.name),
-                create_loss(config.head, loss_settings(config, train), list(spec.pairs)),
+                create_loss(config.head, losses, list(spec.pairs)),
                 _grades(config, spec),
                 images[spec.name],
                 schedule,
@@ -230,10 +232,12 @@ def own_branches(images: Mapping[str, int], ranks: Ranks) -> list[str]:
     return deal_branches(images, ranks.count)[ranks.index]
 
 
-def loss_settings(config: TrainConfig, train: Split) -> LossSettings:
-    """The parameters of the loss."""
+def loss_settings(config: TrainConfig, train: Split, version: int = LOSS_VERSION) -> LossSettings:
+    """The parameters of the loss, as that version of the losses has them."""
     counts = np.bincount(train.targets, minlength=config.num_classes)
     weighted = config.enable_class_weights and config.sampler == "natural"
+    if config.head == "ordinal" and version == 1:
+        weighted = False
     alpha = config.focal_loss_alpha
     if len(alpha) == 1:
         alpha = alpha * config.num_classes
@@ -242,5 +246,15 @@ def loss_settings(config: TrainConfig, train: Split) -> LossSettings:
         alpha=alpha if config.enable_focal_loss else (1.0,) * config.num_classes,
         smoothing=config.label_smoothing,
         weights=config.class_weights or None,
-        counts=tuple(counts.tolist()) if weighted and config.head != "ordinal" else None,
+        counts=tuple(counts.tolist()) if weighted else None,
+        drawn=_drawn(config, train, counts),
+        distance=config.regression_loss,
     )
+
+
+def _drawn(config: TrainConfig, train: Split, counts: np.ndarray) -> tuple[float, ...] | None:
+    """(C,) how much more often than it occurs a picture of each grade is drawn; None: each once."""
+    if config.sampler == "natural":
+        return None
+    drawn = balanced_counts(train.targets, train.weights)
+    return tuple((drawn / np.maximum(counts[: len(drawn)], 1)).tolist())

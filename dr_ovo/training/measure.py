@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +11,22 @@ import numpy as np
 import torch
 
 from dr_ovo.decoding.decoders import decode
+from dr_ovo.decoding.heads import head_of, softmax_probabilities
+from dr_ovo.decoding.tempering import log_probabilities
 from dr_ovo.models.losses import CellLoss
 from dr_ovo.models.network import BranchSpec
 from dr_ovo.pairs import Pair, class_pairs
-from dr_ovo.predictions.metrics import accuracy, log_loss_binary, macro_auc, quadratic_kappa
+from dr_ovo.predictions.auc import delong_variance
+from dr_ovo.predictions.calibration import tempered_log_loss
+from dr_ovo.predictions.kappa_error import kappa_standard_error
+from dr_ovo.predictions.metrics import (
+    accuracy,
+    confusion_matrix,
+    log_loss_binary,
+    macro_auc,
+    quadratic_kappa,
+)
 from dr_ovo.predictions.pair_metrics import pair_metrics
-from dr_ovo.predictions.predictions_file import log_probabilities
 
 
 @dataclass(frozen=True)
@@ -24,10 +35,14 @@ class Score:
 
     `value`: quadratic weighted kappa of the decoded grade (shared, softmax, ordinal), or the AUC
     of its pair (independent). `tie_break`: minus the val loss, or minus the pair's log loss.
+    `standard_error`: that of `value`. `log_loss`: at its best temperature. Both are NaN where they
+    can't be told, or where nothing asks for them.
     """
 
     value: float
     tie_break: float
+    standard_error: float = math.nan
+    log_loss: float = math.nan
 
     def better_than(self, other: Score | None) -> bool:
         """Whether this epoch replaces the one with score `other`."""
@@ -80,7 +95,7 @@ def _all_pairs(
 ) -> list[dict[str, Any]]:
     """Pair metrics of a head over all classes; from conditional odds if it has no pairs."""
     pairs = class_pairs(classes)
-    if head != "ovo":
+    if not head_of(head).paired:
         logs = log_probabilities(probabilities)
         logits = np.stack([logs[:, b] - logs[:, a] for a, b in pairs], axis=1)
     return pair_metrics(targets, logits, pairs)
@@ -102,3 +117,28 @@ def pair_score(pair: Pair, auc: float | None, logits: np.ndarray, targets: np.nd
 
 def _nan_if_none(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def with_uncertainty(
+    score: Score,
+    spec: BranchSpec,
+    head: str,
+    logits: np.ndarray,
+    targets: np.ndarray,
+    num_classes: int,
+) -> Score:
+    """A branch's `score` on its samples, with standard error (Fleiss, Cohen & Everitt 1969, or
+    DeLong) and log loss; `logits` (n, K), `targets` (n,) grades."""
+    if spec.independent:
+        classes = (targets == spec.pairs[0][1]).astype(np.int64)
+        probabilities = softmax_probabilities(
+            np.pad(logits[:, :1].astype(np.float64), ((0, 0), (1, 0)))
+        )
+        scores = logits[:, 0]
+        error = math.sqrt(delong_variance(scores[classes == 1], scores[classes == 0]))
+    else:
+        classes = targets
+        predicted, probabilities = decode(head, logits, num_classes)
+        error = kappa_standard_error(confusion_matrix(targets, predicted, num_classes))
+    log_loss = tempered_log_loss(classes, probabilities)
+    return dataclasses.replace(score, standard_error=error, log_loss=log_loss)

@@ -1,4 +1,4 @@
-"""`--mode train`: the steps from settings to one results folder per architecture."""
+"""`--mode train`: the steps from settings to one results folder per architecture, or per fold."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.option import Fixed
+from dr_ovo.settings.recipe import Recipe
 from dr_ovo.settings.train_config import TrainConfig, fixed_values
 from dr_ovo.training.build import (
     build_model,
@@ -31,23 +32,23 @@ from dr_ovo.training.build import (
     preprocessing_of,
 )
 from dr_ovo.training.data.audit_gate import (
-    audit_dataset,
-    begun_with,
     pictures_replaced,
-    stored_audit,
     undecodable,
 )
 from dr_ovo.training.data.loading import check_cache, decodable
+from dr_ovo.training.data.members import Audits, Member, members_of
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.data.seen_photographs import SeenPhotographs
-from dr_ovo.training.data.weights_history import check_weights, history_of_weights
+from dr_ovo.training.data.weights_history import history_of_weights
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit
+from dr_ovo.training.resume.epoch_choice import RULES
 from dr_ovo.training.resume.folder_checks import (
     check_folder,
     check_same_pictures,
     check_same_preprocessing,
     check_same_settings,
+    with_defaults_of,
 )
 from dr_ovo.training.resume.kept_states import require_whole_state
 from dr_ovo.training.resume.numerics import begun_micro_batch, precision_to_go_on_with
@@ -55,7 +56,7 @@ from dr_ovo.training.resume.resumption import load_stem_into
 from dr_ovo.training.resume.state import clean
 from dr_ovo.training.retraining.checks import is_retraining, retraining_is_done, work_folder
 from dr_ovo.training.retraining.pairs import retrain_pairs
-from dr_ovo.training.setup import choose_precision, resolve_models, results_folder
+from dr_ovo.training.setup import choose_precision, fold_members, resolve_models, results_folder
 from dr_ovo.training.writing.opening_lines import opening_lines
 from dr_ovo.training.writing.run import Run
 from dr_ovo.training.writing.run_writer import RunWriter
@@ -65,9 +66,10 @@ from dr_ovo.writable import check_writable_folder
 
 @dataclass(frozen=True)
 class _Job:
-    """An architecture that is ready to be trained: its settings, photographs and their audit."""
+    """A network that is ready to be trained: its settings, photographs and their audit."""
 
     config: TrainConfig
+    sources: dict[str, str]
     index: DatasetIndex
     damaged: list[Damage]
     audit: dict[str, Any]
@@ -88,7 +90,7 @@ def train(settings: Settings, launch: Launch) -> int:
         log.info("dry run: of one of the %d processes", launch.place.count)
         launch = Launch(None)
     precision = choose_precision(settings.config)
-    backbones: dict[tuple[str, ...], nn.Module] = {}
+    backbones: dict[str, nn.Module] = {}
     ranks, jobs = launch.join(lambda: _prepare(settings, backbones))
     ranks.require_same(
         f"{precision.device.type} {precision.name}",
@@ -96,14 +98,18 @@ def train(settings: Settings, launch: Launch) -> int:
         "GPUs, or with --amp off",
     )
     for job in jobs:
-        backbone = _of_the_first(backbones.pop(job.config.base_models, None), job.config, ranks)
+        backbone = _of_the_first(backbones.pop(job.config.output_dir, None), job.config, ranks)
         with _own_log(job.config) if ranks.is_first else nullcontext():
-            _run(job, settings.sources, backbone, precision, ranks)
+            if job.config.fold and ranks.is_first:
+                log.info("member %d of %d", job.config.fold, job.config.folds)
+            _run(job, settings.recipes, backbone, precision, ranks)
     return DONE
 
 
 def _of_the_first(backbone: nn.Module | None, config: TrainConfig, ranks: Ranks) -> nn.Module:
-    """The backbone that the first rank has loaded, in each."""
+    """The backbone that the first rank has loaded, or loads now, in each."""
+    if backbone is None and ranks.is_first:
+        backbone = _backbone(config)
     if ranks.is_alone and backbone is not None:
         return backbone
     state = ranks.broadcast({} if backbone is None else backbone.state_dict())
@@ -113,46 +119,61 @@ def _of_the_first(backbone: nn.Module | None, config: TrainConfig, ranks: Ranks)
     return backbone
 
 
-def _prepare(settings: Settings, backbones: dict[tuple[str, ...], nn.Module]) -> list[_Job]:
-    """Checks everything, audits the dataset, loads the backbones and fills the cache."""
+def _prepare(settings: Settings, backbones: dict[str, nn.Module]) -> list[_Job]:
+    """Checks everything, audits the dataset, loads the first backbone of each architecture and
+    fills the cache."""
     configs = resolve_models(settings.config)
+    wanted = {config.output_dir: fold_members(config) for config in configs}
     if settings.config.resume and not settings.config.dry_run:
-        for config in configs:
+        for config in (one for each in wanted.values() for one in each):
             folder = results_folder(config)
             require_whole_state(folder)
             require_whole_state(work_folder(folder))
+    members = {
+        root: [_as_begun(config, settings.sources) for config in each]
+        for root, each in wanted.items()
+    }
     with shared_workers(processes=settings.config.num_workers > 0):
-        index, damaged = open_dataset(
-            settings.config, [results_folder(config) for config in configs]
-        )
+        folders = [results_folder(config) for each in members.values() for config, _ in each]
+        index, damaged = open_dataset(settings.config, folders)
         partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
         complete = scan_dataset(index.root, settings.config.grades) if partial else index
-        todo = [config for config in configs if not _is_done(config, index, complete)]
-        for config in todo:
-            if not config.dry_run:  # which writes nothing
-                check_writable_folder(results_folder(config).root, "--output_dir")
-        backbones |= {config.base_models: _backbone(config) for config in todo}
-        heads = {config.base_models: _head(config) for config in todo}
-        histories = {
-            config.base_models: history_of_weights(config, results_folder(config))
-            for config in todo
-        }
-        audits = {
-            config.base_models: _audit(config, complete, index, histories[config.base_models])
-            for config in todo
-        }
-    for config in todo:
-        check_cache(config, index, preprocessing_of(config))
-    for config in todo:
-        with _own_log(config):
-            audit = audits[config.base_models]
-            index, more = _decodable(config, index, undecodable(audit, index.root))
-            damaged = [*damaged, *more]
-    return [
-        _Job(config, index, damaged, audits[name], histories[name], heads[name])
-        for config in todo
-        for name in (config.base_models,)
-    ]
+        audits = Audits(complete)
+        todo: list[Member] = []
+        for config in configs:
+            found = members_of(config, members[config.output_dir], index, audits)
+            own = [one for one in found if not _is_done(one, index, complete)]
+            if config.dry_run:
+                own = own[:1]  # its folds are alike
+            for one in own:
+                if not config.dry_run:  # which writes nothing
+                    check_writable_folder(results_folder(one.config).root, "--output_dir")
+            if own:
+                backbones[own[0].config.output_dir] = _backbone(own[0].config)
+            todo += own
+        histories = [history_of_weights(one.config, results_folder(one.config)) for one in todo]
+        judged = [
+            audits.of_member(one, history) for one, history in zip(todo, histories, strict=True)
+        ]
+        heads = [_head(one.config) for one in todo]
+    for one in todo:
+        check_cache(one.config, one.index, preprocessing_of(one.config))
+    jobs = []
+    for one, audit, history, head in zip(todo, judged, histories, heads, strict=True):
+        with _own_log(one.config):
+            bad = undecodable(audit, index.root)
+            decoded, more = _decodable(one.config, one.index, bad)
+            left_out = [*damaged, *more]
+            jobs.append(_Job(one.config, one.sources, decoded, left_out, audit, history, head))
+    return jobs
+
+
+def _as_begun(config: TrainConfig, sources: dict[str, str]) -> tuple[TrainConfig, dict[str, str]]:
+    """The settings, and where each came from, with the defaults of a training to go on with."""
+    folder = results_folder(config)
+    if (config.resume or is_retraining(config, folder)) and folder.has_begun():
+        return with_defaults_of(folder, config, sources)
+    return config, sources
 
 
 @contextmanager
@@ -167,16 +188,18 @@ def _own_log(config: TrainConfig) -> Iterator[None]:
     stop_file(file)  # only without an error, which must reach the log too
 
 
-def _is_done(config: TrainConfig, index: DatasetIndex, complete: DatasetIndex) -> bool:
-    """Whether the folder already has exactly this training, finished; `complete` has the files that
-    `index` leaves out, too. Raises UserError if the folder can't take it."""
+def _is_done(member: Member, index: DatasetIndex, complete: DatasetIndex) -> bool:
+    """Whether the folder already has exactly this training, on its part of the dataset `index`,
+    finished; `complete` has the files that `index` leaves out, too. Raises UserError if the folder
+    can't take it."""
+    config = member.config
     folder = results_folder(config)
     if is_retraining(config, folder):
         return retraining_is_done(config, index, complete, folder)
     check_folder(folder, resume=config.resume or config.dry_run)
     if not config.resume or not folder.has_begun():
         return False
-    check_same_settings(folder, fixed_values(config, Fixed.IN_A_RUN), index.content_hash())
+    check_same_settings(folder, fixed_values(config, Fixed.IN_A_RUN), member.index.content_hash())
     check_same_preprocessing(folder, preprocessing_of(config).hash)
     keep = not config.dry_run
     replaced = pictures_replaced(folder, complete, keep=keep)
@@ -189,21 +212,6 @@ def _is_done(config: TrainConfig, index: DatasetIndex, complete: DatasetIndex) -
         if keep:
             clean(folder)  # what a process left that was killed at its end
     return folder.is_finished()
-
-
-def _audit(
-    config: TrainConfig, complete: DatasetIndex, index: DatasetIndex, history: SeenPhotographs
-) -> dict[str, Any]:
-    """The audit of the `complete` dataset, and of the weights with this `history`; a resumed run
-    with the same files reuses its stored audit. `index` knows the files' contents."""
-    folder = results_folder(config)
-    keep = not config.dry_run
-    stored = stored_audit(folder, complete, keep=keep) if config.resume else None
-    if stored is not None:
-        return stored
-    audit = audit_dataset(config, complete, folder.root)
-    before = begun_with(folder) if config.resume else {}
-    return audit | check_weights(config, history, complete, index.contents, before)
 
 
 def _backbone(config: TrainConfig) -> nn.Module:
@@ -234,7 +242,11 @@ def _decodable(
 
 
 def _run(
-    job: _Job, sources: dict[str, str], backbone: nn.Module, precision: Precision, ranks: Ranks
+    job: _Job,
+    recipes: tuple[Recipe, ...],
+    backbone: nn.Module,
+    precision: Precision,
+    ranks: Ranks,
 ) -> None:
     """Trains one architecture, or tries it: its network is gone before the next one is built."""
     config, folder = job.config, results_folder(job.config)
@@ -246,7 +258,8 @@ def _run(
     train, val = job.index.splits["train"], job.index.splits["val"]
     require_shared(ranks, folder.root, [*train.paths, *val.paths])
     model = build_model(config, backbone, train, precision, begun, ranks, job.head)
-    run = Run(config, sources, job.index, job.damaged, job.audit, model, precision, job.history)
+    made = job.index, job.damaged, job.audit, model, precision, job.history
+    run = Run(config, job.sources, recipes, *made)
     if config.dry_run:
         dry_run(run)
     elif retraining:
@@ -269,7 +282,7 @@ def _train(run: Run) -> None:
         log.info(
             "branch %s: %s epoch %d, stopped by %s",
             branch.name,
-            config.keep_epoch,
+            RULES[config.keep_epoch].word,
             branch.best_epoch,
             branch.ended,
         )

@@ -41,6 +41,31 @@ def resolve_models(config: TrainConfig) -> list[TrainConfig]:
     ]
 
 
+def fold_members(config: TrainConfig) -> list[TrainConfig]:
+    """The settings of the networks that `--folds` asks for, each with its fold and its folder
+    below that of the architecture; without folds, those given.
+
+    Where the last epoch is kept, no member is ended by what it scores on the fold held out.
+    """
+    if not config.folds:
+        return [config]
+    last = config.keep_epoch == "last"
+    return [
+        dataclasses.replace(
+            config,
+            fold=fold,
+            output_dir=str(fold_folder(Path(config.output_dir), fold)),
+            patience=config.epochs if last else config.patience,
+        )
+        for fold in ([config.fold] if config.fold else range(1, config.folds + 1))
+    ]
+
+
+def fold_folder(root: Path, fold: int) -> Path:
+    """The results folder of the member that holds out a fold."""
+    return root / f"fold_{fold}"
+
+
 def model_folder(config: TrainConfig, timm_name: str, *, single: bool) -> Path:
     """The results folder of an architecture: `--output_dir` itself for a single one."""
     own = f"{alias_of(timm_name)}_{config.num_classes}class_results"

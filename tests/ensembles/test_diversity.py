@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score, matthews_corrcoef
 
+from dr_ovo.decoding.tempering import log_probabilities
 from dr_ovo.ensembles.diversity import (
     all_wrong_by_chance,
     overlap_statistics,
@@ -16,7 +17,7 @@ from dr_ovo.ensembles.diversity import (
     without_each,
     wrong_counts,
 )
-from dr_ovo.predictions.predictions_file import Predictions, log_probabilities
+from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.statistics.intervals import with_intervals
 from dr_ovo.statistics.weighted_statistics import Statistic
 from dr_ovo.synthetic.simulated_predictions import Simulation

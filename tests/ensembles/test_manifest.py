@@ -54,7 +54,9 @@ def test_folders_move_with_the_manifest(tmp_path, manifest):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema": 2}, "schema 2"),
+        ({"schema": 3}, "schema 3"),
+        ({"decoder": "magic"}, "damaged"),
+        ({"decoder": "expected", "grade_thresholds": [2.5, 0.5]}, "damaged"),
         ({"kind": "shopping list"}, "not an ensemble manifest"),
         ({"method": "magic"}, "method 'magic'"),
         ({"members": []}, "weights"),

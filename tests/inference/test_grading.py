@@ -205,7 +205,7 @@ def test_outputs_that_can_not_be_written_are_found_before_the_work(
         raise AssertionError("the work has begun")
 
     monkeypatch.setattr("dr_ovo.inference.grading.open_reader", worked)
-    monkeypatch.setattr("dr_ovo.inference.split_predictions.predict", worked)
+    monkeypatch.setattr("dr_ovo.evaluation.split_predictions.predict", worked)
     (tmp_path / "file").write_text("x")
     grading = (*one, "--input", tiny_dataset / "test")
     outcome = trainer(*grading, "--output", tmp_path / "file" / "grades.csv")

@@ -8,13 +8,14 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dr_ovo.decoding.heads import logit_width
 from dr_ovo.models.losses import LossSettings, OrdinalLoss, OvoLoss, SoftmaxLoss, create_loss
 from dr_ovo.pairs import class_pairs
 
 LN2 = math.log(2)
 THREE = class_pairs(3)  # (0,1) (0,2) (1,2)
 FIVE = class_pairs(5)
-HEADS = ["ovo", "softmax", "ordinal"]
+HEADS = ["ovo", "softmax", "ordinal", "regression"]
 
 
 def make_settings(classes: int = 3, **changes) -> LossSettings:
@@ -30,7 +31,7 @@ def make_settings(classes: int = 3, **changes) -> LossSettings:
 
 
 def outputs(head: str, classes: int) -> int:
-    return {"ovo": len(class_pairs(classes)), "softmax": classes, "ordinal": classes - 1}[head]
+    return logit_width(head, classes)
 
 
 def random_batch(head: str, classes: int = 5, samples: int = 24):
@@ -122,11 +123,18 @@ def test_ordinal_cells_ask_whether_the_grade_is_above_each_threshold():
     assert total == pytest.approx(expected, abs=1e-5)
 
 
-def test_ordinal_takes_no_weights_from_counts():
-    logits, targets = random_batch("ordinal")
-    plain = OrdinalLoss(make_settings(5))(logits, targets)
-    counted = OrdinalLoss(make_settings(5, counts=(100, 5, 30, 9, 1)))(logits, targets)
-    assert torch.equal(plain, counted)
+def test_each_threshold_is_weighted_by_its_own_counts():
+    counts = (100, 5, 30, 9, 6)
+    loss = OrdinalLoss(make_settings(5, counts=counts))
+    # At logits of 0 a cell is worth its weight times log 2. Above threshold 0 are 50 of 150.
+    cells = loss(torch.zeros(5, 4), torch.arange(5)) / math.log(2)
+    above = [150 / (2 * sum(counts[k + 1 :])) for k in range(4)]
+    below = [150 / (2 * sum(counts[: k + 1])) for k in range(4)]
+    expected = [sum(above[k] if grade > k else below[k] for k in range(4)) for grade in range(5)]
+    assert cells.tolist() == pytest.approx(expected, rel=1e-5)
+    # Both sides of each threshold weigh the same over train.
+    total = sum(count * sum(above[:grade]) for grade, count in enumerate(counts))
+    assert total == pytest.approx(4 * 150 / 2)
 
 
 # --- factors
@@ -322,3 +330,54 @@ def test_no_constant_of_a_loss_is_trained():
         loss = create_loss(head, make_settings(5, counts=(5, 4, 3, 2, 1)), FIVE)
         assert list(loss.parameters()) == []
         assert loss.factor.dtype == torch.float32
+
+
+# --- what weights add to the logits
+
+
+@pytest.mark.parametrize("head", ["ovo", "softmax", "ordinal"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"counts": (40, 10, 25)},
+        {"weights": (0.5, 3.0, 1.0)},
+        {"alpha": (0.5, 3.0, 1.0)},
+        {"drawn": (0.4, 4.0, 1.0)},
+    ],
+    ids=str,
+)
+def test_prior_shift_is_what_weights_add_to_the_best_logits(head, change):
+    """Free logits that minimise the loss over counts of 40, 10 and 25, with weights and without."""
+    if head == "ordinal" and change.keys() & {"weights", "alpha"}:
+        pytest.skip("a factor of the whole sample changes the thresholds by no one number")
+    if head == "ordinal" and "drawn" in change:
+        pytest.skip("approximate: drawing changes the mixture on each side of a threshold")
+    targets = torch.repeat_interleave(torch.arange(3), torch.tensor([40, 10, 25]))
+    best = []
+    for settings_ in (make_settings(3), make_settings(3, **change)):
+        loss = create_loss(head, settings_, THREE)
+        times = settings_.all_drawn[targets]
+        logits = torch.zeros(len(loss.prior_shift), requires_grad=True)
+        optimizer = torch.optim.LBFGS([logits], max_iter=200, tolerance_grad=1e-9)
+
+        def closure(loss=loss, times=times, logits=logits, optimizer=optimizer):
+            optimizer.zero_grad()
+            total = (loss(logits.expand(len(targets), -1), targets) * times).sum()
+            total.backward()
+            return total
+
+        optimizer.step(closure)
+        found = logits.detach() - (logits.detach().mean() if head == "softmax" else 0)
+        best.append(found)
+    shift = create_loss(head, make_settings(3, **change), THREE).prior_shift
+    assert (best[1] - best[0]).tolist() == pytest.approx(list(shift), abs=1e-3)
+
+
+def test_regression_is_a_distance_from_the_grade():
+    logits, targets = torch.tensor([[0.5], [3.0], [2.0]]), torch.tensor([0, 1, 2])
+    smooth = create_loss("regression", make_settings(3), [])
+    squared = create_loss("regression", make_settings(3, distance="mse"), [])
+    assert smooth(logits, targets).tolist() == pytest.approx([0.125, 1.5, 0.0])
+    assert squared(logits, targets).tolist() == pytest.approx([0.25, 4.0, 0.0])
+    weighted = create_loss("regression", make_settings(3, counts=(1, 2, 3)), [])
+    assert weighted(logits, targets).tolist() == pytest.approx([0.125 * 2, 1.5, 0.0])

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
+from sklearn.metrics import log_loss
 
 from dr_ovo.errors import UserError
 from dr_ovo.predictions.calibration import (
@@ -15,6 +16,7 @@ from dr_ovo.predictions.calibration import (
     fit_calibration,
     fit_temperature,
     temper,
+    tempered_log_loss,
 )
 from dr_ovo.predictions.calibration_file import load_calibration, save_calibration
 from dr_ovo.predictions.operating_points import fit_operating_points, summed_probability
@@ -156,3 +158,18 @@ def test_a_damaged_or_foreign_file_is_named(tmp_path, content):
         load_calibration(tmp_path / "calibration.json")
     with pytest.raises(UserError, match=r"missing\.json"):
         load_calibration(tmp_path / "missing.json")
+
+
+def test_the_tempered_log_loss_is_the_lowest_and_does_not_depend_on_the_temperature_before():
+    rng = np.random.default_rng(3)
+    targets = rng.integers(0, 4, 300)
+    logits = rng.normal(size=(300, 4))
+    logits[np.arange(300), targets] += 1.5
+    found = tempered_log_loss(targets, softmax(0.2 * logits, axis=1))
+    losses = [
+        log_loss(targets, softmax(scale * logits, axis=1), labels=range(4))
+        for scale in np.geomspace(0.1, 10, 400)
+    ]
+    assert found == pytest.approx(min(losses), abs=1e-4)
+    assert tempered_log_loss(targets, softmax(2 * logits, axis=1)) == pytest.approx(found, abs=1e-6)
+    assert np.isnan(tempered_log_loss(targets[:0], softmax(logits[:0], axis=1)))

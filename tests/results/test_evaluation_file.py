@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from dr_ovo.predictions.calibration import fit_calibration, temper
+from dr_ovo.decoding.tempering import temper
+from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.metrics import expected_calibration_error
 from dr_ovo.predictions.operating_points import OperatingPoint, OperatingPoints
 from dr_ovo.results.evaluation_file import evaluation_report

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from dr_ovo.settings.command_line import parse_settings
+from dr_ovo.settings.recipe import read_recipe
+from dr_ovo.settings.train_config import FIELDS
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("coatnet", "convnext", "swinv2", "densenet", "efficientnet", "resnet", "seresnext")
@@ -74,6 +76,19 @@ def test_settings_of_a_wrapper(name, tmp_path, echo, run_script):
     own = (*config.base_models, config.img_size, config.frozen_stages, config.batch_size)
     own += (config.gradient_accumulation_steps, config.learning_rate, config.weight_decay)
     assert (*own, config.ovo_dropout) == OWN[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_beats_a_wrapper_s_own_flags(name, tmp_path, echo, run_script):
+    outcome = run_script(ROOT / f"train_{name}.sh", cwd=tmp_path, PYTHON=echo)
+    argv = outcome.stdout.splitlines()[2:]
+    own = parse_settings(argv)
+    assert parse_settings([*argv, "--recipe", "guide"]).config == own.config
+    recommended = parse_settings([*argv, "--recipe", "recommended"])
+    held = read_recipe("recommended").values
+    assert {name: getattr(recommended.config, name) for name in held} == held
+    others = {name: getattr(own.config, name) for name in FIELDS.keys() - held.keys()}
+    assert {name: getattr(recommended.config, name) for name in others} == others
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,6 +20,7 @@ BOOLEANS = [name for name, field in FIELDS.items() if field.metadata["parse"] is
 # Values for settings that are constrained by their limits or by other settings.
 OWN_VALUES = {
     "img_size": ["32"],
+    "fold": ["2", "--folds", "3"],
     "blur_range": ["0.01"],
     "pretrained_head": ["true", "--pretrained_path", "folder"],
     "micro_batch": ["4"],

@@ -21,7 +21,8 @@ FREE = {
     "mode", "dataset_path", "output_dir", "output_root", "experiment_name", "log_file", "resume",
     "dry_run", "tensorboard", "max_megapixels", "allow_leaks", "decoder", "patient_level", "input",
     "output", "ensemble", "device", "grad_checkpointing", "compile", "num_workers", "cache",
-    "cache_dir", "micro_batch", "recover", "save_every", "grace_seconds",
+    "cache_dir", "micro_batch", "recover", "save_every", "grace_seconds", "prior_correction",
+    "splits",
 }  # fmt: skip
 
 

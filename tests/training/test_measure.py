@@ -7,15 +7,18 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from sklearn.metrics import accuracy_score, cohen_kappa_score, log_loss, roc_auc_score
 
 from dr_ovo.decoding.decoders import decode
 from dr_ovo.models.losses import LossSettings, create_loss
 from dr_ovo.models.network import BranchSpec
 from dr_ovo.pairs import class_pairs
-from dr_ovo.training.measure import Score, measure, pair_score, score
-from dr_ovo.training.optimization.schedule import Schedule
-from dr_ovo.training.resume.branch_run import BranchRun
+from dr_ovo.predictions.auc import delong_variance
+from dr_ovo.predictions.calibration import fit_temperature, temper
+from dr_ovo.predictions.kappa_error import kappa_standard_error
+from dr_ovo.predictions.metrics import confusion_matrix
+from dr_ovo.training.measure import Score, measure, pair_score, score, with_uncertainty
 
 PAIRS = class_pairs(5)
 PLAIN = LossSettings(gamma=0.0, alpha=(1.0,) * 5, smoothing=0.0, weights=None, counts=None)
@@ -38,15 +41,6 @@ NONE_YET = None
 def test_which_score_is_better(new, old, better):
     best = None if old is None else Score(*old)
     assert Score(*new).better_than(best) is better
-
-
-def test_patience_is_renewed_by_more_than_min_delta():
-    run = BranchRun("ovo", None, 8, Schedule("none", 1e-3, 0.0, 10, 0))
-    epochs = []
-    for epoch, value in enumerate((0.5, 0.55, 0.6, 0.61, 0.72, 0.1), start=1):
-        run.note_progress(Score(value, 0.0), epoch, min_delta=0.1)
-        epochs.append(run.progress_epoch)
-    assert epochs == [1, 1, 1, 4, 5, 5]
 
 
 @pytest.fixture
@@ -123,3 +117,33 @@ def test_what_is_undefined_is_none(answers):
     found = measure(spec, "ovo", loss, logits[only][:, :1], targets[only], 5)
     assert found["auc"] is None
     assert math.isnan(pair_score((1, 2), None, logits[only][:, :1], targets[only]).value)
+
+
+@pytest.mark.parametrize(("head", "width"), [("ovo", 10), ("softmax", 5), ("ordinal", 4)])
+def test_how_sure_kappa_is_and_the_log_loss_at_its_best_temperature(head, width, answers):
+    logits, targets = answers[0][:, :width], answers[1]
+    found = Score(0.5, -1.0)
+    more = with_uncertainty(found, BranchSpec(head, (), width), head, logits, targets, 5)
+    predicted, probabilities = decode(head, logits, 5)
+    confusion = confusion_matrix(targets, predicted, 5)
+    assert (more.value, more.tie_break) == (0.5, -1.0)
+    assert more.standard_error == kappa_standard_error(confusion)
+    tempered = temper(probabilities, fit_temperature(targets, probabilities))
+    assert more.log_loss == pytest.approx(log_loss(targets, tempered))
+
+
+def test_how_sure_the_auc_of_a_pair_is(answers):
+    logits, targets = answers
+    own = np.isin(targets, (1, 3))
+    logits, targets = logits[own][:, [PAIRS.index((1, 3))]], targets[own]
+    spec = BranchSpec("1_3", ((1, 3),), 1, independent=True)
+    more = with_uncertainty(Score(0.5, -1.0), spec, "ovo", logits, targets, 5)
+    positive, scores = targets == 3, logits[:, 0].astype(np.float64)
+    variance = delong_variance(scores[positive], scores[~positive])
+    assert more.standard_error == pytest.approx(math.sqrt(variance))
+    losses = [log_loss(positive, expit(scale * scores)) for scale in np.geomspace(0.05, 20, 500)]
+    assert more.log_loss == pytest.approx(min(losses), abs=1e-4)
+    one = targets != 3
+    one[np.flatnonzero(positive)[0]] = True  # an AUC with a single positive has no standard error
+    alone = with_uncertainty(Score(0.5, -1.0), spec, "ovo", logits[one], targets[one], 5)
+    assert math.isnan(alone.standard_error)

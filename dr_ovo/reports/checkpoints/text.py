@@ -12,6 +12,7 @@ KINDS = {
     ("ovo", "independent"): "one-vs-one, one network per pair",
     ("softmax", "shared"): "softmax head; each row is how it separates two grades",
     ("ordinal", "shared"): "ordinal head; each row is how it separates two grades",
+    ("regression", "shared"): "regression head; each row is how it separates two grades",
 }
 UNKNOWN = "unknown"
 MARK = "< 90 %"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from dr_ovo.decoding.tempering import temper
 from dr_ovo.document.document import Report
 from dr_ovo.parallel import available_cores, in_threads
-from dr_ovo.predictions.calibration import temper
 from dr_ovo.predictions.operating_points import GRADED_CLASSES, ungraded
 from dr_ovo.reports.comparison.figures import forest_figure, reliability_figure
 from dr_ovo.reports.comparison.tables import sections

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from dr_ovo.decoding.tempering import temper
 from dr_ovo.document.document import Figure
 from dr_ovo.document.figure_style import COLOURS, figure_name, headline, new_figure, png
-from dr_ovo.predictions.calibration import temper
 from dr_ovo.predictions.metrics import ECE_BINS
 from dr_ovo.results.model_results import ModelResults
 

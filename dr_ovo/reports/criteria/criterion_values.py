@@ -67,13 +67,13 @@ def model_subject(model: ModelResults) -> Subject:
 
 def ensemble_subject(members: Sequence[ModelResults], baseline: Sequence[ModelResults]) -> Subject:
     """The mean of the members' probabilities, and its lead over the mean of the baseline's."""
-    fitted = fit_ensemble([model.val for model in members], "mean")
-    test = fitted.on([model.test for model in members])
+    fitted = fit_ensemble([model.member_val for model in members], "mean")
+    test = fitted.on([model.member_test for model in members])
     unknown = exact(None, "not all models of the baseline are among the folders")
     gain: Leaves = {"gain.accuracy": unknown, "gain.quadratic_kappa": unknown}
     if baseline:
-        fitted_baseline = fit_ensemble([model.val for model in baseline], "mean")
-        baseline_test = fitted_baseline.on([model.test for model in baseline])
+        fitted_baseline = fit_ensemble([model.member_val for model in baseline], "mean")
+        baseline_test = fitted_baseline.on([model.member_test for model in baseline])
         gain = {
             "gain.accuracy": difference(accuracy_statistic, test, baseline_test),
             "gain.quadratic_kappa": difference(kappa_statistic, test, baseline_test),

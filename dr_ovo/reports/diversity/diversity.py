@@ -55,7 +55,7 @@ def diversity(results: ResultSet) -> Report:
 
 def diversity_data(results: ResultSet) -> dict[str, Any]:
     """The report's JSON."""
-    tests = [model.test for model in results.models]
+    tests = [model.member_test for model in results.models]
     patients = tests[0].patient_ids
     pairs = [_pair_statistics(one, other) for one, other in combinations(tests, 2)]
     # In one resampling: the means over pairs take the pairs' values, which are computed once.
@@ -140,7 +140,7 @@ def _grades(tests: Sequence[Predictions], overlap: Sequence[dict[str, Any]]) -> 
 
 def _ranked(results: ResultSet, contributions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The contribution of each model, the largest on val first."""
-    vals = [selection_share(model.val) for model in results.models]
+    vals = [selection_share(model.member_val) for model in results.models]
     whole = _val_figures(mean_predictions(vals))
     rows = []
     for name, smaller, on_test in zip(

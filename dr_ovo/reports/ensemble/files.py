@@ -72,7 +72,8 @@ def export_manifest(study: Study, path: Path) -> str:
         for model, weight in zip(study.results.models, weights, strict=True)
     )
     names = tuple(map(str, study.whole.test.class_names))
-    manifest = Manifest(study.rule.method, names, members)
+    expected = study.whole.fitted.expected if study.whole.fitted else None
+    manifest = Manifest(study.rule.method, names, members, expected)
     write_manifest(path, manifest, study.whole.calibration, study.results.marks)
     lacking = [member.name for member in members if not member.checkpoints]
     if lacking:
@@ -96,5 +97,6 @@ def _member(model: ModelResults, weight: float) -> Member:
         head=model.test.head,
         decoder=model.test.decoder,
         weight=weight,
+        temperature=model.calibration.temperature,
         checkpoints={f"models/{path.name}": file_sha256(path) for path in checkpoints},
     )

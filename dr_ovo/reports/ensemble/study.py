@@ -77,7 +77,7 @@ def study_ensemble(results: ResultSet, rule: CombinationRule, baseline: Sequence
     named = _baseline(results, baseline)
     whole = _combine(results.models, rule, "ensemble of all {}")
     best = by_val_kappa(results.models)[0][0]
-    elimination = eliminate([m.val for m in results.models], rule.method, rule.weight_by)
+    elimination = eliminate([m.member_val for m in results.models], rule.method, rule.weight_by)
     kept = [results.models[number] for number in elimination.kept]
     some_dropped = len(kept) < len(results.models)
     base = _combine(named, rule, "baseline of {}") if named else None
@@ -115,8 +115,8 @@ def _combine(models: Sequence[ModelResults], rule: CombinationRule, title: str) 
     if len(models) == 1:
         single = models[0]
         return Combined(title.format(1), names, single.test, single.calibration, None)
-    fitted = fit_ensemble([model.val for model in models], rule.method, rule.weight_by)
-    test = fitted.on([model.test for model in models])
+    fitted = fit_ensemble([model.member_val for model in models], rule.method, rule.weight_by)
+    test = fitted.on([model.member_test for model in models])
     return Combined(title.format(len(models)), names, test, fitted.calibration, fitted)
 
 

@@ -12,13 +12,14 @@ class AugmentationOptions(Options):
     """How far training images are changed; each range but that of the blur applies both ways."""
 
     enable_medical_augmentation: bool = option(
-        True, boolean, "augment training images", fixed=Fixed.IN_WEIGHTS
+        True, boolean, "augment training images", fixed=Fixed.IN_WEIGHTS, in_recipe=True
     )
     rotation_range: float = option(
         25.0,
         float,
         "rotation, degrees either way",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="DEGREES",
         low=0,
         high=180,
@@ -28,6 +29,7 @@ class AugmentationOptions(Options):
         float,
         "relative brightness, either way",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="SHARE",
         low=0,
         high=0.9,
@@ -37,6 +39,7 @@ class AugmentationOptions(Options):
         float,
         "relative contrast, either way",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="SHARE",
         low=0,
         high=0.9,
@@ -46,6 +49,7 @@ class AugmentationOptions(Options):
         float,
         "relative saturation, either way; 0: off",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="SHARE",
         low=0,
         high=0.9,
@@ -55,6 +59,7 @@ class AugmentationOptions(Options):
         float,
         "hue, degrees either way of a colour circle of 360; 0: off",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="DEGREES",
         low=0,
         high=180,
@@ -65,6 +70,7 @@ class AugmentationOptions(Options):
         "Gaussian blur of half the images: the largest standard deviation, as a share of the "
         "image's side, such as 0.005; 0: off",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="SHARE",
         low=0,
         high=0.05,

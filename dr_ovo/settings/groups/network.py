@@ -27,6 +27,7 @@ class NetworkOptions(Options):
         str,
         "what the network predicts; softmax was as good as ovo where measured",
         fixed=Fixed.IN_A_NETWORK,
+        in_recipe=True,
         checkpoint_key="head",
         choices=HEADS,
     )
@@ -114,6 +115,7 @@ class NetworkOptions(Options):
         "test-time augmentation: logits are the mean over 1, 2 or 4 flipped views, on val, in "
         "evaluation and in inference",
         fixed=Fixed.IN_A_NETWORK,
+        in_recipe=True,
         metavar="1|2|4",
         checkpoint_key="tta_views",
         low=1,

@@ -66,6 +66,24 @@ class RunOptions(Options):
         "a quick check: 8 images per grade and split, at most 2 epochs",
         fixed=Fixed.IN_WEIGHTS,
     )
+    folds: int = option(
+        0,
+        int,
+        "train: join train and val, divide them by patient into so many folds, and train a member "
+        "on all but each; 0: off",
+        fixed=Fixed.IN_WEIGHTS,
+        metavar="COUNT",
+        low=0,
+        high=50,
+    )
+    fold: int = option(
+        0,
+        int,
+        "with --folds: train only the member that holds out this fold; 0: all",
+        fixed=Fixed.IN_WEIGHTS,
+        metavar="NUMBER",
+        low=0,
+    )
     tensorboard: bool = option(
         False, boolean, "write TensorBoard curves to <output_dir>/tensorboard"
     )
@@ -88,7 +106,20 @@ class RunOptions(Options):
         "train on a dataset whose audit finds leaks; every result is marked LEAKY",
     )
     decoder: str = option(
-        "coupling", str, "how pair logits become the stored grade", choices=DECODERS
+        "coupling", str, "how pair logits become the stored grade", choices=DECODERS, in_recipe=True
+    )
+    prior_correction: bool = option(
+        False,
+        boolean,
+        "evaluate, inference: take from the logits what class weights or a balanced sampler added "
+        "to them in training",
+        in_recipe=True,
+    )
+    splits: tuple[str, ...] = option(
+        ("val", "test"),
+        str,
+        "evaluate: the splits that are predicted; test alone uses the calibration that is there",
+        choices=("val", "test"),
     )
     patient_level: bool = option(
         False, boolean, "evaluate: add figures per patient, by the worse eye"
@@ -107,5 +138,7 @@ class RunOptions(Options):
     )
 
     def check(self) -> None:
-        """Raises UserError for an ensemble manifest outside --mode inference."""
+        """Raises UserError for an ensemble manifest outside --mode inference, and for folds that
+        there can't be."""
         checks.check_ensemble(self.ensemble, self.mode)
+        checks.check_folds(self.folds, self.fold)

@@ -88,6 +88,7 @@ class ScheduleOptions(Options):
         "decay per optimizer step of a moving average of the weights, which is then what is "
         "validated and saved, such as 0.99; 0: off",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         metavar="DECAY",
         low=0,
         high=0.99999,
@@ -97,6 +98,7 @@ class ScheduleOptions(Options):
         str,
         "images per epoch: each once, or grades equally often (class weights off)",
         fixed=Fixed.IN_WEIGHTS,
+        in_recipe=True,
         choices=("natural", "balanced"),
     )
     patience: int = option(
@@ -118,10 +120,12 @@ class ScheduleOptions(Options):
     keep_epoch: str = option(
         "best",
         str,
-        "which epoch of a branch is kept: its best on val, or its last, which selects nothing on "
-        "val; for a small val, with --ema_decay averaging the weights",
+        "which epoch of a branch is kept: its best on val; its last, which selects nothing on "
+        "val; log_loss: that with the lowest log loss on val, at its best temperature; steady: "
+        "likewise, among those within one standard error of the best so far",
         fixed=Fixed.IN_WEIGHTS,
-        choices=("best", "last"),
+        in_recipe=True,
+        choices=("best", "last", "steady", "log_loss"),
     )
     train_sample: int = option(
         256,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dr_ovo.audit.audit import audit
 from dr_ovo.audit.audited_photographs import photographs_of_index
+from dr_ovo.audit.findings import AuditReport
 from dr_ovo.audit.fingerprint import are_same, fingerprints, replaced_splits
 from dr_ovo.audit.measurement_cache import cache_folder, temporary_copy
 from dr_ovo.audit.text_report import leak_message
+from dr_ovo.dataset.copy_names import families
 from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.errors import LeakError, UserError
 from dr_ovo.photographs.damage import Damage
@@ -25,6 +27,7 @@ NOT_KNOWN = "audit: which photographs the weights of --pretrained_path have seen
 # Below this, judging the quality of all files takes seconds, as decoding them all does;
 # `dr_ovo audit` judges sets of any size.
 QUALITY_BELOW = 2000
+ONE_PICTURE = ("exact_copy", "near_duplicate", "look_alikes")  # kinds of findings
 LEARNED_FROM = ("train", "val")  # the splits that a resumed training must find unchanged
 
 
@@ -52,6 +55,7 @@ def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dic
         "leaks": len(report.leaks),
         "findings": {f"{kind} ({severity})": n for severity, kind, n in report.counts()},
         "notes": list(report.notes),
+        "alike": _alike(report, [p.file for p in photographs if p.split in LEARNED_FROM]),
         "statistics_model": report.statistics_model.to_dict() if report.statistics_model else None,
         "no_statistics_model": report.no_statistics_model,
         "undecodable": {
@@ -59,6 +63,18 @@ def audit_dataset(config: TrainConfig, index: DatasetIndex, output: Path) -> dic
             for damage in report.undecodable
         },
     }
+
+
+def _alike(report: AuditReport, files: Sequence[str]) -> list[list[str]]:
+    """The groups of files that show one picture, or whose names say so."""
+    known = set(files)
+    groups = [
+        [p.file for p in finding.photographs if p.file in known]
+        for finding in report.findings
+        if finding.kind in ONE_PICTURE
+    ]
+    groups += [[files[i] for i in family.members] for family in families(files, [])]
+    return sorted(sorted(group) for group in groups if len(group) > 1)
 
 
 def stored_audit(

@@ -8,7 +8,7 @@ import numpy as np
 
 from dr_ovo.dataset.index import DatasetIndex, Split
 from dr_ovo.predictions.calibration import calibration_share
-from dr_ovo.settings.groups.schedule import ScheduleOptions
+from dr_ovo.settings.train_config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,19 @@ class TrainingData:
         return np.concatenate([self.train.targets, self.val.targets])
 
 
-def training_data(options: ScheduleOptions, index: DatasetIndex) -> TrainingData:
-    """Train and val, the sample of train evaluated each epoch, and val's calibration share."""
+def training_data(config: TrainConfig, index: DatasetIndex) -> TrainingData:
+    """Train and val, the sample of train evaluated each epoch, and val's calibration share, of
+    which the member of a fold has none: it is calibrated out of fold."""
     train, val = index.splits["train"], index.splits["val"]
     share = calibration_share(np.array(val.sample_ids), np.array(val.patient_ids), val.targets)
-    return TrainingData(
-        train, val, _sample(train.targets, options.train_sample, options.seed), share
-    )
+    if config.folds:
+        share = np.zeros(len(val), dtype=bool)
+    return TrainingData(train, val, _sample(train.targets, config.train_sample, config.seed), share)
+
+
+def holds_out_val(config: TrainConfig) -> bool:
+    """Whether val is the fold that a member holds out, which chooses and fits nothing in it."""
+    return bool(config.folds) and config.keep_epoch == "last"
 
 
 def _sample(targets: np.ndarray, count: int, seed: int) -> np.ndarray:

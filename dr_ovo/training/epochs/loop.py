@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,10 +30,10 @@ from dr_ovo.training.epochs.first_image import first_image
 from dr_ovo.training.epochs.interruption import Interrupted, WatchedBatches
 from dr_ovo.training.epochs.keeping import Keeper, KeptInside
 from dr_ovo.training.epochs.validation import EpochResult, Validation
-from dr_ovo.training.measure import Score
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.schedule import epoch_order
 from dr_ovo.training.resume.branch_run import BranchRun
+from dr_ovo.training.resume.epoch_choice import RULES
 
 
 class TrainingLoop:
@@ -52,12 +51,14 @@ class TrainingLoop:
         self.model, self.runs, self.data, self.loader = model, model.runs, data, loader
         self.precision, self.save_seconds = precision, 60 * config.save_every
         self.settings: ScheduleOptions = config
+        self.rule = RULES[config.keep_epoch]
         self.augmentation = Augmentation(config)
         self.batches = WatchedBatches(loader, asked, model.ranks)
         if not model.window_ranks.is_alone:
             for trainer in _trainers([*self.runs.values()]):
                 trainer.before_window = self.batches.agree
-        self.validation = Validation(model, data, self.batches, precision.device, config)
+        device, by_log_loss = precision.device, self.rule.by_log_loss
+        self.validation = Validation(model, data, self.batches, device, config, by_log_loss)
         self._stem = Halving("in the frozen stem")
         self._warned_of: set[int] = set()  # positions of files that were written meanwhile
 
@@ -87,7 +88,7 @@ class TrainingLoop:
                 with _evaluated_weights(active):
                     results = self._measure(epoch, active, clock)
                     for run, result in zip(active, results, strict=True):
-                        if self._is_kept(run, epoch, result.score):
+                        if run.note(result.score, epoch, self.rule, self.settings.min_delta):
                             keeper.keep_best(run, epoch, result)
             except (Interrupted, LostRank) as error:
                 if isinstance(error, Interrupted) or not divided:
@@ -96,7 +97,7 @@ class TrainingLoop:
             lines = []
             for run, result in zip(active, results, strict=True):
                 self._end_if_due(run, epoch, result)
-                lines.append(self._line(run, epoch, losses[run.name], result.row))
+                lines.append(self._line(run, epoch, losses[run.name], result))
             for line in chain(*self.model.branch_ranks.gather(lines)):
                 log.info("%s", line)
             self._warn_of_changes()
@@ -181,14 +182,6 @@ class TrainingLoop:
                 return  # the others learn from this batch when the training goes on
             trainer.feed(features, targets)
 
-    def _is_kept(self, run: BranchRun, epoch: int, score: Score) -> bool:
-        """Notes the score of a branch's epoch; whether its weights are the ones to keep."""
-        run.note_progress(score, epoch, self.settings.min_delta)
-        if self.settings.keep_epoch != "last" and not score.better_than(run.best):
-            return False
-        run.best, run.best_epoch = score, epoch
-        return True
-
     def _end_if_due(self, run: BranchRun, epoch: int, result: EpochResult) -> None:
         """Notes the val loss of a branch's epoch for its learning rate. Ends the branch by
         patience, counted from the end of warm-up, or after the last epoch."""
@@ -203,13 +196,14 @@ class TrainingLoop:
         if run.ended:
             run.end()
 
-    def _line(self, run: BranchRun, epoch: int, loss: float, row: dict[str, Any]) -> str:
+    def _line(self, run: BranchRun, epoch: int, loss: float, result: EpochResult) -> str:
         """The log line of a branch's epoch: its history row, mean loss, and what it means."""
-        epochs, kept = self.settings.epochs, self.settings.keep_epoch
-        ending = f"ends ({run.ended}; {kept} epoch {run.best_epoch})" if run.ended else ""
-        notes = kept * (run.best_epoch == epoch), ending
-        left = (epochs - epoch) * row["seconds"]
-        return epoch_line(row, epochs, loss, left, notes)
+        epochs, word, score = self.settings.epochs, self.rule.word, result.score
+        ending = f"ends ({run.ended}; {word} epoch {run.best_epoch})" if run.ended else ""
+        by = f"standard error {score.standard_error:.3f}  log loss {score.log_loss:.4f}"
+        notes = by * self.rule.by_log_loss, word * (run.best_epoch == epoch), ending
+        left = (epochs - epoch) * result.row["seconds"]
+        return epoch_line(result.row, epochs, loss, left, notes)
 
     def _warn_of_changes(self) -> None:
         """Warns, once for each, of files that were written since training began."""

@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from dr_ovo.decoding.decoders import Fitted
+from dr_ovo.decoding.fitting import fit_number
+from dr_ovo.decoding.heads import head_of
 from dr_ovo.distributed.division import batch_shares
 from dr_ovo.errors import MachineError, log
 from dr_ovo.outputs import MEASURE_BATCH, Outputs, branch_outputs
-from dr_ovo.settings.groups.network import NetworkOptions
+from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model
-from dr_ovo.training.data.training_data import TrainingData
+from dr_ovo.training.data.training_data import TrainingData, holds_out_val
 from dr_ovo.training.epochs.epoch_report import pair_rows
 from dr_ovo.training.epochs.interruption import WatchedBatches
-from dr_ovo.training.measure import Score, measure, pair_score, score
+from dr_ovo.training.measure import Score, measure, pair_score, score, with_uncertainty
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 
 SAME_OUTPUT = 1e-5  # a smaller range of logits over val means a dead network
@@ -25,16 +28,18 @@ SAME_OUTPUT = 1e-5  # a smaller range of logits over val means a dead network
 @dataclass(frozen=True)
 class EpochResult:
     """A branch's epoch: what of its history row is measured on images, its checkpoint's metrics,
-    its score and features."""
+    its score and features, and what was fitted for decoding (None: nothing)."""
 
     row: dict[str, Any]
     metrics: dict[str, Any]
     score: Score
     features: Outputs | None
+    fitted: Fitted | None = None
 
 
 class Validation:
-    """Measures the branches of `model` after an epoch, on `device`."""
+    """Measures the branches of `model` after an epoch, on `device`. `by_log_loss`: what chooses the
+    epoch needs log loss and standard error in its score."""
 
     def __init__(
         self,
@@ -42,10 +47,11 @@ class Validation:
         data: TrainingData,
         batches: WatchedBatches,
         device: torch.device,
-        options: NetworkOptions,
+        options: TrainConfig,
+        by_log_loss: bool = False,
     ) -> None:
         self.model, self.data, self.batches, self.device = model, data, batches, device
-        self.options = options
+        self.options, self.by_log_loss = options, by_log_loss
 
     def measure_epoch(self, trainers: list[BranchTrainer]) -> list[EpochResult]:
         """The results of the branches on val and on the fixed, unaugmented sample of train."""
@@ -106,14 +112,29 @@ class Validation:
                 "Lower --learning_rate.",
                 trainer.spec.name,
             )
-        return EpochResult(row, metrics, self._score(trainer, on_val, chosen), sample)
+        fitted = self._fitted(chosen)
+        return EpochResult(row, metrics, self._score(trainer, on_val, chosen), sample, fitted)
+
+    def _fitted(self, chosen: Outputs) -> Fitted | None:
+        """The scale and thresholds of a head that answers with a number, from the selection share
+        of val; nothing where val is a fold held out, on which a member fits nothing."""
+        options = self.options
+        if not head_of(options.head).is_number or holds_out_val(options):
+            return None
+        targets = self.data.targets[chosen.positions]
+        return fit_number(chosen.logits, targets, options.num_classes)
 
     def _score(self, trainer: BranchTrainer, on_val: dict[str, Any], chosen: Outputs) -> Score:
-        """The score that selects the branch's best epoch, from the selection share of val."""
-        if not trainer.spec.independent:
-            return score(on_val)
-        targets = self.data.targets[chosen.positions]
-        return pair_score(trainer.spec.pairs[0], on_val["auc"], chosen.logits, targets)
+        """The score that selects the branch's epoch, from the selection share of val."""
+        spec, targets = trainer.spec, self.data.targets[chosen.positions]
+        if spec.independent:
+            found = pair_score(spec.pairs[0], on_val["auc"], chosen.logits, targets)
+        else:
+            found = score(on_val)
+        if not self.by_log_loss:
+            return found
+        head, classes = self.options.head, self.options.num_classes
+        return with_uncertainty(found, spec, head, chosen.logits, targets, classes)
 
     def _measure(self, trainer: BranchTrainer, outputs: Outputs) -> dict[str, Any]:
         return measure(

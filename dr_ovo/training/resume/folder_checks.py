@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
-from dr_ovo.results.folder import ResultsFolder, read_json
+from dr_ovo.results.folder import LATER_SETTINGS, ResultsFolder, read_json
+from dr_ovo.settings.command_line import DEFAULT
+from dr_ovo.settings.option import Fixed
+from dr_ovo.settings.train_config import FIELDS, TrainConfig
 from dr_ovo.training.resume.state import NOTHING_KEPT
 
 
@@ -58,6 +62,32 @@ def _check_nothing_is_lost(folder: ResultsFolder) -> None:
 def _epoch(path: Path) -> int:
     """The epoch that a checkpoint is of, from the JSON beside it."""
     return int(read_json(path, {"epoch": int})["epoch"])
+
+
+def with_defaults_of(
+    folder: ResultsFolder, config: TrainConfig, sources: dict[str, str]
+) -> tuple[TrainConfig, dict[str, str]]:
+    """The settings to go on with in a folder, and where each came from: an option that is nobody's
+    choice, neither now nor when the training began, keeps its value there. So a training goes on
+    after a later version has changed a default."""
+    stored = folder.read_config()
+    written = stored.get("sources")
+    began = dict.fromkeys(LATER_SETTINGS, DEFAULT) | (written if isinstance(written, dict) else {})
+    kept: dict[str, Any] = {}
+    for name, field in FIELDS.items():
+        nobodys = sources[name] == began.get(name) == DEFAULT
+        # A value that is not the default follows from others, as the size from the architecture.
+        followed = getattr(config, name) != field.default
+        if nobodys and not followed and field.metadata["fixed"] > Fixed.NEVER:
+            value = stored["settings"].get(name)
+            kept[name] = tuple(value) if isinstance(value, list) else value
+    changed: dict[str, Any] = {
+        name: value
+        for name, value in kept.items()
+        if value != FIELDS[name].default and type(value) is type(FIELDS[name].default)
+    }
+    said = dict.fromkeys(changed, f"{DEFAULT} when it began")
+    return dataclasses.replace(config, **changed), sources | said
 
 
 def check_same_preprocessing(folder: ResultsFolder, now: str) -> None:

@@ -22,6 +22,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.resume.state import Reached, kept_state, reached_in
 
 FLOAT16 = "float16"  # as Precision names it
+LOSS_VERSION = 2  # in 1 the ordinal loss took no weights from the counts
 
 
 def numerics_now(
@@ -145,6 +146,20 @@ def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 def _kind(device: object) -> str:
     """`cpu` or `cuda`."""
     return str(device).partition(":")[0]
+
+
+def begun_loss(folder: ResultsFolder) -> int:
+    """The version of the losses with which the training in a folder goes on: the one that it began
+    with, or today's."""
+    if not folder.has_begun():
+        return LOSS_VERSION
+    version = _effective(folder.read_config()).get("loss_version", 1)
+    if version not in range(1, LOSS_VERSION + 1):
+        raise UserError(
+            f"{folder.config} is damaged: its effective loss_version is {version!r}, and a number "
+            f"up to {LOSS_VERSION} was expected. Restore it, or use another --output_dir."
+        )
+    return int(version)
 
 
 def _effective(config: dict[str, Any]) -> dict[str, Any]:

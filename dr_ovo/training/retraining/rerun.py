@@ -11,7 +11,8 @@ import torch
 
 from dr_ovo.errors import UserError
 from dr_ovo.models.torch_files import load_torch
-from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.folder import LATER_SETTINGS, ResultsFolder
+from dr_ovo.settings.train_config import TrainConfig, values_of
 
 # Columns of history.csv that no two runs share.
 MEASURED = ("seconds", "images_per_second", "peak_memory_mb")
@@ -43,12 +44,24 @@ def command_line(folder: ResultsFolder, output: Path, more: Mapping[str, str]) -
     config = folder.read_config()
     effective = config.get("effective", {})
     given = {name: config["settings"][name] for name in FLAGS if name in config["settings"]}
+    given |= _former_defaults(config["settings"])
     given["compile"] = effective.get("compile", False)
     if "micro_batch" in effective:
         given["micro_batch"] = effective["micro_batch"]
     given |= more
     flags = [word for name, value in given.items() for word in (f"--{name}", str(value))]
     return ["--config", str(folder.config), "--output_dir", str(output), *flags]
+
+
+def _former_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config.json does not say, since there was no choice then, and has another default
+    now."""
+    now = values_of(TrainConfig())
+    return {
+        name: value
+        for name, value in LATER_SETTINGS.items()
+        if settings[name] == value != now[name]
+    }
 
 
 def differences(one: ResultsFolder, other: ResultsFolder) -> list[Finding]:

@@ -9,6 +9,7 @@ from typing import Any
 from dr_ovo import __version__
 from dr_ovo.models.architectures import CHANNELS_LAST
 from dr_ovo.predictions.calibration import MIN_IMAGES
+from dr_ovo.settings.recipe import Recipe
 from dr_ovo.training.data.audit_gate import audit_lines
 from dr_ovo.training.writing.run import Run
 
@@ -26,6 +27,7 @@ def opening_lines(run: Run) -> list[str]:
         lines.append("SYNTHETIC data: drawn images, not photographs of patients.")
     if config.experiment_name:
         lines.append(f"experiment {config.experiment_name}")
+    lines += [_recipe_line(recipe, run.sources) for recipe in run.recipes]
     lines += [
         f"  {field.name:28} {_shown(getattr(config, field.name)):40} {run.sources[field.name]}"
         for field in fields(config)
@@ -58,6 +60,15 @@ def opening_lines(run: Run) -> list[str]:
     return lines
 
 
+def _recipe_line(recipe: Recipe, sources: dict[str, str]) -> str:
+    """A recipe: what it is, on what it was measured, and what of it is not in effect."""
+    in_effect = recipe.in_effect(sources)
+    overruled = [f"--{name}" for name in recipe.values if name not in in_effect]
+    line = f"{recipe.source} (sha256 {recipe.sha256[:12]}): {recipe.description}"
+    without = f"; set otherwise: {' '.join(overruled)}" if overruled else ""
+    return f"{line}. Measured: {recipe.measured}{without}"
+
+
 def _shown(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
@@ -72,8 +83,10 @@ def _notices(run: Run) -> list[str]:
         )
     if config.sampler == "balanced" and config.enable_class_weights:
         notices.append("--sampler balanced already balances train: class weights are off")
-    if config.head == "ordinal" and config.enable_class_weights:
-        notices.append("the ordinal loss is unweighted: class weights are off")
+    if config.head == "regression" and (config.enable_focal_loss or config.label_smoothing):
+        notices.append(
+            "focal loss and label smoothing are of probabilities: --head regression has neither"
+        )
     random_start = not config.pretrained and not config.pretrained_path
     if random_start and run.model.network.frozen_stages:
         notices.append(

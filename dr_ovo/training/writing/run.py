@@ -10,10 +10,11 @@ from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.models.precision import Precision
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.settings.recipe import Recipe
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model
 from dr_ovo.training.data.seen_photographs import SeenPhotographs, seen_in_training
-from dr_ovo.training.resume.numerics import numerics_now
+from dr_ovo.training.resume.numerics import begun_loss, numerics_now
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Run:
 
     config: TrainConfig
     sources: dict[str, str]
+    recipes: tuple[Recipe, ...]
     index: DatasetIndex
     damaged: list[Damage]
     audit: dict[str, Any]
@@ -62,6 +64,7 @@ class Run:
         return {
             **self.numerics(),
             "memory_format": self.model.network.memory_format,
+            "loss_version": begun_loss(self.folder),
             "grad_checkpointing": self.model.network.checkpointing,
             "frozen_stages": self.model.network.frozen_stages,
             "trained_parameters": trained,

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from dr_ovo import __version__
 from dr_ovo.choices import AUTO
+from dr_ovo.decoding.fitting import fitted_json
 from dr_ovo.errors import log
 from dr_ovo.files import write_json
 from dr_ovo.models.checkpoint import checkpoint_path, save_checkpoint
@@ -130,6 +131,8 @@ class RunWriter:
             "parameters": trained + _stem_parameters(model),
             "trained_parameters": trained,
             "epoch": epoch,
+            "prior_shift": list(branch_run.trainer.loss.prior_shift),
+            "decoding": fitted_json(result.fitted) if result.fitted else None,
             "metrics": result.metrics,
         }
 
@@ -205,6 +208,7 @@ def config_json(run: Run) -> dict[str, Any]:
         "schema": SCHEMA,
         "settings": {**values_of(run.config), PER_STEP: run.config.window},
         "sources": run.sources,
+        "recipes": [recipe.to_dict() for recipe in run.recipes],
         "effective": run.effective(),
         "counts": run.index.counts,
         "data_hash": run.index.content_hash(),

@@ -52,9 +52,9 @@ def study():
 
 def test_the_figures_are_those_of_the_ensembles_own_predictions(study):
     models = study.results.models
-    fitted = fit_ensemble([model.val for model in models], "weighted", "kappa")
+    fitted = fit_ensemble([model.member_val for model in models], "weighted", "kappa")
     probabilities = np.tensordot(
-        fitted.weights, [model.test.probabilities for model in models], axes=1
+        fitted.weights, [model.member_test.probabilities for model in models], axes=1
     )
     targets, row = models[0].test.targets, study.figures["ensemble of all 5"]
     right = accuracy(targets, probabilities.argmax(axis=1))

@@ -103,6 +103,18 @@ def test_a_better_classifier_takes_the_place(words, still, trainer, contents, th
     assert evaluates(trainer, still, three_grades)
 
 
+def test_it_has_the_defaults_with_which_the_network_began(words, still, trainer):
+    config = json.loads((still / "config.json").read_text())
+    assert config["sources"]["keep_epoch"] == "default"
+    config["settings"]["keep_epoch"] = "last"
+    (still / "config.json").write_text(json.dumps(config))
+    outcome = trainer(*words, *GOOD, "--pairs", "0-2", "--output_dir", still)
+    assert outcome.code == 0, outcome.stderr
+    (line,) = [line for line in outcome.stdout.splitlines() if line.startswith("  keep_epoch ")]
+    assert line.split(maxsplit=2)[1:] == ["last", "default when it began"]
+    assert "keep_epoch" not in notes(still)[0]["settings"]
+
+
 def test_a_worse_classifier_does_not(words, good, trainer):
     old = place(good).read_bytes()
     outcome = trainer(*words, *STILL, "--pairs", "0-2", "--output_dir", good)

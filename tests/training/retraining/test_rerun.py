@@ -12,6 +12,9 @@ import pytest
 from dr_ovo.commands import rerun
 from dr_ovo.errors import run
 from dr_ovo.logs import close_log
+from dr_ovo.results.folder import LATER_SETTINGS, ResultsFolder
+from dr_ovo.settings.train_config import FIELDS
+from dr_ovo.training.retraining.rerun import command_line
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +98,16 @@ def test_what_can_not_be_trained_again(kind, trained, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "holds no finished training" in said or "expected another folder" in said
     assert not (tmp_path / "again").exists()
+
+
+def test_what_was_no_choice_then_is_as_then(trained, tmp_path, monkeypatch):
+    """Of a folder that has no such setting, the value counts that its version had fixed."""
+    folder = shutil.copytree(trained, tmp_path / "out")
+    config = json.loads((folder / "config.json").read_text())
+    del config["settings"]["keep_epoch"]
+    (folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.setitem(LATER_SETTINGS, "keep_epoch", FIELDS["keep_epoch"].default)
+    assert "--keep_epoch" not in command_line(ResultsFolder(folder), tmp_path / "again", {})
+    monkeypatch.setitem(LATER_SETTINGS, "keep_epoch", "last")
+    words = command_line(ResultsFolder(folder), tmp_path / "again", {})
+    assert words[words.index("--keep_epoch") + 1] == "last"

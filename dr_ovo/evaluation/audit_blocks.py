@@ -8,13 +8,13 @@ from typing import Any
 
 from dr_ovo.dataset.index import Split
 from dr_ovo.errors import log
-from dr_ovo.inference.statistics_only import common_block, statistics_only
+from dr_ovo.evaluation.statistics_only import common_block, statistics_only
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.data.audit_gate import was_audited
 
 
 def audit_blocks(
-    folder: ResultsFolder, root: Path, test: Split, grades: tuple[str, ...]
+    folder: ResultsFolder, root: Path, test: Split | None, grades: tuple[str, ...]
 ) -> dict[str, Any]:
     """`audited`: whether the dataset at `root` is the one that the folder's training audited (None:
     it audited none), with a warning if not. `statistics_only`: what image statistics alone score on
@@ -27,6 +27,8 @@ def audit_blocks(
             folder.root,
             root,
         )
+    if test is None:
+        return {"audited": audited}
     alone = statistics_only(folder, root, test, grades)
     return {"audited": audited, "statistics_only": alone}
 

@@ -13,7 +13,7 @@ from dr_ovo.audit.audit import audit
 from dr_ovo.audit.audited_photographs import photographs_of_folder
 from dr_ovo.audit.grade_signal.statistics_model import StatisticsModel
 from dr_ovo.dataset.index import scan_dataset
-from dr_ovo.inference.statistics_only import NOT_FITTED, OLDER, statistics_only
+from dr_ovo.evaluation.statistics_only import NOT_FITTED, OLDER, statistics_only
 from dr_ovo.results.folder import ResultsFolder
 
 DAMAGED = "config.json is damaged"

@@ -14,6 +14,8 @@ import torch
 from sklearn.metrics import cohen_kappa_score
 
 from dr_ovo.decoding.decoders import DECODERS, decode
+from dr_ovo.decoding.fitting import fitted_from_json
+from dr_ovo.decoding.tempering import temper
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
 from tests.fixtures import decoders
@@ -27,6 +29,7 @@ NETWORKS = {
     "shared": "--img_size 64 --no-enable_clahe",
     "softmax": "--head softmax --clahe_clip_limit 1.5",
     "ordinal": "--head ordinal --img_size 48",
+    "regression": "--head regression",
     "independent": "--ovo_mode independent --clahe_tile_grid_size 4",
     "averaged": "--ema_decay 0.7 --tta_views 4",
 }
@@ -98,7 +101,8 @@ def test_evaluation_sees_what_training_saw(name, networks, evaluate):
         (meta,) = checkpoints
         assert found["quadratic_kappa"]["value"] == pytest.approx(meta["metrics"]["val_kappa"])
         assert found["accuracy"]["value"] == pytest.approx(meta["metrics"]["val_accuracy"])
-        assert found["macro_auc"]["value"] == pytest.approx(meta["metrics"]["val_auc"])
+        if name != "regression":  # whose probabilities get their scale after the epoch
+            assert found["macro_auc"]["value"] == pytest.approx(meta["metrics"]["val_auc"])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -111,11 +115,12 @@ def test_what_evaluation_writes(name, networks, evaluate, contents, tiny_dataset
         "evaluation_val.json",
     }  # fmt: skip
 
-    width = {"softmax": 5, "ordinal": 4}.get(name, 10)
+    width = {"softmax": 5, "ordinal": 4, "regression": 1}.get(name, 10)
+    usual = {"softmax": "argmax", "ordinal": "argmax", "regression": "expected"}
     for split in ("val", "test"):
         predictions = load_predictions(folder / f"predictions_{split}.npz")
         assert predictions.head == (name if width < 10 else "ovo")
-        assert predictions.decoder == ("argmax" if width < 10 else "coupling")
+        assert predictions.decoder == usual.get(name, "coupling")
         assert predictions.logits.shape == (15, width)
         assert predictions.pairs.shape == ((0, 2) if width < 10 else (10, 2))
         assert predictions.probabilities.shape == (15, 5)
@@ -124,7 +129,8 @@ def test_what_evaluation_writes(name, networks, evaluate, contents, tiny_dataset
         assert predictions.class_names.tolist() == list("01234")
         assert not predictions.calibration.any()
         assert np.isnan(predictions.quality).all()
-        predicted, probabilities = decode(predictions.head, predictions.logits, 5)
+        fitted = fitted_from_json(metas(folder)[0]["decoding"])
+        predicted, probabilities = decode(predictions.head, predictions.logits, 5, fitted=fitted)
         assert predictions.predicted.tolist() == predicted.tolist()
         assert predictions.probabilities == pytest.approx(probabilities)
     assert load_calibration(folder / "calibration.json").n == 15
@@ -142,6 +148,84 @@ def test_what_evaluation_writes(name, networks, evaluate, contents, tiny_dataset
     assert [row["pair"] for row in found["pairs"]] == [
         [a, b] for a in range(5) for b in range(a + 1, 5)
     ]
+
+
+def test_a_split_by_itself(networks, evaluate, contents, tmp_path):
+    folder = tmp_path / "out"
+    shutil.copytree(networks["softmax"] / "models", folder / "models")
+    refused = evaluate(folder, "--splits", "test")
+    assert refused.code == 2
+    assert "no calibration.json. Evaluate val first" in refused.stderr
+    outcome = evaluate(folder, "--splits", "val")
+    assert outcome.code == 0
+    assert ": val" in outcome.stdout
+    assert not folder.joinpath("predictions_test.npz").exists()
+    assert not folder.joinpath("evaluation.json").exists()
+    of_val = {name: contents(folder)[name] for name in contents(folder)}
+    assert evaluate(folder, "--splits", "test").code == 0
+    assert {name: contents(folder)[name] for name in of_val} == of_val
+    both = tmp_path / "both"
+    shutil.copytree(networks["softmax"] / "models", both / "models")
+    assert evaluate(both).code == 0
+    names = ("predictions_val.npz", "predictions_test.npz", "calibration.json")
+    assert {n: contents(folder)[n] for n in names} == {n: contents(both)[n] for n in names}
+
+
+def test_an_evaluation_of_other_checkpoints_is_stale(networks, evaluate, tmp_path):
+    folder = tmp_path / "out"
+    shutil.copytree(networks["softmax"] / "models", folder / "models")
+    assert "is stale" not in evaluate(folder).stdout
+    assert "is stale" not in evaluate(folder, "--splits", "val").stdout
+    (path,) = (folder / "models").glob("*.pth")
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["head.bias"] += 1.0
+    content["state_dict"]["head.bias"][0] += 1.0
+    torch.save(content, path)
+    refused = evaluate(folder, "--splits", "test")
+    assert refused.code == 2
+    assert "of other checkpoints" in refused.stderr
+    outcome = evaluate(folder, "--splits", "val")
+    assert outcome.code == 0
+    assert "evaluation.json is stale" in outcome.stdout + outcome.stderr
+    assert evaluate(folder, "--splits", "test").code == 0
+    assert "is stale" not in evaluate(folder, "--splits", "val").stdout
+
+
+def test_the_expected_grade_as_decoder(networks, evaluate, tmp_path):
+    """On a val of 15 images it rounds; it uses tempered probabilities."""
+    folder = tmp_path / "out"
+    shutil.copytree(networks["softmax"] / "models", folder / "models")
+    assert evaluate(folder, "--decoder", "expected").code == 0
+    calibration = load_calibration(folder / "calibration.json")
+    assert calibration.grade_thresholds is None
+    for split in ("val", "test"):
+        predictions = load_predictions(folder / f"predictions_{split}.npz")
+        assert predictions.decoder == "expected"
+        tempered = temper(predictions.probabilities, calibration.temperature)
+        expected = np.floor(tempered @ np.arange(5) + 0.5)
+        assert predictions.predicted.tolist() == expected.tolist()
+
+
+def test_prior_correction_takes_from_the_logits_what_class_weights_added(train, evaluate, tmp_path):
+    folder = train(tmp_path / "out", "--head", "softmax", "--class_weights", 1, 2, 3, 4, 5)
+    assert evaluate(folder).code == 0
+    raw = load_predictions(folder / "predictions_test.npz")
+    assert evaluate(folder, "--prior_correction").code == 0
+    corrected = load_predictions(folder / "predictions_test.npz")
+    assert np.array_equal(raw.logits, corrected.logits)
+    weighted = raw.probabilities / np.arange(1, 6)
+    assert corrected.probabilities == pytest.approx(
+        weighted / weighted.sum(axis=1, keepdims=True), rel=1e-6
+    )
+    assert report(folder)["prior_corrected"] is True
+    (path,) = (folder / "models").glob("*.pth")
+    content = torch.load(path, weights_only=True)
+    del content["prior_shift"]
+    torch.save(content, path)
+    refused = evaluate(folder, "--prior_correction")
+    assert refused.code == 2
+    assert "trained by an earlier version" in refused.stderr
+    assert evaluate(folder).code == 0
 
 
 def test_evaluating_again_gives_the_same_bytes(networks, evaluate, contents):
@@ -284,12 +368,16 @@ def test_several_models_and_their_mean(networks, trainer, tiny_dataset, tmp_path
     outcome = evaluate(tmp_path, "--base_models", "test_efficientnet", "test_resnet")
     assert outcome.code == 0, outcome.stderr
     assert "mean of 2 models" in outcome.stdout
+    folders = [tmp_path / f"{name}_5class_results" for name in ("test_efficientnet", "test_resnet")]
     members = [
-        load_predictions(tmp_path / f"{name}_5class_results" / "predictions_test.npz")
-        for name in ("test_efficientnet", "test_resnet")
+        temper(
+            load_predictions(folder / "predictions_test.npz").probabilities,
+            load_calibration(folder / "calibration.json").temperature,
+        )
+        for folder in folders
     ]
     joint = load_predictions(tmp_path / "ensemble" / "predictions_test.npz")
-    mean = (members[0].probabilities + members[1].probabilities) / 2
+    mean = (members[0] + members[1]) / 2
     assert joint.head == "ensemble"
     assert joint.probabilities == pytest.approx(mean)
     assert joint.predicted.tolist() == mean.argmax(axis=1).tolist()

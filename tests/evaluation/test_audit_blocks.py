@@ -13,8 +13,8 @@ from dr_ovo.audit.audited_photographs import photographs_of_index
 from dr_ovo.audit.fingerprint import fingerprints
 from dr_ovo.audit.measurement_cache import FOLDER
 from dr_ovo.dataset.index import scan_dataset
-from dr_ovo.inference.audit_blocks import audit_blocks, joint_audit_blocks
-from dr_ovo.inference.statistics_only import METRICS, unknown
+from dr_ovo.evaluation.audit_blocks import audit_blocks, joint_audit_blocks
+from dr_ovo.evaluation.statistics_only import METRICS, unknown
 from dr_ovo.results.folder import ResultsFolder
 
 GRADES = ("0", "1", "2", "3", "4")

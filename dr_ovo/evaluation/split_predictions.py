@@ -8,9 +8,10 @@ import torch
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.dataset.index import DatasetIndex, Split
 from dr_ovo.decoding.decoders import decode
+from dr_ovo.decoding.heads import head_of
 from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import MachineError, log
-from dr_ovo.inference.trained_model import TrainedModel, predict
+from dr_ovo.inference.trained_model import TrainedModel, fitted_for, pair_accuracy, predict
 from dr_ovo.models.checkpoint import input_of
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.damage import Damage, describe
@@ -39,14 +40,18 @@ def predict_split(
         _stop(split, outputs.damaged)
     if outputs.changed and ranks.is_first:
         log.warning("%s", written_meanwhile([split.paths[i] for i in outputs.changed]))
-    meta, head = model.meta, model.meta["head"]
-    has_pairs = head == "ovo"
+    meta, head = model.meta, head_of(model.meta["head"])
     predicted, probabilities = decode(
-        head, outputs.logits, meta["num_classes"], decoder, pair_accuracy(model)
+        meta["head"],
+        outputs.logits,
+        meta["num_classes"],
+        decoder,
+        pair_accuracy(model),
+        fitted_for(model, corrected=config.prior_correction),
     )
     return Predictions(
-        head=head,
-        decoder=decoder if has_pairs else "argmax",
+        head=meta["head"],
+        decoder=head.decoder(decoder),
         class_names=np.array(meta["class_names"]),
         sample_ids=np.array(split.sample_ids),
         patient_ids=np.array(split.patient_ids),
@@ -55,18 +60,11 @@ def predict_split(
         calibration=_calibration_share(split),
         targets=split.targets,
         predicted=predicted,
-        pairs=np.array(class_pairs(meta["num_classes"]) if has_pairs else [], dtype=np.int64),
+        pairs=np.array(class_pairs(meta["num_classes"]) if head.paired else [], dtype=np.int64),
         logits=outputs.logits,
         probabilities=probabilities,
         marks=np.array(marks, np.str_),
     )
-
-
-def pair_accuracy(model: TrainedModel) -> np.ndarray | None:
-    """(P,) val accuracies, for the `weighted` decoder; None for a head without pairs."""
-    if model.meta["head"] != "ovo":
-        return None
-    return np.array(model.meta["pair_accuracy"], dtype=np.float64)
 
 
 def _stop(split: Split, damaged: dict[int, str]) -> None:

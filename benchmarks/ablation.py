@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""What heads, losses and augmentation are worth: trains each arm in 5 folds, and keeps what each
+picture is graded by the network that did not see it.
+
+Runs in benchmarks/results are not repeated; what was stopped goes on.
+usage: python -m benchmarks.ablation --dataset idrid=FOLDER retinamnist28=FOLDER --output RUNS
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.skill.arms import ARMS, SMALL, first_stage
+from benchmarks.skill.running import train_missing
+from dr_ovo.errors import DONE, UserError, run
+
+
+def main() -> int:
+    """Trains what is missing."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset", nargs="+", required=True, metavar="NAME=FOLDER")
+    parser.add_argument("--output", type=Path, required=True, help="where the trainings are kept")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--at_a_time", type=int, default=2, help="trainings at a time [2]")
+    args = parser.parse_args()
+    datasets = {}
+    for text in args.dataset:
+        name, _, folder = text.partition("=")
+        if name not in SMALL or not Path(folder).is_dir():
+            raise UserError(
+                f"--dataset {text}: expected NAME=FOLDER, a name of {', '.join(SMALL)} and a "
+                "folder that prepare_dataset.py made."
+            )
+        datasets[name] = Path(folder)
+    runs = [one for one in first_stage() if one.arm in args.arms]
+    train_missing(runs, datasets, args.output, args.at_a_time)
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,96 @@
+"""The arms of the ablation: sets, sizes, flags, and in which stage each is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PLAIN = (
+    *("--enable_focal_loss", "false"),
+    *("--enable_class_weights", "false"),
+    *("--label_smoothing", "0"),
+)
+WEIGHTS = (*PLAIN[:2], *PLAIN[4:])  # from the counts, with cross-entropy
+GAMMA_1 = ("--focal_loss_gamma", "1", "--focal_loss_alpha", "1", *PLAIN[2:])
+GUIDE: tuple[str, ...] = ()  # the trainer's defaults, which are the wrappers' settings
+
+
+@dataclass(frozen=True)
+class Size:
+    """How a set is trained in a stage: the network, the side of its input, and the epochs."""
+
+    network: str
+    pixels: int
+    epochs: int
+
+
+SMALL = {
+    "idrid": Size("tf_efficientnet_lite0", 112, 12),
+    "retinamnist28": Size("tf_efficientnet_lite0", 64, 10),
+}
+LARGE = {
+    "idrid": Size("tf_efficientnet_lite2", 224, 12),
+    "retinamnist28": Size("tf_efficientnet_lite2", 112, 10),
+}
+FOLDS = 5
+# Of every arm. The held-out fold chooses nothing: the last epoch is kept.
+COMMON = (
+    *("--warmup_epochs", "1"),
+    *("--batch_size", "8", "--gradient_accumulation_steps", "2"),
+    *("--learning_rate", "5e-4"),
+    *("--train_sample", "0"),
+    *("--folds", str(FOLDS), "--keep_epoch", "last"),
+)
+ARMS: dict[str, tuple[str, ...]] = {
+    "one-vs-one, guide": GUIDE,
+    "one-vs-one, plain": PLAIN,
+    "regression, plain": ("--head", "regression", *PLAIN),
+    "softmax, plain": ("--head", "softmax", *PLAIN),
+    "ordinal, plain": ("--head", "ordinal", *PLAIN),
+    "one-vs-one, class weights": WEIGHTS,
+    "one-vs-one, focal gamma 1": GAMMA_1,
+    "one-vs-one, plain, layer decay": (*PLAIN, "--layer_decay", "0.75"),
+    "one-vs-one, plain, colour and blur": (
+        *PLAIN,
+        *("--saturation_range", "0.2", "--hue_range", "5", "--blur_range", "0.005"),
+    ),
+    "one-vs-one independent, plain": ("--ovo_mode", "independent", *PLAIN),
+}
+BASELINE = "one-vs-one, guide"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm on one set with one seed."""
+
+    dataset: str
+    arm: str
+    seed: int
+    size: Size
+    flags: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """As in file names, such as `one-vs-one_plain_lite0_112_seed1`."""
+        words = self.arm.replace(",", "").replace(" ", "_")
+        network = self.size.network.rpartition("_")[2]
+        return f"{words}_{network}_{self.size.pixels}_seed{self.seed}"
+
+    @property
+    def arguments(self) -> list[str]:
+        """The trainer's, without folders."""
+        size = self.size
+        return [
+            *("--base_models", size.network, "--img_size", str(size.pixels)),
+            *("--epochs", str(size.epochs), "--seed", str(self.seed)),
+            *COMMON,
+            *self.flags,
+        ]
+
+
+def first_stage() -> list[Run]:
+    """Every arm on both sets, with one seed."""
+    return [
+        Run(dataset, arm, 1, size, flags)
+        for arm, flags in ARMS.items()
+        for dataset, size in SMALL.items()
+    ]

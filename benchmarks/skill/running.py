@@ -1,0 +1,49 @@
+"""Trains the runs of the ablation that are not kept yet, several at a time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.skill.arms import BASELINE, Run
+from benchmarks.skill.saved import run_file, save
+from dr_ovo.errors import MachineError
+from dr_ovo.tables import say
+
+ROOT = Path(__file__).resolve().parents[2]
+WITH_EPOCHS = (BASELINE, "one-vs-one, plain")  # arms whose logits after every epoch are kept
+
+
+def train_missing(
+    runs: Sequence[Run], datasets: Mapping[str, Path], output: Path, at_a_time: int
+) -> None:
+    """Trains every run that is not kept, one thread each, and keeps it; goes on with what was
+    stopped. Raises MachineError for one that fails, when the others have ended."""
+    missing = [run for run in runs if run.dataset in datasets and not run_file(run).is_file()]
+    with ThreadPoolExecutor(at_a_time) as pool:
+        futures = [pool.submit(_train, run, datasets[run.dataset], output) for run in missing]
+    for future in futures:
+        future.result()
+
+
+def _train(run: Run, dataset: Path, output: Path) -> None:
+    folder = output / run.dataset / run.name
+    command = [
+        *(sys.executable, "-m", "benchmarks.skill.recorded_training"),
+        *("--dataset_path", str(dataset.resolve()), "--output_dir", str(folder.resolve())),
+        *("--num_workers", "1", "--resume"),
+        *run.arguments,
+    ]
+    say(f"{run.dataset}: {run.name}")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment
+    )
+    if ended.returncode:
+        raise MachineError(f"{folder}: exit {ended.returncode}\n{ended.stderr[-2000:]}")
+    save(run, folder, with_epochs=run.arm in WITH_EPOCHS)
+    say(f"{run.dataset}: {run.name} is kept")

@@ -1,0 +1,1 @@
+"""`--mode evaluate`, and the members of `--folds`: predictions, calibration and metrics."""

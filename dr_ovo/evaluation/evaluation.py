@@ -1,0 +1,204 @@
+"""`--mode evaluate`: predictions, calibration and metrics of trained networks on val and test."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dr_ovo.dataset.image_files import not_read
+from dr_ovo.dataset.index import DatasetIndex
+from dr_ovo.decoded.processes.file_workers import shared_workers
+from dr_ovo.decoding.decoders import DECODERS, decode
+from dr_ovo.decoding.heads import head_of
+from dr_ovo.distributed.launch import Launch
+from dr_ovo.ensembles.combination import tempered
+from dr_ovo.ensembles.cross_fitting import fit_ensemble
+from dr_ovo.errors import UserError, log
+from dr_ovo.evaluation.audit_blocks import audit_blocks, joint_audit_blocks
+from dr_ovo.evaluation.evaluation_writing import known_calibration, write_evaluation
+from dr_ovo.evaluation.split_predictions import predict_split
+from dr_ovo.inference.trained_model import (
+    TrainedModel,
+    open_models,
+    pair_accuracy,
+    with_decoding_of,
+)
+from dr_ovo.models.checkpoint import input_of
+from dr_ovo.photographs.damage import Damage
+from dr_ovo.predictions.calibration import fit_calibration, graded
+from dr_ovo.predictions.metrics import accuracy, balanced_accuracy, quadratic_kappa
+from dr_ovo.predictions.predictions_file import Predictions, marks_of
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.model_results import SPLITS
+from dr_ovo.settings.command_line import Settings
+from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.data.loading import check_cache, decodable
+from dr_ovo.training.data.opening import open_dataset
+from dr_ovo.training.setup import choose_device, joint_folder
+from dr_ovo.writable import check_writable_folder
+
+BySplit = dict[str, Predictions]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's report on a split, test if that is evaluated; its point metrics there under each
+    decoder, and a sentence that counts the files that were not read ("" for none)."""
+
+    title: str
+    folder: Path
+    report: dict[str, Any]
+    decoders: dict[str, dict[str, Any]]
+    not_read: str = ""
+
+
+def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
+    """Evaluates every model, and the mean of several, on `--splits`; writes to their results
+    folders.
+
+    Of several ranks each predicts its share, and the first writes; the others return nothing.
+    Nothing is selected on test: temperature and operating points come from val, or, where that is
+    not evaluated, from the calibration that is there. Raises UserError before anything is written
+    if models or data can't be used.
+    """
+    device = choose_device(settings.config)
+    models = open_models(settings, device)
+    if settings.config.debug_mode:
+        log.warning("--debug_mode is for training: evaluation reads every image.")
+    config = of_the_models(settings.config, models[0].meta)
+    splits = tuple(name for name in SPLITS if name in config.splits)
+    known = {} if "val" in splits else {m.folder.root: known_calibration(m.folder) for m in models}
+    if not known or len(models) == 1:
+        means = [_mean_folder(config)] if len(models) > 1 else []
+    else:
+        raise UserError(
+            "--splits test: the mean of several models is calibrated on val. Evaluate both splits, "
+            "or one model at a time."
+        )
+    written = [*(model.folder for model in models), *means]
+    ranks, (index, skipped) = launch.join(lambda: prepare(config, models, written, splits))
+    extra = {"skipped_images": [str(damage.path) for damage in skipped]}
+    evaluations, members = [], []
+    for model in models:
+        own = of_the_models(with_decoding_of(settings, model.folder), model.meta)
+        predictions = {
+            name: predict_split(model, index, name, device, own, marks(model, index), ranks)
+            for name in splits
+        }
+        if not ranks.is_first:
+            continue
+        calibration = known.get(model.folder.root) or fit_calibration(predictions["val"])
+        predictions = {name: graded(each, calibration) for name, each in predictions.items()}
+        with shared_workers(processes=config.num_workers > 0):
+            blocks = audit_blocks(model.folder, index.root, index.splits.get("test"), config.grades)
+        report = write_evaluation(
+            model.folder, predictions, calibration, extra | blocks, own, [model.folder]
+        )
+        members.append({n: tempered(p, calibration.temperature) for n, p in predictions.items()})
+        decoders = _compare_decoders(predictions[splits[-1]], model)
+        left = not_read(index.others)
+        evaluations.append(Evaluation(_title(model), model.folder.root, report, decoders, left))
+    if len(members) > 1:
+        evaluations.append(_evaluate_mean(config, models, members, evaluations, extra))
+    return evaluations
+
+
+def prepare(
+    config: TrainConfig,
+    models: Sequence[TrainedModel],
+    written: Sequence[ResultsFolder],
+    splits: tuple[str, ...],
+) -> tuple[DatasetIndex, list[Damage]]:
+    """The dataset, decoded into the cache, and the files that are left out; checks the folders that
+    will be `written`."""
+    for folder in written:
+        check_writable_folder(folder.root, "--output_dir")
+    with shared_workers(processes=config.num_workers > 0):
+        index, skipped = open_dataset(config, [model.folder for model in models], splits)
+    index, undecodable = _decodable(models, index, config, splits)
+    return index, [*skipped, *undecodable]
+
+
+def _decodable(
+    models: Sequence[TrainedModel],
+    index: DatasetIndex,
+    config: TrainConfig,
+    splits: tuple[str, ...],
+) -> tuple[DatasetIndex, list[Damage]]:
+    """The dataset without the files that turn out not to be decodable, and these; the others are in
+    the cache now, as each model needs them. Raises UserError without --skip_damaged."""
+    inputs = [input_of(model.meta)[1] for model in models]
+    for preprocessing in inputs:
+        check_cache(config, index, preprocessing, splits)
+    damaged: list[Damage] = []
+    for preprocessing in inputs:
+        leave_out = config.skip_damaged
+        index, more = decodable(config, index, preprocessing, splits, leave_out=leave_out)
+        damaged += more
+    return index, damaged
+
+
+def of_the_models(config: TrainConfig, meta: Mapping[str, Any]) -> TrainConfig:
+    """The settings with the models' classes; every image is read."""
+    return dataclasses.replace(
+        config,
+        num_classes=meta["num_classes"],
+        class_names=tuple(meta["class_names"]),
+        debug_mode=False,
+    )
+
+
+def marks(model: TrainedModel, index: DatasetIndex) -> list[str]:
+    """The marks of what a model says of the photographs of a dataset."""
+    return marks_of([model.meta, {"synthetic": index.synthetic}], [])
+
+
+def _title(model: TrainedModel) -> str:
+    return " ".join(filter(None, (model.meta["architecture"], model.meta["experiment_name"])))
+
+
+def _mean_folder(config: TrainConfig) -> ResultsFolder:
+    return ResultsFolder(joint_folder(config) / "ensemble")
+
+
+def _evaluate_mean(
+    config: TrainConfig,
+    models: Sequence[TrainedModel],
+    members: Sequence[BySplit],
+    evaluations: Sequence[Evaluation],
+    extra: dict[str, Any],
+) -> Evaluation:
+    """Evaluates the mean of the members, in a folder of its own."""
+    folder = _mean_folder(config)
+    vals = [by_split["val"] for by_split in members]
+    fitted = fit_ensemble(vals, "mean")
+    means = {name: fitted.on([by_split[name] for by_split in members]) for name in members[0]}
+    blocks = joint_audit_blocks([evaluation.report for evaluation in evaluations])
+    report = write_evaluation(
+        folder, means, fitted.calibration, extra | blocks, config, [m.folder for m in models]
+    )
+    return Evaluation(f"mean of {len(members)} models", folder.root, report, {})
+
+
+def _compare_decoders(test: Predictions, model: TrainedModel) -> dict[str, dict[str, Any]]:
+    """Accuracy, balanced accuracy and kappa on test under each decoder of pairs; None if undefined.
+
+    Empty for heads without pairs.
+    """
+    if not head_of(test.head).paired:
+        return {}
+    classes, rows = test.num_classes, {}
+    for name in DECODERS:
+        predicted, _ = decode(test.head, test.logits, classes, name, pair_accuracy(model))
+        values = {
+            "accuracy": accuracy(test.targets, predicted),
+            "balanced_accuracy": balanced_accuracy(test.targets, predicted, classes),
+            "quadratic_kappa": quadratic_kappa(test.targets, predicted, classes),
+        }
+        rows[name] = {key: None if np.isnan(value) else value for key, value in values.items()}
+    return rows

@@ -1,0 +1,95 @@
+"""The files of an evaluation: predictions, calibration, metrics, and what they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dr_ovo.errors import UserError, log
+from dr_ovo.evaluation.statistics_only import TEST_ALONE, unknown
+from dr_ovo.files import file_sha256, write_json
+from dr_ovo.predictions.calibration_file import Calibration, load_calibration, save_calibration
+from dr_ovo.predictions.predictions_file import Predictions, marks_of, save_predictions
+from dr_ovo.results.evaluation_file import evaluation_report, patient_report
+from dr_ovo.results.folder import ResultsFolder, read_json
+from dr_ovo.settings.train_config import TrainConfig
+
+MADE_FROM = "made_from"  # key: sha256 of the checkpoints, and of calibration.json
+
+
+def write_evaluation(
+    folder: ResultsFolder,
+    predictions: Mapping[str, Predictions],
+    calibration: Calibration,
+    extra: Mapping[str, Any],
+    config: TrainConfig,
+    members: Sequence[ResultsFolder],
+) -> dict[str, Any]:
+    """Writes predictions and evaluations (with `extra` and the LEAKY and SYNTHETIC marks) of each
+    split, and with val the calibration; returns the last report.
+
+    Says so where the evaluation of test that is there was made from other checkpoints of the
+    `members`, or another calibration.
+    """
+    folder.root.mkdir(parents=True, exist_ok=True)
+    marks = marks_of([], predictions.values())
+    if "test" not in predictions or len(predictions) > 1:
+        save_calibration(folder.calibration, calibration, marks)
+    made_from = {
+        "checkpoints": checkpoint_digests(members),
+        "calibration": file_sha256(folder.calibration),
+    }
+    report: dict[str, Any] = {}
+    for name, on_split in predictions.items():
+        save_predictions(folder.predictions(name), on_split)
+        report = evaluation_report(on_split, calibration, name)
+        if config.patient_level:
+            report["patient_level"] = patient_report(on_split, calibration)
+        report |= {mark.lower(): mark in marks for mark in ("LEAKY", "SYNTHETIC")} | dict(extra)
+        report["prior_corrected"] = config.prior_correction
+        if name != "test":
+            report["statistics_only"] = unknown(TEST_ALONE)
+        write_json(folder.evaluation(name), {**report, MADE_FROM: made_from})
+    if "test" not in predictions:
+        _say_stale(folder, made_from)
+    return report
+
+
+def _say_stale(folder: ResultsFolder, made_from: Mapping[str, Any]) -> None:
+    """Warns if the evaluation on test was made from something else than what is there now."""
+    path = folder.evaluation("test")
+    if path.is_file() and read_json(path, {}).get(MADE_FROM) != made_from:
+        log.warning(
+            "%s is stale: checkpoints or calibration have changed since. Evaluate test again: "
+            "--mode evaluate --splits test",
+            path,
+        )
+
+
+def known_calibration(folder: ResultsFolder) -> Calibration:
+    """The calibration that an evaluation on val left. Raises UserError where there is none, and for
+    one of other checkpoints."""
+    if not folder.calibration.is_file():
+        raise UserError(
+            f"--splits test: {folder.root} has no calibration.json. Evaluate val first, or both "
+            "splits."
+        )
+    path = folder.evaluation("val")
+    before = read_json(path, {}).get(MADE_FROM) if path.is_file() else None
+    if before is not None and before.get("checkpoints") != checkpoint_digests([folder]):
+        raise UserError(
+            f"--splits test: the calibration in {folder.root} is of other checkpoints than those "
+            "in models/. Evaluate val first, or both splits."
+        )
+    return load_calibration(folder.calibration)
+
+
+def checkpoint_digests(folders: Sequence[ResultsFolder]) -> dict[str, str]:
+    """The sha256 of the checkpoints by the names of their files; of several folders, by theirs,
+    too."""
+    several = len(folders) > 1
+    return {
+        f"{folder.root.resolve().name}/{path.name}" if several else path.name: file_sha256(path)
+        for folder in folders
+        for path in sorted(folder.models.glob("best_*.pth"))
+    }

@@ -1,0 +1,184 @@
+"""The members of `--folds` together: their out-of-fold evaluation, calibration and manifest once
+all are trained, and the evaluation of their mean on test."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dr_ovo.dataset.image_files import not_read
+from dr_ovo.decoded.processes.file_workers import shared_workers
+from dr_ovo.decoding.decoders import Fitted
+from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds
+from dr_ovo.decoding.heads import EXPECTED
+from dr_ovo.decoding.tempering import temper
+from dr_ovo.distributed.launch import Launch
+from dr_ovo.ensembles.combination import ensemble_predictions, tempered
+from dr_ovo.ensembles.manifest import Manifest, Member, write_manifest
+from dr_ovo.errors import UserError, log
+from dr_ovo.evaluation.audit_blocks import audit_blocks
+from dr_ovo.evaluation.evaluation import Evaluation, marks, of_the_models, prepare
+from dr_ovo.evaluation.evaluation_writing import MADE_FROM, checkpoint_digests, write_evaluation
+from dr_ovo.evaluation.out_of_fold import OutOfFold, member_folders, predict_out_of_fold
+from dr_ovo.evaluation.split_predictions import predict_split
+from dr_ovo.files import file_sha256, write_json
+from dr_ovo.inference.ensemble import open_manifest
+from dr_ovo.predictions.calibration import fit_calibration
+from dr_ovo.predictions.calibration_file import Calibration, load_calibration
+from dr_ovo.results.folder import ENSEMBLE_FILE, OOF, ResultsFolder, read_json
+from dr_ovo.settings.command_line import Settings
+from dr_ovo.settings.train_config import TrainConfig, values_of
+from dr_ovo.training.setup import choose_device, resolve_models, results_folder
+
+APPROXIMATE = (
+    "Out-of-fold values come from single members: calibrating their mean with them is approximate."
+)
+DECODED = "decoded"  # key: the settings by which the out-of-fold predictions were decoded
+
+
+def assemble(settings: Settings) -> list[Evaluation]:
+    """Writes the joint files of every architecture whose members are all trained; their evaluations
+    out of fold."""
+    found = []
+    for config in resolve_models(settings.config):
+        members = member_folders(config)
+        untrained = [folder.root.name for folder in members if not folder.is_finished()]
+        if untrained:
+            log.info(
+                "%s: not trained yet: %s. The out-of-fold evaluation follows when all are.",
+                config.output_dir, ", ".join(untrained),
+            )  # fmt: skip
+        elif _is_assembled(results_folder(config), config, members):
+            log.info("%s is evaluated out of fold: nothing to do.", config.output_dir)
+        else:
+            found.append(_assemble(config, members))
+    return found
+
+
+def _how_decoded(config: TrainConfig) -> dict[str, Any]:
+    return {"decoder": config.decoder, "prior_correction": config.prior_correction}
+
+
+def _is_assembled(
+    folder: ResultsFolder, config: TrainConfig, members: Sequence[ResultsFolder]
+) -> bool:
+    if not (folder.root / ENSEMBLE_FILE).is_file() or not folder.evaluation(OOF).is_file():
+        return False
+    report = read_json(folder.evaluation(OOF), {})
+    made_from = report.get(MADE_FROM)
+    same = isinstance(made_from, dict) and made_from["checkpoints"] == checkpoint_digests(members)
+    return same and report.get(DECODED) == _how_decoded(config)
+
+
+def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluation:
+    folder = results_folder(config)
+    (folder.root / ENSEMBLE_FILE).unlink(missing_ok=True)  # written last: without it, none of this
+    found = predict_out_of_fold(config)
+    write_json(folder.config, _joint_config(config, members))
+    calibration = fit_calibration(found.predictions)
+    # Those of the mean stand in its manifest.
+    calibration = dataclasses.replace(calibration, grade_thresholds=None)
+    extra = {DECODED: _how_decoded(config), "folds": config.folds}
+    split = {OOF: found.predictions}
+    report = write_evaluation(folder, split, calibration, extra, config, members)
+    _write_manifest(folder, members, found, calibration, config)
+    log.info("%s", APPROXIMATE)
+    return Evaluation(f"{config.base_models[0]}, {config.folds} folds", folder.root, report, {})
+
+
+def _joint_config(config: TrainConfig, members: Sequence[ResultsFolder]) -> dict[str, Any]:
+    """config.json of the whole: what all members share."""
+    first = members[0].read_config()
+    own = ("effective", "counts", "data_hash", "retrained", "resumed", "recovered")
+    shared = {key: value for key, value in first.items() if key not in own}
+    return {**shared, "settings": {**first["settings"], **values_of(config)}}
+
+
+def _write_manifest(
+    folder: ResultsFolder,
+    members: Sequence[ResultsFolder],
+    found: OutOfFold,
+    calibration: Calibration,
+    config: TrainConfig,
+) -> None:
+    """The mean of the members, decoded as their out-of-fold predictions were."""
+    predictions = found.predictions
+    expected = None
+    if predictions.decoder == EXPECTED:
+        values = expected_grade(temper(found.probabilities, calibration.temperature))
+        expected = Fitted(
+            thresholds=fit_thresholds(values, predictions.targets, predictions.num_classes)
+        )
+    rows = tuple(
+        Member(
+            name=member.root.name,
+            folder=member.root,
+            architecture=config.base_models[0],
+            head=predictions.head,
+            decoder=predictions.decoder,
+            weight=1 / len(members),
+            checkpoints={
+                f"models/{path.name}": file_sha256(path)
+                for path in sorted(member.models.glob("best_*.pth"))
+            },
+            temperature=calibration.temperature,
+            prior_corrected=config.prior_correction,
+            fitted=found.fitted,
+        )
+        for member in members
+    )
+    names = tuple(map(str, predictions.class_names))
+    manifest = Manifest("mean", names, rows, expected)
+    marked = [str(mark) for mark in predictions.marks]
+    write_manifest(folder.root / ENSEMBLE_FILE, manifest, calibration, marked)
+
+
+def evaluate_folds(settings: Settings, launch: Launch, manifest: Path) -> list[Evaluation]:
+    """Evaluates the mean of the members on test; calibrated out of fold.
+
+    Raises UserError for `--splits val`, from which the members learned.
+    """
+    if "test" not in settings.config.splits:
+        raise UserError(
+            "--splits val: the members of --folds learned from val. Their evaluation out of fold "
+            "is in evaluation_oof.json; for test: --splits test."
+        )
+    device = choose_device(settings.config)
+    ensemble = open_manifest(manifest, settings, device)
+    folder, meta = ResultsFolder(manifest.parent), ensemble.models[0].meta
+    config = dataclasses.replace(
+        of_the_models(settings.config, meta),
+        decoder=ensemble.decoders[0],
+        prior_correction=ensemble.fitted[0].prior_shift is not None,
+    )
+    calibration = load_calibration(folder.calibration)
+    ranks, (index, skipped) = launch.join(
+        lambda: prepare(config, ensemble.models, [folder], ("test",))
+    )
+    predictions = [
+        predict_split(model, index, "test", device, config, marks(model, index), ranks)
+        for model in ensemble.models
+    ]
+    if not ranks.is_first:
+        return []
+    with shared_workers(processes=config.num_workers > 0):
+        blocks = audit_blocks(
+            ensemble.models[0].folder, index.root, index.splits["test"], config.grades
+        )
+    pairs = zip(predictions, ensemble.temperatures, strict=True)
+    mean = ensemble_predictions(
+        [tempered(each, temperature) for each, temperature in pairs],
+        ensemble.method, ensemble.weights, ensemble.expected,
+    )  # fmt: skip
+    extra = {
+        "skipped_images": [str(damage.path) for damage in skipped],
+        "members": [model.folder.root.name for model in ensemble.models],
+        "note": APPROXIMATE,
+    }
+    members = [model.folder for model in ensemble.models]
+    report = write_evaluation(folder, {"test": mean}, calibration, extra | blocks, config, members)
+    log.info("%s", APPROXIMATE)
+    title = f"{meta['architecture']}, mean of {len(members)} members"
+    return [Evaluation(title, folder.root, report, {}, not_read(index.others))]

@@ -1,0 +1,104 @@
+"""The networks that a run trains, of each architecture or of each of its folds: the part of the
+dataset that each sees, and their audit."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dr_ovo.dataset.index import DatasetIndex, Split
+from dr_ovo.errors import log
+from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.data.audit_gate import audit_dataset, begun_with, stored_audit
+from dr_ovo.training.data.fold_division import (
+    divide,
+    fold_lines,
+    held_out_split,
+    load_division,
+    member_index,
+    require_division,
+)
+from dr_ovo.training.data.seen_photographs import SeenPhotographs
+from dr_ovo.training.data.training_data import holds_out_val
+from dr_ovo.training.data.weights_history import check_weights
+from dr_ovo.training.resume.folder_checks import check_folder
+from dr_ovo.training.setup import results_folder
+from dr_ovo.writable import check_writable_folder
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network to be trained: its settings, where each came from, and its part of the dataset."""
+
+    config: TrainConfig
+    sources: dict[str, str]
+    index: DatasetIndex
+    held_out: Split | None = None  # the fold that it is judged on, in the place of val
+
+
+class Audits:
+    """The audits of a dataset by the settings that they depend on, each made once; `complete` has
+    its damaged files, too."""
+
+    def __init__(self, complete: DatasetIndex) -> None:
+        self._complete = complete
+        self._found: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def of_data(self, config: TrainConfig) -> dict[str, Any]:
+        """The audit of the dataset, as a training into the folder of `config` makes it."""
+        key = (*config.base_models, config.pretrained_path)
+        if key not in self._found:
+            folder = results_folder(config).root
+            self._found[key] = audit_dataset(config, self._complete, folder)
+        return self._found[key]
+
+    def of_member(self, member: Member, history: SeenPhotographs) -> dict[str, Any]:
+        """The audit of the dataset, and of weights with this `history`, which must not have seen
+        what the network is judged on; a resumed run with the same files reuses its stored one."""
+        config, folder = member.config, results_folder(member.config)
+        keep = not config.dry_run
+        stored = stored_audit(folder, self._complete, keep=keep) if config.resume else None
+        if stored is not None:
+            return stored
+        judged = self._complete
+        if member.held_out is not None:
+            splits = {**judged.splits, "val": member.held_out}
+            judged = dataclasses.replace(judged, splits=splits)
+        before = begun_with(folder) if config.resume else {}
+        contents = member.index.contents
+        return self.of_data(config) | check_weights(config, history, judged, contents, before)
+
+
+def members_of(
+    config: TrainConfig,
+    members: Sequence[tuple[TrainConfig, dict[str, str]]],
+    index: DatasetIndex,
+    audits: Audits,
+) -> list[Member]:
+    """The networks of an architecture: without folds the one of `members`, which sees all.
+
+    Divides the dataset into folds where that was not done before. Raises UserError for a division
+    of other pictures, or in another number of folds.
+    """
+    if not config.folds:
+        return [Member(*member, index) for member in members]
+    folder = results_folder(config)
+    division = load_division(folder.root)
+    if division is None:
+        check_folder(folder, resume=False)
+        division = divide(index, audits.of_data(config)["alike"], config.folds)
+        if not config.dry_run:
+            check_writable_folder(folder.root, "--output_dir")
+            division.save(folder.root)
+    require_division(division, index, config.folds, folder.root)
+    for line in fold_lines(index, division):
+        log.info("%s", line)
+    found = []
+    for member, sources in members:
+        own_val = not holds_out_val(member)
+        own = member_index(index, division, member.fold, own_val=own_val)
+        held_out = held_out_split(index, division, member.fold)
+        found.append(Member(member, sources, own, held_out))
+    return found

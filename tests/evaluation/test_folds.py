@@ -1,0 +1,210 @@
+"""`--folds`: members, what they say of the pictures that they did not see, and their mean."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dr_ovo.decoding.tempering import temper
+from dr_ovo.ensembles.manifest import read_manifest
+from dr_ovo.predictions.predictions_file import load_predictions
+from dr_ovo.results.folder import ResultsFolder
+from tests.fixtures.trainings import Outcome
+
+FOLDS = 3
+LEARNING = ("--epochs", 2, "--learning_rate", "1e-2", "--warmup_epochs", 0)
+PARTS = ("predictions_oof.npz", "evaluation_oof.json", "calibration.json", "ensemble.json")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, draw_dataset) -> Path:
+    """Six pictures of each of three grades in train and val."""
+    return draw_dataset(tmp_path_factory.mktemp("folds") / "data", grades=3, images=3)
+
+
+@pytest.fixture(scope="module")
+def cross_validate(small, trainer, data):
+    """Trains the members of three folds, whose last epoch is kept, with the given flags."""
+
+    def run(folder: Path, *flags: object, dataset: Path = data) -> Outcome:
+        return trainer(
+            *small, "--dataset_path", dataset, "--num_classes", 3, "--output_dir", folder,
+            "--keep_epoch", "last", "--folds", FOLDS, *LEARNING, *flags,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(cross_validate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished cross-validation; read only."""
+    folder = tmp_path_factory.mktemp("whole") / "out"
+    outcome = cross_validate(folder)
+    assert outcome.code == 0, outcome.stderr
+    assert "train and val, out of fold" in outcome.stdout
+    return folder
+
+
+def fold_of(folder: Path) -> dict[str, int]:
+    files = json.loads((folder / "folds.json").read_text())["files"]
+    return {sample: fold for sample, (fold, _) in files.items()}
+
+
+def members(folder: Path) -> list[ResultsFolder]:
+    return [ResultsFolder(folder / f"fold_{fold}") for fold in range(1, FOLDS + 1)]
+
+
+def weights_of(folder: ResultsFolder) -> bytes:
+    (path,) = folder.models.glob("*.pth")
+    state = torch.load(path, weights_only=True)["state_dict"]
+    return b"".join(tensor.numpy().tobytes() for tensor in state.values())
+
+
+def test_each_picture_is_graded_by_the_member_that_did_not_see_it(whole):
+    predictions = load_predictions(whole / "predictions_oof.npz")
+    assert len(predictions.targets) == 18
+    folds = np.array([fold_of(whole)[sample] for sample in predictions.sample_ids])
+    for fold, folder in enumerate(members(whole), 1):
+        own = folds == fold
+        assert np.bincount(predictions.targets[own]).tolist() == [2, 2, 2]
+        # A member's val is the fold that it holds out: its last row is of the same pictures.
+        with folder.history.open(newline="") as file:
+            last = list(csv.DictReader(file))[-1]
+        accuracy = np.mean(predictions.predicted[own] == predictions.targets[own])
+        assert float(last["val_accuracy"]) == pytest.approx(accuracy)
+        counts = folder.read_config()["counts"]
+        assert sum(counts["train"].values()) == 12
+    assert not predictions.calibration.any()
+    assert not (whole / "predictions_test.npz").exists()
+
+
+def test_a_fold_held_out_chooses_nothing(whole, cross_validate, data, tmp_path):
+    """Other pictures in a fold change the members that learn from them, and not its own."""
+    folds = fold_of(whole)
+    changed = shutil.copytree(data, tmp_path / "data")
+    swapped = [sample for sample, fold in folds.items() if fold == 2]
+    first, last = swapped[0], swapped[-1]
+    (changed / first).write_bytes((data / last).read_bytes())
+    (changed / last).write_bytes((data / first).read_bytes())
+    assert cross_validate(tmp_path / "out", dataset=changed).code == 0
+    assert fold_of(tmp_path / "out") == folds
+    before, after = ([*map(weights_of, members(folder))] for folder in (whole, tmp_path / "out"))
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True, False]
+
+
+def test_members_one_by_one_are_the_same(whole, cross_validate, contents, tmp_path):
+    folder = tmp_path / "out"
+    assert cross_validate(folder, "--fold", 3).code == 0
+    assert not (folder / "predictions_oof.npz").exists()
+    assert [member.root.is_dir() for member in members(folder)] == [False, False, True]
+    again = cross_validate(folder)
+    assert again.code == 2
+    assert "fold_3 holds a finished training" in again.stderr
+    assert cross_validate(folder, "--fold", 1).code == 0
+    assert cross_validate(folder, "--resume").code == 0
+    assert [*map(weights_of, members(folder))] == [*map(weights_of, members(whole))]
+    before = load_predictions(whole / "predictions_oof.npz")
+    after = load_predictions(folder / "predictions_oof.npz")
+    assert np.array_equal(before.logits, after.logits)
+    kept = contents(folder)
+    finished = cross_validate(folder, "--resume")
+    assert finished.code == 0
+    assert "evaluated out of fold: nothing to do" in finished.stdout
+    assert {n: kept[n] for n in PARTS} == {n: contents(folder)[n] for n in PARTS}
+
+
+def test_another_division_is_refused(whole, cross_validate, data, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    outcome = cross_validate(folder, "--resume", "--folds", 2)
+    assert outcome.code == 2
+    assert "divided into 3 folds" in outcome.stderr
+    fewer = shutil.copytree(data, tmp_path / "data")
+    next(iter((fewer / "train" / "0").iterdir())).unlink()
+    outcome = cross_validate(folder, "--resume", dataset=fewer)
+    assert outcome.code == 2
+    assert "divides other pictures" in outcome.stderr
+    (folder / "folds.json").write_text('{"schema": 1, "folds": 3, "files": {"a": [9, 0]}}')
+    outcome = cross_validate(folder, "--resume")
+    assert outcome.code == 2
+    assert "folds.json is damaged" in outcome.stderr
+
+
+def test_the_mean_on_test(whole, trainer, data, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    flags = ("--dataset_path", data, "--output_dir", folder, "--device", "cpu")
+    outcome = trainer("--mode", "evaluate", *flags, "--num_workers", 0)
+    assert outcome.code == 0, outcome.stderr
+    assert "calibrating their mean with them is approximate" in outcome.stdout
+    manifest = read_manifest(folder / "ensemble.json")
+    singles = []
+    for member in members(folder):
+        flags = ("--dataset_path", data, "--output_dir", member.root, "--device", "cpu")
+        assert trainer("--mode", "evaluate", *flags, "--num_workers", 0).code == 0
+        singles.append(load_predictions(member.predictions("test")).probabilities)
+    temperature = manifest.members[0].temperature
+    expected = np.mean([temper(each, temperature) for each in singles], axis=0)
+    found = load_predictions(folder / "predictions_test.npz")
+    assert found.probabilities == pytest.approx(expected)
+    assert found.predicted.tolist() == expected.argmax(axis=1).tolist()
+    report = json.loads((folder / "evaluation.json").read_text())
+    assert report["members"] == ["fold_1", "fold_2", "fold_3"]
+    assert report["calibration"]["fitted_on"] == 18
+    assert not (folder / "predictions_val.npz").exists()
+
+    flags = ("--dataset_path", data, "--output_dir", folder, "--device", "cpu")
+    refused = trainer("--mode", "evaluate", "--splits", "val", *flags)
+    assert refused.code == 2
+    assert "learned from val" in refused.stderr
+
+    graded = trainer(
+        "--mode", "inference", "--output_dir", folder, "--device", "cpu", "--num_workers", 0,
+        "--input", data / "test", "--output", tmp_path / "grades.csv",
+    )  # fmt: skip
+    assert graded.code == 0, graded.stderr
+    with (tmp_path / "grades.csv").open(newline="") as file:
+        rows = {row["file"].split("/test/")[1]: row["grade"] for row in csv.DictReader(file)}
+    grades = dict(zip(found.sample_ids.tolist(), found.predicted.tolist(), strict=True))
+    assert rows == {sample: str(grade) for sample, grade in grades.items()}
+
+
+def test_members_with_an_epoch_of_their_own_choice(small, trainer, draw_dataset, tmp_path):
+    """They set patients of their own apart, none of the fold held out."""
+    data = draw_dataset(tmp_path / "data", grades=3, images=9)
+    outcome = trainer(
+        *small, "--dataset_path", data, "--num_classes", 3, "--output_dir", tmp_path / "out",
+        "--folds", 2, "--allow_leaks", *LEARNING,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    for folder in members(tmp_path / "out")[:2]:
+        counts = folder.read_config()["counts"]
+        assert sum(counts["train"].values()) + sum(counts["val"].values()) == 27
+        assert all(count >= 1 for count in counts["val"].values())
+    assert len(load_predictions(tmp_path / "out" / "predictions_oof.npz").targets) == 54
+
+
+def test_a_head_that_answers_with_a_number(cross_validate, trainer, data, tmp_path):
+    folder = tmp_path / "out"
+    assert cross_validate(folder, "--head", "regression").code == 0
+    predictions = load_predictions(folder / "predictions_oof.npz")
+    assert (predictions.head, predictions.decoder) == ("regression", "expected")
+    assert predictions.logits.shape == (18, 1)
+    # On fewer than 200 pictures grades are rounded.
+    rounded = np.floor(predictions.logits[:, 0] + 0.5).clip(0, 2)
+    assert predictions.predicted.tolist() == rounded.tolist()
+    (path,) = members(folder)[0].models.glob("*.json")
+    assert json.loads(path.read_text())["decoding"] is None  # a member fits nothing
+    manifest = read_manifest(folder / "ensemble.json")
+    assert manifest.expected is not None
+    assert all(member.fitted == manifest.members[0].fitted for member in manifest.members)
+    assert manifest.members[0].fitted.scale is not None
+    flags = ("--dataset_path", data, "--output_dir", folder, "--device", "cpu")
+    assert trainer("--mode", "evaluate", *flags, "--num_workers", 0).code == 0
+    test = load_predictions(folder / "predictions_test.npz")
+    expected = np.floor(test.probabilities @ np.arange(3) + 0.5)
+    assert test.predicted.tolist() == expected.tolist()
