@@ -47,6 +47,7 @@ STAND_ALONE = {
     "damaged_jpegs.py": "how much damage inside JPEGs is found, and what the checks cost",
     "gpu.sh": "the toolkit on a GPU, in 9 minutes and without network",
     "heads.py": "one-vs-one, softmax and ordinal heads on the same data",
+    "inference_memory.py": "whether the memory of inference grows with the photographs",
     "interval_coverage.py": "how often the 95 % intervals hold the truth",
     "many_photographs.py": "time and memory of the audit on many photographs",
     "memory_format.py": "which networks train faster in channels_last",
@@ -55,10 +56,12 @@ STAND_ALONE = {
     "quality.py": "the image quality of photographs, whole and damaged",
     "ranks.py": "what several processes gain over one",
     "seven_models.sh": "all seven architectures through an epoch and every report",
+    "sizes.py": "memory, disk and time of the seven architectures, by photographs",
 }
 PARTS = {
     "alterations.py": "alterations of photographs",
     "gpu.py": "what gpu.sh runs",
+    "network_sizes.py": "what an architecture takes of memory, disk and time",
     "on_gpu": "a folder: its measurements, and what runs them",
     "ovo_ways.py": "ten separate classifiers, and our evaluation",
     "photographs.py": "drawn photographs",

@@ -19,6 +19,7 @@ from benchmarks.results import Result
 from benchmarks.timing import Times, Work, interleaved
 from benchmarks.trainings import Training, training
 from dr_ovo.batches.augmentation import normalise, to_unit_range
+from dr_ovo.models.parts.random_layers import masked_layers
 
 BATCH = 8
 FLAGS = (
@@ -70,6 +71,8 @@ class BareLoop:
         device = self.precision.device
         self.branch = copy.deepcopy(trainer.branch).to(memory_format=memory_format)
         self.branch.train()
+        for layer in masked_layers(self.branch):
+            layer.forget()  # what the training drew for its own micro-batches
         self.loss, self.cells = trainer.loss, trainer.cells
         groups = self.branch.parameter_groups(of.config.weight_decay)
         fused = device.type == "cuda"

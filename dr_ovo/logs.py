@@ -15,6 +15,7 @@ from dr_ovo.errors import UserError, log
 from dr_ovo.tables import visible
 
 SECONDS_BETWEEN_LINES = 60.0
+ON_ANOTHER_SCREEN = "on_another_screen"  # a record's attribute: only for the log files
 
 
 class _Screen(logging.Handler):
@@ -26,6 +27,8 @@ class _Screen(logging.Handler):
         self.prefix = f"rank {rank}: " if rank else ""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if hasattr(record, ON_ANOTHER_SCREEN):
+            return
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
         try:
             tqdm.write(self.prefix + visible(record.getMessage(), lines=True), file=stream)
@@ -75,15 +78,18 @@ def close_log() -> None:
 
 
 class Progress:
-    """The progress of one epoch: a bar on a terminal, and one clean line per minute in the log.
+    """The progress of an epoch, or of another `part` of a run: a bar on a terminal, and one clean
+    line per minute in the log.
 
     `before`: images that were done earlier, which don't count for the rate. `ranks`: processes that
     do as many at the same time, which the line counts, too.
     """
 
-    def __init__(self, title: str, total: int, before: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self, title: str, total: int, before: int = 0, ranks: int = 1, part: str = "in this epoch"
+    ) -> None:
         self.title, self.total, self.done, self.before = title, total, before, before
-        self.ranks = ranks
+        self.ranks, self.part = ranks, part
         self._start = self._last_line = self._last_note = time.monotonic()
         self._bar = tqdm(
             total=total,
@@ -107,9 +113,9 @@ class Progress:
             rate = (self.done - self.before) / (now - self._start)
             remaining = (self.total - self.done) / max(rate, 1e-9)
             log.info(
-                "%s: %d/%d images, %s, %.1f images/s, %s left in this epoch",
+                "%s: %d/%d images, %s, %.1f images/s, %s left %s",
                 self.title, self.ranks * self.done, self.ranks * self.total, note(),
-                self.ranks * rate, duration(remaining),
+                self.ranks * rate, duration(remaining), self.part,
             )  # fmt: skip
 
     def close(self) -> None:

@@ -39,6 +39,8 @@ def branch_outputs(
     wanted: dict[str, np.ndarray | None],
     views: int,
     ranks: Ranks = ALONE,
+    *,
+    are_features: bool = False,
 ) -> dict[str, Outputs]:
     """The outputs of the branches `wanted`, in eval mode, on the images of `batches`.
 
@@ -46,8 +48,9 @@ def branch_outputs(
     all of them, with the bits of a single process.
 
     `wanted` maps a branch to a mask (M,) bool of the positions that it sees, or None for all.
-    Batches are (positions (B,), images (B, S, S, 3) uint8). Logits and features are means over
-    `views` flips of each image. Always in float32, without TF32, and in NCHW, however it is
+    Batches are (positions (B,), images (B, S, S, 3) uint8); or, if they `are_features`, the stem's
+    features (B, views, ...) of the flips. Logits and features are means over `views` flips of each
+    image. Always in float32, without TF32, and in NCHW, however it is
     trained: 16-bit logits have ties, and results would depend on the machine.
     """
     network.eval()
@@ -59,8 +62,12 @@ def branch_outputs(
             def compute(
                 rows: slice, positions: np.ndarray = positions, images: torch.Tensor = images
             ) -> dict[str, _Part]:
-                whole = normalise(to_unit_range(images[rows], device), spec.mean, spec.std)
-                return _outputs_on(network, positions[rows], whole, wanted, views)
+                if are_features:
+                    stems = [*images[rows].unbind(1)]
+                else:
+                    whole = normalise(to_unit_range(images[rows], device), spec.mean, spec.std)
+                    stems = [network.stem_features(view) for view in flipped_views(whole, views)]
+                return _outputs_on(network, positions[rows], stems, wanted)
 
             for parts in halving.parts(len(positions), compute):
                 for name, part in parts.items():
@@ -72,12 +79,11 @@ def branch_outputs(
 def _outputs_on(
     network: OvoNetwork,
     positions: np.ndarray,
-    images: torch.Tensor,
+    stems: list[torch.Tensor],
     wanted: dict[str, np.ndarray | None],
-    views: int,
 ) -> dict[str, _Part]:
-    """What each branch puts out on those normalised images (B, 3, S, S) that it sees."""
-    stems = [network.stem_features(view) for view in flipped_views(images, views)]
+    """What each branch puts out on those images that it sees; `stems` has the stem's features
+    (B, ...) of each view."""
     parts = {}
     for name, mask in wanted.items():
         own, inputs = _own_samples(positions, stems, mask)

@@ -41,19 +41,21 @@ LONGEST = (
     "test_options.py",
     "training/resume/test_state.py",
     "models/test_network.py",
-    "test_commands.py",
-    "test_wrappers_run.py",
+    "distributed/test_stopped.py",
     "faults/test_killed.py",
-    "batches/test_loader.py",
+    "test_wrappers_run.py",
+    "distributed/test_two_ranks.py",
+    "test_commands.py",
+    "inference/test_evaluation.py",
+    "prepare/test_pipeline.py",
+    "training/test_odd_files.py",
     "models/weights/test_layouts.py",
     "benchmarks/test_ways.py",
-    "prepare/test_pipeline.py",
+    "batches/test_loader.py",
     "audit/test_audit.py",
     "training/retraining/test_pairs.py",
     "training/test_changed_files.py",
-    "reports/comparison/test_comparison.py",
     "copies/test_near_duplicates.py",
-    "evaluation/test_evaluation.py",
     "audit/test_forged_cache.py",
     "training/optimization/test_branch_trainer.py",
     "statistics/test_differences.py",
@@ -99,7 +101,7 @@ def _close_log() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _judged_in_threads() -> Iterator[None]:
     """Commands inside the test's process judge and measure files there, since a process takes half
-    a second to start. Tests of those processes use `in_processes` (tests/fixtures/decoders.py)."""
+    a second to start. Tests of those processes use `in_processes` (tests/fixtures/judging.py)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(file_workers, "DecodingPool", lambda work, _workers: ThisProcess(work))
         yield

@@ -137,6 +137,10 @@ def kept_in_a_cache(outcome: Outcome) -> bool:
     return "decoded photographs in" in outcome.output
 
 
+def kept_features(outcome: Outcome) -> bool:
+    return "features of the frozen backbone" in outcome.output
+
+
 def compiled(outcome: Outcome) -> int:
     return outcome.compiled
 
@@ -208,6 +212,7 @@ ROWS = (
     Row("fold", "--fold 2", files, f"{BASE} --keep_epoch last --folds 2"),
     Row("freeze_weights", "--freeze_weights true", weights),
     Row("freeze_stages", "--freeze_stages 4", weights, f"{BASE} --freeze_weights true"),
+    Row("feature_views", "--feature_views 1", kept_features, f"{BASE} {FROZEN}"),
     Row("ovo_dropout", "--ovo_dropout 0", weights),
     Row("drop_path", "--drop_path 0.5", weights),
     Row("pretrained", "--no-pretrained", weights, f"--base_models tf_efficientnet_lite0 {FROZEN}"),

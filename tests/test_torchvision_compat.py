@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +20,30 @@ IMPORT_OF_MISFIT = (
 )
 
 
-def run_python(code: str, *paths: Path, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+# Runs each code of a JSON list in a fork that has torch already, and prints [exit code, output,
+# errors] of each.
+FORKS = """
+import json, os, sys, torch
+done = []
+for number, code in enumerate(json.loads(sys.argv[1])):
+    names = [f"{sys.argv[2]}/{number}.{stream}" for stream in (1, 2)]
+    child = os.fork()
+    if child == 0:
+        for stream, name in enumerate(names, 1):
+            os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), stream)
+        exec(code, {"__name__": "__main__", "sys": sys})
+        sys.exit()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    done.append([status, *(open(name).read() for name in names)])
+print(json.dumps(done))
+"""
+
+
+def run_python(
+    code: str, *paths: Path, flags: tuple[str, ...] = (), words: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess:
     search = f"import sys\nsys.path[:0] = {[str(path) for path in (*paths, ROOT)]!r}\n"
-    command = [sys.executable, *flags, "-c", search + code]
+    command = [sys.executable, *flags, "-c", search + code, *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -34,9 +56,23 @@ def misfit(folder: Path) -> Path:
     return folder
 
 
-def test_misfit_fails_unmended(tmp_path):
-    outcome = run_python(NO_HOOKS + "import torchvision", misfit(tmp_path))
-    assert "operator torchvision::nms does not exist" in outcome.stderr
+def test_with_torch_imported_before(tmp_path):
+    """The misfit fails unmended; the mend called before the import hook says that it mended; and
+    nothing is declared where the operators are there."""
+    mended = "import dr_ovo.torchvision_compat as t; print(t.fix_import(), t.fix_import())"
+    declared = (
+        "import torch, dr_ovo.torchvision_compat as t\n"
+        "library = torch.library.Library('torchvision', 'FRAGMENT')\n"
+        "library.define(t.SCHEMAS[0])\n"
+        "print(t.fix_import()); import torchvision"
+    )
+    codes = json.dumps([NO_HOOKS + code for code in ("import torchvision", mended, declared)])
+    outcome = run_python(NO_HOOKS + FORKS, misfit(tmp_path), words=(codes, str(tmp_path)))
+    assert outcome.returncode == 0, outcome.stderr
+    unmended, mended_twice, there = json.loads(outcome.stdout)
+    assert "operator torchvision::nms does not exist" in unmended[2]
+    assert mended_twice[1].split() == ["True", "True"], mended_twice
+    assert (there[0], there[1].strip()) == (0, "False"), there
 
 
 def test_importing_the_package_mends_the_misfit_without_importing_torch(tmp_path):
@@ -49,24 +85,6 @@ def test_importing_the_package_mends_the_misfit_without_importing_torch(tmp_path
     outcome = run_python(code, misfit(tmp_path))
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout.split() == ["True", str(tmp_path / "torchvision" / "__init__.py")]
-
-
-def test_mend_called_before_the_import_hook_says_that_it_mended(tmp_path):
-    code = NO_HOOKS + "import dr_ovo.torchvision_compat as t; print(t.fix_import(), t.fix_import())"
-    outcome = run_python(code, misfit(tmp_path))
-    assert outcome.stdout.split() == ["True", "True"], outcome.stderr
-
-
-def test_nothing_is_declared_where_the_operators_are_there(tmp_path):
-    code = (
-        NO_HOOKS
-        + "import torch, dr_ovo.torchvision_compat as t\n"
-        + "library = torch.library.Library('torchvision', 'FRAGMENT')\n"
-        + "library.define(t.SCHEMAS[0])\n"
-        + "print(t.fix_import()); import torchvision"
-    )
-    outcome = run_python(code, misfit(tmp_path))
-    assert (outcome.returncode, outcome.stdout.strip()) == (0, "False"), outcome.stderr
 
 
 def test_without_torchvision_nothing_is_imported():

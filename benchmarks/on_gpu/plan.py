@@ -43,6 +43,7 @@ def plan(*, quick: bool) -> list[Measurement]:
         _measured("killed", "densenet121", 60),
         *(_measured("throughput", name, 50) for name in rest),
         _measured("residence", "resnet50", 35, cards=1),
+        *(_measured("cuda_graphs", name, 40, cards=1) for name in ("convnext", "resnet50")),
         *(_measured("compiling", name, 90, cards=1) for name in ("convnext", "resnet50")),
         *(_measured("two_cards", mode, 80, cards=2) for mode in ("shared", "independent")),
     ]

@@ -22,6 +22,7 @@ from dr_ovo.settings.groups.augmentation import AugmentationOptions
 
 ZOOM_RANGE = 0.1  # relative, either way
 NUMBERS = 9  # random numbers per image
+FLIPS: tuple[tuple[int, ...], ...] = ((), (3,), (2,), (2, 3))  # the axes of test-time views
 # Keep these random numbers apart from those of the image order, and the later ones from the first.
 _AUGMENT_STREAM, _COLOUR_STREAM = 1, 2
 
@@ -102,5 +103,11 @@ def _channels(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
 def flipped_views(images: torch.Tensor, count: int) -> Iterator[torch.Tensor]:
     """`count` (1, 2 or 4) test-time views of images (B, 3, H, W): as they are, then flipped left to
     right, upside down, and both; training augments with the same flips."""
-    for axes in ((), (3,), (2,), (2, 3))[:count]:
-        yield images.flip(axes) if axes else images
+    for number in range(count):
+        yield flipped(images, number)
+
+
+def flipped(images: torch.Tensor, number: int) -> torch.Tensor:
+    """The test-time view `number` (0 to 3) of images (B, 3, H, W)."""
+    axes = FLIPS[number]
+    return images.flip(axes) if axes else images

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -26,6 +27,18 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 AHEAD_PER_THREAD = 2  # batches
 ROW_THREADS = 2  # read rows, where nothing is to be decoded
 CPU = torch.device("cpu")
+
+
+class BatchSource(Protocol):
+    """What batches come from: photographs, or what was computed of them before."""
+
+    damaged: dict[int, str]  # position -> reason
+    paths: Sequence[Path]
+
+    def batches(
+        self, positions: np.ndarray, batch_size: int
+    ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """Batches of positions (B,) and what is there (B, ...), in the order given."""
 
 
 class ImageLoader:
@@ -131,6 +144,12 @@ class ImageLoader:
             else:
                 self.quality[reading.position] = reading.quality
         self.changed |= batch.changed
+
+    def forget(self) -> None:
+        """Forgets what is known of the files read so far."""
+        self.damaged.clear()
+        self.quality.clear()
+        self.changed.clear()
 
     def close(self) -> None:
         """Ends the processes and threads, whatever they are at."""

@@ -35,14 +35,23 @@ def _listed(stores: Sequence[Stored]) -> str:
     rows = [
         [
             store.folder.name,
-            _steps(store.about.get("preprocessing")),
+            _content(store.about),
             time.strftime("%Y-%m-%d %H:%M", time.localtime(store.last_used)),
             str(store.about.get("photographs", "-")),
             magnitude(store.size_on_disk, "B"),
         ]
         for store in stores
     ]
-    return table(["store", "preprocessing", "last used", "photographs", "size"], rows, left=3)
+    return table(["store", "content", "last used", "rows", "size"], rows, left=3)
+
+
+def _content(about: dict[str, Any]) -> str:
+    """What the rows are: photographs as the preprocessing leaves them, or features of these."""
+    features, steps = about.get("features"), _steps(about.get("preprocessing"))
+    if not isinstance(features, dict):
+        return steps
+    size = about.get("size")
+    return f"features of {features.get('architecture')} at {size} px, {steps}"
 
 
 def _steps(preprocessing: Any) -> str:
@@ -64,8 +73,9 @@ def _folder(text: str) -> Path:
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="lists the decoded photographs that trainings and evaluations keep, and "
-        "deletes them; photographs themselves are never touched",
+        description="lists the decoded photographs, and the features of frozen backbones, that "
+        "trainings and evaluations keep, and deletes them; photographs themselves are never "
+        "touched",
     )
     parser.add_argument(
         "folder", metavar="DIR", type=_folder, help="the folder of --cache_dir, or a dataset"

@@ -20,8 +20,11 @@ MARK = "photographs decoded by dr_ovo; `python -m dr_ovo cache DIR --clear` dele
 MAX_BYTES = 1 << 16
 
 
-def write_about(store: Path, preprocessing: Preprocessing, photographs: int) -> None:
-    """Writes about.json into the folder of a store. Raises MachineError if the disk refuses."""
+def write_about(
+    store: Path, preprocessing: Preprocessing, photographs: int, **more: object
+) -> None:
+    """Writes about.json into the folder of a store that has rows of so many photographs, with what
+    `more` there is to say. Raises MachineError if the disk refuses."""
     about = {
         "schema": SCHEMA,
         "about": MARK,
@@ -31,6 +34,7 @@ def write_about(store: Path, preprocessing: Preprocessing, photographs: int) -> 
         "opencv": cv2.__version__,
         "decoder": DECODER,
         "photographs": photographs,
+        **more,
     }
     write_json(store / ABOUT, about)
 

@@ -16,16 +16,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dr_ovo.decoded.about import write_about
-from dr_ovo.decoded.build_lock import build_lock
 from dr_ovo.decoded.decoded_rows import open_rows
-from dr_ovo.decoded.filling import Filling
-from dr_ovo.decoded.places import ROWS, make_store, store_folder
+from dr_ovo.decoded.filling import Filling, open_filling
+from dr_ovo.decoded.places import ROWS, store_folder
 from dr_ovo.decoded.processes.decoder import CRASHED, Decoder, Stalled, ThisProcess, no_answer
 from dr_ovo.decoded.processes.pool import JOBS_A_PROCESS, MEMORY, DecodingPool
 from dr_ovo.decoded.processes.watch import STALLED_SECONDS
 from dr_ovo.decoded.row_decoding import Decode, Job, Outcome, Task, close_rows, decode_row
-from dr_ovo.decoded.row_file import RowFile
-from dr_ovo.decoded.row_index import open_index
+from dr_ovo.decoded.row_file import pixels_of
 from dr_ovo.decoded.space import size_text
 from dr_ovo.errors import MachineError, UserError, log
 from dr_ovo.parallel import Ahead, available_cores
@@ -73,7 +71,8 @@ def build(
     store = store_folder(cache, preprocessing)
     with ExitStack() as opened:
         try:
-            filling = _open(opened, store, preprocessing)
+            filling = opened.enter_context(open_filling(store, pixels_of(preprocessing.size)))
+            write_about(store, preprocessing, len(filling))
         except (OSError, MachineError, UserError) as error:
             built = Built(refusal=str(getattr(error, "strerror", None) or error))
         else:
@@ -108,20 +107,6 @@ def _by_content(files: Mapping[Path, str]) -> dict[str, list[Path]]:
         if SHA256.fullmatch(sha256):
             found.setdefault(sha256, []).append(path)
     return found
-
-
-def _open(opened: ExitStack, store: Path, preprocessing: Preprocessing) -> Filling:
-    """The store, open to be filled, once no other process fills it.
-
-    Raises OSError, MachineError or UserError where it can't be written.
-    """
-    make_store(store)
-    opened.enter_context(build_lock(store))
-    rows = opened.enter_context(RowFile(store / ROWS, preprocessing.size, create=True))
-    index = opened.enter_context(open_index(store, write=True))
-    filling = Filling(rows, index)
-    write_about(store, preprocessing, len(filling))
-    return filling
 
 
 def _fill(

@@ -1,4 +1,5 @@
-"""Reads the rows of decoded photographs, from any number of threads; never wrong pixels."""
+"""Reads the rows of a store, such as decoded photographs, from any number of threads; never wrong
+ones."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import numpy as np
 from dr_ovo.caches.signed_cache import warn_once
 from dr_ovo.decoded.about import mark_used
 from dr_ovo.decoded.places import INDEX, ROWS, store_folder
-from dr_ovo.decoded.row_file import RowFile
+from dr_ovo.decoded.row_file import RowFile, RowKind, pixels_of
 from dr_ovo.decoded.row_index import Row, open_index, undo_unfinished
 from dr_ovo.photographs.preprocessing import Preprocessing
 
@@ -46,7 +47,7 @@ class DecodedRows:
         """The network input (size, size, 3) uint8 of a photograph; None where it is missing."""
         if self._file is None or sha256 not in self:
             return None
-        out = np.empty(self._file.shape, np.uint8)
+        out = self._file.kind.empty()
         return out if self.read_into(sha256, out) else None
 
     def read_into(self, sha256: str, out: np.ndarray) -> bool:
@@ -65,7 +66,7 @@ class DecodedRows:
         if self._file is not file:  # closed meanwhile
             return False
         self._bad.add(sha256)
-        warn_once(f"{self._path} is damaged: photographs without a whole row are decoded anew.")
+        warn_once(f"{self._path} is damaged: what has no whole row in it is made anew.")
         return False
 
     def repair(self, sha256: str, pixels: np.ndarray) -> None:
@@ -73,7 +74,7 @@ class DecodedRows:
         row = self._rows.get(sha256)
         if sha256 not in self._bad or row is None or self._file is None or not row.is_of(pixels):
             return
-        with suppress(OSError), RowFile(self._path, self._file.shape[0], write=True) as file:
+        with suppress(OSError), RowFile(self._path, self._file.kind, write=True) as file:
             if file.identity == self._file.identity:
                 file.write(row.position, pixels)
                 self._bad.discard(sha256)
@@ -99,12 +100,16 @@ def open_rows(cache: Path, preprocessing: Preprocessing, *, used: bool = True) -
     `used`: records that the rows were used now. Nothing else is written, but what a builder that
     was killed left half done is undone.
     """
-    store = store_folder(cache, preprocessing)
+    return open_store(store_folder(cache, preprocessing), pixels_of(preprocessing.size), used=used)
+
+
+def open_store(store: Path, kind: RowKind, *, used: bool = True) -> DecodedRows:
+    """The rows in the folder of a store, as `open_rows` has them."""
     path = store / ROWS
     try:
         if store.is_symlink() or not (store / INDEX).exists():
             return DecodedRows({}, None, path)
-        file = RowFile(path, preprocessing.size)
+        file = RowFile(path, kind)
     except OSError:
         return DecodedRows({}, None, path)
     try:

@@ -5,14 +5,20 @@ An entry is added when its row is on the disk, never before.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import numpy as np
+
+from dr_ovo.decoded.build_lock import build_lock
+from dr_ovo.decoded.places import ROWS, make_store
 from dr_ovo.decoded.row_decoding import Job, Outcome
-from dr_ovo.decoded.row_file import RowFile
-from dr_ovo.decoded.row_index import Row, RowIndex
+from dr_ovo.decoded.row_file import RowFile, RowKind
+from dr_ovo.decoded.row_index import Row, RowIndex, open_index, row_of
 
 SAVE_EVERY = 200  # rows between two writes to the index,
 SAVE_SECONDS = 10.0  # or this time, if it is shorter
@@ -64,6 +70,15 @@ class Filling:
                 reason = str(error.strerror)
         self.refuse(reason)
 
+    def write(self, job: Job, row: np.ndarray) -> None:
+        """Writes the row of a job, where this process has made it."""
+        try:
+            self._rows.write(job.position, row)
+        except OSError as error:
+            self.take(job, Outcome(refusal=str(error.strerror)))
+        else:
+            self.take(job, Outcome(row_of(job.position, np.ascontiguousarray(row), math.nan)))
+
     def take(self, job: Job, outcome: Outcome) -> None:
         """Notes what a job has written."""
         if outcome.row is not None:
@@ -95,3 +110,18 @@ class Filling:
             self._rows.shrink(last + 1)
         except OSError as error:
             self.refuse(str(error.strerror))
+
+
+@contextmanager
+def open_filling(store: Path, kind: RowKind) -> Iterator[Filling]:
+    """The store, open to be filled, once no other process fills it.
+
+    Raises OSError, MachineError or UserError where it can't be written.
+    """
+    make_store(store)
+    with (
+        build_lock(store),
+        RowFile(store / ROWS, kind, create=True) as rows,
+        open_index(store, write=True) as index,
+    ):
+        yield Filling(rows, index)

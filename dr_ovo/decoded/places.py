@@ -21,7 +21,9 @@ ROWS, INDEX, ABOUT, LOCK = "rows.bin", "index.sqlite", "about.json", "lock"
 # Increase it when the same file and preprocessing would give other pixels for a reason that
 # neither Preprocessing.hash nor OpenCV's version tells.
 DECODER = 1
-STORE_NAME = re.compile(r"\d+px-[0-9a-f]{16}-opencv[\w.+-]+-[0-9a-f]{8}-\d+-u\d+")
+PIXELS_NAME = r"\d+px-[0-9a-f]{16}-opencv[\w.+-]+-[0-9a-f]{8}-\d+"
+FEATURES_NAME = r"features-[0-9a-f]{16}"
+STORE_NAME = re.compile(rf"({PIXELS_NAME}|{FEATURES_NAME})-u\d+")
 
 
 def cache_dir(dataset: Path, output_root: Path) -> Path:
@@ -59,12 +61,18 @@ def store_name(preprocessing: Preprocessing) -> str:
     )
 
 
+def features_folder(cache: Path, identity: str) -> Path:
+    """The folder inside the cache folder for features of frozen networks that have the `identity`,
+    a text with all that they depend on."""
+    return cache / f"features-{hashlib.sha256(identity.encode()).hexdigest()[:16]}{_user()}"
+
+
 def _user() -> str:
     return f"-u{os.geteuid()}"
 
 
 def is_store_name(name: str) -> bool:
-    """Whether a folder's name is one that `store_name` gives this user."""
+    """Whether a folder's name is one that `store_name` or `features_folder` gives this user."""
     return STORE_NAME.fullmatch(name) is not None and name.endswith(_user())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dr_ovo.decoded.processes.process import errors_are_damage
-from dr_ovo.decoded.row_file import RowFile
+from dr_ovo.decoded.row_file import RowFile, pixels_of
 from dr_ovo.decoded.row_index import Row, row_of
 from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.image_decoding import read_bytes, room_for
@@ -70,7 +70,7 @@ def decode_row(task: Task, job: Job) -> Outcome:
 
 def _rows(file: Path, side: int) -> RowFile:
     if file not in _open_files:
-        _open_files[file] = RowFile(file, side, write=True)
+        _open_files[file] = RowFile(file, pixels_of(side), write=True)
     return _open_files[file]
 
 

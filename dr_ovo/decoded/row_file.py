@@ -1,11 +1,13 @@
-"""A file of rows of pixels, one a photograph, all of one size; read and written without a memory
-map, which would turn a full disk or a cut file into the death of the process."""
+"""A file of rows, each an array of one shape, such as the pixels of a photograph; read and written
+without a memory map, which would turn a full disk or a cut file into the death of the process."""
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -16,16 +18,39 @@ ZEROS = 1 << 20  # bytes written at once where a file system can't reserve room
 NEW_FILE = 0o644
 
 
+@dataclass(frozen=True)
+class RowKind:
+    """What the rows of a file are: arrays of one shape and number format."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def bytes(self) -> int:
+        """Those of a row."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def empty(self) -> np.ndarray:
+        """A row to read into."""
+        return np.empty(self.shape, self.dtype)
+
+
+def pixels_of(side: int) -> RowKind:
+    """Rows of network inputs (side, side, 3) uint8."""
+    return RowKind((side, side, 3), "uint8")
+
+
 class RowFile:
-    """The rows in a file, each (side, side, 3) uint8, by position from 0 on.
+    """The rows in a file, all of a `kind`, by position from 0 on.
 
     Opened to read, or also to `write`; to `create`, the file is made where there is none. Raises
     OSError for a link, a pipe, and whatever else is no file of its own.
     """
 
-    def __init__(self, file: Path, side: int, *, write: bool = False, create: bool = False) -> None:
-        self.shape = (side, side, 3)
-        self.row_bytes = side * side * 3
+    def __init__(
+        self, file: Path, kind: RowKind, *, write: bool = False, create: bool = False
+    ) -> None:
+        self.kind, self.row_bytes = kind, kind.bytes
         # Opening a pipe would wait for its other end.
         flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         flags |= os.O_RDWR if write or create else os.O_RDONLY
@@ -42,7 +67,7 @@ class RowFile:
         return os.fstat(self._descriptor).st_size // self.row_bytes
 
     def read_into(self, position: int, out: np.ndarray) -> bool:
-        """Reads a row into `out` (side, side, 3) uint8, contiguous; False where the file ends
+        """Reads a row into `out`, contiguous and of the rows' kind; False where the file ends
         before it does, or the disk can't read it."""
         buffer = out.data.cast("B")
         start, done = position * self.row_bytes, 0
@@ -56,11 +81,11 @@ class RowFile:
             return False
         return True
 
-    def write(self, position: int, pixels: np.ndarray) -> None:
+    def write(self, position: int, row: np.ndarray) -> None:
         """Writes a row. Raises OSError if the disk refuses."""
-        assert pixels.shape == self.shape
-        assert pixels.dtype == np.uint8
-        buffer = np.ascontiguousarray(pixels).data.cast("B")
+        assert row.shape == self.kind.shape
+        assert row.dtype == self.kind.dtype
+        buffer = np.ascontiguousarray(row).data.cast("B")
         start, done = position * self.row_bytes, 0
         while done < self.row_bytes:
             done += os.pwrite(self._descriptor, buffer[done:], start + done)

@@ -64,12 +64,21 @@ def plan(
         return Plan(True, False, 0, f"{said}, all of them there.")
     needed = required_bytes(missing, size)
     there = f", {len(wanted) - missing:,} of them there" if missing < len(wanted) else ""
-    if mode == ON:
-        _require(cache, needed)
-        return Plan(True, True, missing, f"{said}{there}.")
-    if refusal := _why_not(cache, preprocessing, needed):
+    if refusal := why_not(mode, cache, store_folder(cache, preprocessing), needed):
         return Plan(True, False, missing, f"{said}{there}. The others are not kept: {refusal}")
     return Plan(True, True, missing, f"{said}{there}.")
+
+
+def why_not(mode: str, cache: Path, store: Path, needed: int) -> str:
+    """Why rows of so many bytes should not be kept in a store, "" where they may be; writes
+    nothing.
+
+    Raises UserError where --cache is on and they have no room, or the folder can't be written.
+    """
+    if mode == ON:
+        _require(cache, needed)
+        return ""
+    return "--cache is off." if mode == OFF else _why_not(cache, store, needed)
 
 
 def _require(cache: Path, needed: int) -> None:
@@ -84,9 +93,8 @@ def _require(cache: Path, needed: int) -> None:
         )
 
 
-def _why_not(cache: Path, preprocessing: Preprocessing, needed: int) -> str:
-    """Why the cache should not be filled of itself; "" where it may be."""
-    store = store_folder(cache, preprocessing)
+def _why_not(cache: Path, store: Path, needed: int) -> str:
+    """Why the store should not be filled of itself; "" where it may be."""
     try:
         if not is_writable(_existing(store)) or not _existing(store).is_dir():
             return f"{_existing(store)} can't be written."

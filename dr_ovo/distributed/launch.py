@@ -1,67 +1,47 @@
 """Starting a run of several ranks: the first one prepares, then all join; an error of one ends all.
 
-torchrun starts the processes and holds the store by which they find each other. A rank that fails
-leaves its message there, so that the log of the first says what happened, wherever it did.
+torchrun starts the processes and holds the store by which they find each other. A rank leaves its
+warnings and its failure there, so that the log of the first says what happened, wherever it did.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 
+from dr_ovo.distributed.failures import (
+    FIRST_IS_THERE,
+    LOOK_SECONDS,
+    OtherRankFailed,
+    OwnFailure,
+    failure_of_another,
+    say_failure,
+)
+from dr_ovo.distributed.passed_warnings import Passed, PassOn
 from dr_ovo.distributed.place import Place, place_in_environment
 from dr_ovo.distributed.ranks import ALONE, Joined, LostRank, Ranks
 from dr_ovo.errors import ToolkitError, UserError, exit_code_and_text, log
+from dr_ovo.logs import stop_file
 from dr_ovo.signals import Terminated, received_code
 
 T = TypeVar("T")
-FIRST_IS_THERE, READY, FAILED = "first is there", "ready ", "failed"
-LOOK_SECONDS, WATCH_SECONDS = 0.2, 1.0
+READY = "ready "
+WATCH_SECONDS = 1.0
 END_SECONDS = 15.0  # for a rank to end in order; torchrun kills after 30
 WORD_SECONDS = 3.0  # for the message of a rank whose end was seen before it
-START_TIMEOUT = timedelta(minutes=1)  # of a Python with its packages, on a busy machine
 # A rank that has ended is noticed at once; the others may wait long for one that works.
 CONNECT_TIMEOUT, EXCHANGE_TIMEOUT = timedelta(minutes=10), timedelta(days=2)
 
 _LAUNCHES = itertools.count()  # of this process, each with its own names in the store
-
-
-@dataclass(frozen=True)
-class Failure:
-    """How a rank failed."""
-
-    rank: int
-    host: str
-    code: int
-    text: str
-
-
-class OtherRankFailed(ToolkitError):
-    """Another rank has failed, with this message and exit code."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(f"rank {failure.rank} on {failure.host}: {failure.text}")
-        self.failure, self.exit_code = failure, failure.code
-
-
-class OwnFailure(ToolkitError):
-    """This rank has failed, with this exit code and message."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.exit_code = code
 
 
 class Launch:
@@ -71,7 +51,9 @@ class Launch:
     def __init__(self, place: Place | None) -> None:
         self.place = place
         self._store = _connect() if place else None
-        if self._store is not None and self.is_first:
+        self._warnings: Passed | None = None
+        if place is not None and self._store is not None and self.is_first:
+            self._warnings = Passed(_clone(self._store), place.count)
             self._store.set(FIRST_IS_THERE, "")
 
     @property
@@ -107,41 +89,63 @@ class Launch:
         try:
             store.set(f"{READY}{place.rank}", "")
             while not store.check(all_ready):
-                if failure := self.failure_of_another():
+                if failure := failure_of_another(store, place):
                     raise OtherRankFailed(failure)
                 time.sleep(LOOK_SECONDS)
         except RuntimeError as error:  # the store went with the process that held it
             raise LostRank(error) from error
 
-    def say_failure(self, code: int, text: str) -> None:
-        """Tells the other ranks that this one fails; the first one that fails is believed.
+    @contextlib.contextmanager
+    def warnings_passed_on(self) -> Iterator[None]:
+        """Within the context the warnings of this rank reach the log files of the first one."""
+        if self.place is None or self._store is None or self.is_first:
+            yield
+            return
+        handler = PassOn(_clone(self._store), self.place.rank)
+        log.addHandler(handler)
+        try:
+            yield
+        finally:
+            stop_file(handler)
 
-        Waits for the first rank to be there, which says it: torchrun ends all when this one ends.
-        """
-        if self.place is not None and self._store is not None:
-            failure = Failure(self.place.rank, socket.gethostname(), code, text)
-            with contextlib.suppress(RuntimeError):  # the store went with the process that held it
-                self._store.compare_set(FAILED, "", json.dumps(asdict(failure)))
-                self._store.wait([FIRST_IS_THERE], START_TIMEOUT)
-
-    def failure_of_another(self, seconds: float = 0.0) -> Failure | None:
-        """How another rank failed; waits so long for its word."""
-        return _failure(self.place, self._store, seconds) if self.place and self._store else None
+    def take_warnings(self) -> None:
+        """Has the log files of the first rank say of what other ranks have warned so far."""
+        if self._warnings is not None:
+            self._warnings.take()
 
     def watch(self, ended: threading.Event) -> None:
-        """Ends this process where another rank has failed and this one does not hear of it, since
-        it waits for a GPU; until the run has `ended`."""
+        """Takes warnings, and ends this process where another rank has failed and this one does not
+        hear of it, since it waits for a GPU; until the run has `ended`."""
+        assert self.place is not None
         assert self._store is not None
-        store: Any = self._store
-        store = store.clone()  # a client waits for one answer at a time
+        store = _clone(self._store)
         while not ended.wait(WATCH_SECONDS):
-            failure = _failure(self.place, store)
+            self.take_warnings()
+            failure = failure_of_another(store, self.place)
             if failure is not None:
                 if not ended.wait(END_SECONDS):
                     if self.is_first:
                         log.error("error: %s", OtherRankFailed(failure))
                     os._exit(failure.code)
                 return
+
+    def what_ends_this_rank(self, error: BaseException) -> BaseException:
+        """The failure of another rank, where that came first, said by the first rank alone; else
+        the `error`, which the others are told."""
+        if self.place is None or self._store is None:
+            return error
+        failure = None
+        with contextlib.suppress(KeyboardInterrupt, Terminated):  # of torchrun, which ends all
+            seconds = WORD_SECONDS if isinstance(error, LostRank) else 0.0
+            failure = failure_of_another(self._store, self.place, seconds)
+        if failure is not None:
+            return OtherRankFailed(failure) if self.is_first else SystemExit(failure.code)
+        stopped = not isinstance(error, ToolkitError) and received_code() is not None
+        if isinstance(error, LostRank) or not isinstance(error, Exception) or stopped:
+            return error
+        own = OwnFailure(*exit_code_and_text(error))
+        say_failure(self._store, self.place, own.exit_code, str(own))
+        return own
 
 
 def _connect() -> dist.Store:
@@ -155,16 +159,9 @@ def _connect() -> dist.Store:
     return dist.PrefixStore(f"dr_ovo/{next(_LAUNCHES)}", store)
 
 
-def _failure(place: Place | None, store: dist.Store, seconds: float = 0.0) -> Failure | None:
-    end = time.monotonic() + seconds
-    with contextlib.suppress(RuntimeError):  # the store went with the process that held it
-        while not store.check([FAILED]):
-            if time.monotonic() >= end:
-                return None
-            time.sleep(LOOK_SECONDS)
-        failure = Failure(**json.loads(store.get(FAILED)))
-        return failure if place is not None and failure.rank != place.rank else None
-    return None
+def _clone(store: Any) -> dist.Store:
+    """Another client of a store, for another thread: each waits for one answer at a time."""
+    return cast(dist.Store, store.clone())
 
 
 @contextlib.contextmanager
@@ -177,26 +174,14 @@ def launched() -> Iterator[Launch]:
     ended = threading.Event()
     threading.Thread(target=launch.watch, args=(ended,), daemon=True).start()
     try:
-        yield launch
+        with launch.warnings_passed_on():
+            yield launch
+        launch.take_warnings()
         if dist.is_initialized():  # not after an error: that waits for what other ranks don't send
             dist.destroy_process_group()
     except (Exception, KeyboardInterrupt, Terminated) as error:
-        raise _what_ends_this_rank(launch, error) from None
+        what = launch.what_ends_this_rank(error)
+        launch.take_warnings()
+        raise what from None
     finally:
         ended.set()
-
-
-def _what_ends_this_rank(launch: Launch, error: BaseException) -> BaseException:
-    """The failure of another rank, where that came first, said by the first rank alone; else its
-    own error, which the others are told."""
-    failure = None
-    with contextlib.suppress(KeyboardInterrupt, Terminated):  # of torchrun, which ends all
-        failure = launch.failure_of_another(WORD_SECONDS if isinstance(error, LostRank) else 0.0)
-    if failure is not None:
-        return OtherRankFailed(failure) if launch.is_first else SystemExit(failure.code)
-    stopped = not isinstance(error, ToolkitError) and received_code() is not None
-    if isinstance(error, LostRank) or not isinstance(error, Exception) or stopped:
-        return error
-    own = OwnFailure(*exit_code_and_text(error))
-    launch.say_failure(own.exit_code, str(own))
-    return own

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from dr_ovo import __version__
 from dr_ovo.batches.reading import written_meanwhile
-from dr_ovo.dataset.image_files import FolderContent, not_read
+from dr_ovo.dataset.image_files import not_read
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.distributed.shared_folder import require_shared
@@ -20,7 +20,7 @@ from dr_ovo.errors import DONE, WAY_ON, MachineError, Terminated, UserError, log
 from dr_ovo.files import last_written
 from dr_ovo.inference.ensemble import Ensemble, open_ensemble
 from dr_ovo.inference.inference_csv import write_csv
-from dr_ovo.inference.input_images import find_images
+from dr_ovo.inference.input_images import InputImages, PathNames, find_images
 from dr_ovo.inference.photograph_reading import PhotographReader, open_reader
 from dr_ovo.inference.unfinished import Unfinished, locked
 from dr_ovo.logs import Progress
@@ -38,7 +38,7 @@ GROUP = 32 * MEASURE_BATCH  # photographs; what a stop loses at most
 class _Job:
     """The photographs to be graded, the groups of them that are done, and where it is written."""
 
-    found: FolderContent
+    found: InputImages
     unfinished: Unfinished
     done: frozenset[int]
 
@@ -68,7 +68,7 @@ def inference(settings: Settings, launch: Launch) -> int:
     config = settings.config
     if config.output:
         check_writable_file(Path(config.output), "--output")
-    found = find_images(config.input) if launch.is_first else FolderContent([], [])
+    found = find_images(config.input) if launch.is_first else InputImages(PathNames(), [])
     device = choose_device(config)
     ensemble = open_ensemble(settings, device)
     WAY_ON.set("run the same command again: it goes on from there")
@@ -92,7 +92,7 @@ def inference(settings: Settings, launch: Launch) -> int:
 
 
 def _prepare(
-    config: TrainConfig, ensemble: Ensemble, found: FolderContent, held: contextlib.ExitStack
+    config: TrainConfig, ensemble: Ensemble, found: InputImages, held: contextlib.ExitStack
 ) -> _Job:
     """Checks the output, and looks for what an earlier run has graded. The output is locked until
     what is `held` ends. Raises UserError where another run has it."""
@@ -108,13 +108,13 @@ def _prepare(
     return _Job(found, unfinished, done)
 
 
-def _description(config: TrainConfig, ensemble: Ensemble, images: Sequence[Path]) -> dict[str, Any]:
-    """What the grades depend on."""
+def _description(config: TrainConfig, ensemble: Ensemble, images: Iterable[Path]) -> dict[str, Any]:
+    """What the grades depend on; what it says of the images can be read once."""
     return {
         "version": __version__,
         "group": GROUP,
         "max_megapixels": config.max_megapixels,
-        "images": [[str(path), last_written(path)] for path in images],
+        "images": ([str(path), last_written(path)] for path in images),
         "models": [
             [str(path), last_written(path)]
             for model in ensemble.models

@@ -1,21 +1,44 @@
-"""`--input`: the photographs among the given files and folders."""
+"""`--input`: the photographs among the given files and folders, held in little memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
-from dr_ovo.dataset.image_files import (
-    SUFFIXES_SHOWN,
-    FolderContent,
-    folder_content,
-    is_special,
-    not_read,
-)
+from dr_ovo.dataset.image_files import SUFFIXES_SHOWN, folder_content, is_special, not_read
 from dr_ovo.errors import UserError
 
 
-def find_images(inputs: Sequence[str]) -> FolderContent:
+class PathNames(Sequence[Path]):
+    """Paths, of which only the names are held: a quarter of their memory. Each is made anew."""
+
+    def __init__(self, paths: Iterable[Path] = ()) -> None:
+        self._names = [str(path) for path in paths]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, place: int) -> Path: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Path]: ...
+    def __getitem__(self, place: int | slice) -> Path | list[Path]:
+        if isinstance(place, slice):
+            return [Path(name) for name in self._names[place]]
+        return Path(self._names[place])
+
+
+@dataclass(frozen=True)
+class InputImages:
+    """The photographs that are to be graded, and the `others` among them, which are not read."""
+
+    images: PathNames
+    others: list[Path]
+
+
+def find_images(inputs: Sequence[str]) -> InputImages:
     """The given files, and what the given folders contain; raises UserError without any image."""
     if not inputs:
         raise UserError("--mode inference needs --input: images, or folders of images.")
@@ -38,4 +61,4 @@ def find_images(inputs: Sequence[str]) -> FolderContent:
     if not images:
         said = " ".join([f"no images ({SUFFIXES_SHOWN}).", not_read(others)]).strip()
         raise UserError(f"--input {' '.join(inputs)}: {said}")
-    return FolderContent(list(dict.fromkeys(images)), list(dict.fromkeys(others)))
+    return InputImages(PathNames(dict.fromkeys(images)), list(dict.fromkeys(others)))

@@ -70,6 +70,7 @@ class PhotographReader:
             if not number:
                 damaged, readable = lost, found
             logits |= parts
+            loader.forget()
         ordered = [logits[place] for place in range(len(self.ensemble.models))] if logits else []
         return Read(readable, ordered, damaged, changed)
 
@@ -100,15 +101,19 @@ def open_reader(
 ) -> Iterator[PhotographReader]:
     """A reader of `paths`, with its processes, which end with the context."""
     loaders: dict[Preprocessing, ImageLoader] = {}
-    judged: Mapping[Path, Written | None] | None = None
     with ExitStack() as stack:
-        for model in ensemble.models:
-            preprocessing = input_of(model.meta)[1]
-            if preprocessing in loaders:
-                continue
+        for preprocessing in dict.fromkeys(input_of(model.meta)[1] for model in ensemble.models):
+            first = next(iter(loaders.values()), None)
             loader = ImageLoader(
-                paths, preprocessing, num_workers, max_megapixels=max_megapixels, judged=judged
+                paths,
+                preprocessing,
+                num_workers,
+                max_megapixels=max_megapixels,
+                judged=None if first is None else _judged(paths, first),
             )
             loaders[preprocessing] = stack.enter_context(loader)
-            judged = dict(zip(paths, loader.written, strict=True))
         yield PhotographReader(ensemble, paths, loaders, device)
+
+
+def _judged(paths: Sequence[Path], loader: ImageLoader) -> Mapping[Path, Written | None]:
+    return dict(zip(paths, loader.written, strict=True))

@@ -43,12 +43,12 @@ def locked(output: Path) -> Iterator[None]:
 
 
 class Unfinished:
-    """The files `<output>.unfinished-<rank>` of one job, which `job` describes by plain values."""
+    """The files `<output>.unfinished-<rank>` of one job, which `job` describes by plain values, and
+    by iterators of them."""
 
     def __init__(self, output: Path, job: Mapping[str, Any]) -> None:
         self.output = output
-        text = json.dumps(job, sort_keys=True)
-        self.header = {"schema": SCHEMA, "job": hashlib.sha256(text.encode()).hexdigest()}
+        self.header = {"schema": SCHEMA, "job": _sha256(job)}
         self._ends: dict[Path, int] = {}  # of what this process has written
 
     def path(self, rank: int) -> Path:
@@ -153,6 +153,24 @@ class Unfinished:
             while _parsed(file.readline()) is not None:
                 end = file.tell()
         return end
+
+
+def _sha256(job: Mapping[str, Any]) -> str:
+    """Of a job's JSON text, with the names in their order, and an iterator as a list of its values,
+    of which one is held in memory."""
+    digest = hashlib.sha256()
+    for number, name in enumerate(sorted(job)):
+        digest.update(f"{', ' if number else '{'}{json.dumps(name)}: ".encode())
+        value = job[name]
+        if not isinstance(value, Iterator):
+            digest.update(json.dumps(value, sort_keys=True).encode())
+            continue
+        digest.update(b"[")
+        for place, one in enumerate(value):
+            digest.update(f"{', ' if place else ''}{json.dumps(one, sort_keys=True)}".encode())
+        digest.update(b"]")
+    digest.update(b"}")
+    return digest.hexdigest()
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

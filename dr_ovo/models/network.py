@@ -208,6 +208,7 @@ def build_network(
 ) -> OvoNetwork:
     """The network on a backbone (B, 3, S, S) -> (B, F); heads are initialised from (seed, branch).
 
+    It takes the backbone's own modules: a caller that goes on using the backbone gives a copy.
     `frozen_stages` of the result is 0 if the architecture has no stages to cut at.
     """
     stem, rest = None, backbone
@@ -221,11 +222,12 @@ def build_network(
             stem, rest = halves
     width = feature_width(backbone, img_size)
     mask_drop_paths(rest)
+    rests = [*(copy.deepcopy(rest) for _ in specs[1:]), rest]
     branches = {}
-    for spec in specs:
+    for spec, own in zip(specs, rests, strict=True):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(branch_seed(seed, spec.name))
-            branches[spec.name] = Branch(copy.deepcopy(rest), width, spec.outputs, dropout)
+            branches[spec.name] = Branch(own, width, spec.outputs, dropout)
             if spec.first_logit is not None:
                 nn.init.constant_(branches[spec.name].head.bias, spec.first_logit)
     return OvoNetwork(stem, branches, frozen_stages)

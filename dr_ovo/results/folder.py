@@ -30,6 +30,7 @@ LATER_SETTINGS: dict[str, Any] = {
     "ema_decay": 0.0,
     "keep_epoch": "best",
     "regression_loss": "smooth_l1",
+    "feature_views": 0,
     "folds": 0,
     "fold": 0,
     "saturation_range": 0.0,

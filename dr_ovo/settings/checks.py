@@ -8,6 +8,7 @@ from dr_ovo.choices import AUTO, NO_STEPS, PREPROCESSING_STEPS, VIEWS
 from dr_ovo.errors import UserError
 from dr_ovo.pairs import parse_pair
 
+ALL_STAGES = 4
 MIN_SIZE = 16  # pixels; below this no image shows a fundus
 
 
@@ -96,6 +97,20 @@ def check_folder_name(option: str, folder: str) -> None:
     """Raises UserError for a name of blanks alone."""
     if folder and not folder.strip():
         raise UserError(f"--{option} '{folder}': expected a folder, or nothing for the default.")
+
+
+def check_feature_views(views: int, frozen_stages: int, *, augmented: bool) -> None:
+    """Raises UserError for features of a backbone that is trained, and for views that are alike."""
+    if views and frozen_stages != ALL_STAGES:
+        raise UserError(
+            f"--feature_views {views} keeps the features of a backbone that does not change: add "
+            f"--freeze_weights true --freeze_stages {ALL_STAGES}, or leave --feature_views out."
+        )
+    if views > 1 and not augmented:
+        raise UserError(
+            f"--feature_views {views} and --no-enable_medical_augmentation: all views of a "
+            "photograph would be the same. Use --feature_views 1, or augment."
+        )
 
 
 def check_pretrained(pretrained_path: str, *, pretrained: bool) -> None:

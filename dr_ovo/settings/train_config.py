@@ -50,6 +50,9 @@ class TrainConfig(
             decoder=self.decoder,
         )
         checks.check_micro_batch(self.micro_batch, self.window)
+        checks.check_feature_views(
+            self.feature_views, self.frozen_stages, augmented=self.enable_medical_augmentation
+        )
         checks.check_balance(
             self.focal_loss_alpha,
             self.class_weights,

@@ -42,7 +42,12 @@ from dr_ovo.training.optimization.micro_batch import MicroBatch
 from dr_ovo.training.optimization.micro_batch_choice import choose_size, create_micro_batch
 from dr_ovo.training.optimization.schedule import balanced_counts, create_schedule
 from dr_ovo.training.resume.branch_run import BranchRun
-from dr_ovo.training.resume.numerics import LOSS_VERSION, begun_loss, begun_memory_format
+from dr_ovo.training.resume.numerics import (
+    LOSS_VERSION,
+    begun_frozen_stages,
+    begun_loss,
+    begun_memory_format,
+)
 
 
 @dataclass(frozen=True)
@@ -122,11 +127,13 @@ def build_model(
     window_ranks, branch_ranks = (ALONE, ranks) if divided else (ranks, ALONE)
     images = {spec.name: branch_images(config, spec, train) for spec in specs}
     own = own_branches(images, branch_ranks)
+    folder = ResultsFolder(Path(config.output_dir))
+    frozen = begun_frozen_stages(folder, config.frozen_stages)
     network = build_network(
         backbone,
         [spec for spec in specs if spec.name in own],
         img_size=config.img_size,
-        frozen_stages=config.frozen_stages,
+        frozen_stages=frozen,
         dropout=config.ovo_dropout,
         seed=config.seed,
     )
@@ -135,11 +142,12 @@ def build_model(
     find_own_draws(network, config.img_size)
     _say_what_does_nothing(config, network)
     network = network.to(precision.device)
-    folder = ResultsFolder(Path(config.output_dir))
     begun, loss_version = begun_memory_format(folder), begun_loss(folder)
     use_format(network, begun or memory_format(name, precision.device.type, precision.name))
-    if config.frozen_stages and not network.frozen_stages:
+    if frozen and not network.frozen_stages:
         log.warning("%s can't be split into stages: nothing is frozen.", name)
+    elif config.frozen_stages and not frozen:
+        log.info("%s began with nothing frozen, and goes on so", folder.root)
     network.use_live_batchnorm(not (config.pretrained or config.pretrained_path))
     micro_batch = create_micro_batch(config, network, window_ranks)
     losses = loss_settings(config, train, loss_version)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from dr_ovo.batches.features.frozen_features import FrozenFeatures
 from dr_ovo.choices import CACHE_OFF
 from dr_ovo.errors import MachineError, log
 from dr_ovo.logs import duration
 from dr_ovo.outputs import MEASURE_BATCH
 from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.data.feature_views import view_of_epoch
 from dr_ovo.training.epochs.epoch_report import peak_memory_mb
 from dr_ovo.training.epochs.loop import TrainingLoop
 from dr_ovo.training.fit import open_loop
@@ -22,6 +25,17 @@ from dr_ovo.training.writing.opening_lines import opening_lines
 from dr_ovo.training.writing.run import Run, count_parameters
 
 STEPS = 2
+TRIED = 4  # photographs whose features are timed
+
+
+@dataclass(frozen=True)
+class DiskNeed:
+    """Bytes on disk: of the best checkpoints, of one state to resume from, and of all that a
+    training holds at most."""
+
+    checkpoints: int
+    state: int
+    training: int
 
 
 def dry_run(run: Run) -> None:
@@ -29,7 +43,10 @@ def dry_run(run: Run) -> None:
     for line in opening_lines(run):
         log.info("%s", line)
     config = run.config
+    before = 0.0
     with open_loop(run) as loop:
+        if loop.features is not None:
+            before = _feature_seconds(loop, loop.features)
         train_rate = _training_rate(loop, config)
         val_rate = _validation_rate(loop)
         decodes = loop.loader.decodes
@@ -37,6 +54,8 @@ def dry_run(run: Run) -> None:
     epoch_seconds = len(loop.data.train) / train_rate + measured / val_rate
     log.info("dry run: nothing was written")
     log.info("peak memory       %.0f MiB", peak_memory_mb(run.precision.device))
+    if loop.features is not None:
+        log.info("time for features %s before the first epoch", duration(before))
     log.info(
         "time per epoch    %s (%.1f images/s in training)", duration(epoch_seconds), train_rate
     )
@@ -44,9 +63,26 @@ def dry_run(run: Run) -> None:
         log.info("                  decoding anew; the training decodes once, then reads the cache")
     log.info(
         "time of the run   at most %s for %d epochs",
-        duration(epoch_seconds * config.epochs), config.epochs,
+        duration(before + epoch_seconds * config.epochs), config.epochs,
     )  # fmt: skip
     _report_disk(run)
+
+
+def _feature_seconds(loop: TrainingLoop, features: FrozenFeatures) -> float:
+    """The time that the missing features of --feature_views will take, from a few photographs. From
+    then on the loop has numbers in their place, since its steps take the same time on any."""
+    missing = features.count_missing()
+    log.info("%s", features.said(missing))
+    positions = np.arange(min(TRIED, len(loop.data.train)))
+    view = view_of_epoch(1, loop.feature_views)
+    seconds = []
+    for number, (found, images) in enumerate(loop.loader.batches(positions, 1)):
+        start = time.monotonic()
+        features.compute(images, found, [[(view, str(number))]])
+        seconds.append(time.monotonic() - start)
+    features.make_up()
+    loop.use_features()
+    return missing * min(seconds)
 
 
 def _training_rate(loop: TrainingLoop, config: TrainConfig) -> float:
@@ -58,8 +94,11 @@ def _training_rate(loop: TrainingLoop, config: TrainConfig) -> float:
     order = epoch_order(train.targets, settings.sampler, settings.seed, 1, train.weights)[:wanted]
     numbers = loop.augmentation.draw(settings.seed, 1, len(order))
     done, start, timed = 0, time.monotonic(), 0
-    for number, (positions, images) in enumerate(loop.loader.batches(order, settings.stem_batch)):
-        loop.train_batch(positions, images, numbers[done : done + len(positions)], trainers)
+    batches = loop.loader.batches(order, settings.stem_batch)
+    if loop.features is not None:
+        batches = loop.epoch_batches(1, order, trainers)
+    for number, (positions, given) in enumerate(batches):
+        loop.train_batch(positions, given, numbers[done : done + len(positions)], trainers)
         done += len(positions)
         if number == 0:
             _finish(trainers)
@@ -89,25 +128,34 @@ def _validation_rate(loop: TrainingLoop) -> float:
 
 
 def _report_disk(run: Run) -> None:
-    """Best checkpoints, and four times the resume state: the three that are kept stay until another
-    is complete."""
     trained, total = count_parameters(run.model)
-    branches = len(run.model.runs)
-    stem = total - trained
-    checkpoints = 4 * (trained + branches * stem)
-    copies = 4 if run.config.ema_decay else 3  # weights, two moments, moving average
-    state = 4 * copies * trained
-    resume = 4 * state + 4 * stem
+    averaged = bool(run.config.ema_decay)
+    need = disk_need(trained, total - trained, len(run.model.runs), averaged=averaged)
     root = Path(run.config.output_dir).absolute()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
-    log.info("resume state      %s each, of which up to three are kept until the end", _size(state))
+    log.info(
+        "resume state      %s each, of which up to three are kept until the end", _size(need.state)
+    )
     log.info(
         "disk              %s while training, %s afterwards; %s free in %s",
-        _size(checkpoints + resume), _size(checkpoints), _size(free), existing,
+        _size(need.training), _size(need.checkpoints), _size(free), existing,
     )  # fmt: skip
-    if free < checkpoints + resume:
+    if free < need.training:
         raise MachineError(f"There is not enough disk space in {existing} for this training.")
+
+
+def disk_need(trained: int, stem: int, branches: int, *, averaged: bool) -> DiskNeed:
+    """What a network takes, by its parameters: those `trained` in all its branches, and those of
+    the frozen stem. `averaged`: with --ema_decay.
+
+    Best checkpoints, each with the stem, and four times the resume state: the three that are kept
+    stay until another is complete.
+    """
+    checkpoints = 4 * (trained + branches * stem)
+    copies = 4 if averaged else 3  # weights, two moments, moving average
+    state = 4 * copies * trained
+    return DiskNeed(checkpoints, state, checkpoints + 4 * state + 4 * stem)
 
 
 def _size(count: int) -> str:

@@ -18,6 +18,7 @@ from dr_ovo.full_memory import SMALLER, first_line
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.option import FALSE_WORDS, TRUE_WORDS
 from dr_ovo.signals import deferred
+from dr_ovo.training.data.feature_views import frozen_features
 from dr_ovo.training.data.loading import image_loader
 from dr_ovo.training.data.training_data import training_data
 from dr_ovo.training.epochs.interruption import Interrupted
@@ -41,7 +42,9 @@ def open_loop(run: Run, asked: Callable[[], bool] = bool) -> Iterator[TrainingLo
     paths = (*data.train.paths, *data.val.paths)
     try:
         with image_loader(config, run.index, paths, run.model.preprocessing) as loader:
-            yield TrainingLoop(run.model, data, loader, run.precision, config, asked)
+            device = run.precision.device
+            features = frozen_features(config, run.index, run.model, data, device)
+            yield TrainingLoop(run.model, data, loader, run.precision, config, asked, features)
     except Interrupted as interrupted:
         if interrupted.cause is not None:
             raise interrupted.cause from None
@@ -52,6 +55,15 @@ def open_loop(run: Run, asked: Callable[[], bool] = bool) -> Iterator[TrainingLo
             f"The GPU's memory is full ({first_line(error)}), beside the micro-batches. What is "
             f"saved can be resumed on a GPU with more memory. {SMALLER}"
         ) from None
+
+
+def require_room_for_features(run: Run) -> None:
+    """Raises UserError where the features of --feature_views are to be kept, as --cache on says,
+    and have no room; writes nothing."""
+    data = training_data(run.config, run.index)
+    features = frozen_features(run.config, run.index, run.model, data, run.precision.device)
+    if features is not None:
+        features.said(features.count_missing())
 
 
 def fit(writer: RunWriter) -> None:

@@ -41,7 +41,7 @@ from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.data.seen_photographs import SeenPhotographs
 from dr_ovo.training.data.weights_history import history_of_weights
 from dr_ovo.training.dry_run import dry_run
-from dr_ovo.training.fit import fit
+from dr_ovo.training.fit import fit, require_room_for_features
 from dr_ovo.training.resume.epoch_choice import RULES
 from dr_ovo.training.resume.folder_checks import (
     check_folder,
@@ -84,6 +84,11 @@ def train(settings: Settings, launch: Launch) -> int:
         check_installed()
     if settings.config.recover and not settings.config.resume:
         raise UserError("--recover: expected with --resume, for a training that was stopped.")
+    if settings.config.feature_views and launch.place is not None:
+        raise UserError(
+            "--feature_views: heads on kept features train in seconds, and by one process. Start "
+            "just one, without torchrun."
+        )
     if settings.config.dry_run and launch.place is not None:
         if not launch.is_first:
             return DONE
@@ -103,6 +108,8 @@ def train(settings: Settings, launch: Launch) -> int:
             if job.config.fold and ranks.is_first:
                 log.info("member %d of %d", job.config.fold, job.config.folds)
             _run(job, settings.recipes, backbone, precision, ranks)
+            ranks.meet()
+            launch.take_warnings()
     return DONE
 
 
@@ -260,6 +267,8 @@ def _run(
     model = build_model(config, backbone, train, precision, begun, ranks, job.head)
     made = job.index, job.damaged, job.audit, model, precision, job.history
     run = Run(config, job.sources, recipes, *made)
+    if config.resume and folder.has_begun() and not retraining:
+        load_stem_into(model.network, folder)
     if config.dry_run:
         dry_run(run)
     elif retraining:
@@ -272,12 +281,9 @@ def _train(run: Run) -> None:
     config, folder = run.config, run.folder
     for line in opening_lines(run):
         log.info("%s", line)
-    if config.resume and folder.has_begun():
-        load_stem_into(run.model.network, folder)
-        writer = RunWriter.resumed(run)
-    else:
-        writer = RunWriter.begun(run)
-    fit(writer)
+    require_room_for_features(run)
+    begun = config.resume and folder.has_begun()
+    fit(RunWriter.resumed(run) if begun else RunWriter.begun(run))
     for branch in run.model.runs.values():
         log.info(
             "branch %s: %s epoch %d, stopped by %s",

@@ -21,7 +21,7 @@ from dr_ovo.audit.measurement_cache import (
 )
 from dr_ovo.audit.measurements import STATISTICS, measure
 from tests.fixtures import decoders
-from tests.fixtures.decoders import in_processes
+from tests.fixtures.judging import in_processes
 
 __all__ = ["in_processes"]
 

@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,18 @@ def two_cores(monkeypatch):
     monkeypatch.setattr("dr_ovo.batches.loader.available_cores", lambda: 2)
 
 
+@pytest.fixture(scope="module")
+def loaders(paths) -> Iterator[dict[int, ImageLoader]]:
+    """Loaders with no and with two workers, which serve several tests, one after the other."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        ImageLoader(paths, SETTINGS, 0) as without,
+    ):
+        patch.setattr("dr_ovo.batches.loader.available_cores", lambda: 2)
+        with ImageLoader(paths, SETTINGS, 2) as with_workers:
+            yield {0: without, 2: with_workers}
+
+
 def read(loader: ImageLoader, order, batch_size: int = 4):
     """All positions and all images of a pass."""
     batches = list(loader.batches(np.array(order), batch_size))
@@ -92,53 +105,45 @@ def read(loader: ImageLoader, order, batch_size: int = 4):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_pictures_come_in_the_order_asked_for_and_as_preprocessed(paths, workers):
+def test_pictures_come_in_the_order_asked_for_and_as_preprocessed(paths, loaders, workers):
     order = np.random.default_rng(1).permutation(len(paths))
-    with ImageLoader(paths, SETTINGS, workers) as loader:
-        positions, images = read(loader, order)
-        assert positions.tolist() == order.tolist()
-        assert images.shape == (15, 64, 64, 3)
-        assert images.dtype == torch.uint8
-        for position, image in zip(positions, images, strict=True):
-            assert np.array_equal(image.numpy(), network_input(paths[position]))
+    positions, images = read(loaders[workers], order)
+    assert positions.tolist() == order.tolist()
+    assert images.shape == (15, 64, 64, 3)
+    assert images.dtype == torch.uint8
+    for position, image in zip(positions, images, strict=True):
+        assert np.array_equal(image.numpy(), network_input(paths[position]))
 
 
-def test_workers_change_nothing_over_several_passes(paths):
-    orders = [np.arange(15), np.arange(15)[::-1], np.array([3, 3, 0])]
-    with (
-        ImageLoader(paths, SETTINGS, 0) as without,
-        ImageLoader(paths, SETTINGS, 2) as with_workers,
-    ):
-        for order in orders:
-            (expected, pictures), (found, images) = read(without, order), read(with_workers, order)
-            assert found.tolist() == expected.tolist()
-            assert torch.equal(images, pictures)
+def test_workers_change_nothing_over_several_passes(loaders):
+    for order in [np.arange(15), np.arange(15)[::-1], np.array([3, 3, 0])]:
+        (expected, pictures), (found, images) = (read(loaders[n], order) for n in (0, 2))
+        assert found.tolist() == expected.tolist()
+        assert torch.equal(images, pictures)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_batches_have_the_size_asked_for_and_the_last_the_rest(paths, workers):
-    with ImageLoader(paths, SETTINGS, workers) as loader:
-        sizes = [len(images) for _, images in loader.batches(np.arange(15), 4)]
-        assert sizes == [4, 4, 4, 3]
-        assert [len(p) for p, _ in loader.batches(np.arange(3), 8)] == [3]
-        assert list(loader.batches(np.arange(0), 8)) == []
+def test_batches_have_the_size_asked_for_and_the_last_the_rest(loaders, workers):
+    loader = loaders[workers]
+    sizes = [len(images) for _, images in loader.batches(np.arange(15), 4)]
+    assert sizes == [4, 4, 4, 3]
+    assert [len(p) for p, _ in loader.batches(np.arange(3), 8)] == [3]
+    assert list(loader.batches(np.arange(0), 8)) == []
 
 
-def test_a_pass_that_was_left_does_not_disturb_the_next(paths):
-    with ImageLoader(paths, SETTINGS, 2) as loader:
-        for _ in loader.batches(np.arange(15), 2):
-            break
-        positions, images = read(loader, [7, 1, 2])
-        assert positions.tolist() == [7, 1, 2]
-        assert np.array_equal(images[1].numpy(), network_input(paths[1]))
+def test_a_pass_that_was_left_does_not_disturb_the_next(paths, loaders):
+    for _ in loaders[2].batches(np.arange(15), 2):
+        break
+    positions, images = read(loaders[2], [7, 1, 2])
+    assert positions.tolist() == [7, 1, 2]
+    assert np.array_equal(images[1].numpy(), network_input(paths[1]))
 
 
-def test_pictures_may_be_changed_in_place(paths):
-    for workers in (0, 2):
-        with ImageLoader(paths, SETTINGS, workers) as loader:
-            for _, images in loader.batches(np.arange(4), 4):
-                images.zero_()
-                assert not images.any()
+def test_pictures_may_be_changed_in_place(loaders):
+    for loader in loaders.values():
+        for _, images in loader.batches(np.arange(4), 4):
+            images.zero_()
+            assert not images.any()
 
 
 def test_the_same_workers_serve_every_pass_and_end_with_the_loader(paths):

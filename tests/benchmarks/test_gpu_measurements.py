@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
 from benchmarks.on_gpu.measurements import (
     compiling,
+    cuda_graphs,
     full_memory,
     killed,
     machine,
@@ -25,10 +27,12 @@ from benchmarks.on_gpu.measurements import (
     windows,
 )
 from benchmarks.on_gpu.rows import Row
-from benchmarks.on_gpu.setting import WRAPPERS, Setting, wrapper_flags
+from benchmarks.on_gpu.setting import SMALL, WRAPPERS, Setting, wrapper_flags
+from benchmarks.results import NotMeasured
 from benchmarks.trainings import Training
 from dr_ovo.models.architectures import SEVEN
 from dr_ovo.models.compilation import compiling_problem
+from dr_ovo.models.parts.random_layers import masked_layers
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.slow
@@ -80,6 +84,100 @@ def test_the_published_figures_are_said_to_be_another_cards(monkeypatch, tmp_pat
         "that x4.6, by memory bandwidth": 5603,
     }
     assert throughput._published(full, "coatnet") == {}
+
+
+def test_a_cuda_graph_is_for_a_gpu_and_the_eager_step_runs_here(setting):
+    found: list[Row] = []
+    with pytest.raises(NotMeasured, match="needs a GPU"):
+        cuda_graphs.measure(setting, "convnext", found.append)
+    (eager,) = found
+    assert (eager["name"], eager["unit"]) == ("cuda_graph_convnext_2_eager", "images/s")
+    assert eager["value"] > 0
+
+
+def test_the_eager_step_is_that_of_the_trainer(setting):
+    """One window, whatever its micro-batches, with nothing left out at random."""
+    with setting.training(SMALL, setting.flags("convnext", *cuda_graphs.FLAGS)) as made:
+        (trainer,), rate = made.trainers, made.config.learning_rate
+        before = weights(trainer.branch)
+        window = cuda_graphs._windows(made)[0]
+        steps = [
+            cuda_graphs.BareStep(made, size, window, capturable=False)
+            for size in cuda_graphs.MICRO_BATCHES
+        ]
+        for branch in (trainer.branch, *(step.branch for step in steps)):
+            for layer in masked_layers(branch):
+                layer.share = 0.0
+        trainer.schedule = mock.Mock(rate=lambda *_: rate)  # without its warm-up
+        trainer.feed(made.network.stem_features(window[0]), window[1])
+        assert trainer.steps == 1
+        after = weights(trainer.branch)
+        for step in steps:
+            step.eager(window)
+            assert float(step.total) == pytest.approx(float(trainer.running_loss.sums[0]), rel=1e-4)
+            assert (weights(step.branch) - before).abs().mean() > rate / 2
+            assert (weights(step.branch) - after).abs().mean() < rate / 100
+
+
+def weights(branch: torch.nn.Module) -> torch.Tensor:
+    """All weights of a branch in a row."""
+    return torch.cat([one.detach().flatten() for one in branch.parameters()])
+
+
+@pytest.fixture
+def graphs_on_the_cpu(monkeypatch) -> dict[str, Any]:
+    """Stands in for CUDA graphs, which a CPU lacks: a replay computes the step anew. What was seen
+    of the captures."""
+    seen: dict[str, Any] = {"gradients": [], "modes": set()}
+    captures: list[cuda_graphs.BareStep] = []
+
+    class Step(cuda_graphs.BareStep):
+        def __init__(self, *arguments: Any, capturable: bool) -> None:
+            super().__init__(*arguments, capturable=False)
+            if capturable:
+                captures.append(self)
+
+    class Graph:
+        def replay(self) -> None:
+            captures[-1].forget_gradients()
+            captures[-1].compute()
+
+    @contextmanager
+    def graph(_: Graph, *, stream: object, capture_error_mode: str) -> Iterator[None]:
+        seen["gradients"] += [one.grad for one in captures[-1].parameters]
+        seen["modes"].add(capture_error_mode)
+        yield
+
+    monkeypatch.setattr(cuda_graphs, "BareStep", Step)
+    monkeypatch.setattr(cuda_graphs, "_why_not", lambda _: "")
+    for name, value in {
+        "Stream": mock.MagicMock(),
+        "current_stream": mock.MagicMock(),
+        "stream": nullcontext,
+        "synchronize": lambda: None,
+        "CUDAGraph": Graph,
+        "graph": graph,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    return seen
+
+
+def test_captured_steps_are_measured_beside_eager_ones(setting, graphs_on_the_cpu):
+    found = measured(cuda_graphs, setting, "convnext")
+    ends = ("eager", "captured", "gain")
+    assert list(found) == [f"cuda_graph_convnext_{size}_{end}" for size in (2, 8) for end in ends]
+    assert found["cuda_graph_convnext_2_gain"]["note"] == ""
+    assert set(graphs_on_the_cpu["gradients"]) == {None}
+    assert graphs_on_the_cpu["modes"] == {"thread_local"}
+
+
+def test_a_replay_that_does_nothing_is_no_gain(setting, graphs_on_the_cpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", lambda _: None)
+    found: list[Row] = []
+    cuda_graphs.measure(setting, "convnext", found.append)
+    gains = [row for row in found if row["name"].endswith("gain")]
+    assert [row["value"] for row in gains] == [None, None]
+    assert gains[0]["note"] == "a replay changed no weight"
 
 
 def test_windows_of_eight(setting):

@@ -16,7 +16,7 @@ from dr_ovo.copies.near_duplicates import Pair, clusters, find_pairs
 from dr_ovo.errors import MachineError
 from dr_ovo.photographs.image_decoding import decode_image
 from tests.fixtures import decoders
-from tests.fixtures.decoders import in_processes
+from tests.fixtures.judging import in_processes
 
 __all__ = ["in_processes"]
 

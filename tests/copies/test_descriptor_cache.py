@@ -19,7 +19,7 @@ from dr_ovo.errors import MachineError, UserError
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.photographs.image_decoding import decode_image
 from tests.fixtures import decoders
-from tests.fixtures.decoders import in_processes
+from tests.fixtures.judging import in_processes
 
 __all__ = ["in_processes"]
 

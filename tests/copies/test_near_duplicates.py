@@ -22,7 +22,7 @@ from dr_ovo.copies.near_duplicates import (
 from dr_ovo.errors import MachineError
 from dr_ovo.photographs.image_decoding import decode_image
 
-ALTERED = 8  # photographs per alteration
+ALTERED = 5  # photographs per alteration
 # Alterations that change the orientation -> how a pair's description must begin.
 ORIENTED = {
     "flipped horizontally": "flipped left to right",

@@ -7,16 +7,14 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
+from tests.fixtures.held_trainer import HELD_TRAINER
 from tests.fixtures.prepared import Prepared, Process
 from tests.fixtures.trainings import one_thread, small, small_weights, three_grades, trainer
 
 __all__ = ["one_thread", "small", "small_weights", "three_grades", "trainer"]
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -60,10 +58,11 @@ Start = Callable[..., Started]
 
 @pytest.fixture(scope="session")
 def start_ranks(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Start:
-    """Starts the trainer in so many ranks; a word that is a list has one for each rank."""
+    """Starts the trainer in so many ranks; a word that is a list has one for each rank. `held`:
+    the epoch in which it waits for a signal, or one for each rank; 0: none."""
     elsewhere = tmp_path_factory.mktemp("cwd")
 
-    def start(*words: object, ranks: int = 2) -> Started:
+    def start(*words: object, ranks: int = 2, held: int | list[int] = 0) -> Started:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
@@ -71,8 +70,8 @@ def start_ranks(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) ->
             [
                 prepared.start(
                     [
-                        ROOT / "ensemble_5class_trainer.py",
-                        *(word[rank] if isinstance(word, list) else word for word in words),
+                        word[rank] if isinstance(word, list) else word
+                        for word in (HELD_TRAINER, held, *words)
                     ],
                     elsewhere,
                     RANK=str(rank),

@@ -9,7 +9,8 @@ import pytest
 import torch.distributed as dist
 
 from dr_ovo.distributed import launch as module
-from dr_ovo.distributed.launch import Launch, OtherRankFailed, launched
+from dr_ovo.distributed.failures import FIRST_IS_THERE, OtherRankFailed, say_failure
+from dr_ovo.distributed.launch import Launch, launched
 from dr_ovo.distributed.place import Place
 from dr_ovo.distributed.ranks import ALONE, LostRank, StoppedByAnother
 from dr_ovo.errors import MachineError, UserError
@@ -23,7 +24,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> dist.Store:
     made = dist.HashStore()
     monkeypatch.setattr(module, "_connect", lambda: made)
     monkeypatch.setattr(module, "WORD_SECONDS", 0.3)
-    made.set(module.FIRST_IS_THERE, "")
+    made.set(FIRST_IS_THERE, "")
     return made
 
 
@@ -86,7 +87,7 @@ def test_a_stop_is_no_failure(error, as_rank, store):
 
 
 def test_a_rank_that_waits_hears_of_a_failure(store):
-    Launch(FIRST).say_failure(2, "no dataset")
+    say_failure(store, FIRST, 2, "no dataset")
     with pytest.raises(OtherRankFailed, match="no dataset"):
         Launch(SECOND).join(lambda: None)
 
@@ -103,6 +104,6 @@ def test_a_rank_that_hears_nothing_is_ended(store, monkeypatch):
     monkeypatch.setattr(os, "_exit", end)
     monkeypatch.setattr(module, "WATCH_SECONDS", 0.01)
     monkeypatch.setattr(module, "END_SECONDS", 0.05)
-    Launch(SECOND).say_failure(4, "full")
+    say_failure(store, SECOND, 4, "full")
     Launch(FIRST).watch(ended)
     assert codes == [4]

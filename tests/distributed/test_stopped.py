@@ -17,7 +17,7 @@ from dr_ovo.training.writing.run_writer import RunWriter
 from tests.distributed.test_two_ranks import history, weights
 
 ROOT = Path(__file__).resolve().parents[2]
-EPOCHS = 40
+EPOCHS, LONG = 8, 40
 WORDS = (
     *("--num_classes", 3),
     *("--epochs", EPOCHS, "--learning_rate", "1e-3", "--warmup_epochs", 1, "--batch_size", 2),
@@ -31,9 +31,9 @@ def words(small, three_grades) -> tuple[object, ...]:
 
 
 def stopped_by_two(words: tuple[object, ...], start_ranks) -> str:
-    """Goes on in two ranks, which get SIGTERM some epochs later; what they print."""
+    """Goes on in two ranks, which get SIGTERM in the fifth epoch from there; what they print."""
     before = ResultsFolder(Path(str(words[-1]))).finished_epochs()
-    started = start_ranks(*words, "--resume")
+    started = start_ranks(*words, "--resume", held=before + 5)
     started.wait_for(f"epoch {before + 4}/{EPOCHS}")
     started.send(signal.SIGTERM)
     assert started.wait() == [143, 143], started.output
@@ -59,8 +59,7 @@ def test_one_rank_then_two_then_one(mode, words, trainer, start_ranks, tmp_path,
     output = stopped_by_two(own, start_ranks)
     assert "Resume with" in output
     assert ("ranks 1 before, 2 now" in output) == (name == "shared")
-    reached = ResultsFolder(folder).finished_epochs()
-    assert 6 <= reached < EPOCHS
+    assert ResultsFolder(folder).finished_epochs() == 6
     again = trainer(*own, "--resume")
     assert again.code == 0, again.stderr
     one, other = weights(never_stopped), weights(folder)
@@ -73,7 +72,7 @@ def test_one_rank_then_two_then_one(mode, words, trainer, start_ranks, tmp_path,
 
 def test_a_killed_rank_leaves_the_state(words, trainer, start_ranks, tmp_path):
     own = (*words, "--output_dir", tmp_path)
-    started = start_ranks(*own)
+    started = start_ranks(*own, held=[0, 4])
     started.wait_for(f"epoch 3/{EPOCHS}")
     started.ranks[1].send_signal(signal.SIGKILL)
     assert started.wait() in ([4, -signal.SIGKILL], [143, -signal.SIGKILL])
@@ -120,7 +119,8 @@ def test_torchrun_passes_a_stop_on(words, tmp_path):
     """The launcher itself: what it is sent reaches the ranks, and their last words the log."""
     command = (
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-        *(ROOT / "ensemble_5class_trainer.py", *words, "--output_dir", tmp_path / "results"),
+        *(ROOT / "ensemble_5class_trainer.py", *words, "--epochs", LONG),
+        *("--output_dir", tmp_path / "results"),
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with (tmp_path / "output").open("w") as output:
@@ -132,7 +132,7 @@ def test_torchrun_passes_a_stop_on(words, tmp_path):
             stderr=subprocess.STDOUT,
         )
     log = tmp_path / "results" / "train.log"
-    while not (log.is_file() and f"epoch 3/{EPOCHS}" in log.read_text()):
+    while not (log.is_file() and f"epoch 3/{LONG}" in log.read_text()):
         assert process.poll() is None, (tmp_path / "output").read_text()
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)

@@ -19,7 +19,7 @@ from dr_ovo.decoding.tempering import temper
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
 from tests.fixtures import decoders
-from tests.fixtures.decoders import in_processes
+from tests.fixtures.judging import in_processes
 
 __all__ = ["in_processes"]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 from dr_ovo.batches.reading import Batch, Reader, Wanted
 from dr_ovo.inference import grading
+from dr_ovo.inference.input_images import PathNames
 from dr_ovo.inference.photograph_reading import PhotographReader, Read
 from dr_ovo.inference.unfinished import Unfinished
 from dr_ovo.predictions.predictions_file import load_predictions
@@ -285,3 +288,60 @@ def test_groups_that_vanish_are_an_error_and_cost_nothing(
     again = trainer(*words)
     assert "going on: 11 of 15" in again.stdout
     assert len(rows(tmp_path / "out.csv")) == 15
+
+
+BYTES_OF_A_PHOTOGRAPH = 512  # that stay while others are graded: its name, and when it was written
+
+
+def test_memory_does_not_grow_with_what_is_graded(
+    one, trainer, tiny_dataset, tmp_path, groups_of_four, monkeypatch
+):
+    """Of the photographs that are graded nothing stays but their names and times of writing."""
+    picture = tiny_dataset / "test" / "3" / "test-3-1.jpeg"
+    held: dict[int, int] = {}
+
+    def measure(*arguments: Any) -> None:
+        held[count] = tracemalloc.get_traced_memory()[0]
+        finish(*arguments)
+
+    finish = grading._finish
+    monkeypatch.setattr(grading, "_finish", measure)
+    for count in (8, 40, 240):  # the first fills what is filled once
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for number in range(count):
+            os.link(picture, folder / f"{number:04}.jpeg")
+        tracemalloc.start()
+        outcome = trainer(*one, "--input", folder, "--output", tmp_path / f"{count}.csv")
+        tracemalloc.stop()
+        assert outcome.code == 0, outcome.stderr
+        assert len(rows(tmp_path / f"{count}.csv")) == count
+    assert held[240] - held[40] < 200 * BYTES_OF_A_PHOTOGRAPH
+
+
+def test_the_reader_forgets_what_it_has_said(one, trainer, tiny_dataset, tmp_path, monkeypatch):
+    folder = shutil.copytree(tiny_dataset / "test", tmp_path / "in")
+    (folder / "empty.png").write_bytes(b"")
+    facts: list[int] = []
+    read = PhotographReader.read
+
+    def look(reader: PhotographReader, positions: np.ndarray) -> Read:
+        found = read(reader, positions)
+        loaders = reader.loaders.values()
+        facts.extend(len(loader.quality) + len(loader.damaged) for loader in loaders)
+        return found
+
+    monkeypatch.setattr(PhotographReader, "read", look)
+    outcome = trainer(*one, "--input", folder, "--output", tmp_path / "out.csv")
+    assert outcome.code == 0
+    assert "1 files can't be read" in outcome.stderr
+    assert facts == [0]
+
+
+def test_names_of_paths_are_a_sequence_of_paths():
+    paths = [Path("a/b.jpeg"), Path("c"), Path("/d")]
+    names = PathNames(paths)
+    assert [*names] == paths
+    assert (len(names), names[2], names[-1], names[::2]) == (3, paths[2], paths[2], paths[::2])
+    assert paths[1] in names
+    assert not PathNames()

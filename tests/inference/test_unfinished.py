@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import pytest
 
 from dr_ovo.errors import MachineError, UserError
@@ -84,3 +87,11 @@ def test_one_run_at_a_time_writes_an_output(tmp_path):
     assert not [*tmp_path.iterdir()]
     with locked(tmp_path / "out.csv"):
         pass
+
+
+def test_a_job_is_known_by_its_json_text_whether_or_not_it_is_held_in_memory(tmp_path):
+    job = {"models": [["b", [1, 2]]], "images": [["\udce9", None], ["a, b", [3, 4, 5]]], "group": 4}
+    text = json.dumps(job, sort_keys=True)
+    for images in (job["images"], iter(job["images"])):
+        made = Unfinished(tmp_path / "out.csv", job | {"images": images})
+        assert made.header["job"] == hashlib.sha256(text.encode()).hexdigest()

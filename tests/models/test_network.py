@@ -103,7 +103,7 @@ def test_weights_keep_timms_names_each_in_one_half(alias, built):
 @pytest.mark.parametrize("frozen", [1, 3])
 def test_other_stems_are_cut_as_exactly(built, frozen):
     network = build_network(
-        built.backbone, branch_specs("ovo", "shared", 5, PAIRS),
+        copy.deepcopy(built.backbone), branch_specs("ovo", "shared", 5, PAIRS),
         img_size=64, frozen_stages=frozen, dropout=0.0, seed=0,
     ).eval()  # fmt: skip
     assert network.frozen_stages == frozen
@@ -235,7 +235,7 @@ def test_any_number_of_stages_can_be_frozen(build_small, frozen):
 
 @pytest.mark.parametrize("frozen", [1, 2, 3])
 def test_without_stages_nothing_is_frozen_and_everything_trains(build_small, frozen):
-    built = build_small("test_vit", frozen=frozen)
+    built = build_small("test_vit_relpos", frozen=frozen)
     assert built.network.stem is None
     assert built.network.frozen_stages == 0
     with torch.no_grad():
@@ -249,7 +249,7 @@ def test_without_stages_nothing_is_frozen_and_everything_trains(build_small, fro
 
 
 def test_without_stages_the_whole_backbone_can_still_be_frozen(build_small):
-    built = build_small("test_vit", frozen=4)
+    built = build_small("test_vit_relpos", frozen=4)
     assert built.network.frozen_stages == 4
     assert len(gradients(built.network, built.images)) == 2  # the head
 

@@ -26,7 +26,7 @@ from dr_ovo.prepare.pipeline import prepare
 from dr_ovo.synthetic.folder import write_dataset
 from tests.fixtures import decoders
 from tests.fixtures.commands import command
-from tests.fixtures.decoders import in_processes
+from tests.fixtures.judging import in_processes
 
 __all__ = ["command", "in_processes"]
 

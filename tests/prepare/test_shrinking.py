@@ -16,7 +16,7 @@ from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 from dr_ovo.prepare.shrinking import shrink_tree
 from tests.fixtures import decoders
-from tests.fixtures.decoders import in_processes
+from tests.fixtures.judging import in_processes
 
 __all__ = ["in_processes"]
 

@@ -24,6 +24,7 @@ OWN_VALUES = {
     "blur_range": ["0.01"],
     "pretrained_head": ["true", "--pretrained_path", "folder"],
     "micro_batch": ["4"],
+    "feature_views": ["2", "--freeze_stages", "4"],
     "min_lr": ["1e-6"],
     "ensemble": ["file.json", "--mode", "inference"],
     "pairs": ["0-1", "--ovo_mode", "independent"],

@@ -22,6 +22,7 @@ LIMITS: dict[str, tuple[list[float], list[float]]] = {
     "clahe_clip_limit": ([0.1, 40.0], [0.0, -1.0]),
     "clahe_tile_grid_size": ([1, 64], [0, 65, -8]),
     "freeze_stages": ([0, 1, 4], [-1, 5]),
+    "feature_views": ([0], [-1]),
     "ovo_dropout": ([0.0, 0.95], [-0.01, 0.96, 1.0]),
     "drop_path": ([0.0, 0.9], [-0.1, 0.91]),
     "epochs": ([1, 10**6], [0, -1]),
@@ -129,6 +130,13 @@ def test_empty_text_is_refused_where_it_means_nothing(name):
         ({"class_names": ("a/b", "c"), "num_classes": 2}, "--class_names a/b: expected the name"),
         ({"cache_dir": "  "}, "--cache_dir '  ': expected a folder"),
         ({"class_names": ("", "c"), "num_classes": 2}, "--class_names '': expected text"),
+        ({"feature_views": 2}, "--feature_views 2 keeps the features of a backbone that does not"),
+        ({"feature_views": 1, "freeze_stages": 3}, "add --freeze_weights true --freeze_stages 4"),
+        ({"feature_views": 1, "freeze_weights": False, "freeze_stages": 4}, "that does not change"),
+        (
+            {"feature_views": 2, "freeze_stages": 4, "enable_medical_augmentation": False},
+            "all views of a photograph would be the same",
+        ),
         ({"preprocessing": ("clahe", "disc_crop")}, "in this order, in which they run"),
         ({"preprocessing": ("clahe", "clahe")}, "each once"),
         ({"preprocessing": ("none", "clahe")}, "or none alone"),
@@ -184,6 +192,8 @@ def test_settings_that_go_together():
     TrainConfig(focal_loss_alpha=(1.0, 2.0, 3.0), num_classes=3)
     TrainConfig(enable_focal_loss=False, focal_loss_gamma=3.0)  # like a wrapper with one flag added
     TrainConfig(freeze_weights=False, freeze_stages=3)
+    TrainConfig(feature_views=8, freeze_stages=4)
+    TrainConfig(feature_views=1, freeze_stages=4, enable_medical_augmentation=False)
 
 
 def test_what_follows_from_settings():

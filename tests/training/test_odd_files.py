@@ -11,7 +11,7 @@ import pytest
 
 from dr_ovo.photographs import content_check
 from tests.fixtures import decoders
-from tests.fixtures.decoders import in_processes
+from tests.fixtures.judging import in_processes
 
 __all__ = ["in_processes"]
 

@@ -2,7 +2,8 @@
 
 Each half is the timm model itself with the other half's modules replaced by empty ones, so that
 timm's own forward (checkpointing, norms, pooling, NHWC layouts) runs in both. The state dicts of
-the halves have disjoint keys, which together are timm's own.
+the halves have disjoint keys, which together are timm's own. Plain vision transformers, which have
+no stages, are cut between their blocks (dr_ovo/models/parts/plain_vit.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any, cast
 
 import torch
 from torch import nn
+
+from dr_ovo.models.parts.plain_vit import is_plain, split_plain
 
 REDUCTIONS = (4, 8, 16, 32)
 WHOLE = len(REDUCTIONS)
@@ -31,18 +34,17 @@ def split_backbone(
     """(stem, rest) with rest(stem.forward_features(x)) equal to backbone(x).
 
     None if the architecture has no such cut. `stages` is 1 to 3; `backbone` maps
-    (B, 3, S, S) to pooled features (B, F).
+    (B, 3, S, S) to pooled features (B, F). The halves share its modules with it.
     """
-    cut = find_cut(backbone, stages)
-    if cut is None:
-        return None
     backbone = backbone.eval()
     probe = torch.rand(2, 3, img_size, img_size, generator=torch.Generator().manual_seed(0))
-    order = _execution_order(backbone, probe)
-    if any(cut[:end] not in order for end in _prefix_ends(cut)):
+    if is_plain(backbone):
+        halves = split_plain(backbone, stages)
+    else:
+        halves = _split_after_stage(backbone, stages, probe)
+    if halves is None:
         return None
-    stem_names, rest_names = _sides(backbone, cut, order)
-    stem, rest = _without(backbone, rest_names), _without(backbone, stem_names)
+    stem, rest = halves
     try:
         with torch.no_grad():
             uncut, joined = backbone(probe), rest(cast(Any, stem).forward_features(probe))
@@ -52,6 +54,20 @@ def split_backbone(
     # second pass must not decide what is frozen.
     same = joined.shape == uncut.shape and torch.allclose(joined, uncut, rtol=1e-4, atol=1e-5)
     return (stem, rest) if same else None
+
+
+def _split_after_stage(
+    backbone: nn.Module, stages: int, probe: torch.Tensor
+) -> tuple[nn.Module, nn.Module] | None:
+    """The halves of a backbone that has stages; not yet tried. None if it can't be cut there."""
+    cut = find_cut(backbone, stages)
+    if cut is None:
+        return None
+    order = _execution_order(backbone, probe)
+    if any(cut[:end] not in order for end in _prefix_ends(cut)):
+        return None
+    stem_names, rest_names = _sides(backbone, cut, order)
+    return _half(backbone, stem_names, rest_names), _half(backbone, rest_names, stem_names)
 
 
 def _prefix_ends(name: str) -> list[int]:
@@ -99,8 +115,10 @@ def _sides(backbone: nn.Module, cut: str, order: dict[str, int]) -> tuple[list[s
     return before, after
 
 
-def _without(backbone: nn.Module, names: list[str]) -> nn.Module:
-    """A copy of the backbone in which the modules `names` pass their input through."""
+def _half(backbone: nn.Module, kept: list[str], emptied: list[str]) -> nn.Module:
+    """A backbone with the modules `kept` themselves, in which those `emptied` pass their input
+    through; what is in neither, their parents, is copied."""
+    instead = {id(module): module for module in map(backbone.get_submodule, kept)}
     # An empty Sequential, not Identity: timm's checkpointing iterates over stages.
-    instead = {id(backbone.get_submodule(name)): nn.Sequential() for name in names}
+    instead |= {id(backbone.get_submodule(name)): nn.Sequential() for name in emptied}
     return copy.deepcopy(backbone, instead)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import cache
 from typing import Any
 
 import timm
@@ -73,13 +74,19 @@ def _translated(
     timm_name: str, weights: StateDict, **options: Any
 ) -> tuple[Translation, StateDict]:
     """(the weights under timm's names, without a classifier; the model's names and shapes)."""
-    with torch.device("meta"):  # names and shapes alone
-        shape = timm.create_model(timm_name, num_classes=0, **options)
-    expected = shape.state_dict()
+    expected, children = _shape(timm_name, **options)
     kept = {name: t for name, t in weights.items() if not is_classifier(timm_name, name)}
-    done = translate(kept, expected, [name for name, _ in shape.named_children()])
+    done = translate(kept, expected, children)
     done.dropped = [name for name in weights if name not in kept] + done.dropped
     return done, expected
+
+
+@cache
+def _shape(timm_name: str, **options: Any) -> tuple[StateDict, list[str]]:
+    """(the model's weights on the meta device: names and shapes alone; the names of its parts)."""
+    with torch.device("meta"):
+        model = timm.create_model(timm_name, num_classes=0, **options)
+    return model.state_dict(), [name for name, _ in model.named_children()]
 
 
 def _load(timm_name: str, state: StateDict, **options: Any) -> nn.Module:

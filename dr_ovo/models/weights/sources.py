@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +50,22 @@ def are_marked_leaky(timm_name: str, path: str) -> bool:
     """Whether `path` holds a checkpoint of this toolkit that is marked LEAKY."""
     if not path or not Path(path).expanduser().exists():
         return False
-    content = read_content(weights_file(timm_name, path))
+    file = weights_file(timm_name, path)
+    if zipfile.is_zipfile(file) and not _mentions_leaks(file):
+        return False  # without reading all weights once more
+    content = read_content(file)
     return isinstance(content, dict) and content.get("leaky") is True
+
+
+def _mentions_leaks(file: Path) -> bool:
+    """Whether the values in torch's archive `file` have the mark's name; True if that can't be
+    told."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            pickles = [name for name in archive.namelist() if name.endswith(".pkl")]
+            return any(b"leaky" in archive.read(name) for name in pickles)
+    except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return True
 
 
 def weights_file(timm_name: str, name: str) -> Path:

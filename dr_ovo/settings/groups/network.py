@@ -148,12 +148,23 @@ class NetworkOptions(Options):
     freeze_stages: int = option(
         2,
         int,
-        "stages in the frozen stem (reductions 4, 8, 16, 32)",
+        "stages in the frozen stem: reductions 4, 8, 16, 32; of a plain transformer, quarters of "
+        "its blocks; 4: the whole backbone",
         fixed=Fixed.IN_A_NETWORK,
         metavar="0..4",
         checkpoint_key="freeze_stages",
         low=0,
         high=4,
+    )
+    feature_views: int = option(
+        0,
+        int,
+        "with the whole backbone frozen: its features of so many augmented views of each "
+        "photograph are computed once and kept, and the epochs take turns with them; 0: every "
+        "epoch augments anew",
+        fixed=Fixed.IN_WEIGHTS,
+        metavar="COUNT",
+        low=0,
     )
     ovo_dropout: float = option(
         0.28,

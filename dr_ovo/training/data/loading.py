@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dr_ovo.batches.loader import ImageLoader
+from dr_ovo.batches.loader import BatchSource, ImageLoader
 from dr_ovo.batches.row_source import CacheChoice, fill_rows, open_source, require_room
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.decoded.places import cache_dir
@@ -27,7 +27,7 @@ def check_cache(
     """Raises UserError where --cache is on and the decoded photographs of the splits have no room
     on the disk."""
     contents = [index.contents[path] for path in index.paths(splits)]
-    require_room(contents, preprocessing, _choice(config, index))
+    require_room(contents, preprocessing, cache_choice(config, index))
 
 
 def decodable(
@@ -48,7 +48,7 @@ def decodable(
     damaged = [damage for damage in known if damage.path in paths]
     bad = {damage.path for damage in damaged}
     files = {path: index.contents[path] for path in paths if path not in bad}
-    damaged += fill_rows(files, preprocessing, _choice(config, index))
+    damaged += fill_rows(files, preprocessing, cache_choice(config, index))
     if not damaged:
         return index, []
     if not leave_out:
@@ -61,8 +61,8 @@ def decodable(
     return clean, damaged
 
 
-def _choice(config: TrainConfig, index: DatasetIndex) -> CacheChoice:
-    """How the settings have decoded photographs kept. A dry run keeps none."""
+def cache_choice(config: TrainConfig, index: DatasetIndex) -> CacheChoice:
+    """How the settings have decoded photographs, and features, kept. A dry run keeps none."""
     named = Path(config.cache_dir).expanduser() if config.cache_dir else None
     return CacheChoice(
         config.cache,
@@ -83,7 +83,7 @@ def image_loader(
     """A loader of these files of the dataset, from the cache of decoded photographs where that has
     them."""
     contents = [index.contents[path] for path in paths]
-    source = open_source(contents, preprocessing, _choice(config, index))
+    source = open_source(contents, preprocessing, cache_choice(config, index))
     return ImageLoader(
         paths,
         preprocessing,
@@ -93,11 +93,11 @@ def image_loader(
         judged=index.written,
         source=source,
         device=select_device(config.device),
-        several_passes=config.mode == "train",
+        several_passes=config.mode == "train" and not config.feature_views,
     )
 
 
-def require_undamaged(loader: ImageLoader) -> None:
+def require_undamaged(loader: BatchSource) -> None:
     """Raises MachineError if a photograph became unreadable after training began."""
     if loader.damaged:
         position, reason = next(iter(loader.damaged.items()))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from dr_ovo.batches.loader import ImageLoader
+from dr_ovo.batches.loader import BatchSource
 from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import MachineError
 from dr_ovo.training.data.loading import require_undamaged
@@ -30,7 +30,7 @@ class WatchedBatches:
     """
 
     def __init__(
-        self, loader: ImageLoader, asked: Callable[[], bool], ranks: Ranks = ALONE
+        self, loader: BatchSource, asked: Callable[[], bool], ranks: Ranks = ALONE
     ) -> None:
         self.loader, self.asked, self.ranks = loader, asked, ranks
         self._interrupted: Interrupted | None = None
@@ -46,6 +46,15 @@ class WatchedBatches:
             if self.ranks.is_alone:
                 raise
             self._interrupted = interrupted
+
+    def instead(self, loader: BatchSource) -> WatchedBatches:
+        """The same of another loader."""
+        return WatchedBatches(loader, self.asked, self.ranks)
+
+    def require_not_asked(self) -> None:
+        """Raises Interrupted where the run is to stop."""
+        if self.asked():
+            raise Interrupted
 
     def agree(self, due: bool = False) -> bool:
         """Whether something is `due` in one of the ranks, which all call this at the same place.

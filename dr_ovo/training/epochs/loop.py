@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from dr_ovo.batches.augmentation import Augmentation, normalise, to_unit_range
+from dr_ovo.batches.features.frozen_features import FrozenFeatures
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.device import to_device
@@ -23,6 +24,7 @@ from dr_ovo.models.precision import Precision
 from dr_ovo.settings.groups.schedule import ScheduleOptions
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model
+from dr_ovo.training.data.feature_views import view_of_epoch
 from dr_ovo.training.data.training_data import TrainingData
 from dr_ovo.training.epochs.clock import EpochClock
 from dr_ovo.training.epochs.epoch_report import epoch_line, history_row, running_note
@@ -37,7 +39,8 @@ from dr_ovo.training.resume.epoch_choice import RULES
 
 
 class TrainingLoop:
-    """Trains the branches of `model` until each has ended, or until it is `asked` to stop."""
+    """Trains the branches of `model` until each has ended, or until it is `asked` to stop; on
+    `features` of its frozen backbone, where these are given, in place of images."""
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class TrainingLoop:
         precision: Precision,
         config: TrainConfig,
         asked: Callable[[], bool] = bool,
+        features: FrozenFeatures | None = None,
     ) -> None:
         self.model, self.runs, self.data, self.loader = model, model.runs, data, loader
         self.precision, self.save_seconds = precision, 60 * config.save_every
@@ -57,6 +61,7 @@ class TrainingLoop:
         if not model.window_ranks.is_alone:
             for trainer in _trainers([*self.runs.values()]):
                 trainer.before_window = self.batches.agree
+        self.features, self.feature_views = features, config.feature_views
         device, by_log_loss = precision.device, self.rule.by_log_loss
         self.validation = Validation(model, data, self.batches, device, config, by_log_loss)
         self._stem = Halving("in the frozen stem")
@@ -68,6 +73,9 @@ class TrainingLoop:
         Raises Interrupted, with its state kept, for an epoch that ends before its end, and
         MachineError for NaN or infinite values.
         """
+        if self.features is not None:
+            self.features.prepare(self.batches, self.batches.require_not_asked, self.loader.changed)
+            self.use_features()
         for epoch in range(first_epoch, self.settings.epochs + 1):
             active = [run for run in self.runs.values() if run.trainer is not None]
             if not any(self.model.branch_ranks.any(bool(active))):
@@ -124,9 +132,9 @@ class TrainingLoop:
         progress = Progress(f"epoch {epoch}/{settings.epochs}", len(own), done, ranks.count)
         number = done // settings.stem_batch
         try:
-            for positions, images in self._batches(own[done:], trainers):
+            for positions, given in self.epoch_batches(epoch, own[done:], trainers):
                 count = len(positions)
-                self.train_batch(positions, images, numbers[done : done + count], trainers)
+                self.train_batch(positions, given, numbers[done : done + count], trainers)
                 done, number = done + count, number + 1
                 if trainers:
                     progress.update(count, lambda: running_note(trainers))
@@ -138,11 +146,20 @@ class TrainingLoop:
         finally:
             progress.close()
 
-    def _batches(
-        self, positions: np.ndarray, trainers: list[BranchTrainer]
+    def use_features(self) -> None:
+        """Has validation measure by the features, which are in memory from now on."""
+        assert self.features is not None
+        self.validation.use_features(self.features)
+
+    def epoch_batches(
+        self, epoch: int, positions: np.ndarray, trainers: list[BranchTrainer]
     ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        """The batches of an epoch; empty ones where all branches of this rank have ended."""
+        """The batches of an epoch, of images or of their features; empty ones where all branches of
+        this rank have ended."""
         size = self.settings.stem_batch
+        if trainers and self.features is not None:
+            view = view_of_epoch(epoch, self.feature_views)
+            return self.batches.instead(self.features.batches([view]))(positions, size)
         if trainers:
             return self.batches(positions, size)
         none = np.zeros(0, dtype=np.int64), torch.zeros(0)
@@ -161,26 +178,33 @@ class TrainingLoop:
     def train_batch(
         self,
         positions: np.ndarray,
-        images: torch.Tensor,
+        given: torch.Tensor,
         numbers: torch.Tensor,
         trainers: list[BranchTrainer],
     ) -> None:
-        """Augments a batch, runs it through the stem once, and feeds every branch, until the run is
-        to stop."""
+        """Feeds every branch with the stem's features of a batch, until the run is to stop.
+
+        `given`: images, which are augmented by `numbers` and pass the stem once; or their
+        features, where the loop has those.
+        """
         if not trainers:
             return
+        features = given if self.features is not None else self._through_stem(given, numbers)
+        targets = torch.from_numpy(self.data.train.targets[positions])
+        for trainer in trainers:
+            if self.batches.asked():
+                return  # the others learn from this batch when the training goes on
+            trainer.feed(features, targets)
+
+    def _through_stem(self, images: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        """The stem's features (B, ...) of images (B, S, S, 3) uint8, augmented."""
         device = self.precision.device
         inputs = self.augmentation.apply(to_unit_range(images, device), to_device(numbers, device))
         inputs = normalise(inputs, self.model.spec.mean, self.model.spec.std)
         with self.precision.autocast():
             stem = self.model.network.trained_stem
             parts = self._stem.parts(len(inputs), lambda rows: stem(inputs[rows]))
-        features = parts[0] if len(parts) == 1 else torch.cat(parts)
-        targets = torch.from_numpy(self.data.train.targets[positions])
-        for trainer in trainers:
-            if self.batches.asked():
-                return  # the others learn from this batch when the training goes on
-            trainer.feed(features, targets)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _end_if_due(self, run: BranchRun, epoch: int, result: EpochResult) -> None:
         """Notes the val loss of a branch's epoch for its learning rate. Ends the branch by

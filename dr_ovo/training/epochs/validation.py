@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dr_ovo.batches.features.frozen_features import FrozenFeatures
 from dr_ovo.decoding.decoders import Fitted
 from dr_ovo.decoding.fitting import fit_number
 from dr_ovo.decoding.heads import head_of
@@ -16,6 +17,7 @@ from dr_ovo.errors import MachineError, log
 from dr_ovo.outputs import MEASURE_BATCH, Outputs, branch_outputs
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model
+from dr_ovo.training.data.feature_views import measured_views
 from dr_ovo.training.data.training_data import TrainingData, holds_out_val
 from dr_ovo.training.epochs.epoch_report import pair_rows
 from dr_ovo.training.epochs.interruption import WatchedBatches
@@ -52,6 +54,11 @@ class Validation:
     ) -> None:
         self.model, self.data, self.batches, self.device = model, data, batches, device
         self.options, self.by_log_loss = options, by_log_loss
+        self._features: WatchedBatches | None = None
+
+    def use_features(self, features: FrozenFeatures) -> None:
+        """From now on images are measured by these features, which are prepared."""
+        self._features = self.batches.instead(features.batches(measured_views(self.options)))
 
     def measure_epoch(self, trainers: list[BranchTrainer]) -> list[EpochResult]:
         """The results of the branches on val and on the fixed, unaugmented sample of train."""
@@ -76,12 +83,13 @@ class Validation:
         own = [positions[rows] for rows in shares] if trainers else []
         outputs = branch_outputs(
             self.model.network,
-            self.batches(np.concatenate([*own, positions[:0]]), MEASURE_BATCH),
+            (self._features or self.batches)(np.concatenate([*own, positions[:0]]), MEASURE_BATCH),
             self.model.spec,
             self.device,
             wanted,
             self.options.tta_views,
             ranks,
+            are_features=self._features is not None,
         )
         self.batches.agree()
         return outputs

@@ -113,10 +113,11 @@ def check_same_settings(
     `alternative` is what the user can do instead of resuming.
     """
     stored = folder.read_config()
+    before = stored["settings"]
     differing = [
-        f"--{name}: {_shown(stored['settings'].get(name))} there, {_shown(value)} now"
+        f"--{name}: {_shown(before.get(name))} there, {_shown(value)} now"
         for name, value in settings.items()
-        if stored["settings"].get(name) != value
+        if before.get(name) != value
     ]
     if differing:
         raise UserError(

@@ -56,6 +56,14 @@ def begun_memory_format(folder: ResultsFolder) -> str | None:
     return str(name)
 
 
+def begun_frozen_stages(folder: ResultsFolder, wanted: int) -> int:
+    """The stages to freeze: those `wanted`, or none where the training in a folder began so, as
+    earlier versions did for plain vision transformers."""
+    if not folder.has_begun():
+        return wanted
+    return 0 if _effective(folder.read_config()).get("frozen_stages") == 0 else wanted
+
+
 def begun_micro_batch(folder: ResultsFolder) -> int | None:
     """The size of the last micro-batches of the training in a folder; None if there is none, and
     for one of an earlier version."""

@@ -88,8 +88,8 @@ def _would_repeat(
 
 def changed_settings(config: TrainConfig, stored: dict[str, Any]) -> dict[str, Any]:
     """The settings that differ from the network's stored ones."""
-    now = fixed_values(config, Fixed.IN_A_RUN)
-    return {name: value for name, value in now.items() if stored.get(name) != value}
+    now, before = fixed_values(config, Fixed.IN_A_RUN), stored
+    return {name: value for name, value in now.items() if before.get(name) != value}
 
 
 def _trial(changed: dict[str, Any], data_hash: str) -> tuple[dict[str, Any], str]:

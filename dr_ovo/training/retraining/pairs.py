@@ -22,7 +22,7 @@ from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.predictions.pair_metrics import pair_metrics
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.training.fit import fit, open_loop
+from dr_ovo.training.fit import fit, open_loop, require_room_for_features
 from dr_ovo.training.measure import Score, pair_score
 from dr_ovo.training.resume.kept_states import require_whole_state
 from dr_ovo.training.retraining.checks import changed_settings, pair_checkpoint, work_folder
@@ -35,6 +35,7 @@ def retrain_pairs(run: Run) -> None:
     """Retrains the pairs of the settings; a new classifier replaces a worse or missing one."""
     folder = run.folder
     _take_stem(run, folder)
+    require_room_for_features(run)
     work = dataclasses.replace(
         run, config=dataclasses.replace(run.config, output_dir=str(work_folder(folder).root))
     )

@@ -48,6 +48,8 @@ def command_line(folder: ResultsFolder, output: Path, more: Mapping[str, str]) -
     given["compile"] = effective.get("compile", False)
     if "micro_batch" in effective:
         given["micro_batch"] = effective["micro_batch"]
+    if effective.get("frozen_stages") == 0:  # also where today's version would freeze some
+        given["freeze_weights"] = False
     given |= more
     flags = [word for name, value in given.items() for word in (f"--{name}", str(value))]
     return ["--config", str(folder.config), "--output_dir", str(output), *flags]

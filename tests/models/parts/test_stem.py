@@ -25,7 +25,7 @@ def test_the_stem_ends_with_the_stage_of_its_reduction(name, expected):
 
 
 @pytest.mark.parametrize("name", ["test_vit", "vit_tiny_patch16_224", "cait_xxs24_224"])
-def test_an_architecture_without_stages_has_no_cut(name):
+def test_an_architecture_without_stages_has_no_module_to_end_with(name):
     with torch.device("meta"):
         backbone = timm.create_model(name, num_classes=0)
     assert [find_cut(backbone, stages) for stages in (1, 2, 3)] == [None] * 3
@@ -49,6 +49,11 @@ def test_other_architectures_are_cut_without_changing_a_bit(name, stages):
     assert frozen | trained == set(backbone.state_dict())
     assert frozen
     assert trained
+
+
+@pytest.mark.parametrize("name", ["cait_xxs24_224", "test_vit_relpos"])
+def test_what_has_neither_stages_nor_plain_blocks_is_not_cut(name):
+    assert split_backbone(timm.create_model(name, num_classes=0), 2, 224) is None
 
 
 class Toy(nn.Module):

@@ -93,6 +93,7 @@ def test_every_metric_has_a_value_in_its_interval(report, opened):
             assert row["calibration"][kind][key] == pytest.approx(known)
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_reference_is_the_best_on_the_selection_share_of_val():
     good, bad = model("good", noise=0.5), model("bad", noise=3.0, seed=1)
     swapped = replace(good, name="better on test", val=bad.val)
@@ -141,6 +142,7 @@ def test_holm_runs_over_all_comparisons():
     )
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_gap_that_is_there_is_found_and_noise_is_not():
     models = [model("best", 300, noise=0.6), model("alike", 300, noise=0.6, seed=5)]
     models.append(model("poor", 300, noise=2.5, seed=9))
@@ -152,6 +154,7 @@ def test_a_gap_that_is_there_is_found_and_noise_is_not():
     assert [difference["verdict"] for difference in found.values()] == ["no difference shown"]
 
 
+@pytest.mark.usefixtures("blank_figures")
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_other_numbers_of_classes_say_why_nothing_is_referable(classes):
     models = (model("a", 60, classes), model("b", 60, classes, seed=1))
@@ -190,6 +193,7 @@ def test_nothing_crashes_and_no_line_is_too_long(models):
         assert report.data["differences"] == []
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_what_is_too_good_is_doubted():
     report = compare(ResultSet((model("perfect", noise=0.0), model("fair"))))
     assert len(report.data["warnings"]) == 1

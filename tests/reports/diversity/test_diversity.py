@@ -47,6 +47,7 @@ def test_report_of_three(opened):
     json.dumps(data, allow_nan=False)
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_test_does_not_decide(opened):
     """With test's images in part, the order (val's) stays."""
     part = ResultSet(

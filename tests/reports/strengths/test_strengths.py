@@ -104,6 +104,7 @@ def test_pair_figures_are_those_of_scikit_learn(report, opened):
         assert entry["n"] == own.sum()
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_best_is_chosen_on_val_and_tested_on_test():
     targets = np.arange(400) % 5
     good, bad = noisy("good", targets, 0.05), noisy("bad", targets, 0.5, seed=1)
@@ -119,6 +120,7 @@ def test_the_best_is_chosen_on_val_and_tested_on_test():
         assert "on test good, the runner-up, is better in recall and F1" in entry["words"]
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_noise_is_no_lead():
     targets = np.arange(400) % 5
     models = tuple(noisy(f"m{seed}", targets, 0.2, seed=seed) for seed in range(2))
@@ -127,6 +129,7 @@ def test_noise_is_no_lead():
         assert entry["lead"]["f1"]["low"] <= 0 <= entry["lead"]["f1"]["high"]
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_leads_are_corrected_for_all_classes_together():
     targets = np.arange(200) % 5
     models = (noisy("a", targets, 0.2), noisy("b", targets, 0.35, seed=1))
@@ -136,6 +139,7 @@ def test_leads_are_corrected_for_all_classes_together():
     assert min(corrected) == pytest.approx(min(1.0, 10 * min(p)))
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_shared_mistakes_by_hand():
     targets = np.array([0, 1, 2, 3, 4, 4])
     first = model("first", targets, np.array([0, 2, 0, 3, 2, 3]))
@@ -200,6 +204,7 @@ def test_nothing_crashes_and_no_line_is_too_long(models):
     assert [figure.name for figure in figures] == ["strengths_heat", "confusions"]
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_an_absent_grade_says_so():
     targets = np.array([0, 1, 2, 3] * 5)
     models = (noisy("a", targets, 0.3, seed=2), noisy("b", targets, 0.3, seed=3))

@@ -15,6 +15,7 @@ import torch
 from dr_ovo.errors import UserError
 from dr_ovo.models import architectures, compilation
 from dr_ovo.models.architectures import CHANNELS_LAST, CONTIGUOUS
+from dr_ovo.models.parts import stem
 from dr_ovo.models.precision import Precision
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training import setup
@@ -359,3 +360,23 @@ def test_compiling_another_part_of_a_training_is_said(
     assert config["effective"]["compile"] is first
     assert [(one["after_epoch"], one["compile"]) for one in config["resumed"]] == [(1, not first)]
     assert same(tmp_path, in_nchw[0])  # this torch.compile changes nothing
+
+
+def test_a_plain_transformer_that_began_with_nothing_frozen_goes_on_so(words, trainer, tmp_path):
+    words = (
+        *words, "--base_models", "test_vit", "--no-pretrained", "--pretrained_path", "",
+        "--freeze_stages", 3,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:  # as versions did that could not cut it
+        patch.setattr(stem, "is_plain", lambda _: False)
+        assert trainer(*words, "--output_dir", tmp_path / "before").code == 0
+        stop_after_an_epoch(trainer, *words, "--output_dir", tmp_path / "resumed")
+    resumed = trainer(*words, "--output_dir", tmp_path / "resumed", "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert "began with nothing frozen, and goes on so" in resumed.stdout
+    assert config_of(tmp_path / "resumed")["effective"]["frozen_stages"] == 0
+    assert same(tmp_path / "before", tmp_path / "resumed")
+
+    assert trainer(*words, "--output_dir", tmp_path / "new").code == 0
+    assert config_of(tmp_path / "new")["effective"]["frozen_stages"] == 3
+    assert not same(tmp_path / "before", tmp_path / "new")

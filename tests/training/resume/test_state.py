@@ -21,12 +21,13 @@ from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
 from dr_ovo.training.resume import state
 from dr_ovo.training.resume.state import kept_state
 from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.held_trainer import HELD_TRAINER
 from tests.fixtures.prepared import Prepared, Process
 
 ROOT = Path(__file__).resolve().parents[3]
 # Measured times and memory differ between any two runs.
 MEASURED = ("seconds", "images_per_second", "peak_memory_mb")
-EPOCHS = 4
+EPOCHS = 3
 SHARED = ("--epochs", EPOCHS, "--learning_rate", "1e-3", "--warmup_epochs", 2)
 INDEPENDENT = (*SHARED, "--ovo_mode", "independent")
 
@@ -107,16 +108,6 @@ def never_stopped(trainer, tmp_path_factory: pytest.TempPathFactory) -> Snapshot
 
 
 @pytest.fixture(scope="module")
-def shared_words(lite0, tiny_dataset) -> tuple[object, ...]:
-    return (*lite0, *SHARED, "--dataset_path", tiny_dataset)
-
-
-@pytest.fixture(scope="module")
-def shared_run(never_stopped, shared_words) -> Path:
-    return never_stopped(*shared_words)
-
-
-@pytest.fixture(scope="module")
 def small_shared(never_stopped, small, three_grades) -> tuple[tuple[object, ...], Path]:
     words = (*small, *SHARED, "--dataset_path", three_grades, "--num_classes", 3)
     return words, never_stopped(*words)
@@ -132,8 +123,7 @@ def stop(prepared: Prepared, words: tuple[object, ...], how: signal.Signals, aft
     """Runs the trainer with two workers in a separate process, and sends `how` to its whole process
     group, as a terminal does, in the middle of the epoch that follows `after` finished ones."""
     folder = Path(str(words[words.index("--output_dir") + 1]))
-    command = (ROOT / "ensemble_5class_trainer.py", *words, "--num_workers", 2)
-    process = prepared.start(command, ROOT)
+    process = prepared.start((HELD_TRAINER, after + 1, *words, "--num_workers", 2), ROOT)
     give_up = time.monotonic() + 120
     while finished(folder) < after and process.poll() is None:
         assert time.monotonic() < give_up, "no epoch finished"
@@ -149,9 +139,10 @@ def last_line(text: str) -> str:
 
 
 def test_a_shared_run_killed_outright_then_stopped_by_ctrl_c(
-    shared_words, shared_run, trainer, prepared, tmp_path
+    small_shared, trainer, prepared, tmp_path
 ):
-    words = (*shared_words, "--output_dir", tmp_path)
+    words, run = small_shared
+    words = (*words, "--output_dir", tmp_path)
     assert stop(prepared, words, signal.SIGKILL, 1).returncode == -signal.SIGKILL
     # Killed after its first epoch it is unfinished, whatever is in models/.
     assert list((tmp_path / "models").glob("*.pth"))
@@ -173,13 +164,13 @@ def test_a_shared_run_killed_outright_then_stopped_by_ctrl_c(
     again = trainer(*flags)
     assert again.code == 0, again.stderr
     assert f"resuming {reached.said}" in again.stdout
-    assert_same_training(tmp_path, shared_run / str(EPOCHS))
+    assert_same_training(tmp_path, run / str(EPOCHS))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def drawn(small, draw_dataset, tmp_path_factory) -> tuple[object, ...]:
-    """A small network on enough images that an epoch takes a while."""
-    data = draw_dataset(tmp_path_factory.mktemp("drawn") / "data", grades=3, images=16)
+    """A small network on enough images that each branch has two steps in an epoch."""
+    data = draw_dataset(tmp_path_factory.mktemp("drawn") / "data", grades=3, images=8)
     return (*small, "--dataset_path", data, "--num_classes", 3, "--allow_leaks")
 
 
