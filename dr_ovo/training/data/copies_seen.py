@@ -14,24 +14,33 @@ from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.errors import UserError
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.data.audit_gate import was_audited
+from dr_ovo.training.data.seen_photographs import place_of
 
 SEEN_IN = {"val": ("train",), "test": ("train", "val")}  # where a copy of theirs spoils one of ours
+SEEN_IN_HELD_OUT = {"val": ("train", "val"), "test": ("train", "val")}
 
 
 def copies_seen(
-    index: DatasetIndex, folder: ResultsFolder, max_megapixels: float, *, keep: bool
+    index: DatasetIndex,
+    folder: ResultsFolder,
+    max_megapixels: float,
+    *,
+    held_out: bool = False,
+    keep: bool,
 ) -> dict[str, list[str]]:
     """The photographs of val and test, by split, that the dataset of the training in another folder
     has as well, in another size, format or light; none where that dataset is gone or has changed.
+    `held_out`: val is a fold that is judged on like test.
 
     What is measured of the pictures is kept in the caches of both datasets' audits, if `keep`.
     """
     other = dataset_of(folder, keep=keep)
     if other is None or other.root.resolve() == index.root.resolve():  # which is audited by itself
         return {}
+    seen_in = SEEN_IN_HELD_OUT if held_out else SEEN_IN
     ours = {
-        path: (name, f"{name}/{sample}")
-        for name in SEEN_IN
+        path: (name, place_of(index.splits[name], sample))
+        for name in seen_in
         if name in index.splits
         for path, sample in zip(
             index.splits[name].paths, index.splits[name].sample_ids, strict=True
@@ -50,7 +59,7 @@ def copies_seen(
     for picture in shared:
         there = {splits[position] for position in picture.theirs}
         for split, place in (places[position] for position in picture.ours):
-            if not there.isdisjoint(SEEN_IN[split]):
+            if not there.isdisjoint(seen_in[split]):
                 found.setdefault(split, []).append(place)
     return found
 

@@ -67,8 +67,10 @@ class Audits:
             splits = {**judged.splits, "val": member.held_out}
             judged = dataclasses.replace(judged, splits=splits)
         before = begun_with(folder) if config.resume else {}
-        contents = member.index.contents
-        return self.of_data(config) | check_weights(config, history, judged, contents, before)
+        contents, held_out = member.index.contents, member.held_out is not None
+        return self.of_data(config) | check_weights(
+            config, history, judged, contents, before, held_out=held_out
+        )
 
 
 def members_of(

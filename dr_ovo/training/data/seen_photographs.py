@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from dr_ovo.copies.content_hashes import UNREADABLE
-from dr_ovo.dataset.index import DatasetIndex
+from dr_ovo.dataset.index import DatasetIndex, Split
+from dr_ovo.dataset.words import SPLITS
 
 LEARNED_FROM, CHOSEN_ON = "learned_from", "chosen_on"  # in a checkpoint: (N,) and (M,) int64
 ALL_KNOWN = "all_photographs_known"  # in a checkpoint: whether the two name all of them
@@ -46,13 +47,17 @@ class SeenPhotographs:
             CHOSEN_ON: torch.from_numpy(self.chosen_on),
         }
 
-    def files_of(self, index: DatasetIndex, contents: Mapping[Path, str]) -> dict[str, list[str]]:
+    def files_of(
+        self, index: DatasetIndex, contents: Mapping[Path, str], *, held_out: bool = False
+    ) -> dict[str, list[str]]:
         """The photographs of a dataset on which this network can't be judged, by split: of val and
         test those that it learned from, of test those that chose its epoch, too.
 
-        `contents`: the sha256 of each file. A val that was val before may be val again.
+        `contents`: the sha256 of each file. A val that was val before may be val again, unless it
+        is `held_out`, a fold that chooses nothing and is judged on like test.
         """
-        judged = {"val": self.learned_from, "test": np.union1d(self.learned_from, self.chosen_on)}
+        either = np.union1d(self.learned_from, self.chosen_on)
+        judged = {"val": either if held_out else self.learned_from, "test": either}
         found = {}
         for name, seen in judged.items():
             split = index.splits.get(name)
@@ -61,12 +66,17 @@ class SeenPhotographs:
             marks = _marks(contents.get(path, "") for path in split.paths)
             there = [i for i, one in enumerate(marks) if one is not None and _holds(seen, one)]
             if there:
-                found[name] = [f"{name}/{split.sample_ids[i]}" for i in there]
+                found[name] = [place_of(split, split.sample_ids[i]) for i in there]
         return found
 
 
 NOTHING = SeenPhotographs(np.zeros(0, np.int64), np.zeros(0, np.int64))
 UNKNOWN = SeenPhotographs(NOTHING.learned_from, NOTHING.chosen_on, all_known=False)
+
+
+def place_of(split: Split, sample: str) -> str:
+    """Where a photograph is in its dataset; a sample of a fold, which joins splits, says it."""
+    return f"{split.name}/{sample}" if split.name in SPLITS else sample
 
 
 def seen_in_training(index: DatasetIndex, contents: Mapping[Path, str]) -> SeenPhotographs:

@@ -95,15 +95,18 @@ def check_weights(
     index: DatasetIndex,
     contents: Mapping[Path, str],
     before: Mapping[str, Any],
+    *,
+    held_out: bool = False,
 ) -> dict[str, Any]:
     """What the audit says of the weights: whether they are leaky, the photographs of val and test
     that they have `seen`, by split, and whether more may be unknown. `contents`: the sha256 of the
     dataset's files; `before`: the audit with which a training began that goes on, whose marks stay.
+    `held_out`: val is the fold that a member holds out, and is judged on like test.
 
     Raises LeakError for photographs that they have seen, unless `--allow_leaks`.
     """
-    spoiled = seen.files_of(index, contents)
-    copies = _copies(config, index)
+    spoiled = seen.files_of(index, contents, held_out=held_out)
+    copies = _copies(config, index, held_out=held_out)
     spoiled = {
         name: [*dict.fromkeys([*spoiled.get(name, []), *copies.get(name, [])])]
         for name in index.splits
@@ -120,7 +123,7 @@ def check_weights(
     }
 
 
-def _copies(config: TrainConfig, index: DatasetIndex) -> dict[str, list[str]]:
+def _copies(config: TrainConfig, index: DatasetIndex, *, held_out: bool) -> dict[str, list[str]]:
     """The photographs of val and test of which the weights have seen altered copies, as far as the
     dataset that they were trained on is still where it was."""
     try:
@@ -131,12 +134,13 @@ def _copies(config: TrainConfig, index: DatasetIndex) -> dict[str, list[str]]:
     if not ours:
         return {}
     folder = ResultsFolder(file.parent.parent)
-    return copies_seen(index, folder, config.max_megapixels, keep=not config.dry_run)
+    keep = not config.dry_run
+    return copies_seen(index, folder, config.max_megapixels, held_out=held_out, keep=keep)
 
 
 def _message(config: TrainConfig, index: DatasetIndex, spoiled: Mapping[str, list[str]]) -> str:
     counts = " and ".join(
-        f"{len(files)} of the {len(index.splits[name])} photographs of {name}"
+        f"{len(files)} of the {len(index.splits[name])} photographs of {index.splits[name].name}"
         for name, files in spoiled.items()
     )
     files = [file for found in spoiled.values() for file in found]

@@ -69,6 +69,14 @@ def test_what_can_not_be_judged(learned, chosen, expected, small_set):
     assert seen(sorted(learned), sorted(chosen)).files_of(*small_set) == expected
 
 
+def test_a_fold_that_is_held_out_is_judged_on_like_test(small_set):
+    before = seen([0], [2, 5])
+    assert before.files_of(*small_set) == {"test": ["test/1/test-1-0.jpeg"]}
+    assert before.files_of(*small_set, held_out=True) == {
+        "val": ["val/0/val-0-0.jpeg"], "test": ["test/1/test-1-0.jpeg"],
+    }  # fmt: skip
+
+
 def test_both_of_two_histories():
     both = seen([1, 5], [2]) | seen([-3, 1], [2, 9])
     assert lists(both) == ([-3, 1, 5], [2, 9], True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -143,6 +144,18 @@ def test_other_photographs_and_the_same_training_again_are_clean(first, make, tr
         assert audit["weights_known"] is True
         assert "have seen is not known" not in outcome.stdout
         assert checkpoint(tmp_path / name)["leaky"] is False
+
+
+def test_a_fold_can_not_be_held_out_from_weights_that_have_seen_it(first, train, tmp_path):
+    # What they learned from, and what chose their epoch: all ten pictures of the two folds.
+    flags = ("--folds", 2, "--keep_epoch", "last")
+    outcome = train(tmp_path / "first_data", "folds", *flags, start=first)
+    assert outcome.code == 3, outcome.stderr
+    counts = re.search(rf"{SEEN} (\d+) of the (\d+) photographs of fold 1 in", outcome.stderr)
+    assert counts is not None
+    assert int(counts[1]) == int(counts[2]) > 0
+    assert re.search(r"\((train|val)/\d/(train|val)-\d-\d\.jpeg, ", outcome.stderr)
+    assert not list(tmp_path.glob("folds/**/*.pth"))
 
 
 def test_what_weights_have_seen_is_handed_on(first, make, train, tmp_path):
