@@ -70,11 +70,11 @@ def _arms(runs: dict[Run, Saved]) -> str:
         p = decoded(saved)
         losses = log_losses(p, saved.folds)
         lead = "" if base is None or run.arm == BASELINE else _signed(kappa_difference([p], [base]))
-        cells = [f"{losses.raw:.2f}", f"{losses.tempered:.2f}", f"{saved.seconds / 60:.0f}"]
+        cells = [f"{losses.raw:.2f}", f"{losses.tempered:.2f}"]
         rows.append([run.arm, *_cells(p), lead, *cells])
     heads = [
         *("arm", *HEADINGS, "kappa minus the guide's"),
-        *("log loss", "tempered", "minutes of training"),
+        *("log loss", "tempered"),
     ]
     return _table(heads, rows)
 
