@@ -70,7 +70,7 @@ def predict_out_of_fold(config: TrainConfig) -> OutOfFold:
     Raises UserError where the dataset is not the one that was divided, and for members that are
     missing.
     """
-    config = dataclasses.replace(config, mode="evaluate", debug_mode=False, resume=False)
+    config = dataclasses.replace(config, mode="evaluate", resume=False)
     device = choose_device(config)
     folders = member_folders(config)
     with shared_workers(processes=config.num_workers > 0):
@@ -80,7 +80,8 @@ def predict_out_of_fold(config: TrainConfig) -> OutOfFold:
     assert stored is not None
     division = require_division(stored, index, config.folds, root)
     first = open_member(folders[0], device)
-    decodable(config, index, input_of(first.meta)[1], TRAINED_ON, leave_out=False)
+    preprocessing, leave_out = input_of(first.meta)[1], config.skip_damaged
+    index, _ = decodable(config, index, preprocessing, TRAINED_ON, leave_out=leave_out)
     parts = []
     for fold, folder in enumerate(folders, 1):
         model = open_member(folder, device)
