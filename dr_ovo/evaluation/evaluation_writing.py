@@ -24,9 +24,11 @@ def write_evaluation(
     extra: Mapping[str, Any],
     config: TrainConfig,
     members: Sequence[ResultsFolder],
+    kept: Calibration | None = None,
 ) -> dict[str, Any]:
     """Writes predictions and evaluations (with `extra` and the LEAKY and SYNTHETIC marks) of each
-    split, and with val the calibration; returns the last report.
+    split, and with val the calibration; returns the last report. `kept`: the calibration for what
+    is evaluated later, where that is another one.
 
     Says so where the evaluation of test that is there was made from other checkpoints of the
     `members`, or another calibration.
@@ -34,7 +36,7 @@ def write_evaluation(
     folder.root.mkdir(parents=True, exist_ok=True)
     marks = marks_of([], predictions.values())
     if "test" not in predictions or len(predictions) > 1:
-        save_calibration(folder.calibration, calibration, marks)
+        save_calibration(folder.calibration, kept or calibration, marks)
     made_from = {
         "checkpoints": checkpoint_digests(members),
         "calibration": file_sha256(folder.calibration),

@@ -77,13 +77,15 @@ def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluati
     (folder.root / ENSEMBLE_FILE).unlink(missing_ok=True)  # written last: without it, none of this
     found = predict_out_of_fold(config)
     write_json(folder.config, _joint_config(config, members))
-    calibration = fit_calibration(found.predictions)
-    # Those of the mean stand in its manifest.
-    calibration = dataclasses.replace(calibration, grade_thresholds=None)
+    single = fit_calibration(found.predictions)
+    # The mean is of tempered probabilities, so its operating points are of those, too; the
+    # thresholds of its grades stand in its manifest.
+    joint = fit_calibration(tempered(found.predictions, single.temperature))
+    joint = dataclasses.replace(joint, grade_thresholds=None)
     extra = {DECODED: _how_decoded(config), "folds": config.folds}
     split = {OOF: found.predictions}
-    report = write_evaluation(folder, split, calibration, extra, config, members)
-    _write_manifest(folder, members, found, calibration, config)
+    report = write_evaluation(folder, split, single, extra, config, members, kept=joint)
+    _write_manifest(folder, members, found, single.temperature, joint, config)
     log.info("%s", APPROXIMATE)
     return Evaluation(f"{config.base_models[0]}, {config.folds} folds", folder.root, report, {})
 
@@ -100,14 +102,16 @@ def _write_manifest(
     folder: ResultsFolder,
     members: Sequence[ResultsFolder],
     found: OutOfFold,
-    calibration: Calibration,
+    temperature: float,
+    joint: Calibration,
     config: TrainConfig,
 ) -> None:
-    """The mean of the members, decoded as their out-of-fold predictions were."""
+    """The mean of the members, each of this temperature, decoded as their out-of-fold predictions
+    were, with the calibration of the mean."""
     predictions = found.predictions
     expected = None
     if predictions.decoder == EXPECTED:
-        values = expected_grade(temper(found.probabilities, calibration.temperature))
+        values = expected_grade(temper(found.probabilities, temperature))
         expected = Fitted(
             thresholds=fit_thresholds(values, predictions.targets, predictions.num_classes)
         )
@@ -123,7 +127,7 @@ def _write_manifest(
                 f"models/{path.name}": file_sha256(path)
                 for path in sorted(member.models.glob("best_*.pth"))
             },
-            temperature=calibration.temperature,
+            temperature=temperature,
             prior_corrected=config.prior_correction,
             fitted=found.fitted,
         )
@@ -132,7 +136,7 @@ def _write_manifest(
     names = tuple(map(str, predictions.class_names))
     manifest = Manifest("mean", names, rows, expected)
     marked = [str(mark) for mark in predictions.marks]
-    write_manifest(folder.root / ENSEMBLE_FILE, manifest, calibration, marked)
+    write_manifest(folder.root / ENSEMBLE_FILE, manifest, joint, marked)
 
 
 def evaluate_folds(settings: Settings, launch: Launch, manifest: Path) -> list[Evaluation]:

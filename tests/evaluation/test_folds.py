@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,9 +13,13 @@ import pytest
 import torch
 
 from dr_ovo.decoding.tempering import temper
+from dr_ovo.ensembles.combination import tempered
 from dr_ovo.ensembles.manifest import read_manifest
+from dr_ovo.predictions.calibration import fit_calibration
+from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.model_results import read_results
 from tests.fixtures.trainings import Outcome
 
 FOLDS = 3
@@ -152,7 +157,18 @@ def test_the_mean_on_test(whole, trainer, data, tmp_path):
     found = load_predictions(folder / "predictions_test.npz")
     assert found.probabilities == pytest.approx(expected)
     assert found.predicted.tolist() == expected.argmax(axis=1).tolist()
+    # The mean is of tempered probabilities, and so is all that is fitted for it.
+    out_of_fold = load_predictions(folder / "predictions_oof.npz")
+    calibration = load_calibration(folder / "calibration.json")
+    joint = fit_calibration(tempered(out_of_fold, temperature))
+    assert calibration == dataclasses.replace(joint, grade_thresholds=None)
+    alone = json.loads((folder / "evaluation_oof.json").read_text())["calibration"]
+    assert alone["temperature"] == temperature
+    assert temperature == pytest.approx(fit_calibration(out_of_fold).temperature)
+    results = read_results(folder, "folds")
+    assert results.val.probabilities == pytest.approx(temper(out_of_fold.probabilities, temperature))
     report = json.loads((folder / "evaluation.json").read_text())
+    assert report["calibration"]["temperature"] == calibration.temperature
     assert report["members"] == ["fold_1", "fold_2", "fold_3"]
     assert report["calibration"]["fitted_on"] == 18
     assert not (folder / "predictions_val.npz").exists()
