@@ -20,7 +20,7 @@ from dr_ovo.ensembles.manifest import Manifest, Member, write_manifest
 from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.audit_blocks import audit_blocks
 from dr_ovo.evaluation.evaluation import Evaluation, marks, of_the_models, prepare
-from dr_ovo.evaluation.evaluation_writing import MADE_FROM, checkpoint_digests, write_evaluation
+from dr_ovo.evaluation.evaluation_writing import write_evaluation
 from dr_ovo.evaluation.out_of_fold import OutOfFold, member_folders, predict_out_of_fold
 from dr_ovo.evaluation.split_predictions import predict_split
 from dr_ovo.files import file_sha256, write_json
@@ -28,6 +28,7 @@ from dr_ovo.inference.ensemble import open_manifest
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.results.folder import ENSEMBLE_FILE, OOF, ResultsFolder, read_json
+from dr_ovo.results.made_from import MADE_FROM, checkpoint_digests
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig, values_of
 from dr_ovo.training.setup import choose_device, resolve_models, results_folder
@@ -68,7 +69,9 @@ def _is_assembled(
         return False
     report = read_json(folder.evaluation(OOF), {})
     made_from = report.get(MADE_FROM)
-    same = isinstance(made_from, dict) and made_from["checkpoints"] == checkpoint_digests(members)
+    same = isinstance(made_from, dict) and made_from.get("checkpoints") == checkpoint_digests(
+        members
+    )
     return same and report.get(DECODED) == _how_decoded(config)
 
 

@@ -70,7 +70,7 @@ def predict_out_of_fold(config: TrainConfig) -> OutOfFold:
     Raises UserError where the dataset is not the one that was divided, and for members that are
     missing.
     """
-    config = dataclasses.replace(config, mode="evaluate", debug_mode=False, resume=False)
+    config = dataclasses.replace(config, mode="evaluate", resume=False)
     device = choose_device(config)
     folders = member_folders(config)
     with shared_workers(processes=config.num_workers > 0):

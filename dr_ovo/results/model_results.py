@@ -35,6 +35,7 @@ class Facts:
     bytes: int | None
     training_seconds: float | None
     marks: tuple[str, ...]  # of SYNTHETIC, SIMULATED, LEAKY
+    prior_corrected: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,8 @@ def read_facts(folder: Path, head: str, predictions: Sequence[Predictions] = ())
     if not isinstance(architecture, str) or not architecture:
         architecture = None
     known_architecture = architecture_of(architecture) if architecture else None
-    sources = [config, *checkpoints, _read_json(folder / "evaluation.json")]
+    evaluation = _read_json(folder / "evaluation.json")
+    sources = [config, *checkpoints, evaluation]
     return Facts(
         architecture=known_architecture.timm_name if known_architecture else architecture,
         family=known_architecture.family if known_architecture else None,
@@ -141,6 +143,7 @@ def read_facts(folder: Path, head: str, predictions: Sequence[Predictions] = ())
         or None,
         training_seconds=_training_seconds(folder / "history.csv"),
         marks=tuple(marks_of(sources, predictions)),
+        prior_corrected=evaluation.get("prior_corrected") is True,
     )
 
 

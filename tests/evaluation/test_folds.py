@@ -71,6 +71,19 @@ def weights_of(folder: ResultsFolder) -> bytes:
     return b"".join(tensor.numpy().tobytes() for tensor in state.values())
 
 
+def probabilities_of(trainer, folder: Path, photographs: Path, tmp_path: Path) -> np.ndarray:
+    """(N, 3): what inference says of photographs, in the order of their paths."""
+    output = tmp_path / f"{folder.name}.csv"
+    outcome = trainer(
+        "--mode", "inference", "--output_dir", folder, "--device", "cpu", "--num_workers", 0,
+        "--input", photographs, "--output", output,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    with output.open(newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: row["file"])
+    return np.array([[float(row[f"probability_{grade}"]) for grade in range(3)] for row in rows])
+
+
 def test_each_picture_is_graded_by_the_member_that_did_not_see_it(whole):
     predictions = load_predictions(whole / "predictions_oof.npz")
     assert len(predictions.targets) == 18
@@ -149,13 +162,12 @@ def test_the_mean_on_test(whole, trainer, data, tmp_path):
     manifest = read_manifest(folder / "ensemble.json")
     singles = []
     for member in members(folder):
-        flags = ("--dataset_path", data, "--output_dir", member.root, "--device", "cpu")
-        assert trainer("--mode", "evaluate", *flags, "--num_workers", 0).code == 0
-        singles.append(load_predictions(member.predictions("test")).probabilities)
+        singles.append(probabilities_of(trainer, member.root, data / "test", tmp_path))
     temperature = manifest.members[0].temperature
     expected = np.mean([temper(each, temperature) for each in singles], axis=0)
     found = load_predictions(folder / "predictions_test.npz")
-    assert found.probabilities == pytest.approx(expected)
+    # The probabilities in a CSV have six digits, which a sharp temperature magnifies.
+    assert found.probabilities == pytest.approx(expected, abs=1e-3)
     assert found.predicted.tolist() == expected.argmax(axis=1).tolist()
     # The mean is of tempered probabilities, and so is all that is fitted for it.
     out_of_fold = load_predictions(folder / "predictions_oof.npz")
@@ -166,7 +178,9 @@ def test_the_mean_on_test(whole, trainer, data, tmp_path):
     assert alone["temperature"] == temperature
     assert temperature == pytest.approx(fit_calibration(out_of_fold).temperature)
     results = read_results(folder, "folds")
-    assert results.val.probabilities == pytest.approx(temper(out_of_fold.probabilities, temperature))
+    assert results.val.probabilities == pytest.approx(
+        temper(out_of_fold.probabilities, temperature)
+    )
     report = json.loads((folder / "evaluation.json").read_text())
     assert report["calibration"]["temperature"] == calibration.temperature
     assert report["members"] == ["fold_1", "fold_2", "fold_3"]
@@ -224,3 +238,39 @@ def test_a_head_that_answers_with_a_number(cross_validate, trainer, data, tmp_pa
     test = load_predictions(folder / "predictions_test.npz")
     expected = np.floor(test.probabilities @ np.arange(3) + 0.5)
     assert test.predicted.tolist() == expected.tolist()
+
+
+def test_a_member_alone_is_not_evaluated(whole, trainer, data):
+    """It learned from val, so nothing can be calibrated there."""
+    member = members(whole)[0].root
+    flags = ("--dataset_path", data, "--output_dir", member, "--device", "cpu")
+    outcome = trainer("--mode", "evaluate", *flags)
+    assert outcome.code == 2
+    assert "is a member of --folds, which learned from val" in outcome.stderr
+    assert not (member / "calibration.json").exists()
+
+
+def test_the_decoding_of_the_members_may_be_named_again(cross_validate, trainer, data, tmp_path):
+    folder = tmp_path / "out"
+    assert cross_validate(folder, "--head", "softmax", "--decoder", "expected").code == 0
+    flags = (
+        "--mode", "evaluate", "--dataset_path", data, "--output_dir", folder, "--device", "cpu",
+        "--num_workers", 0,
+    )  # fmt: skip
+    same = trainer(*flags, "--decoder", "expected", "--no-prior_correction")
+    assert same.code == 0, same.stderr
+    other = trainer(*flags, "--decoder", "coupling")
+    assert other.code == 2
+    assert "decodes its members with expected" in other.stderr
+    other = trainer(*flags, "--prior_correction")
+    assert other.code == 2
+    assert "corrects none of its members" in other.stderr
+
+
+def test_folds_in_debug_mode(cross_validate, draw_dataset, tmp_path):
+    """Of the pictures that the members were tried on."""
+    data = draw_dataset(tmp_path / "data", grades=3, images=9)
+    outcome = cross_validate(tmp_path / "out", "--debug_mode", "--allow_leaks", dataset=data)
+    assert outcome.code == 0, outcome.stderr
+    predictions = load_predictions(tmp_path / "out" / "predictions_oof.npz")
+    assert len(predictions.targets) == 2 * 3 * 8
