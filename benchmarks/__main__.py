@@ -42,6 +42,7 @@ BENCHMARKS = {
     "growth": "how an epoch's time grows with photographs and classes",
 }
 STAND_ALONE = {
+    "ablation.py": "what heads, losses and decoders are worth, out of fold",
     "best_figures.sh": "the best figures reached on IDRiD and RetinaMNIST",
     "cameras.py": "how the audit tells a camera that follows a grade from a filter on it",
     "damaged_jpegs.py": "how much damage inside JPEGs is found, and what the checks cost",
@@ -66,7 +67,9 @@ PARTS = {
     "ovo_ways.py": "ten separate classifiers, and our evaluation",
     "photographs.py": "drawn photographs",
     "plain_training.py": "what users would write without this toolkit",
+    "results": "a folder: the predictions of the ablation",
     "results.py": "values, goals, table and JSON",
+    "skill": "a folder: the arms of the ablation, their trainings, and the page of results",
     "timing.py": "times by turns, ratios and their spread",
     "trainings.py": "the trainer up to its loop",
 }

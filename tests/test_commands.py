@@ -285,13 +285,18 @@ def documented_commands() -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def workshop(tiny_dataset, tmp_path_factory) -> Path:
     """What the documents' commands find: the dataset, photographs and their grades, a finished
-    shared network in place of CoAtNet's and a finished independent one in place of ConvNeXt's."""
+    shared network in place of CoAtNet's, a finished independent one in place of ConvNeXt's, and the
+    members of two folds."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(tiny_dataset, folder / DATASET)
     shutil.copytree(tiny_dataset / "test", folder / "photographs")
     _raw_photographs(folder)
     simulate(folder / "simulated", patients=40, seed=1)
-    for command in ("./train_coatnet.sh", "./train_convnext.sh --ovo_mode independent"):
+    for command in (
+        "./train_coatnet.sh",
+        "./train_convnext.sh --ovo_mode independent",
+        "./train_convnext.sh --folds 2 --keep_epoch last --output_dir ./convnext_folds",
+    ):
         arguments = wrapper_arguments(command, folder)
         ended = python([TRAINER, *_quick(arguments)], folder)
         assert ended.code == 0, ended.said

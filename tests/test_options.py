@@ -125,6 +125,11 @@ def blocks(outcome: Outcome) -> list[str]:
     return sorted(json.loads(path.read_text()))
 
 
+def decoder(outcome: Outcome) -> str:
+    (path,) = outcome.folder.rglob("evaluation.json")
+    return json.loads(path.read_text())["decoder"]
+
+
 def forwards(outcome: Outcome) -> int:
     return outcome.forwards
 
@@ -187,7 +192,7 @@ ROWS = (
     Row("ensemble", "--ensemble ensemble.json", grades, APPLIED, True),
     Row("decoder", "--decoder vote", grades, APPLIED, True),
     Row("decoder", "--decoder weighted", grades, APPLIED, True),
-    Row("decoder", "--decoder expected", grades, APPLIED, True),
+    Row("decoder", "--decoder expected", decoder, "--mode evaluate", True),
     Row("prior_correction", "--prior_correction", grades, APPLIED, True),
     Row("splits", "--splits val", files, "--mode evaluate", True),
     Row("patient_level", "--patient_level", blocks, "--mode evaluate", True),

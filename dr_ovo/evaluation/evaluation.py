@@ -40,6 +40,7 @@ from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.loading import check_cache, decodable
 from dr_ovo.training.data.opening import open_dataset
+from dr_ovo.training.data.seen_photographs import seen_by
 from dr_ovo.training.setup import choose_device, mean_folder
 from dr_ovo.writable import check_writable_folder
 
@@ -89,9 +90,9 @@ def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
     evaluations, members = [], []
     for model in models:
         own = of_the_models(with_decoding_of(settings, model.folder), model.meta)
+        marked = marks(model, index)
         predictions = {
-            name: predict_split(model, index, name, device, own, marks(model, index), ranks)
-            for name in splits
+            name: predict_split(model, index, name, device, own, marked, ranks) for name in splits
         }
         if not ranks.is_first:
             continue
@@ -175,8 +176,18 @@ def of_the_models(config: TrainConfig, meta: Mapping[str, Any]) -> TrainConfig:
 
 
 def marks(model: TrainedModel, index: DatasetIndex) -> list[str]:
-    """The marks of what a model says of the photographs of a dataset."""
-    return marks_of([model.meta, {"synthetic": index.synthetic}], [])
+    """The marks of what a model says of the photographs of a dataset; LEAKY, too, where it has seen
+    them in training."""
+    seen = seen_by(model.meta)
+    known = seen.files_of(index, index.contents) if seen else {}
+    for name, files in known.items():
+        log.warning(
+            "%s has seen %d of the %d photographs of %s in its training (%s%s): scores there are "
+            "too good, and marked LEAKY.",
+            model.folder.root, len(files), len(index.splits[name]), name, files[0],
+            ", ..." * (len(files) > 1),
+        )  # fmt: skip
+    return marks_of([model.meta, {"synthetic": index.synthetic, "leaky": bool(known)}], [])
 
 
 def _title(model: TrainedModel) -> str:

@@ -80,7 +80,8 @@ def predict_out_of_fold(config: TrainConfig) -> OutOfFold:
     assert stored is not None
     division = require_division(stored, index, config.folds, root)
     first = open_member(folders[0], device)
-    decodable(config, index, input_of(first.meta)[1], TRAINED_ON, leave_out=False)
+    preprocessing, leave_out = input_of(first.meta)[1], config.skip_damaged
+    index, _ = decodable(config, index, preprocessing, TRAINED_ON, leave_out=leave_out)
     parts = []
     for fold, folder in enumerate(folders, 1):
         model = open_member(folder, device)

@@ -501,3 +501,19 @@ def test_the_table_says_what_it_is(networks, evaluate):
     assert "test" in said
     assert str(networks["shared"]) in said
     assert "not a medical device" in said
+
+
+def test_photographs_of_its_training_make_a_score_leaky(networks, evaluate, tiny_dataset, tmp_path):
+    """As on a dataset that was divided anew."""
+    folder = shutil.copytree(networks["shared"], tmp_path / "out")
+    data = shutil.copytree(tiny_dataset, tmp_path / "data")
+    learned = next(iter((data / "train" / "3").iterdir()))
+    learned.rename(data / "test" / "3" / "moved.jpeg")
+    outcome = evaluate(folder, data=data)
+    assert outcome.code == 0, outcome.stderr
+    said = outcome.stdout + outcome.stderr
+    assert "has seen 1 of the 16 photographs of test in its training (test/3/moved.jpeg)" in said
+    assert report(folder)["leaky"] is True
+    assert load_predictions(folder / "predictions_test.npz").marks.tolist() == ["LEAKY"]
+    assert evaluate(folder).code == 0
+    assert report(folder)["leaky"] is False

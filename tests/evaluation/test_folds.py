@@ -218,6 +218,39 @@ def test_members_with_an_epoch_of_their_own_choice(small, trainer, draw_dataset,
     assert len(load_predictions(tmp_path / "out" / "predictions_oof.npz").targets) == 54
 
 
+def test_a_part_of_the_dataset(cross_validate, data, tmp_path):
+    """A quick check trains on a part of the pictures, and a damaged one may be left out."""
+    outcome = cross_validate(tmp_path / "quick", "--debug_mode")
+    assert outcome.code == 0, outcome.stderr
+    assert len(load_predictions(tmp_path / "quick" / "predictions_oof.npz").targets) == 18
+    damaged = shutil.copytree(data, tmp_path / "data")
+    next(iter((damaged / "train" / "1").iterdir())).write_bytes(b"no picture")
+    assert cross_validate(tmp_path / "out", dataset=damaged).code == 2
+    assert not (tmp_path / "out").exists()
+    outcome = cross_validate(tmp_path / "out", "--skip_damaged", dataset=damaged)
+    assert outcome.code == 0, outcome.stderr
+    assert len(load_predictions(tmp_path / "out" / "predictions_oof.npz").targets) == 17
+
+
+def test_a_dry_run_writes_nothing(cross_validate, tmp_path):
+    outcome = cross_validate(tmp_path / "out", "--dry_run")
+    assert outcome.code == 0, outcome.stderr
+    assert "fold 1: 6 images" in outcome.stdout
+    assert outcome.stdout.count("dry run: nothing was written") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_architectures(cross_validate, tmp_path):
+    outcome = cross_validate(
+        tmp_path, "--base_models", "test_efficientnet", "test_resnet", "--folds", 2,
+        "--no-pretrained", "--pretrained_path", "",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    for name in ("test_efficientnet", "test_resnet"):
+        folder = tmp_path / f"{name}_3class_results"
+        assert len(load_predictions(folder / "predictions_oof.npz").targets) == 18
+
+
 def test_a_head_that_answers_with_a_number(cross_validate, trainer, data, tmp_path):
     folder = tmp_path / "out"
     assert cross_validate(folder, "--head", "regression").code == 0
@@ -265,12 +298,3 @@ def test_the_decoding_of_the_members_may_be_named_again(cross_validate, trainer,
     other = trainer(*flags, "--prior_correction")
     assert other.code == 2
     assert "corrects none of its members" in other.stderr
-
-
-def test_folds_in_debug_mode(cross_validate, draw_dataset, tmp_path):
-    """Of the pictures that the members were tried on."""
-    data = draw_dataset(tmp_path / "data", grades=3, images=9)
-    outcome = cross_validate(tmp_path / "out", "--debug_mode", "--allow_leaks", dataset=data)
-    assert outcome.code == 0, outcome.stderr
-    predictions = load_predictions(tmp_path / "out" / "predictions_oof.npz")
-    assert len(predictions.targets) == 2 * 3 * 8

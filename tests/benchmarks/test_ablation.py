@@ -1,0 +1,150 @@
+"""The ablation: its arms, what is kept of a run, and what is said of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.skill import report, saved
+from benchmarks.skill.analysis import (
+    by_rule,
+    decoded,
+    kappa_difference,
+    log_losses,
+    rounded,
+    tempered_across,
+)
+from benchmarks.skill.arms import ARMS, FOLDS, SMALL, Run, first_stage
+from benchmarks.skill.recorded_training import Recording
+from benchmarks.skill.saved import Saved, load, save
+from dr_ovo.decoding.decoders import decode
+from dr_ovo.pairs import class_pairs
+from dr_ovo.predictions.predictions_file import Predictions
+from dr_ovo.settings.command_line import parse_settings
+from dr_ovo.training.epochs import loop
+from tests.fixtures.trainings import one_thread, small, small_weights, trainer
+
+__all__ = ["one_thread", "small", "small_weights", "trainer"]
+
+
+def made(logits: np.ndarray, targets: np.ndarray, epochs: np.ndarray | None = None) -> Saved:
+    """A kept softmax run of these logits, its pictures dealt to the folds by turns."""
+    count = len(targets)
+    predicted, probabilities = decode("softmax", logits, 5)
+    names = np.array([f"train/{number:04}.jpg" for number in range(count)])
+    predictions = Predictions(
+        head="softmax", decoder="argmax", class_names=np.array([*"01234"]), sample_ids=names,
+        patient_ids=names, eyes=np.full(count, ""), quality=np.full(count, np.nan),
+        calibration=np.zeros(count, bool), targets=targets, predicted=predicted,
+        pairs=np.zeros((0, 2)), logits=logits, probabilities=probabilities,
+    )  # fmt: skip
+    folds = np.arange(count) % FOLDS + 1
+    kept = np.zeros(0) if epochs is None else epochs
+    return Saved(predictions, folds, kept, np.zeros((FOLDS, 5)), 1.0)
+
+
+def noisy(seed: int, noise: float, count: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are right but for noise, and grades."""
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, 5, count)
+    return 3 * np.eye(5)[targets] + rng.normal(0, noise, (count, 5)), targets
+
+
+def test_the_trainer_takes_every_arm():
+    assert len(first_stage()) == 2 * len(ARMS) <= 20
+    names = {run.name for run in first_stage()}
+    assert len(names) == 2 * len(ARMS)
+    for run in first_stage():
+        config = parse_settings(run.arguments).config
+        assert (config.folds, config.keep_epoch, config.seed) == (FOLDS, "last", 1)
+        assert config.epochs == SMALL[run.dataset].epochs
+
+
+def test_log_loss_is_tempered_by_the_other_folds():
+    logits, targets = noisy(0, 1.0)
+    sharp = made(logits * 5, targets)
+    losses = log_losses(decoded(sharp), sharp.folds)
+    assert losses.tempered < losses.raw
+    # One picture's own label does not choose the temperature of its fold.
+    other = targets.copy()
+    other[sharp.folds == 1] = (other[sharp.folds == 1] + 1) % 5
+    changed = dataclasses.replace(
+        sharp, predictions=dataclasses.replace(sharp.predictions, targets=other)
+    )
+
+    before, after = (
+        tempered_across(each.predictions, each.folds)[sharp.folds == 1] for each in (sharp, changed)
+    )
+    assert np.array_equal(before, after)
+
+
+def test_thresholds_of_a_fold_come_from_the_others():
+    logits, targets = noisy(1, 2.0)
+    run = made(logits, targets)
+    crossed = decoded(run, "expected")
+    assert not np.array_equal(crossed.predicted, rounded(run).predicted)
+    other = targets.copy()
+    own = run.folds == 2
+    other[own] = 4 - other[own]
+    changed = made(logits, other)
+    assert np.array_equal(decoded(changed, "expected").predicted[own], crossed.predicted[own])
+
+
+def test_a_prior_that_was_added_is_taken_away():
+    logits, targets = noisy(2, 1.0)
+    shift = np.array([0.0, 1.0, 2.0, -1.0, -2.0])
+    shifted = dataclasses.replace(made(logits + shift, targets), prior_shift=np.tile(shift, (5, 1)))
+    corrected = decoded(shifted, corrected=True)
+    assert corrected.predicted.tolist() == made(logits, targets).predictions.predicted.tolist()
+
+
+def test_rules_choose_by_other_pictures():
+    good, targets = noisy(3, 0.5)
+    bad, _ = noisy(4, 3.0)
+    epochs = np.stack([bad, good, bad])
+    run = made(bad, targets, epochs)
+    for rule in ("best", "steady", "log_loss"):
+        assert np.array_equal(by_rule(run, rule).logits, good)
+    assert np.array_equal(by_rule(run, "last").logits, bad)
+    found = kappa_difference([by_rule(run, "best")], [by_rule(run, "last")])
+    assert found.low is not None
+    assert found.low > 0
+
+
+@pytest.fixture
+def kept_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(saved, "RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
+def test_a_run_is_kept_and_read(kept_in, small, trainer, draw_dataset, tmp_path, monkeypatch):
+    """From a real cross-validation, with its logits after each epoch."""
+    monkeypatch.setattr(loop, "Validation", Recording)
+    data = draw_dataset(tmp_path / "data", images=4, height=48)
+    flags = (
+        "--dataset_path", data, "--output_dir", tmp_path / "out", "--epochs", 2, "--folds", FOLDS,
+        "--keep_epoch", "last", "--warmup_epochs", 0, "--allow_leaks",
+    )  # fmt: skip
+    outcome = trainer(*small, *flags)
+    assert outcome.code == 0, outcome.stderr
+    run = Run("idrid", "one-vs-one, guide", 1, SMALL["idrid"], ())
+    assert load(run) is None
+    save(run, tmp_path / "out", with_epochs=True)
+    kept = load(run)
+    assert kept is not None
+    assert kept.predictions.logits.shape == (40, 10)
+    assert kept.predictions.pairs.tolist() == [list(pair) for pair in class_pairs(5)]
+    assert kept.epochs.shape == (2, 40, 10)
+    # The last epoch is the one that was kept; it is stored in 16 bits.
+    assert kept.epochs[-1] == pytest.approx(kept.predictions.logits, abs=2e-2)
+    division = json.loads((tmp_path / "out" / "folds.json").read_text())["files"]
+    expected = [division[sample][0] for sample in kept.predictions.sample_ids]
+    assert kept.folds.tolist() == expected
+    report.write_report(tmp_path / "results.md")
+    page = (tmp_path / "results.md").read_text()
+    assert "## idrid, 40 pictures, 112 px, 12 epochs, rate 0.0005" in page
+    assert page.count("| one-vs-one, guide |") >= 8
