@@ -25,6 +25,7 @@ from dr_ovo.evaluation.out_of_fold import OutOfFold, member_folders, predict_out
 from dr_ovo.evaluation.split_predictions import predict_split
 from dr_ovo.files import file_sha256, write_json
 from dr_ovo.inference.ensemble import open_manifest
+from dr_ovo.inference.trained_model import with_decoding_of
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.results.folder import ENSEMBLE_FILE, OOF, ResultsFolder, read_json
@@ -45,6 +46,12 @@ def assemble(settings: Settings) -> list[Evaluation]:
     found = []
     for config in resolve_models(settings.config):
         members = member_folders(config)
+        trained_with = with_decoding_of(settings, members[0])
+        config = dataclasses.replace(
+            config,
+            decoder=trained_with.decoder,
+            prior_correction=trained_with.prior_correction,
+        )
         untrained = [folder.root.name for folder in members if not folder.is_finished()]
         if untrained:
             log.info(

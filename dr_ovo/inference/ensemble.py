@@ -196,10 +196,11 @@ def _require_agreement(settings: Settings, manifest: Manifest) -> None:
         )
     given = settings.given()
     heads = [(head_of(member.head), member.decoder) for member in members]
-    if "decoder" in given and any(h.decoder(config.decoder) != h.decoder(own) for h, own in heads):
+    others = {own for h, own in heads if h.decoder(config.decoder) != h.decoder(own)}
+    if "decoder" in given and others:
         raise UserError(
             f"--decoder {config.decoder}: the ensemble decodes its members "
-            f"with {', '.join(sorted({own for _, own in heads}))}. Leave --decoder out."
+            f"with {', '.join(sorted(others))}. Leave --decoder out."
         )
     corrected = {member.prior_corrected for member in members}
     if "prior_correction" in given and corrected != {config.prior_correction}:

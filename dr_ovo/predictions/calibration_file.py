@@ -139,7 +139,7 @@ class _Reader:
         if values is None:
             return None
         numbers = isinstance(values, list) and all(
-            isinstance(value, int | float) and abs(value) <= FARTHEST for value in values
+            type(value) in (int, float) and abs(value) <= FARTHEST for value in values
         )
         if not numbers or sorted(values) != values:
             raise self.refused(key, values, "numbers that don't decrease, or null")

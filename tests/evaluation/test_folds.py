@@ -99,6 +99,8 @@ def test_each_picture_is_graded_by_the_member_that_did_not_see_it(whole):
         counts = folder.read_config()["counts"]
         assert sum(counts["train"].values()) == 12
     assert not predictions.calibration.any()
+    assert predictions.marks.tolist() == []
+    assert json.loads((whole / "evaluation_oof.json").read_text())["leaky"] is False
     assert not (whole / "predictions_test.npz").exists()
 
 
@@ -290,6 +292,11 @@ def test_the_decoding_of_the_members_may_be_named_again(cross_validate, trainer,
         "--mode", "evaluate", "--dataset_path", data, "--output_dir", folder, "--device", "cpu",
         "--num_workers", 0,
     )  # fmt: skip
+    before = (folder / "ensemble.json").read_bytes()
+    resumed = cross_validate(folder, "--head", "softmax", "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert "evaluated out of fold: nothing to do" in resumed.stdout
+    assert (folder / "ensemble.json").read_bytes() == before
     same = trainer(*flags, "--decoder", "expected", "--no-prior_correction")
     assert same.code == 0, same.stderr
     other = trainer(*flags, "--decoder", "coupling")

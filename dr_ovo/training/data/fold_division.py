@@ -116,8 +116,8 @@ def divide(index: DatasetIndex, alike: Iterable[Sequence[str]], folds: int) -> F
     """The division of the dataset's train and val; `alike` are groups of paths in the dataset that
     show one picture.
 
-    Raises UserError for a grade with a single unit, or in a single fold, which can't be learned and
-    tested.
+    Raises UserError for a fold without pictures, and for a grade with a single unit, or in a single
+    fold, which can't be learned and tested.
     """
     split = joined(index)
     units = _units(split, alike)
@@ -132,6 +132,12 @@ def divide(index: DatasetIndex, alike: Iterable[Sequence[str]], folds: int) -> F
             "two are needed: one to learn from, one to be tested on."
         )
     parts = _deal(split, units, folds) + 1
+    filled = len(np.unique(parts))
+    if filled < folds:
+        raise UserError(
+            f"--folds {folds}: the {len(np.unique(units))} patients in train and val fill only "
+            f"{filled} folds. Use --folds {max(filled, 2)} or fewer."
+        )
     together = [
         name
         for grade, name in enumerate(index.class_names)

@@ -57,7 +57,8 @@ def test_a_patient_is_in_one_fold_and_every_picture_in_one(rows, folds):
     try:
         division = divide(index, [], folds)
     except UserError as error:
-        assert "single patient" in str(error) or "in one fold" in str(error)  # noqa: PT017
+        refusals = ("single patient", "in one fold", "fill only")
+        assert any(refusal in str(error) for refusal in refusals)  # noqa: PT017
         return
     whole = joined(index)
     assert set(division.places) == set(whole.sample_ids)
@@ -187,3 +188,11 @@ def test_a_grade_that_would_be_in_one_fold_alone_is_refused():
         for fold in (1, 2):
             assert 1 in whole.targets[~division.held_out(whole, fold)]
     assert 0 < refused < 11
+
+
+def test_more_folds_than_patients_are_refused():
+    rows = [(grade, f"p{grade}{patient}", "") for grade in range(3) for patient in range(2)]
+    index = dataset(rows[::2], rows[1::2])
+    assert divide(index, [], 6).folds == 6
+    with pytest.raises(UserError, match="the 6 patients in train and val fill only 6 folds"):
+        divide(index, [], 7)
