@@ -57,7 +57,7 @@ def decode(
     `weighted` without accuracies.
     """
     table, logits = head_of(head), np.asarray(logits, dtype=np.float64)
-    _check(head, table, logits, num_classes, decoder)
+    _check(head, table, logits, num_classes, decoder, fitted)
     if fitted.prior_shift is not None:
         logits = logits - np.array(fitted.prior_shift)
     probabilities = table.probabilities(logits, num_classes, fitted.scale)
@@ -82,12 +82,20 @@ def number_of(
     return expected_grade(temper(probabilities, temperature))
 
 
-def _check(head: str, table: Head, logits: np.ndarray, num_classes: int, decoder: str) -> None:
+def _check(
+    head: str, table: Head, logits: np.ndarray, num_classes: int, decoder: str, fitted: Fitted
+) -> None:
     width = table.outputs(num_classes)
     if logits.ndim != 2 or logits.shape[1] != width:
         raise UserError(
             f"The head '{head}' with {num_classes} classes gives {width} logits per sample; "
             f"these have shape {logits.shape}. Check the number of classes and the head."
+        )
+    if fitted.scale is not None and len(fitted.scale.cutpoints) != num_classes - 1:
+        raise UserError(
+            f"There are {len(fitted.scale.cutpoints)} cutpoints between the grades, and "
+            f"{num_classes} classes need {num_classes - 1}: the checkpoint or the manifest that "
+            "holds them is damaged. Restore it."
         )
     if table.paired and decoder not in table.decoders:
         raise UserError(f"Unknown decoder '{decoder}'. Use one of: {', '.join(table.decoders)}.")

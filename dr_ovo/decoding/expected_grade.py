@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dr_ovo.errors import UserError
+
 MIN_IMAGES = 200  # on fewer, fitted thresholds are worse than rounding
 
 
@@ -16,9 +18,16 @@ def grade_of(
     values: np.ndarray, num_classes: int, thresholds: tuple[float, ...] | None
 ) -> np.ndarray:
     """The grades (N,), int64, of numbers (N,): how many of the thresholds (C-1,) each reaches;
-    without thresholds the nearest grade, of two the higher."""
+    without thresholds the nearest grade, of two the higher. Raises UserError for another number of
+    thresholds."""
     if thresholds is None:
         return np.floor(values + 0.5).clip(0, num_classes - 1).astype(np.int64)
+    if len(thresholds) != num_classes - 1:
+        raise UserError(
+            f"There are {len(thresholds)} thresholds of the grade, and {num_classes} classes need "
+            f"{num_classes - 1}: they are of another model, or damaged. Evaluate the model again, "
+            "or export the ensemble again."
+        )
     return np.searchsorted(np.array(thresholds), values, side="right").astype(np.int64)
 
 

@@ -126,7 +126,7 @@ def read_manifest(path: Path) -> Manifest:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--ensemble {path}: can't be read ({error.strerror}). {HINT}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"--ensemble {path}: not valid JSON ({error}). {HINT}") from None
     if not isinstance(data, dict) or data.get("kind") != KIND:
         raise UserError(f"--ensemble {path}: not an ensemble manifest. {HINT}")
@@ -144,7 +144,7 @@ def read_manifest(path: Path) -> Manifest:
         )
         sums_to_one = abs(float(manifest.weights.sum()) - 1) < 1e-6
         weights_valid = sums_to_one and bool(np.all(manifest.weights >= 0))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"--ensemble {path}: damaged ({error!r}). {HINT}") from None
     if manifest.method not in METHODS or not weights_valid:
         raise UserError(
@@ -174,7 +174,7 @@ def _member(row: Mapping[str, Any], base: Path) -> Member:
     return Member(
         name=str(row["name"]),
         folder=Path(os.path.normpath(base / row["folder"])),
-        architecture=row["architecture"],
+        architecture=None if row["architecture"] is None else str(row["architecture"]),
         head=str(row["head"]),
         decoder=str(row["decoder"]),
         weight=float(row["weight"]),

@@ -31,6 +31,7 @@ from dr_ovo.inference.trained_model import (
 from dr_ovo.models.checkpoint import input_of
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.predictions.calibration import fit_calibration, graded
+from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.metrics import accuracy, balanced_accuracy, quadratic_kappa
 from dr_ovo.predictions.predictions_file import Predictions, marks_of
 from dr_ovo.results.folder import ResultsFolder
@@ -40,7 +41,7 @@ from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.loading import check_cache, decodable
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.data.seen_photographs import seen_by
-from dr_ovo.training.setup import choose_device, joint_folder
+from dr_ovo.training.setup import choose_device, mean_folder
 from dr_ovo.writable import check_writable_folder
 
 BySplit = dict[str, Predictions]
@@ -69,13 +70,15 @@ def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
     """
     device = choose_device(settings.config)
     models = open_models(settings, device)
+    for model in models:
+        _require_no_member(model.folder)
     if settings.config.debug_mode:
         log.warning("--debug_mode is for training: evaluation reads every image.")
     config = of_the_models(settings.config, models[0].meta)
     splits = tuple(name for name in SPLITS if name in config.splits)
-    known = {} if "val" in splits else {m.folder.root: known_calibration(m.folder) for m in models}
+    known = {} if "val" in splits else {m.folder.root: _known(settings, m) for m in models}
     if not known or len(models) == 1:
-        means = [_mean_folder(config)] if len(models) > 1 else []
+        means = [mean_folder(config)] if len(models) > 1 else []
     else:
         raise UserError(
             "--splits test: the mean of several models is calibrated on val. Evaluate both splits, "
@@ -107,6 +110,24 @@ def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
     if len(members) > 1:
         evaluations.append(_evaluate_mean(config, models, members, evaluations, extra))
     return evaluations
+
+
+def _require_no_member(folder: ResultsFolder) -> None:
+    """Raises UserError for a member of `--folds`, for which val is no val."""
+    if folder.config.is_file() and folder.read_config()["settings"]["folds"]:
+        raise UserError(
+            f"{folder.root} is a member of --folds, which learned from val: nothing can be "
+            f"calibrated on it. Evaluate all of them: --output_dir {folder.root.resolve().parent}"
+        )
+
+
+def _known(settings: Settings, model: TrainedModel) -> Calibration:
+    """The calibration of a model that is evaluated on test alone."""
+    config = with_decoding_of(settings, model.folder)
+    head = head_of(model.meta["head"])
+    # The thresholds of a head that is a number stand in its checkpoint.
+    decoder = "" if head.is_number else head.decoder(config.decoder)
+    return known_calibration(model.folder, decoder, prior_correction=config.prior_correction)
 
 
 def prepare(
@@ -173,10 +194,6 @@ def _title(model: TrainedModel) -> str:
     return " ".join(filter(None, (model.meta["architecture"], model.meta["experiment_name"])))
 
 
-def _mean_folder(config: TrainConfig) -> ResultsFolder:
-    return ResultsFolder(joint_folder(config) / "ensemble")
-
-
 def _evaluate_mean(
     config: TrainConfig,
     models: Sequence[TrainedModel],
@@ -185,13 +202,16 @@ def _evaluate_mean(
     extra: dict[str, Any],
 ) -> Evaluation:
     """Evaluates the mean of the members, in a folder of its own."""
-    folder = _mean_folder(config)
+    folder = mean_folder(config)
     vals = [by_split["val"] for by_split in members]
     fitted = fit_ensemble(vals, "mean")
     means = {name: fitted.on([by_split[name] for by_split in members]) for name in members[0]}
     blocks = joint_audit_blocks([evaluation.report for evaluation in evaluations])
+    calibration = fitted.calibration
+    if fitted.expected is not None:  # --mode inference takes them from here
+        calibration = dataclasses.replace(calibration, grade_thresholds=fitted.expected.thresholds)
     report = write_evaluation(
-        folder, means, fitted.calibration, extra | blocks, config, [m.folder for m in models]
+        folder, means, calibration, extra | blocks, config, [m.folder for m in models]
     )
     return Evaluation(f"mean of {len(members)} models", folder.root, report, {})
 

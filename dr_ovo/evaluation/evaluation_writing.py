@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dr_ovo.decoding.heads import EXPECTED
 from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.statistics_only import TEST_ALONE, unknown
 from dr_ovo.files import file_sha256, write_json
@@ -12,9 +13,8 @@ from dr_ovo.predictions.calibration_file import Calibration, load_calibration, s
 from dr_ovo.predictions.predictions_file import Predictions, marks_of, save_predictions
 from dr_ovo.results.evaluation_file import evaluation_report, patient_report
 from dr_ovo.results.folder import ResultsFolder, read_json
+from dr_ovo.results.made_from import MADE_FROM, checkpoint_digests
 from dr_ovo.settings.train_config import TrainConfig
-
-MADE_FROM = "made_from"  # key: sha256 of the checkpoints, and of calibration.json
 
 
 def write_evaluation(
@@ -24,9 +24,11 @@ def write_evaluation(
     extra: Mapping[str, Any],
     config: TrainConfig,
     members: Sequence[ResultsFolder],
+    kept: Calibration | None = None,
 ) -> dict[str, Any]:
     """Writes predictions and evaluations (with `extra` and the LEAKY and SYNTHETIC marks) of each
-    split, and with val the calibration; returns the last report.
+    split, and with val the calibration; returns the last report. `kept`: the calibration for what
+    is evaluated later, where that is another one.
 
     Says so where the evaluation of test that is there was made from other checkpoints of the
     `members`, or another calibration.
@@ -34,7 +36,7 @@ def write_evaluation(
     folder.root.mkdir(parents=True, exist_ok=True)
     marks = marks_of([], predictions.values())
     if "test" not in predictions or len(predictions) > 1:
-        save_calibration(folder.calibration, calibration, marks)
+        save_calibration(folder.calibration, kept or calibration, marks)
     made_from = {
         "checkpoints": checkpoint_digests(members),
         "calibration": file_sha256(folder.calibration),
@@ -66,30 +68,30 @@ def _say_stale(folder: ResultsFolder, made_from: Mapping[str, Any]) -> None:
         )
 
 
-def known_calibration(folder: ResultsFolder) -> Calibration:
-    """The calibration that an evaluation on val left. Raises UserError where there is none, and for
-    one of other checkpoints."""
+def known_calibration(
+    folder: ResultsFolder, decoder: str, *, prior_correction: bool
+) -> Calibration:
+    """The calibration that an evaluation on val left. Raises UserError where there is none, for one
+    of other checkpoints, and for one of other probabilities, or without what a decoder needs."""
     if not folder.calibration.is_file():
         raise UserError(
             f"--splits test: {folder.root} has no calibration.json. Evaluate val first, or both "
             "splits."
         )
     path = folder.evaluation("val")
-    before = read_json(path, {}).get(MADE_FROM) if path.is_file() else None
-    if before is not None and before.get("checkpoints") != checkpoint_digests([folder]):
+    report = read_json(path, {}) if path.is_file() else {}
+    before = report.get(MADE_FROM)
+    if isinstance(before, dict) and before.get("checkpoints") != checkpoint_digests([folder]):
         raise UserError(
             f"--splits test: the calibration in {folder.root} is of other checkpoints than those "
             "in models/. Evaluate val first, or both splits."
         )
+    corrected = report.get("prior_corrected", False)
+    without_thresholds = decoder == EXPECTED and report.get("decoder", decoder) != EXPECTED
+    if corrected != prior_correction or without_thresholds:
+        raise UserError(
+            f"--splits test: val in {folder.root} was evaluated with --decoder "
+            f"{report.get('decoder')} --prior_correction {str(corrected).lower()}, and its "
+            "calibration is for that. Give the same options, or evaluate both splits."
+        )
     return load_calibration(folder.calibration)
-
-
-def checkpoint_digests(folders: Sequence[ResultsFolder]) -> dict[str, str]:
-    """The sha256 of the checkpoints by the names of their files; of several folders, by theirs,
-    too."""
-    several = len(folders) > 1
-    return {
-        f"{folder.root.resolve().name}/{path.name}" if several else path.name: file_sha256(path)
-        for folder in folders
-        for path in sorted(folder.models.glob("best_*.pth"))
-    }

@@ -20,14 +20,16 @@ from dr_ovo.ensembles.manifest import Manifest, Member, write_manifest
 from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.audit_blocks import audit_blocks
 from dr_ovo.evaluation.evaluation import Evaluation, marks, of_the_models, prepare
-from dr_ovo.evaluation.evaluation_writing import MADE_FROM, checkpoint_digests, write_evaluation
+from dr_ovo.evaluation.evaluation_writing import write_evaluation
 from dr_ovo.evaluation.out_of_fold import OutOfFold, member_folders, predict_out_of_fold
 from dr_ovo.evaluation.split_predictions import predict_split
 from dr_ovo.files import file_sha256, write_json
 from dr_ovo.inference.ensemble import open_manifest
+from dr_ovo.inference.trained_model import with_decoding_of
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.results.folder import ENSEMBLE_FILE, OOF, ResultsFolder, read_json
+from dr_ovo.results.made_from import MADE_FROM, checkpoint_digests
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig, values_of
 from dr_ovo.training.setup import choose_device, resolve_models, results_folder
@@ -44,6 +46,12 @@ def assemble(settings: Settings) -> list[Evaluation]:
     found = []
     for config in resolve_models(settings.config):
         members = member_folders(config)
+        trained_with = with_decoding_of(settings, members[0])
+        config = dataclasses.replace(
+            config,
+            decoder=trained_with.decoder,
+            prior_correction=trained_with.prior_correction,
+        )
         untrained = [folder.root.name for folder in members if not folder.is_finished()]
         if untrained:
             log.info(
@@ -68,7 +76,9 @@ def _is_assembled(
         return False
     report = read_json(folder.evaluation(OOF), {})
     made_from = report.get(MADE_FROM)
-    same = isinstance(made_from, dict) and made_from["checkpoints"] == checkpoint_digests(members)
+    same = isinstance(made_from, dict) and made_from.get("checkpoints") == checkpoint_digests(
+        members
+    )
     return same and report.get(DECODED) == _how_decoded(config)
 
 
@@ -77,13 +87,15 @@ def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluati
     (folder.root / ENSEMBLE_FILE).unlink(missing_ok=True)  # written last: without it, none of this
     found = predict_out_of_fold(config)
     write_json(folder.config, _joint_config(config, members))
-    calibration = fit_calibration(found.predictions)
-    # Those of the mean stand in its manifest.
-    calibration = dataclasses.replace(calibration, grade_thresholds=None)
+    single = fit_calibration(found.predictions)
+    # The mean is of tempered probabilities, so its operating points are of those, too; the
+    # thresholds of its grades stand in its manifest.
+    joint = fit_calibration(tempered(found.predictions, single.temperature))
+    joint = dataclasses.replace(joint, grade_thresholds=None)
     extra = {DECODED: _how_decoded(config), "folds": config.folds}
     split = {OOF: found.predictions}
-    report = write_evaluation(folder, split, calibration, extra, config, members)
-    _write_manifest(folder, members, found, calibration, config)
+    report = write_evaluation(folder, split, single, extra, config, members, kept=joint)
+    _write_manifest(folder, members, found, single.temperature, joint, config)
     log.info("%s", APPROXIMATE)
     return Evaluation(f"{config.base_models[0]}, {config.folds} folds", folder.root, report, {})
 
@@ -100,14 +112,16 @@ def _write_manifest(
     folder: ResultsFolder,
     members: Sequence[ResultsFolder],
     found: OutOfFold,
-    calibration: Calibration,
+    temperature: float,
+    joint: Calibration,
     config: TrainConfig,
 ) -> None:
-    """The mean of the members, decoded as their out-of-fold predictions were."""
+    """The mean of the members, each of this temperature, decoded as their out-of-fold predictions
+    were, with the calibration of the mean."""
     predictions = found.predictions
     expected = None
     if predictions.decoder == EXPECTED:
-        values = expected_grade(temper(found.probabilities, calibration.temperature))
+        values = expected_grade(temper(found.probabilities, temperature))
         expected = Fitted(
             thresholds=fit_thresholds(values, predictions.targets, predictions.num_classes)
         )
@@ -123,7 +137,7 @@ def _write_manifest(
                 f"models/{path.name}": file_sha256(path)
                 for path in sorted(member.models.glob("best_*.pth"))
             },
-            temperature=calibration.temperature,
+            temperature=temperature,
             prior_corrected=config.prior_correction,
             fitted=found.fitted,
         )
@@ -132,7 +146,7 @@ def _write_manifest(
     names = tuple(map(str, predictions.class_names))
     manifest = Manifest("mean", names, rows, expected)
     marked = [str(mark) for mark in predictions.marks]
-    write_manifest(folder.root / ENSEMBLE_FILE, manifest, calibration, marked)
+    write_manifest(folder.root / ENSEMBLE_FILE, manifest, joint, marked)
 
 
 def evaluate_folds(settings: Settings, launch: Launch, manifest: Path) -> list[Evaluation]:

@@ -100,7 +100,9 @@ def _predict_fold(
     split = held_out_split(index, division, fold)
     own = dataclasses.replace(index, splits={split.name: split})
     log.info("out of fold: %s, %d images", split.name, len(split))
-    return predict_split(model, own, split.name, device, config, marks(model, index))
+    # Of val the member has seen the other folds, which it is not judged on.
+    marked = marks(model, dataclasses.replace(index, splits={"val": split}))
+    return predict_split(model, own, split.name, device, config, marked)
 
 
 def join(parts: Sequence[Predictions]) -> OutOfFold:

@@ -14,7 +14,7 @@ from dr_ovo.decoding.decoders import Fitted, decode
 from dr_ovo.decoding.heads import EXPECTED, head_of
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.ensembles.combination import combine
-from dr_ovo.ensembles.manifest import Manifest, read_manifest
+from dr_ovo.ensembles.manifest import Manifest, Member, read_manifest
 from dr_ovo.errors import UserError, log
 from dr_ovo.inference.ensemble_members import open_members
 from dr_ovo.inference.trained_model import (
@@ -27,10 +27,11 @@ from dr_ovo.inference.trained_model import (
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import marks_of
-from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, ResultsFolder
+from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, ResultsFolder, read_json
+from dr_ovo.results.made_from import MADE_FROM, checkpoint_digests
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.setup import joint_folder
+from dr_ovo.training.setup import joint_folder, mean_folder
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,31 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
         folder,
         [1.0] if count == 1 else [_temperature(model.folder) for model in models],
         [_fitted(*pair) for pair in zip(models, configs, strict=True)],
+        _expected(config, models, configs) if count > 1 else None,
     )
+
+
+def _expected(
+    config: TrainConfig, models: Sequence[TrainedModel], configs: Sequence[TrainConfig]
+) -> Fitted | None:
+    """What gives the grades of the mean from the expected one, as in its evaluation; None unless
+    all models decode so. Rounding, and said, without an evaluation of the mean of just these."""
+    pairs = zip(models, configs, strict=True)
+    if any(head_of(m.meta["head"]).decoder(own.decoder) != EXPECTED for m, own in pairs):
+        return None
+    folder = mean_folder(config)
+    path = folder.evaluation("val")
+    made_from = read_json(path, {}).get(MADE_FROM) if path.is_file() else None
+    digests = checkpoint_digests([model.folder for model in models])
+    known = isinstance(made_from, dict) and made_from.get("checkpoints") == digests
+    if known and folder.calibration.is_file():
+        return Fitted(thresholds=load_calibration(folder.calibration).grade_thresholds)
+    log.warning(
+        "The mean of these models is not evaluated in %s: its expected grade is rounded. Evaluate "
+        "it first, with the same --base_models: --mode evaluate",
+        folder.root,
+    )
+    return Fitted()
 
 
 def _fitted(model: TrainedModel, config: TrainConfig) -> Fitted:
@@ -149,9 +174,15 @@ def open_manifest(file: Path, settings: Settings, device: torch.device) -> Ensem
         manifest.weights,
         Path(config.output_dir or file.parent),
         [member.temperature for member in manifest.members],
-        [fitted_for(model, corrected=member.prior_corrected) for model, member in rows],
+        [_fitted_of(*pair) for pair in rows],
         manifest.expected,
     )
+
+
+def _fitted_of(model: TrainedModel, member: Member) -> Fitted:
+    """What decodes the logits of a member; its grade is expected by its tempered probabilities."""
+    fitted = fitted_for(model, corrected=member.prior_corrected)
+    return dataclasses.replace(fitted, temperature=member.temperature)
 
 
 def _require_agreement(settings: Settings, manifest: Manifest) -> None:
@@ -163,9 +194,18 @@ def _require_agreement(settings: Settings, manifest: Manifest) -> None:
             f"--base_models {' '.join(config.base_models)}: the ensemble is "
             f"made of {', '.join(sorted(map(str, own_models)))}. Leave --base_models out."
         )
-    own_decoders = {member.decoder for member in members if head_of(member.head).paired}
-    if "decoder" in settings.given() and own_decoders != {config.decoder}:
+    given = settings.given()
+    heads = [(head_of(member.head), member.decoder) for member in members]
+    others = {own for h, own in heads if h.decoder(config.decoder) != h.decoder(own)}
+    if "decoder" in given and others:
         raise UserError(
             f"--decoder {config.decoder}: the ensemble decodes its members "
-            f"with {', '.join(sorted(own_decoders)) or 'none'}. Leave --decoder out."
+            f"with {', '.join(sorted(others))}. Leave --decoder out."
+        )
+    corrected = {member.prior_corrected for member in members}
+    if "prior_correction" in given and corrected != {config.prior_correction}:
+        said = "all" if corrected == {True} else "none" if corrected == {False} else "some"
+        raise UserError(
+            f"--prior_correction {str(config.prior_correction).lower()}: the ensemble corrects "
+            f"{said} of its members. Leave --prior_correction out."
         )

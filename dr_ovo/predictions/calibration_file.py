@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from dr_ovo.predictions.operating_points import CONDITIONS, OperatingPoint, Oper
 SCHEMA = 1
 TEMPERATURES = (0.05, 20.0)  # range in which one is searched
 POINTS = ("high_sensitivity", "high_specificity")
+FARTHEST = 1e6  # a threshold of the grade from 0
 ROUNDING = 1e-6  # by which a sum of probabilities may exceed 1
 
 
@@ -139,7 +139,7 @@ class _Reader:
         if values is None:
             return None
         numbers = isinstance(values, list) and all(
-            isinstance(value, int | float) and math.isfinite(value) for value in values
+            type(value) in (int, float) and abs(value) <= FARTHEST for value in values
         )
         if not numbers or sorted(values) != values:
             raise self.refused(key, values, "numbers that don't decrease, or null")

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.ensembles.combination import tempered
+from dr_ovo.ensembles.manifest import read_manifest
 from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import architecture_of
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions, marks_of
-from dr_ovo.results.folder import FOLDS_FILE, OOF
+from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, OOF
 
 SPLITS = ("val", "test")
 
@@ -34,6 +35,7 @@ class Facts:
     bytes: int | None
     training_seconds: float | None
     marks: tuple[str, ...]  # of SYNTHETIC, SIMULATED, LEAKY
+    prior_corrected: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,10 @@ def read_results(folder: Path, name: str) -> ModelResults:
     """The results in a folder. Raises UserError where something is missing or damaged."""
     check_evaluated(folder)
     predictions = {split: load_predictions(_predictions(folder, split)) for split in SPLITS}
+    if (folder / FOLDS_FILE).is_file():
+        # Test is the mean of tempered members: out of fold they are compared as they enter it.
+        temperature = read_manifest(folder / ENSEMBLE_FILE).members[0].temperature
+        predictions["val"] = tempered(predictions["val"], temperature)
     calibration = load_calibration(folder / "calibration.json")
     facts = read_facts(folder, predictions["test"].head, list(predictions.values()))
     return ModelResults(name, folder, predictions["val"], predictions["test"], calibration, facts)
@@ -84,6 +90,8 @@ def check_evaluated(folder: Path) -> None:
             "it (<model>_5class_results)."
         )
     needed = [*(_predictions(folder, split).name for split in SPLITS), "calibration.json"]
+    if (folder / FOLDS_FILE).is_file():
+        needed.append(ENSEMBLE_FILE)
     missing = [file for file in needed if not (folder / file).is_file()]
     if not missing:
         return
@@ -123,7 +131,8 @@ def read_facts(folder: Path, head: str, predictions: Sequence[Predictions] = ())
     if not isinstance(architecture, str) or not architecture:
         architecture = None
     known_architecture = architecture_of(architecture) if architecture else None
-    sources = [config, *checkpoints, _read_json(folder / "evaluation.json")]
+    evaluation = _read_json(folder / "evaluation.json")
+    sources = [config, *checkpoints, evaluation]
     return Facts(
         architecture=known_architecture.timm_name if known_architecture else architecture,
         family=known_architecture.family if known_architecture else None,
@@ -134,6 +143,7 @@ def read_facts(folder: Path, head: str, predictions: Sequence[Predictions] = ())
         or None,
         training_seconds=_training_seconds(folder / "history.csv"),
         marks=tuple(marks_of(sources, predictions)),
+        prior_corrected=evaluation.get("prior_corrected") is True,
     )
 
 

@@ -82,6 +82,11 @@ def joint_folder(config: TrainConfig) -> Path:
     return Path(config.output_dir or Path(config.output_root, config.experiment_name))
 
 
+def mean_folder(config: TrainConfig) -> ResultsFolder:
+    """The results folder of the mean of several architectures."""
+    return ResultsFolder(joint_folder(config) / "ensemble")
+
+
 def choose_device(config: TrainConfig) -> torch.device:
     """The device that computes. Raises UserError if it can't."""
     device = select_device(config.device)

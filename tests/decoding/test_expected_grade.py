@@ -8,6 +8,8 @@ import pytest
 from dr_ovo.decoding import expected_grade
 from dr_ovo.decoding.decoders import Fitted, decode
 from dr_ovo.decoding.expected_grade import MIN_IMAGES, fit_thresholds, grade_of
+from dr_ovo.decoding.grade_scale import GradeScale
+from dr_ovo.errors import UserError
 from dr_ovo.predictions.metrics import quadratic_kappa
 
 
@@ -79,3 +81,11 @@ def test_what_class_weights_added_is_taken_away():
     grades, probabilities = decode("softmax", logits, 3, fitted=corrected)
     assert grades == [1]
     assert probabilities == pytest.approx(decode("softmax", np.array([[0.5, 0.9, 0.5]]), 3)[1])
+
+
+def test_thresholds_of_another_number_of_classes():
+    with pytest.raises(UserError, match="3 thresholds of the grade, and 5 classes need 4"):
+        grade_of(np.zeros(2), 5, (0.5, 1.5, 2.5))
+    fitted = Fitted(GradeScale((0.5, 1.5, 2.5), 0.5))
+    with pytest.raises(UserError, match="3 cutpoints between the grades, and 5 classes need 4"):
+        decode("regression", np.zeros((2, 1)), 5, fitted=fitted)

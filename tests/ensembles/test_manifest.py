@@ -82,3 +82,18 @@ def test_missing_and_damaged_files(tmp_path):
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(UserError, match="not an ensemble manifest"):
         read_manifest(tmp_path / "list.json")
+
+
+def test_nested_without_end(tmp_path):
+    path = tmp_path / "ensemble.json"
+    path.write_text('{"kind": ' + "[" * 100_000)
+    with pytest.raises(UserError, match="not valid JSON"):
+        read_manifest(path)
+
+
+def test_a_weight_beyond_all_numbers(tmp_path, manifest):
+    path = tmp_path / "ensemble.json"
+    write_manifest(path, manifest, CALIBRATION, [])
+    path.write_text(path.read_text().replace('"weight": 0.5', f'"weight": {10**400}'))
+    with pytest.raises(UserError, match="damaged"):
+        read_manifest(path)

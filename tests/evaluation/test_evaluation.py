@@ -206,6 +206,16 @@ def test_the_expected_grade_as_decoder(networks, evaluate, tmp_path):
         assert predictions.predicted.tolist() == expected.tolist()
 
 
+def test_a_calibration_of_other_probabilities_is_not_used(networks, evaluate, tmp_path):
+    folder = shutil.copytree(networks["softmax"], tmp_path / "out")
+    assert evaluate(folder, "--splits", "val", "--prior_correction").code == 0
+    assert evaluate(folder, "--splits", "test", "--prior_correction").code == 0
+    for flags in ((), ("--prior_correction", "--decoder", "expected")):
+        other = evaluate(folder, "--splits", "test", *flags)
+        assert other.code == 2
+        assert "--decoder argmax --prior_correction true" in other.stderr
+
+
 def test_prior_correction_takes_from_the_logits_what_class_weights_added(train, evaluate, tmp_path):
     folder = train(tmp_path / "out", "--head", "softmax", "--class_weights", 1, 2, 3, 4, 5)
     assert evaluate(folder).code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,9 +13,13 @@ import pytest
 import torch
 
 from dr_ovo.decoding.tempering import temper
+from dr_ovo.ensembles.combination import tempered
 from dr_ovo.ensembles.manifest import read_manifest
+from dr_ovo.predictions.calibration import fit_calibration
+from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.model_results import read_results
 from tests.fixtures.trainings import Outcome
 
 FOLDS = 3
@@ -66,6 +71,19 @@ def weights_of(folder: ResultsFolder) -> bytes:
     return b"".join(tensor.numpy().tobytes() for tensor in state.values())
 
 
+def probabilities_of(trainer, folder: Path, photographs: Path, tmp_path: Path) -> np.ndarray:
+    """(N, 3): what inference says of photographs, in the order of their paths."""
+    output = tmp_path / f"{folder.name}.csv"
+    outcome = trainer(
+        "--mode", "inference", "--output_dir", folder, "--device", "cpu", "--num_workers", 0,
+        "--input", photographs, "--output", output,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    with output.open(newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: row["file"])
+    return np.array([[float(row[f"probability_{grade}"]) for grade in range(3)] for row in rows])
+
+
 def test_each_picture_is_graded_by_the_member_that_did_not_see_it(whole):
     predictions = load_predictions(whole / "predictions_oof.npz")
     assert len(predictions.targets) == 18
@@ -81,6 +99,8 @@ def test_each_picture_is_graded_by_the_member_that_did_not_see_it(whole):
         counts = folder.read_config()["counts"]
         assert sum(counts["train"].values()) == 12
     assert not predictions.calibration.any()
+    assert predictions.marks.tolist() == []
+    assert json.loads((whole / "evaluation_oof.json").read_text())["leaky"] is False
     assert not (whole / "predictions_test.npz").exists()
 
 
@@ -144,15 +164,27 @@ def test_the_mean_on_test(whole, trainer, data, tmp_path):
     manifest = read_manifest(folder / "ensemble.json")
     singles = []
     for member in members(folder):
-        flags = ("--dataset_path", data, "--output_dir", member.root, "--device", "cpu")
-        assert trainer("--mode", "evaluate", *flags, "--num_workers", 0).code == 0
-        singles.append(load_predictions(member.predictions("test")).probabilities)
+        singles.append(probabilities_of(trainer, member.root, data / "test", tmp_path))
     temperature = manifest.members[0].temperature
     expected = np.mean([temper(each, temperature) for each in singles], axis=0)
     found = load_predictions(folder / "predictions_test.npz")
-    assert found.probabilities == pytest.approx(expected)
+    # The probabilities in a CSV have six digits, which a sharp temperature magnifies.
+    assert found.probabilities == pytest.approx(expected, abs=1e-3)
     assert found.predicted.tolist() == expected.argmax(axis=1).tolist()
+    # The mean is of tempered probabilities, and so is all that is fitted for it.
+    out_of_fold = load_predictions(folder / "predictions_oof.npz")
+    calibration = load_calibration(folder / "calibration.json")
+    joint = fit_calibration(tempered(out_of_fold, temperature))
+    assert calibration == dataclasses.replace(joint, grade_thresholds=None)
+    alone = json.loads((folder / "evaluation_oof.json").read_text())["calibration"]
+    assert alone["temperature"] == temperature
+    assert temperature == pytest.approx(fit_calibration(out_of_fold).temperature)
+    results = read_results(folder, "folds")
+    assert results.val.probabilities == pytest.approx(
+        temper(out_of_fold.probabilities, temperature)
+    )
     report = json.loads((folder / "evaluation.json").read_text())
+    assert report["calibration"]["temperature"] == calibration.temperature
     assert report["members"] == ["fold_1", "fold_2", "fold_3"]
     assert report["calibration"]["fitted_on"] == 18
     assert not (folder / "predictions_val.npz").exists()
@@ -241,3 +273,35 @@ def test_a_head_that_answers_with_a_number(cross_validate, trainer, data, tmp_pa
     test = load_predictions(folder / "predictions_test.npz")
     expected = np.floor(test.probabilities @ np.arange(3) + 0.5)
     assert test.predicted.tolist() == expected.tolist()
+
+
+def test_a_member_alone_is_not_evaluated(whole, trainer, data):
+    """It learned from val, so nothing can be calibrated there."""
+    member = members(whole)[0].root
+    flags = ("--dataset_path", data, "--output_dir", member, "--device", "cpu")
+    outcome = trainer("--mode", "evaluate", *flags)
+    assert outcome.code == 2
+    assert "is a member of --folds, which learned from val" in outcome.stderr
+    assert not (member / "calibration.json").exists()
+
+
+def test_the_decoding_of_the_members_may_be_named_again(cross_validate, trainer, data, tmp_path):
+    folder = tmp_path / "out"
+    assert cross_validate(folder, "--head", "softmax", "--decoder", "expected").code == 0
+    flags = (
+        "--mode", "evaluate", "--dataset_path", data, "--output_dir", folder, "--device", "cpu",
+        "--num_workers", 0,
+    )  # fmt: skip
+    before = (folder / "ensemble.json").read_bytes()
+    resumed = cross_validate(folder, "--head", "softmax", "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert "evaluated out of fold: nothing to do" in resumed.stdout
+    assert (folder / "ensemble.json").read_bytes() == before
+    same = trainer(*flags, "--decoder", "expected", "--no-prior_correction")
+    assert same.code == 0, same.stderr
+    other = trainer(*flags, "--decoder", "coupling")
+    assert other.code == 2
+    assert "decodes its members with expected" in other.stderr
+    other = trainer(*flags, "--prior_correction")
+    assert other.code == 2
+    assert "corrects none of its members" in other.stderr

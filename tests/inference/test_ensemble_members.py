@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from dr_ovo.decoding import expected_grade
+from dr_ovo.ensembles.manifest import read_manifest
 from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.reports.ensemble.files import export_manifest, write_results
 from dr_ovo.reports.ensemble.study import CombinationRule, study_ensemble
@@ -130,6 +132,33 @@ def test_a_manifest_that_says_something_else(changes, said, copied, trainer, tin
     outcome = grade(trainer, path, "--input", tiny_dataset / "test")
     assert outcome.code == 2
     assert said in outcome.stderr
+
+
+def test_how_the_members_were_evaluated_is_exported(
+    models, trainer, tiny_dataset, tmp_path, monkeypatch
+):
+    """Also what is taken from their logits, and the thresholds of their own grades."""
+    monkeypatch.setattr(expected_grade, "MIN_IMAGES", 10)
+    root = Path(shutil.copytree(models, tmp_path / "copy"))
+    evaluation = ("--mode", "evaluate", "--dataset_path", tiny_dataset, "--device", "cpu")
+    for name in NAMES:
+        folder = root / f"{name}_5class_results"
+        outcome = trainer(
+            *evaluation, "--output_dir", folder, "--decoder", "expected", "--prior_correction"
+        )
+        assert outcome.code == 0, outcome.stderr
+    export(root, "vote", root / "ensemble.json", tmp_path / "out")
+    members = read_manifest(root / "ensemble.json").members
+    assert all(member.prior_corrected for member in members)
+    assert all(member.fitted and member.fitted.thresholds for member in members)
+    outcome = grade(trainer, root / "ensemble.json", "--input", tiny_dataset / "test")
+    assert outcome.code == 0, outcome.stderr
+    known = load_predictions(tmp_path / "out" / "predictions_test.npz")
+    with (root / "inference.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [int(row["grade"]) for row in found] == known.predicted.tolist()
+    values = [[float(row[f"probability_{grade}"]) for grade in range(5)] for row in found]
+    assert np.array(values) == pytest.approx(known.probabilities, abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,13 @@ import pytest
 
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.reading import Batch, Reader, Wanted
+from dr_ovo.decoding import expected_grade
 from dr_ovo.inference import grading
 from dr_ovo.inference.input_images import PathNames, find_images
 from dr_ovo.inference.photograph_reading import PhotographReader, Read
 from dr_ovo.inference.unfinished import Unfinished
 from dr_ovo.photographs.preprocessing import Preprocessing
+from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
 
 
@@ -89,6 +91,35 @@ def test_several_models_give_their_mean(models, trainer, tiny_dataset):
     known = load_predictions(models / "ensemble" / "predictions_test.npz")
     assert [int(row["grade"]) for row in found] == known.predicted.tolist()
     assert probabilities(found) == pytest.approx(known.probabilities, abs=1e-5)
+
+
+def test_the_mean_of_models_that_answer_with_a_number(
+    small, trainer, draw_dataset, tmp_path, monkeypatch
+):
+    """Its grade comes from the expected one, by the thresholds of its evaluation."""
+    monkeypatch.setattr(expected_grade, "MIN_IMAGES", 10)
+    data = draw_dataset(tmp_path / "data")
+    plain = [word for word in small if word not in small[2:4]]
+    both = ("--base_models", "test_efficientnet", "test_resnet", "--output_dir", tmp_path / "out")
+    flags = (
+        "--no-pretrained", "--head", "regression", "--dataset_path", data, "--epochs", 2,
+        "--learning_rate", "1e-2",
+    )  # fmt: skip
+    assert trainer(*plain, *both, *flags).code == 0
+    inference = ("--mode", "inference", *both, "--input", data / "test", "--device", "cpu")
+    unknown = trainer(*inference)
+    assert unknown.code == 0, unknown.stderr
+    assert "is not evaluated" in unknown.stderr
+    evaluation = ("--mode", "evaluate", *both, "--dataset_path", data, "--device", "cpu")
+    assert trainer(*evaluation).code == 0
+    folder = tmp_path / "out" / "ensemble"
+    assert load_calibration(folder / "calibration.json").grade_thresholds is not None
+    outcome = trainer(*inference)
+    assert outcome.code == 0, outcome.stderr
+    assert "is not evaluated" not in outcome.stderr
+    known = load_predictions(folder / "predictions_test.npz")
+    found = rows(tmp_path / "out" / "inference.csv")
+    assert [int(row["grade"]) for row in found] == known.predicted.tolist()
 
 
 def test_damaged_files_are_passed_over_and_listed(one, trainer, tiny_dataset, tmp_path):

@@ -98,6 +98,12 @@ def test_other_values_of_another_kind(path, place, value, said):
     assert said in refusal(path)
 
 
+@pytest.mark.parametrize("value", [[0.5, 10**400], [2.5, 0.5], [float("nan")], "0.5", [True]])
+def test_thresholds_of_the_grade_that_are_none(path, value):
+    changed(path, ("grade_thresholds",), value)
+    assert "grade_thresholds is" in refusal(path)
+
+
 @pytest.mark.parametrize(
     "place",
     [("temperature",), ("n",), ("divided",), ("referable",), ("vision_threatening",),

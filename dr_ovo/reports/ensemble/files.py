@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dr_ovo.decoding.decoders import Fitted
 from dr_ovo.ensembles.manifest import Manifest, Member, write_manifest
 from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256, write_json
+from dr_ovo.predictions.calibration import has_grade_thresholds
 from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.predictions_file import save_predictions
 from dr_ovo.reports.ensemble.study import Study
@@ -98,5 +100,14 @@ def _member(model: ModelResults, weight: float) -> Member:
         decoder=model.test.decoder,
         weight=weight,
         temperature=model.calibration.temperature,
+        prior_corrected=model.facts.prior_corrected,
+        fitted=_thresholds(model),
         checkpoints={f"models/{path.name}": file_sha256(path) for path in checkpoints},
     )
+
+
+def _thresholds(model: ModelResults) -> Fitted | None:
+    """What gives a member's own grades from the expected one, where its calibration holds that."""
+    if not has_grade_thresholds(model.test):
+        return None
+    return Fitted(thresholds=model.calibration.grade_thresholds)

@@ -116,7 +116,8 @@ def divide(index: DatasetIndex, alike: Iterable[Sequence[str]], folds: int) -> F
     """The division of the dataset's train and val; `alike` are groups of paths in the dataset that
     show one picture.
 
-    Raises UserError for a grade with a single unit, which can't be learned and tested.
+    Raises UserError for a fold without pictures, and for a grade with a single unit, or in a single
+    fold, which can't be learned and tested.
     """
     split = joined(index)
     units = _units(split, alike)
@@ -131,6 +132,22 @@ def divide(index: DatasetIndex, alike: Iterable[Sequence[str]], folds: int) -> F
             "two are needed: one to learn from, one to be tested on."
         )
     parts = _deal(split, units, folds) + 1
+    filled = len(np.unique(parts))
+    if filled < folds:
+        raise UserError(
+            f"--folds {folds}: the {len(np.unique(units))} patients in train and val fill only "
+            f"{filled} folds. Use --folds {max(filled, 2)} or fewer."
+        )
+    together = [
+        name
+        for grade, name in enumerate(index.class_names)
+        if len(np.unique(parts[split.targets == grade])) < 2
+    ]
+    if together:
+        raise UserError(
+            f"--folds {folds}: all pictures of grade {', '.join(together)} are in one fold, as "
+            "their patients are divided by a worse grade. Use another number of folds."
+        )
     places = zip(parts.tolist(), units.tolist(), strict=True)
     return FoldDivision(folds, dict(zip(split.sample_ids, places, strict=True)))
 
@@ -162,12 +179,13 @@ def held_out_split(index: DatasetIndex, division: FoldDivision, fold: int) -> Sp
 
 def _own_val(train: Split, units: np.ndarray) -> np.ndarray:
     """(N,) bool: the pictures of a member's own patients that choose its epoch: the first of
-    OWN_VAL parts that has every grade."""
+    OWN_VAL parts that has every grade, and leaves some of every one."""
     parts = _deal(train, units, OWN_VAL)
     grades = len(np.unique(train.targets))
     for part in range(OWN_VAL):
-        if len(np.unique(train.targets[parts == part])) == grades:
-            return parts == part
+        inner = parts == part
+        if all(len(np.unique(train.targets[side])) == grades for side in (inner, ~inner)):
+            return inner
     raise UserError(
         "--folds: a grade has too few patients for a member to choose its epoch by some of them. "
         "Add --keep_epoch last, which chooses none."

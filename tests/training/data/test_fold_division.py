@@ -57,7 +57,8 @@ def test_a_patient_is_in_one_fold_and_every_picture_in_one(rows, folds):
     try:
         division = divide(index, [], folds)
     except UserError as error:
-        assert "single patient" in str(error)  # noqa: PT017
+        refusals = ("single patient", "in one fold", "fill only")
+        assert any(refusal in str(error) for refusal in refusals)  # noqa: PT017
         return
     whole = joined(index)
     assert set(division.places) == set(whole.sample_ids)
@@ -166,3 +167,32 @@ def test_a_damaged_file_is_refused(content, tmp_path):
     (tmp_path / "folds.json").write_text(content)
     with pytest.raises(UserError, match=r"folds\.json"):
         load_division(tmp_path)
+
+
+def test_a_grade_that_would_be_in_one_fold_alone_is_refused():
+    """Its patients are divided by their worst grade, and two of them can fall together."""
+    worse = [(grade, f"p{patient}", "") for patient in range(12) for grade in (0, 2)]
+    refused = 0
+    for one in range(1, 12):
+        rows = list(worse)
+        for patient in (0, one):  # the only ones with grade 1
+            rows[2 * patient] = (1, f"p{patient}", "")
+        index = dataset(rows, [(0, "q1", ""), (0, "q2", "")])
+        try:
+            division = divide(index, [], 2)
+        except UserError as error:
+            assert "all pictures of grade 1 are in one fold" in str(error)  # noqa: PT017
+            refused += 1
+            continue
+        whole = joined(index)
+        for fold in (1, 2):
+            assert 1 in whole.targets[~division.held_out(whole, fold)]
+    assert 0 < refused < 11
+
+
+def test_more_folds_than_patients_are_refused():
+    rows = [(grade, f"p{grade}{patient}", "") for grade in range(3) for patient in range(2)]
+    index = dataset(rows[::2], rows[1::2])
+    assert divide(index, [], 6).folds == 6
+    with pytest.raises(UserError, match="the 6 patients in train and val fill only 6 folds"):
+        divide(index, [], 7)
