@@ -59,7 +59,7 @@ def write_report(path: Path) -> None:
             count = len(next(iter(own.values())).predictions.targets)
             how = f"{size.pixels} px, {size.epochs} epochs, rate {size.rate:g}"
             parts.append(f"## {dataset}, {count} pictures, {how}")
-            parts += [_arms(own), _decoders(own), _rules(own)]
+            parts += [_arms(own), _decoders(own), _rules(own), _missing(dataset, own)]
     path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
 
 
@@ -77,6 +77,11 @@ def _arms(runs: dict[Run, Saved]) -> str:
         *("log loss", "tempered"),
     ]
     return _table(heads, rows)
+
+
+def _missing(dataset: str, runs: dict[Run, Saved]) -> str:
+    left = [run.arm for run in first_stage() if run.dataset == dataset and run not in runs]
+    return f"Not trained yet: {'; '.join(left)}.\n" if left else ""
 
 
 def _decoders(runs: dict[Run, Saved]) -> str:

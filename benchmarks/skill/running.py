@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.skill.arms import BASELINE, Run
-from benchmarks.skill.saved import run_file, save
+from benchmarks.skill.saved import is_kept, save
 from dr_ovo.errors import MachineError
 from dr_ovo.tables import say
 
@@ -23,7 +23,7 @@ def train_missing(
 ) -> None:
     """Trains every run that is not kept, one thread each, and keeps it; goes on with what was
     stopped. Raises MachineError for one that fails, when the others have ended."""
-    missing = [run for run in runs if run.dataset in datasets and not run_file(run).is_file()]
+    missing = [run for run in runs if run.dataset in datasets and not is_kept(run)]
     with ThreadPoolExecutor(at_a_time) as pool:
         futures = [pool.submit(_train, run, datasets[run.dataset], output) for run in missing]
     for future in futures:

@@ -13,9 +13,10 @@ import numpy as np
 from benchmarks.skill.arms import FOLDS, Run
 from benchmarks.skill.recorded_training import FOLDER as EPOCHS_FOLDER
 from dr_ovo.decoding.heads import head_of
-from dr_ovo.errors import MachineError
+from dr_ovo.errors import MachineError, UserError
 from dr_ovo.pairs import class_pairs
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions
+from dr_ovo.settings.command_line import parse_settings
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
@@ -77,9 +78,24 @@ def save(run: Run, folder: Path, *, with_epochs: bool) -> None:
     )
 
 
+def is_kept(run: Run) -> bool:
+    """Whether a run is kept. Raises UserError for one that was trained with other arguments."""
+    file = run_file(run)
+    if not file.is_file():
+        return False
+    with np.load(file) as kept:
+        before = json.loads(str(kept["arguments"]))
+    if parse_settings(before).config != parse_settings(run.arguments).config:
+        raise UserError(
+            f"{file} was trained with other arguments: {' '.join(before)}. Remove it, and the "
+            "folder of its training, to train it again."
+        )
+    return True
+
+
 def load(run: Run) -> Saved | None:
-    """A run that is kept; None for another."""
-    if not run_file(run).is_file():
+    """A run that is kept; None for another. Raises UserError as `is_kept` does."""
+    if not is_kept(run):
         return None
     with np.load(rows_file(run.dataset)) as pictures, np.load(run_file(run)) as kept:
         head, logits = str(kept["head"]), kept["logits"].astype(np.float64)

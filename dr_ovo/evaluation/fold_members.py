@@ -37,6 +37,10 @@ from dr_ovo.training.setup import choose_device, resolve_models, results_folder
 APPROXIMATE = (
     "Out-of-fold values come from single members: calibrating their mean with them is approximate."
 )
+FITTED_HERE = (
+    "Temperature and operating points were fitted on these predictions: the rates at the points, "
+    "and the tempered calibration, are those of the fit."
+)
 DECODED = "decoded"  # key: the settings by which the out-of-fold predictions were decoded
 
 
@@ -92,7 +96,7 @@ def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluati
     # thresholds of its grades stand in its manifest.
     joint = fit_calibration(tempered(found.predictions, single.temperature))
     joint = dataclasses.replace(joint, grade_thresholds=None)
-    extra = {DECODED: _how_decoded(config), "folds": config.folds}
+    extra = {DECODED: _how_decoded(config), "folds": config.folds, "note": FITTED_HERE}
     split = {OOF: found.predictions}
     report = write_evaluation(folder, split, single, extra, config, members, kept=joint)
     _write_manifest(folder, members, found, single.temperature, joint, config)

@@ -22,6 +22,7 @@ from benchmarks.skill.arms import ARMS, FOLDS, SMALL, Run, first_stage
 from benchmarks.skill.recorded_training import Recording
 from benchmarks.skill.saved import Saved, load, save
 from dr_ovo.decoding.decoders import decode
+from dr_ovo.errors import UserError
 from dr_ovo.pairs import class_pairs
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.settings.command_line import parse_settings
@@ -144,6 +145,9 @@ def test_a_run_is_kept_and_read(kept_in, small, trainer, draw_dataset, tmp_path,
     division = json.loads((tmp_path / "out" / "folds.json").read_text())["files"]
     expected = [division[sample][0] for sample in kept.predictions.sample_ids]
     assert kept.folds.tolist() == expected
+    other = dataclasses.replace(run, flags=("--label_smoothing", "0"))
+    with pytest.raises(UserError, match="other arguments"):
+        load(other)
     report.write_report(tmp_path / "results.md")
     page = (tmp_path / "results.md").read_text()
     assert "## idrid, 40 pictures, 112 px, 12 epochs, rate 0.0005" in page
