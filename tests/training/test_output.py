@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dr_ovo.training import pipeline
+from dr_ovo.training.data import members
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def never_audited(monkeypatch) -> None:
     def audited(*_: object) -> None:
         raise AssertionError("the audit has begun")
 
-    monkeypatch.setattr(pipeline, "audit_dataset", audited)
+    monkeypatch.setattr(members, "audit_dataset", audited)
 
 
 @pytest.mark.usefixtures("never_audited")
@@ -25,10 +25,14 @@ def never_audited(monkeypatch) -> None:
         ("deep/results", "is a file; give the name of a folder."),
     ],
 )
-def test_a_file_where_a_folder_is_wanted(below, said, small, tiny_dataset, trainer, tmp_path):
+@pytest.mark.parametrize("folds", [0, 3])
+def test_a_file_where_a_folder_is_wanted(
+    below, said, folds, small, tiny_dataset, trainer, tmp_path
+):
     (tmp_path / "file").write_text("x")
     output = tmp_path / "file" / below
-    outcome = trainer(*small, "--dataset_path", tiny_dataset, "--output_dir", output)
+    flags = ("--dataset_path", tiny_dataset, "--output_dir", output, "--folds", folds)
+    outcome = trainer(*small, *flags)
     assert outcome.code == 2
     assert f"error: --output_dir {output}: " in outcome.stderr
     assert said in outcome.stderr

@@ -90,9 +90,10 @@ def members_of(
     division = load_division(folder.root)
     if division is None:
         check_folder(folder, resume=False)
-        division = divide(index, audits.of_data(config)["alike"], config.folds)
         if not config.dry_run:
             check_writable_folder(folder.root, "--output_dir")
+        division = divide(index, audits.of_data(config)["alike"], config.folds)
+        if not config.dry_run:
             division.save(folder.root)
     require_division(division, index, config.folds, folder.root)
     for line in fold_lines(index, division):
