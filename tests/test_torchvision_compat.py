@@ -57,21 +57,21 @@ def misfit(folder: Path) -> Path:
 
 
 def test_with_torch_imported_before(tmp_path):
-    """The misfit fails unmended; the mend called before the import hook says that it mended; and
-    nothing is declared where the operators are there."""
-    mended = "import dr_ovo.torchvision_compat as t; print(t.fix_import(), t.fix_import())"
+    """The mismatch fails without the fix; the fix says that it was applied when it is called before
+    the import hook; and nothing is declared where the operators are there."""
+    fixed = "import dr_ovo.torchvision_compat as t; print(t.fix_import(), t.fix_import())"
     declared = (
         "import torch, dr_ovo.torchvision_compat as t\n"
         "library = torch.library.Library('torchvision', 'FRAGMENT')\n"
         "library.define(t.SCHEMAS[0])\n"
         "print(t.fix_import()); import torchvision"
     )
-    codes = json.dumps([NO_HOOKS + code for code in ("import torchvision", mended, declared)])
+    codes = json.dumps([NO_HOOKS + code for code in ("import torchvision", fixed, declared)])
     outcome = run_python(NO_HOOKS + FORKS, misfit(tmp_path), words=(codes, str(tmp_path)))
     assert outcome.returncode == 0, outcome.stderr
-    unmended, mended_twice, there = json.loads(outcome.stdout)
-    assert "operator torchvision::nms does not exist" in unmended[2]
-    assert mended_twice[1].split() == ["True", "True"], mended_twice
+    without, fixed_twice, there = json.loads(outcome.stdout)
+    assert "operator torchvision::nms does not exist" in without[2]
+    assert fixed_twice[1].split() == ["True", "True"], fixed_twice
     assert (there[0], there[1].strip()) == (0, "False"), there
 
 

@@ -79,12 +79,12 @@ def predict_out_of_fold(config: TrainConfig) -> OutOfFold:
     stored = load_division(root)
     assert stored is not None
     division = require_division(stored, index, config.folds, root)
-    first = open_member(folders[0], device)
-    preprocessing, leave_out = input_of(first.meta)[1], config.skip_damaged
-    index, _ = decodable(config, index, preprocessing, TRAINED_ON, leave_out=leave_out)
-    parts = []
+    parts: list[Predictions] = []
     for fold, folder in enumerate(folders, 1):
         model = open_member(folder, device)
+        if not parts:  # all members have one input
+            preprocessing, leave_out = input_of(model.meta)[1], config.skip_damaged
+            index, _ = decodable(config, index, preprocessing, TRAINED_ON, leave_out=leave_out)
         parts.append(_predict_fold(model, index, division, fold, device, config))
     return join(parts)
 

@@ -127,30 +127,9 @@ def build_model(
     window_ranks, branch_ranks = (ALONE, ranks) if divided else (ranks, ALONE)
     images = {spec.name: branch_images(config, spec, train) for spec in specs}
     own = own_branches(images, branch_ranks)
-    folder = ResultsFolder(Path(config.output_dir))
-    frozen = begun_frozen_stages(folder, config.frozen_stages)
-    network = build_network(
-        backbone,
-        [spec for spec in specs if spec.name in own],
-        img_size=config.img_size,
-        frozen_stages=frozen,
-        dropout=config.ovo_dropout,
-        seed=config.seed,
-    )
-    if head is not None:
-        network.branch(specs[0].name).head.load_state_dict(head, strict=True)
-    find_own_draws(network, config.img_size)
-    _say_what_does_nothing(config, network)
-    network = network.to(precision.device)
-    begun, loss_version = begun_memory_format(folder), begun_loss(folder)
-    use_format(network, begun or memory_format(name, precision.device.type, precision.name))
-    if frozen and not network.frozen_stages:
-        log.warning("%s can't be split into stages: nothing is frozen.", name)
-    elif config.frozen_stages and not frozen:
-        log.info("%s began with nothing frozen, and goes on so", folder.root)
-    network.use_live_batchnorm(not (config.pretrained or config.pretrained_path))
+    network = _network(config, backbone, [s for s in specs if s.name in own], precision, head)
     micro_batch = create_micro_batch(config, network, window_ranks)
-    losses = loss_settings(config, train, loss_version)
+    losses = loss_settings(config, train, begun_loss(ResultsFolder(Path(config.output_dir))))
     runs = {}
     for spec in specs:
         schedule = create_schedule(config, -(-images[spec.name] // config.window))
@@ -195,6 +174,41 @@ def _say_what_does_nothing(config: TrainConfig, network: OvoNetwork) -> None:
             log.warning("%s has no effect: --freeze_stages 4 trains the head alone.", option)
     elif config.drop_path and not leaves_blocks_out(network, config.img_size):
         log.warning("--drop_path has no effect: no trained block can be left out.")
+
+
+def _network(
+    config: TrainConfig,
+    backbone: nn.Module,
+    specs: list[BranchSpec],
+    precision: Precision,
+    head: StateDict | None,
+) -> OvoNetwork:
+    """The network of these branches on its device, as the training in its folder began, if it
+    has."""
+    (name,) = config.base_models
+    folder = ResultsFolder(Path(config.output_dir))
+    frozen = begun_frozen_stages(folder, config.frozen_stages)
+    network = build_network(
+        backbone,
+        specs,
+        img_size=config.img_size,
+        frozen_stages=frozen,
+        dropout=config.ovo_dropout,
+        seed=config.seed,
+    )
+    if head is not None:
+        network.branch(specs[0].name).head.load_state_dict(head, strict=True)
+    find_own_draws(network, config.img_size)
+    _say_what_does_nothing(config, network)
+    network = network.to(precision.device)
+    begun = begun_memory_format(folder)
+    use_format(network, begun or memory_format(name, precision.device.type, precision.name))
+    if frozen and not network.frozen_stages:
+        log.warning("%s can't be split into stages: nothing is frozen.", name)
+    elif config.frozen_stages and not frozen:
+        log.info("%s began with nothing frozen, and goes on so", folder.root)
+    network.use_live_batchnorm(not (config.pretrained or config.pretrained_path))
+    return network
 
 
 def _compiler(network: OvoNetwork, runs: dict[str, BranchRun], device: torch.device) -> Compiler:
