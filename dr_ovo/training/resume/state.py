@@ -187,7 +187,13 @@ def load_state(folder: ResultsFolder, runs: dict[str, BranchRun]) -> Reached:
         if saved["ended"]:
             runs[name].end()
         elif trainer is not None:
-            trainer.load_state_dict(_load(folder, saved["file"]))
+            content = _load(folder, saved["file"])
+            if problem := trainer.problem_of(content):
+                raise UserError(
+                    f"{folder.resume / saved['file']} does not fit this network: {problem}. "
+                    f"{_hint(folder)}"
+                )
+            trainer.load_state_dict(content)
     return reached_in(progress)
 
 
@@ -203,8 +209,11 @@ def reached_in(progress: Mapping[str, Any]) -> Reached:
 
 
 def _load(folder: ResultsFolder, name: str) -> dict[str, Any]:
-    hint = (
+    return dict(load_torch(folder.resume / name, _hint(folder)))
+
+
+def _hint(folder: ResultsFolder) -> str:
+    return (
         f"The resume state is damaged; the best checkpoints in {folder.models} are untouched. "
         "Train from scratch in another --output_dir."
     )
-    return dict(load_torch(folder.resume / name, hint))
