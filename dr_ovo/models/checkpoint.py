@@ -23,7 +23,8 @@ from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256, write_json
 from dr_ovo.models.backbone import InputSpec, create_backbone
 from dr_ovo.models.network import BranchSpec, OvoNetwork, build_network
-from dr_ovo.models.torch_files import load_torch, save_torch
+from dr_ovo.safe_files.torch_loading import load_torch
+from dr_ovo.safe_files.torch_saving import save_torch
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.preprocessing import Preprocessing

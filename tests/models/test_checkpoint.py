@@ -29,7 +29,8 @@ from dr_ovo.models.checkpoint import (
     save_checkpoint,
 )
 from dr_ovo.models.network import branch_specs
-from dr_ovo.models.torch_files import load_torch, save_torch
+from dr_ovo.safe_files.torch_loading import load_torch
+from dr_ovo.safe_files.torch_saving import save_torch
 from dr_ovo.pairs import class_pairs, pair_name
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.settings.command_line import parse_settings

@@ -11,7 +11,7 @@ from dr_ovo.audit.measurement_cache import DESCRIPTORS, cache_folder
 from dr_ovo.copies.content_hashes import content_hashes
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.errors import LeakError, UserError, log
-from dr_ovo.models.torch_files import load_torch
+from dr_ovo.safe_files.torch_loading import load_torch
 from dr_ovo.models.weights.reading import FLAG, read_content
 from dr_ovo.models.weights.sources import are_marked_leaky, is_ours, weights_file
 from dr_ovo.results.folder import ResultsFolder

@@ -11,7 +11,7 @@ from typing import Any
 
 from dr_ovo.errors import UserError, log
 from dr_ovo.files import file_sha256, write_json
-from dr_ovo.models.torch_files import damage_of, load_torch
+from dr_ovo.safe_files.torch_loading import damage_of, load_torch
 from dr_ovo.results.folder import ResultsFolder, read_json
 from dr_ovo.training.resume.state import STEM, reached_in, state_files
 

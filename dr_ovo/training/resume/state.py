@@ -19,7 +19,8 @@ from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_write_text, file_sha256, write_json
-from dr_ovo.models.torch_files import load_torch, save_torch
+from dr_ovo.safe_files.torch_loading import load_torch
+from dr_ovo.safe_files.torch_saving import save_torch
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.resume.branch_run import BranchRun

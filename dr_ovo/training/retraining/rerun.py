@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from dr_ovo.errors import UserError
-from dr_ovo.models.torch_files import load_torch
+from dr_ovo.safe_files.torch_loading import load_torch
 from dr_ovo.results.folder import LATER_SETTINGS, ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig, values_of
 
