@@ -77,6 +77,16 @@ def load_torch(path: Path, hint: str, *, sha256: str = "") -> Any:
         ) from None
 
 
+def pickle_mentions(path: Path, text: bytes) -> bool:
+    """Whether the values in a torch file hold a text, without reading its tensors; True if that
+    can't be told."""
+    try:
+        with path.open("rb") as file:
+            return text in b"".join(read_archive(file).parts[PICKLE].chunks(file))
+    except (RefusedFileError, OSError):
+        return True
+
+
 def damage_of(path: Path, sha256: str | None = None) -> str:
     """What is wrong with a torch file of this toolkit, by its `sha256`, if that is known, else by
     its checksums; "" if nothing is."""
