@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dr_ovo.files import file_sha256
+from dr_ovo.files import known_sha256
 from dr_ovo.results.folder import ResultsFolder
 
 MADE_FROM = "made_from"  # key of evaluation.json
@@ -15,7 +15,7 @@ def checkpoint_digests(folders: Sequence[ResultsFolder]) -> dict[str, str]:
     too."""
     several = len(folders) > 1
     return {
-        f"{folder.root.resolve().name}/{path.name}" if several else path.name: file_sha256(path)
+        f"{folder.root.resolve().name}/{path.name}" if several else path.name: known_sha256(path)
         for folder in folders
         for path in sorted(folder.models.glob("best_*.pth"))
     }

@@ -15,6 +15,12 @@ BEGIN = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of MAGIC
 CUT = "it is cut"
 
 
+def is_legacy(file: BinaryIO) -> bool:
+    """Whether an open file is of that format."""
+    file.seek(0)
+    return file.read(len(BEGIN)) == BEGIN
+
+
 def scan_legacy(file: BinaryIO, rules: Mapping[str, Rule]) -> None:
     """Raises DamagedError, ObjectsError or ExcessError for what is not safe to load, in words."""
     length = file.seek(0, 2)

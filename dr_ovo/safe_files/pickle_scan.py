@@ -20,9 +20,10 @@ MAX_NODES = 2_000_000  # of the result, written out: what is named twice counts 
 MAX_DEPTH = 64
 MAX_INTEGER = 2**127
 MAX_KEY = 2**31  # integers below it spread evenly in a dict
+MADE = "argparse.Namespace"  # the one class of which an object may be made
 ROOM = 2**26  # bytes that tensors may take beyond what the file holds, whatever its size
 TIMES = 8  # how often tensors may share the same bytes of a file
-# What can be built by name: makes the stand-in of the result, or None for arguments that it refuses.
+# Makes the stand-in of what a name builds from arguments; None for those that it refuses.
 Rule = Callable[[Sequence[Any]], Any]
 StorageOf = Callable[[Sequence[Any]], Storage]
 
@@ -157,7 +158,7 @@ class Scan:
     # --- calls
 
     def _global(self, value: str) -> None:
-        name = value.replace(" ", ".", 1).replace("__builtin__.", "builtins.", 1)
+        name = _dotted(value)
         found = Global(name)
         if name not in self.rules and not found.is_storage and not found.is_value:
             raise ObjectsError([name])
@@ -181,7 +182,7 @@ class Scan:
         values, called = self.stack.pop(), self.stack.pop()
         if type(called) is not Global or type(values) is not Node or values.items:
             raise DamagedError("its pickle makes what is no object")
-        if called.name != "argparse.Namespace" or called.name not in self.rules:
+        if called.name != MADE or MADE not in self.rules:
             raise ObjectsError([called.name])
         self.stack.append(Node("Namespace"))
 
@@ -222,7 +223,7 @@ class Scan:
         try:
             for number, (opcode, value, _) in enumerate(pickletools.genops(self.buffer)):
                 if opcode.name == "GLOBAL":
-                    names.add(value.replace(" ", ".", 1).replace("__builtin__.", "builtins.", 1))
+                    names.add(_dotted(str(value)))
                 if number > MAX_OPCODES:
                     break
         except (ValueError, IndexError):
@@ -233,6 +234,11 @@ class Scan:
             for one in known
             if one.name not in self.rules and not one.is_storage and not one.is_value
         )[:5]
+
+
+def _dotted(value: str) -> str:
+    """A name as Python 3 has it; protocol 2 keeps Python 2's for the built-in ones."""
+    return value.replace(" ", ".", 1).replace("__builtin__.", "builtins.", 1)
 
 
 PUSHED = {

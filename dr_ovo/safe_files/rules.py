@@ -1,6 +1,7 @@
 """What a torch file may build by name, and from which values; everything else is refused.
 
-The names of `OURS` are in files of this toolkit, those of `FOREIGN` in files of other programs, too.
+`OURS` are in files of this toolkit, `FOREIGN` in those of other programs, too, and `WITH_OPTIONS`
+in those that keep the command line that made them.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dr_ovo.safe_files.pickle_scan import MAX_KEY, Rule
+from dr_ovo.safe_files.pickle_scan import MADE, MAX_KEY, Rule
 from dr_ovo.safe_files.stand_ins import DTYPES, SCHEMES, Global, Node, Tensor, tensor_on
 
 # Kinds of numbers that NumPy's scalars may have, as pickled -> bytes.
@@ -37,7 +38,12 @@ def _tensor(values: Sequence[Any]) -> Tensor | None:
     """(storage, offset, shape, stride, requires_grad, hooks)"""
     if len(values) != 6 or type(values[4]) is not bool or not _is_empty(values[5]):
         return None
-    return tensor_on(*values[:4])
+    return _on(values)
+
+
+def _old_tensor(values: Sequence[Any]) -> Tensor | None:
+    """(storage, offset, shape, stride)"""
+    return _on(values) if len(values) == 4 else None
 
 
 def _tensor_of_kind(values: Sequence[Any]) -> Tensor | None:
@@ -45,7 +51,7 @@ def _tensor_of_kind(values: Sequence[Any]) -> Tensor | None:
     kind = values[6] if len(values) == 7 else None
     if type(kind) is not Global or kind.name not in DTYPES or type(values[4]) is not bool:
         return None
-    return tensor_on(*values[:4], DTYPES[kind.name]) if _is_empty(values[5]) else None
+    return _on(values, DTYPES[kind.name]) if _is_empty(values[5]) else None
 
 
 def _quantized(values: Sequence[Any]) -> Tensor | None:
@@ -56,7 +62,7 @@ def _quantized(values: Sequence[Any]) -> Tensor | None:
     if type(scheme) is not Global or scheme.name not in SCHEMES:
         return None
     plain = all(type(number) in (int, float, Tensor) for number in numbers)
-    return tensor_on(*values[:4]) if plain and _is_empty(values[6]) else None
+    return _on(values) if plain and _is_empty(values[6]) else None
 
 
 def _parameter(values: Sequence[Any]) -> Tensor | None:
@@ -65,6 +71,11 @@ def _parameter(values: Sequence[Any]) -> Tensor | None:
         return None
     tensor = values[0]
     return Tensor(tensor.storage, (), 0)
+
+
+def _on(values: Sequence[Any], width: int = 0) -> Tensor | None:
+    storage, offset, shape, stride = values[:4]
+    return tensor_on(storage, offset, shape, stride, width)
 
 
 def _is_empty(hooks: Any) -> bool:
@@ -125,7 +136,7 @@ OURS: dict[str, Rule] = {
 }
 FOREIGN: dict[str, Rule] = OURS | {
     "collections.OrderedDict": _ordered_dict_of,
-    "torch._utils._rebuild_tensor": lambda values: tensor_on(*values) if len(values) == 4 else None,
+    "torch._utils._rebuild_tensor": _old_tensor,
     "torch._utils._rebuild_tensor_v3": _tensor_of_kind,
     "torch._utils._rebuild_qtensor": _quantized,
     "torch._utils._rebuild_parameter": _parameter,
@@ -134,8 +145,8 @@ FOREIGN: dict[str, Rule] = OURS | {
     "collections.Counter": _counter,
     "builtins.complex": _complex,
     "_codecs.encode": _encode,
-    "argparse.Namespace": lambda _: None,
     "numpy.dtype": _numpy_dtype,
     "numpy.core.multiarray.scalar": _numpy_scalar,
     "numpy._core.multiarray.scalar": _numpy_scalar,
 }
+WITH_OPTIONS = FOREIGN | {MADE: lambda _: None}  # it is not called, but made, then filled

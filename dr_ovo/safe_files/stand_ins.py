@@ -81,9 +81,7 @@ class Node:
             self.has_parts |= item.has_parts
         else:
             self.nodes += 1
-            self.has_parts |= type(item) is Storage or (
-                type(item) is Global and not item.is_value
-            )
+            self.has_parts |= type(item) is Storage or (type(item) is Global and not item.is_value)
 
     def may_be_built_from(self, state: Node) -> bool:
         """Whether its attributes may be these: a state dict's `_metadata`, options of a command

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,43 +15,45 @@ import numpy as np
 import torch
 
 from dr_ovo.errors import UserError
-from dr_ovo.files import Written, file_sha256, last_written
+from dr_ovo.files import Written, known_sha256, last_written
 from dr_ovo.safe_files import archive, legacy_format
 from dr_ovo.safe_files.archive import PICKLE, read_archive
-from dr_ovo.safe_files.pickle_scan import Scan
+from dr_ovo.safe_files.pickle_scan import MADE, Rule, Scan
 from dr_ovo.safe_files.problems import DamagedError, RefusedFileError
-from dr_ovo.safe_files.rules import FOREIGN, OURS
+from dr_ovo.safe_files.rules import OURS
 from dr_ovo.safe_files.stand_ins import Global, Storage
 
 SCALARS = ("float16", "float32", "float64", "int32", "int64", "uint8", "bool")
-# Of this process: when files were last written whose bytes are known to be those of their writer,
-# and the sha256 of files.
+# Files whose bytes this process knows to be those that were written -> when they were.
 _whole: dict[Path, Written | None] = {}
-_sha256: dict[tuple[Path, Written | None], str] = {}
 
 
 def read_torch(
-    path: Path, *, foreign: bool = False, checksums: bool = True, mmap: bool = False
+    path: Path,
+    rules: Mapping[str, Rule] = OURS,
+    *,
+    checksums: bool = True,
+    mmap: bool = False,
 ) -> Any:
     """The content of a torch file, on the CPU: plain values and tensors.
 
-    `foreign`: it may be of another program, or of torch before 1.6, and hold options of a command
-    line and numbers of NumPy. `checksums`: those of all its parts are checked, once in a process.
-    `mmap`: tensors stay on the disk until they are used. Raises RefusedFileError, and OSError.
+    `rules`: what it may build by name; where that is more than `OURS`, it may also be of torch
+    before 1.6. `checksums`: those of all its parts are checked, once in a process. `mmap`: tensors
+    stay on the disk until they are used. Raises RefusedFileError, and OSError.
     """
     before = last_written(path)
     with path.open("rb") as file:
         zipped = file.read(4) == archive.BEGIN
         if zipped:
-            _scan(file, foreign=foreign, checksums=checksums and _whole.get(path) != before)
-        elif foreign and file.seek(0) == 0 and file.read(len(legacy_format.BEGIN)) == legacy_format.BEGIN:
-            legacy_format.scan_legacy(file, FOREIGN)
+            _scan(file, rules, checksums=checksums and _whole.get(path) != before)
+        elif rules is not OURS and legacy_format.is_legacy(file):
+            legacy_format.scan_legacy(file, rules)
         else:
             raise DamagedError("it does not begin as a file of torch.save")
     if checksums and zipped:
         _whole[path] = before
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_allowed(foreign)):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_allowed(rules)):
             warnings.simplefilter("ignore")  # of an old format: a path into torch
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and zipped)
     except (MemoryError, OSError):
@@ -101,28 +103,20 @@ def damage_of(path: Path, sha256: str | None = None) -> str:
     return ""
 
 
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, computed once in a process unless it was written since."""
-    key = (path, last_written(path))
-    if key not in _sha256:
-        _sha256[key] = file_sha256(path)
-    return _sha256[key]
-
-
 def _require_sha256(path: Path, sha256: str) -> None:
     """Raises DamagedError for another file; the right one needs no further checksums."""
     before = last_written(path)
-    if sha256_of(path) != sha256:
+    if known_sha256(path) != sha256:
         raise DamagedError("its sha256 is not the one that was written")
     _whole[path] = before
 
 
-def _scan(file: BinaryIO, *, foreign: bool, checksums: bool) -> None:
+def _scan(file: BinaryIO, rules: Mapping[str, Rule], *, checksums: bool) -> None:
     found = read_archive(file)
     sizes = found.storages()
     scan = Scan(
         b"".join(found.parts[PICKLE].chunks(file)),
-        FOREIGN if foreign else OURS,
+        rules,
         lambda values: _storage(values, sizes),
     )
     scan.run()
@@ -146,11 +140,12 @@ def _storage(values: Sequence[Any], sizes: dict[str, int]) -> Storage:
     return storage
 
 
-def _allowed(foreign: bool) -> list[Any]:
-    """What torch.load may make besides its own, for `FOREIGN`; NumPy has two names for a number."""
-    if not foreign:
+def _allowed(rules: Mapping[str, Rule]) -> list[Any]:
+    """What torch.load may make besides its own; NumPy has two names for the maker of a number."""
+    if rules is OURS:
         return []
     rebuild = np.float64(0).__reduce__()[0]
     names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
     kinds = {type(np.dtype(name)) for name in SCALARS}
-    return [argparse.Namespace, *((rebuild, name) for name in names), np.dtype, *kinds]
+    options = [argparse.Namespace] if MADE in rules else []
+    return [*options, *((rebuild, name) for name in names), np.dtype, *kinds]

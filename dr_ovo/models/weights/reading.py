@@ -8,6 +8,7 @@ from typing import Any
 import safetensors.torch
 
 from dr_ovo.errors import UserError
+from dr_ovo.models.metadata import MetadataError, checked_metadata, is_ours
 from dr_ovo.models.weights.formats import (
     SAFETENSORS,
     begins_as_weights,
@@ -21,6 +22,7 @@ from dr_ovo.safe_files.problems import (
     ObjectsError,
     RefusedFileError,
 )
+from dr_ovo.safe_files.rules import WITH_OPTIONS
 from dr_ovo.safe_files.torch_loading import read_torch
 
 FLAG = "--pretrained_path"
@@ -47,9 +49,14 @@ def read_content(path: Path) -> Any:
     if other := what_else(path):
         raise UserError(f"{FLAG} {path}: not a weights file for torch. It is {other}.")
     try:
-        return read_torch(path, foreign=True, mmap=True)
+        content = read_torch(path, WITH_OPTIONS, mmap=True)
+        if is_ours(content):
+            checked_metadata(content)
     except (RefusedFileError, OSError) as error:
         raise UserError(f"{FLAG} {path}: {_reason(path, error)}") from None
+    except MetadataError as error:
+        raise UserError(f"{FLAG} {path}: damaged: {error}. Take another file.") from None
+    return content
 
 
 def _read_safetensors(path: Path) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from dr_ovo.errors import UserError, log
+from dr_ovo.models.metadata import is_ours
 from dr_ovo.models.weights.containers import Found, StateDict, find_weights
 from dr_ovo.models.weights.fitting import fits
 from dr_ovo.models.weights.published import (
@@ -116,11 +116,6 @@ def _check_architecture(timm_name: str, file: Path, content: object) -> None:
             f"{FLAG} {file}: its weights do not fit {timm_name}: it is a network of {stored}. "
             f"Expected --base_models {stored}, or a file of {timm_name}."
         )
-
-
-def is_ours(content: Any) -> bool:
-    """Whether a file's content is a checkpoint of this toolkit."""
-    return isinstance(content, dict) and content.get("toolkit") == "dr_ovo"
 
 
 def _first_that_fits(timm_name: str, found: list[Found]) -> Found:

