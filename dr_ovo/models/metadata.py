@@ -75,6 +75,8 @@ def require_outputs(meta: Mapping[str, Any], state: Mapping[str, Any]) -> None:
             raise MetadataError(f"it has no {key}")
     head, classes, pairs = meta["head"], meta["num_classes"], meta["pairs"]
     paired = HEADS[head].paired
+    if bool(pairs) != paired:
+        raise MetadataError(f"its head is {head}, and its pairs are {_shown(pairs)}")
     outputs = len(pairs) if paired else logit_width(head, classes)
     each = "each of its pairs" if paired else f"each answer of the head {head}"
     bias, weight = (state.get(f"head.{name}") for name in ("bias", "weight"))

@@ -117,9 +117,9 @@ def read_parts(file: BinaryIO, *, compressed: bool = False) -> list[Part]:
         parts.append(part)
     _require(at == size, "its directory has bytes that are no entry")
     ordered = sorted(parts, key=lambda part: part.header)
-    _require(not ordered or ordered[0].header == 0, "it does not begin with its first part")
-    ends = [part.header for part in ordered[1:]] + [directory]
-    for part, end in zip(ordered, ends, strict=True):
+    ends = [part.header for part in ordered] + [directory]
+    _require(ends[0] == 0, "it does not begin with its first part")
+    for part, end in zip(ordered, ends[1:], strict=True):
         _require(part.end <= end, f"its part {part.name[:80]!r} overlaps what follows")
     return parts
 

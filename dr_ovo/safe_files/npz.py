@@ -96,7 +96,7 @@ def _header(name: str, begin: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bo
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, by_columns, kind = reading(file, MAX_HEADER)
-    except (ValueError, LookupError, TypeError, RecursionError, MemoryError) as error:
+    except Exception as error:  # of the tokenizer, the parser of literals, or NumPy
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DamagedError(f"its {name} does not begin as an array ({first[:80]})") from None
     if kind.hasobject or kind.names is not None:

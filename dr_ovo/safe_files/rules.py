@@ -17,19 +17,19 @@ NUMPY_KINDS = {"f2": 2, "f4": 4, "f8": 8, "i4": 4, "i8": 8, "u1": 1, "b1": 1}
 
 
 def _ordered_dict(values: Sequence[Any]) -> Node | None:
-    return None if values else Node("OrderedDict")
+    return None if values else Node("OrderedDict", [])
 
 
 def _ordered_dict_of(values: Sequence[Any]) -> Node | None:
     """As Python 2 writes it: a list of keys with their values, in the place of nothing."""
-    made = Node("OrderedDict")
+    made = Node("OrderedDict", [])
     for rows in values[:1]:
         if len(values) != 1 or type(rows) is not Node or rows.kind != "list":
             return None
         for row in rows.items:
             if type(row) is not Node or len(row.items) != 2 or type(row.items[0]) is not str:
                 return None
-            made.keys.append(row.items[0])
+            made.items.append(row.items[0])
         made.hold(rows)
     return made
 
@@ -85,7 +85,7 @@ def _is_empty(hooks: Any) -> bool:
 def _counter(values: Sequence[Any]) -> Node | None:
     if len(values) != 1 or type(values[0]) is not Node or values[0].kind != "dict":
         return None
-    made = Node("Counter")
+    made = Node("Counter", [*values[0].items])
     made.hold(values[0])
     return made
 
@@ -120,13 +120,13 @@ def _encode(values: Sequence[Any]) -> bytes | None:
 def _numpy_dtype(values: Sequence[Any]) -> Node | None:
     if len(values) != 3 or values[0] not in NUMPY_KINDS or not {*values[1:]} <= {0, 1}:
         return None
-    return Node("numpy.dtype", [NUMPY_KINDS[values[0]]])
+    return Node("numpy.dtype", (NUMPY_KINDS[values[0]],))
 
 
 def _numpy_scalar(values: Sequence[Any]) -> float | None:
     if len(values) != 2 or type(values[0]) is not Node or values[0].kind != "numpy.dtype":
         return None
-    ok = type(values[1]) is bytes and values[0].items == [len(values[1])]
+    ok = type(values[1]) is bytes and values[0].items == (len(values[1]),)
     return 0.0 if ok else None
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from dr_ovo.safe_files.problems import DamagedError
 
 # Bytes of a number, by the names under which torch stores its kinds.
 STORAGES = {
@@ -60,13 +62,11 @@ class Node:
     """A container or an object: the values in it, written out, and how deep they are nested.
 
     `sealed`: it stands in another one, and changes no more. `has_parts`: it is an argument of a
-    call, with storages or names in it. Tuples and lists keep their `items`, mappings their
-    `keys`.
+    call, with storages or names in it. `items`: of tuples and lists, the keys of mappings.
     """
 
     kind: str
-    items: list[Any] = field(default_factory=list)
-    keys: list[Any] = field(default_factory=list)
+    items: Any = ()
     nodes: int = 1
     depth: int = 1
     sealed: bool = False
@@ -87,11 +87,11 @@ class Node:
         """Whether its attributes may be these: a state dict's `_metadata`, options of a command
         line, or what a number of NumPy has."""
         if self.kind == "OrderedDict":
-            return state.kind == "dict" and state.keys == METADATA
+            return state.kind == "dict" and state.items == METADATA
         if self.kind == "Namespace":
-            names = state.kind == "dict" and all(type(name) is str for name in state.keys)
-            return names and not any(name.startswith("__") for name in state.keys)
-        return self.kind == "numpy.dtype" and state.items in DTYPE_STATES
+            names = state.kind == "dict" and all(type(name) is str for name in state.items)
+            return names and not any(name.startswith("__") for name in state.items)
+        return self.kind == "numpy.dtype" and [*state.items] in DTYPE_STATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,8 @@ class Tensor:
 
 
 def tensor_on(storage: Any, offset: Any, shape: Any, stride: Any, width: int = 0) -> Tensor | None:
-    """The tensor; None if it does not lie within the storage. `width`: bytes of a number, where the
-    storage has none."""
+    """The tensor; None for arguments that are none of a tensor. `width`: bytes of a number, where
+    the storage has none. Raises DamagedError if it does not lie within the storage."""
     if type(storage) is not Storage or type(offset) is not int:
         return None
     sizes, steps = _integers(shape), _integers(stride)
@@ -134,7 +134,10 @@ def tensor_on(storage: Any, offset: Any, shape: Any, stride: Any, width: int = 0
     width = width or storage.width
     last = offset + sum((size - 1) * step for size, step in zip(sizes, steps, strict=True))
     if all(sizes) and (last + 1) * width > storage.bytes:
-        return None
+        raise DamagedError(
+            f"its storage {storage.key[:20]} has {storage.bytes} bytes, too few for a tensor of "
+            f"shape {str(sizes)[:80]}"
+        )
     return Tensor(storage, sizes, width)
 
 

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dr_ovo.models.metadata import SCHEMA, MetadataError, checked_metadata, is_ours
+from dr_ovo.models.metadata import (
+    SCHEMA,
+    STATE,
+    MetadataError,
+    checked_metadata,
+    is_ours,
+    require_outputs,
+)
 from dr_ovo.reports.checkpoints.earlier_toolkits import earlier_checkpoint
 from dr_ovo.reports.checkpoints.record import Checkpoint, Classifier, UnreadableError, fraction
 from dr_ovo.safe_files.archive import BEGIN
@@ -49,7 +56,10 @@ def read_checkpoint(file: Path) -> Checkpoint:
     if wrong:
         raise UnreadableError(f"incomplete: {', '.join(wrong)} missing or of the wrong type")
     try:
-        return _own_checkpoint(file, checked_metadata(content))
+        meta = checked_metadata(content)
+        if "pairs" in meta:
+            require_outputs(meta, content.get(STATE, {}))
+        return _own_checkpoint(file, meta)
     except MetadataError as error:
         raise UnreadableError(f"its metadata is not in this toolkit's format: {error}") from None
 
