@@ -50,6 +50,7 @@ NEEDED = (
 )  # fmt: skip
 KINDS = {torch.float32}  # of the numbers of a head
 NEW = 10  # seconds
+LONGEST = 2**24  # bytes of the JSON beside a checkpoint
 WAITS = (0.2, 1.0)  # seconds, for a training that has just written a file, not yet the other
 BACKBONE = "backbone."  # prefix of the backbone's weights
 # Keys on which all files of one network must agree.
@@ -135,7 +136,9 @@ def _read(path: Path) -> Any:
 def _described_sha256(path: Path) -> str:
     """The sha256 that the JSON beside a checkpoint has of it; "" without one."""
     try:
-        sha256 = json.loads(path.with_suffix(".json").read_text("utf-8"))["sha256"]
+        beside = path.with_suffix(".json")
+        too_long = beside.stat().st_size > LONGEST
+        sha256 = "" if too_long else json.loads(beside.read_text("utf-8"))["sha256"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return ""
     return sha256 if isinstance(sha256, str) else ""

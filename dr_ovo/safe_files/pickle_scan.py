@@ -16,9 +16,10 @@ from typing import Any
 from dr_ovo.safe_files.problems import DamagedError, ExcessError, ObjectsError, RefusedFileError
 from dr_ovo.safe_files.stand_ins import Global, Node, Storage, Tensor
 
-MAX_OPCODES = 1_000_000
-MAX_NODES = 2_000_000  # of the result, written out: what is named twice counts twice
+MAX_OPCODES = 500_000  # a network of 2,000 tensors takes 80,000; with its optimizer, 250,000
+MAX_NODES = 1_000_000  # of the result, written out: what is named twice counts twice
 MAX_DEPTH = 64
+MAX_NAME = 1000  # characters of a key
 MAX_INTEGER = 2**127
 MAX_KEY = 2**31  # integers below it spread evenly in a dict
 MADE = "argparse.Namespace"  # the one class of which an object may be made
@@ -127,6 +128,8 @@ class Scan:
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not (type(key) is str or (type(key) is int and -MAX_KEY < key < MAX_KEY)):
                 raise DamagedError("its pickle has a key that is no text and no small integer")
+            if type(key) is str and len(key) > MAX_NAME:
+                raise ExcessError(f"it holds a name of {len(key):,} characters")
             target.items.append(key)
             self._hold(target, value)
             if type(value) is Tensor:
