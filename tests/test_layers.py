@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "signals", "broken_imports", "choices", "tables", "torchvision_compat"),
     (
         "pairs", "files", "json_files", "writable", "csv_text", "logs", "device", "full_memory",
-        "parallel", "caches", "distributed",
+        "parallel", "caches", "distributed", "safe_files",
     ),
     ("settings",),
     ("decoding",),

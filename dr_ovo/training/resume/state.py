@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
-from dr_ovo.files import atomic_write_text, file_sha256
-from dr_ovo.models.torch_files import load_torch, save_torch
+from dr_ovo.files import atomic_write_text
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.sealing import write_sealed
 from dr_ovo.results.training_files import files_of_training
+from dr_ovo.safe_files.torch_loading import load_torch
+from dr_ovo.safe_files.torch_saving import save_torch
 from dr_ovo.training.resume.branch_run import BranchRun
 
 SCHEMA = 1
@@ -108,8 +109,8 @@ def save_branches(
         branches[run.name] = {**run.to_dict(), "file": None}
         if run.trainer is not None and not finished:
             path = folder.resume / reached.file_name(run.name)
-            save_torch(path, run.trainer.state_dict(within=reached.images > 0))
-            branches[run.name] |= {"file": path.name, "sha256": file_sha256(path)}
+            sha256 = save_torch(path, run.trainer.state_dict(within=reached.images > 0))
+            branches[run.name] |= {"file": path.name, "sha256": sha256}
     return branches
 
 
