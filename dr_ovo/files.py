@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import MachineError, disk_advice
+
+NOT_FOR_FOLDERS = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems of networks
 
 
 @contextlib.contextmanager
@@ -29,9 +32,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     part = path.with_name(path.name + ".part")
     try:
         yield part
-        _flush(part)
+        flush(part)
         part.replace(path)
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise MachineError(
             f"{path} could not be written: {error.strerror or error}. The previous file, if "
@@ -67,11 +70,28 @@ def write_json(path: Path | str, obj: Any) -> None:
     atomic_write_text(path, text + "\n")
 
 
-def _flush(path: Path) -> None:
-    """Force what was written onto the disk; for a folder, its entries (the rename)."""
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, which a power failure does not take away again.
+
+    Raises OSError where one can't be made.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Force what was written onto the disk; for a folder, its entries (a rename, a hard link).
+
+    Raises OSError if the disk refuses. A file system that can't do this for folders is let be.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NOT_FOR_FOLDERS or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 

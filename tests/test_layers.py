@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "signals", "broken_imports", "choices", "tables", "torchvision_compat"),
     (
         "pairs", "files", "writable", "csv_text", "logs", "device", "full_memory", "parallel",
-        "caches", "distributed",
+        "leash", "caches", "distributed", "locks",
     ),
     ("settings",),
     ("decoding",),

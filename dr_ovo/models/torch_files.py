@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from dr_ovo.errors import MachineError, Terminated, UserError
-from dr_ovo.files import atomic_path
+from dr_ovo.files import atomic_path, make_folder
 
 
 def save_torch(path: Path, content: dict[str, Any]) -> None:
     """Writes `content`, plain values and tensors. Raises MachineError if the disk refuses."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     try:
         with atomic_path(path) as part, part.open("wb") as file:
             torch.save(content, file)

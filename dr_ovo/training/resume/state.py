@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
-from dr_ovo.files import atomic_write_text, file_sha256, write_json
+from dr_ovo.files import atomic_write_text, file_sha256, make_folder, write_json
 from dr_ovo.models.torch_files import load_torch, save_torch
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
@@ -71,7 +71,7 @@ def begin(folder: ResultsFolder) -> None:
         for path in folder.models.glob("best_*"):
             path.unlink()
     shutil.rmtree(folder.resume, ignore_errors=True)
-    folder.resume.mkdir(parents=True)
+    make_folder(folder.resume)
     atomic_write_text(folder.resume / NOTHING_KEPT, "Nothing of this training is kept yet.\n")
     write_json(folder.progress, {"schema": SCHEMA, "epoch": 0, "finished": False, "branches": {}})
 
@@ -99,7 +99,7 @@ def save_branches(
 
     Raises MachineError if the disk refuses.
     """
-    folder.resume.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.resume)
     branches: dict[str, dict[str, Any]] = {}
     for run in runs:
         branches[run.name] = {**run.to_dict(), "file": None}
@@ -154,6 +154,11 @@ def clean(folder: ResultsFolder) -> None:
     for path in (*folder.resume.glob("*.pth"), *folder.resume.glob("*.part")):
         if path.name not in named:
             path.unlink()
+
+
+def has_states(folder: ResultsFolder) -> bool:
+    """Whether a folder has files of states, needed or not."""
+    return any(folder.resume.glob("*.pth")) or any(folder.resume.glob("*.part"))
 
 
 def _named_in(path: Path) -> list[str]:
