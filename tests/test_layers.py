@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "signals", "broken_imports", "choices", "tables", "torchvision_compat"),
     (
         "pairs", "files", "writable", "csv_text", "logs", "device", "full_memory", "parallel",
-        "leash", "caches", "distributed", "locks",
+        "leash", "locks", "caches", "distributed",
     ),
     ("settings",),
     ("decoding",),

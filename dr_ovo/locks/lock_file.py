@@ -73,16 +73,16 @@ def locked(file: Path, words: Words, *, wait: bool = False) -> Iterator[None]:
         _take(lock, file, words, wait=wait)
     except (OSError, NotImplementedError) as error:
         failed = error
-    taken = None
+    taken, claimed = None, False
     try:
         if failed is None:
-            taken = _identity(file)
+            taken, claimed = _identity(file), True
             _replace_facts(facts, own)
         else:
-            _without_locks(failed, file, words, own, wait=wait)
+            claimed = _without_locks(failed, file, words, own, wait=wait)
         yield
     finally:
-        if read_facts(facts) == own:
+        if claimed and read_facts(facts) == own:
             _remove(facts)
         # Another process may have the file open, but whoever locks one without a name tries again.
         if taken is not None and _identity(file) == taken:
@@ -119,9 +119,9 @@ def _current(facts: Path) -> Holder | None:
 
 def _without_locks(
     error: OSError | NotImplementedError, file: Path, words: Words, own: Holder, *, wait: bool
-) -> None:
+) -> bool:
     """Where the file can't be locked: makes the facts this process's own, on a file system without
-    locks, or says why it can't be done without."""
+    locks, and returns whether they are; or says why it can't be done without."""
     number = getattr(error, "errno", None)
     if number in FULL:
         raise MachineError(
@@ -130,14 +130,15 @@ def _without_locks(
     if number in BAD_PATH:
         raise error
     if wait:
-        return
+        return False
     if number in REFUSED:
         if os.path.lexists(file):
             _claim(facts_file(file), words, "The lock is another user's", own, keep=False)
-        return
+        return False
     _say_no_locks(file.parent.stat().st_dev, str(file.parent))
     _remove(file)
     _claim(facts_file(file), words, "This file system has no locks", own, keep=True)
+    return True
 
 
 @cache
