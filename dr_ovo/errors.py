@@ -163,7 +163,8 @@ def exit_code_and_text(error: BaseException) -> tuple[int, str]:
     if number in _DISK_ERRORS:
         return MACHINE_FAILED, f"the disk failed ({error}). {disk_advice(number)}"
     if refused := refused_by_machine(error):
-        return MACHINE_FAILED, f"{refused}, then {WAY_ON.get()}."
+        also = " A training continues with --resume." * (WAY_ON.get() == AGAIN)
+        return MACHINE_FAILED, f"{refused}, then {WAY_ON.get()}.{also}"
     unusable = explain(error) if isinstance(error, Exception) else None
     if unusable:
         return WRONG_INPUT, unusable

@@ -16,6 +16,7 @@ _MEMORY_TEXTS = (
     "failed to map segment",
     "shared memory",
     "status_alloc_failed",
+    "could not create a primitive",  # oneDNN, which says no more
 )
 _START_TEXTS = (
     "can't start new thread",

@@ -120,13 +120,11 @@ def try_operations(prepare, folder: Path, contents, numbers: list[int]) -> None:
         killed_before(max(1, number // 2), prepare, folder)  # and once more, on the way
         placed, before = pictures(folder), contents(folder) if folder.is_dir() else {}
         code = prepare("--seed", 7).code
-        if placed:
-            assert code == 2
+        assert code in ((2,) if placed else (0, 2))
+        if code == 2:  # at the latest when it was about to place pictures
             kept = {n: c for n, c in contents(folder).items() if "lock" not in n}
             assert kept == {n: c for n, c in before.items() if "lock" not in n}
             assert prepare().code == 0
-        else:
-            assert code == 0
         assert pictures(folder) == listed(folder)
         assert not [name for name in contents(folder) if "lock" in name or ".part" in name]
         shutil.rmtree(folder)
