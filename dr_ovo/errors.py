@@ -36,6 +36,7 @@ _DISK_REMEDIES = {
     errno.EROFS: "The disk is read-only: make it writable, or name an output on another one",
     errno.EACCES: "It is not yours to write: change its rights, or name another output",
     errno.EPERM: "It is not yours to write: change its rights, or name another output",
+    errno.ENOENT: "Its folder is gone: see whether it was removed, and whether its disk is there",
 }
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 # Paths that can't be used as asked. ENOENT is not among them: a file that vanishes in mid-run is

@@ -70,13 +70,13 @@ def write_json(path: Path | str, obj: Any) -> None:
     atomic_write_text(path, text + "\n")
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, which a power failure does not take away again.
+def make_folder(folder: Path, *, parents: bool = True) -> None:
+    """Make a folder, and the `parents` that it lacks, so that a power failure does not undo it.
 
     Raises OSError where one can't be made.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=parents, exist_ok=True)
     for path in missing:
         flush(path.parent)
 

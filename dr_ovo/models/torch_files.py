@@ -13,11 +13,13 @@ from dr_ovo.files import atomic_path, make_folder
 
 
 def save_torch(path: Path, content: dict[str, Any]) -> None:
-    """Writes `content`, plain values and tensors. Raises MachineError if the disk refuses."""
-    make_folder(path.parent)
+    """Writes `content`, plain values and tensors. Raises MachineError if the disk refuses, or the
+    folder is gone in which that of the file would be made."""
     try:
-        with atomic_path(path) as part, part.open("wb") as file:
-            torch.save(content, file)
+        with atomic_path(path) as part:
+            make_folder(path.parent, parents=False)
+            with part.open("wb") as file:
+                torch.save(content, file)
     except RuntimeError as error:  # torch's writer hides the disk's own error, and a signal
         if isinstance(error.__context__, KeyboardInterrupt | Terminated):
             raise error.__context__ from None

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dr_ovo.errors import UserError
+from dr_ovo.errors import MachineError, UserError
 from dr_ovo.files import atomic_write_text, file_sha256, make_folder, write_json
 from dr_ovo.models.torch_files import load_torch, save_torch
 from dr_ovo.models.weights.containers import StateDict
@@ -87,7 +87,15 @@ def load_stem(folder: ResultsFolder) -> StateDict:
 
 
 def is_kept(folder: ResultsFolder, reached: Reached) -> bool:
-    """Whether the newest state of the folder is the one that a training has reached."""
+    """Whether the newest state of the folder is the one that a training has reached.
+
+    Raises MachineError where the folder was removed meanwhile.
+    """
+    if not folder.progress.is_file():
+        raise MachineError(
+            f"{folder.progress} is gone: was the results folder removed, or its disk? Nothing more "
+            "can be kept there."
+        )
     progress = folder.read_progress()
     return bool(progress["branches"]) and reached_in(progress).position == reached.position
 
