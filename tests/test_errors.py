@@ -22,7 +22,7 @@ import cv2
 import pytest
 import torch
 
-from dr_ovo import errors
+from dr_ovo import errors, signals
 from dr_ovo.commands import trainer as trainer_command
 from dr_ovo.commands.trainer import run_mode
 from dr_ovo.errors import MachineError, ToolkitError, UserError, run
@@ -54,6 +54,7 @@ def _process_of_its_own(tmp_path, monkeypatch) -> Iterator[None]:
     close_log()
     for number, handler in before.items():
         signal.signal(number, handler)
+    signals._received.clear()
     logging.raiseExceptions = raises
 
 
