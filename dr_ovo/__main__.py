@@ -38,7 +38,7 @@ def main() -> int:
     import argparse
     from pathlib import Path
 
-    from dr_ovo.errors import run
+    from dr_ovo.errors import code_to_end_with, run
 
     # A Python that was started with -m calls the program __main__.py.
     prog = "python -m dr_ovo" if Path(sys.argv[0]).name == "__main__.py" else "dr_ovo"
@@ -50,7 +50,7 @@ def main() -> int:
     )
     top.add_argument("command", choices=COMMANDS, metavar="COMMAND")
     name = top.parse_args(sys.argv[1:2]).command
-    return run(lambda: _command(name, sys.argv[2:], f"{prog} {name}"))
+    return code_to_end_with(run(lambda: _command(name, sys.argv[2:], f"{prog} {name}")))
 
 
 def run_script(module: str) -> int:
@@ -58,9 +58,9 @@ def run_script(module: str) -> int:
     end_at_once()
     from pathlib import Path
 
-    from dr_ovo.errors import run
+    from dr_ovo.errors import code_to_end_with, run
 
-    return run(lambda: _import(module).main(sys.argv[1:], Path(sys.argv[0]).name))
+    return code_to_end_with(run(lambda: _import(module).main(sys.argv[1:], Path(sys.argv[0]).name)))
 
 
 def _command(name: str, argv: list[str], prog: str) -> int:

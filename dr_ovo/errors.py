@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import logging
@@ -47,6 +48,7 @@ _PATH_ERRORS = (
 
 _RESERVE = 8 << 20  # bytes for the end of a command that has no more memory
 _failed_threads: list[BaseException] = []  # what ended threads of libraries
+_exhausted: list[BaseException] = []  # what the machine refused
 
 
 class ToolkitError(Exception):
@@ -91,10 +93,22 @@ def run(command: Callable[[], int]) -> int:
     before = threading.excepthook
     threading.excepthook = partial(_stop_with_thread, before)
     _failed_threads.clear()
+    _exhausted.clear()
     try:
         return _code_of(command)
     finally:
         threading.excepthook = before
+
+
+def code_to_end_with(code: int) -> int:
+    """The exit code of this process. Ends it at once where the machine has refused memory or
+    threads: what Python does at its end may need them, or wait for a thread that is no more."""
+    if _exhausted:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    return code
 
 
 def _code_of(command: Callable[[], int]) -> int:
@@ -164,6 +178,7 @@ def exit_code_and_text(error: BaseException) -> tuple[int, str]:
     if number in _DISK_ERRORS:
         return MACHINE_FAILED, f"the disk failed ({error}). {disk_advice(number)}"
     if refused := refused_by_machine(error):
+        _exhausted.append(error)
         also = " A training continues with --resume." * (WAY_ON.get() == AGAIN)
         return MACHINE_FAILED, f"{refused}, then {WAY_ON.get()}.{also}"
     unusable = explain(error) if isinstance(error, Exception) else None

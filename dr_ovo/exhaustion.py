@@ -35,8 +35,8 @@ def refused_by_machine(error: BaseException) -> str | None:
             return None
         if refused := _refused(step):
             return refused
-        # Packages hide in an ImportError what kept them from loading.
-        hidden = step.__context__ if isinstance(step, ImportError) else None
+        # Packages hide what kept them from loading, and executors why a thread did not start.
+        hidden = step.__context__ if isinstance(step, ImportError | RuntimeError) else None
         step = step.__cause__ or hidden
     return None
 

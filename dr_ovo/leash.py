@@ -10,8 +10,12 @@ from multiprocessing.connection import Connection
 
 def end_with(leash: Connection) -> None:
     """From now on this process ends when the other end of `leash`, a pipe that nothing is sent
-    through, is closed: at the latest by the death of the process that holds it."""
-    threading.Thread(target=_wait, args=(leash,), daemon=True).start()
+    through, is closed: at the latest by the death of the process that holds it; at once where it
+    can't wait for that."""
+    try:
+        threading.Thread(target=_wait, args=(leash,), daemon=True).start()
+    except (RuntimeError, MemoryError):  # no thread can be started
+        os._exit(1)
 
 
 def _wait(leash: Connection) -> None:
