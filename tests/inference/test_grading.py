@@ -350,13 +350,13 @@ def test_nothing_stays_of_a_photograph_that_is_graded(one, trainer, many, tmp_pa
 
     add = Unfinished.add
     monkeypatch.setattr(Unfinished, "add", look)
-    monkeypatch.setattr(grading, "GROUP", 40)
+    monkeypatch.setattr(grading, "GROUP", 16)
     tracemalloc.start()
-    outcome = trainer(*one, "--input", many(1000), "--output", tmp_path / "out.csv")
+    outcome = trainer(*one, "--input", many(400), "--output", tmp_path / "out.csv")
     tracemalloc.stop()
     assert outcome.code == 0, outcome.stderr
     assert len(held) == 25
-    assert np.median(np.diff(held)) < 40 * 14  # bytes, of a group; the median passes over caches
+    assert np.median(np.diff(held)) < 16 * 14  # bytes, of a group; the median passes over caches
 
 
 def test_of_a_photograph_its_name_and_time_of_writing_are_held(many):
