@@ -29,9 +29,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     part = path.with_name(path.name + ".part")
     try:
         yield part
-        _flush(part)
+        flush(part)
         part.replace(path)
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise MachineError(
             f"{path} could not be written: {error.strerror or error}. The previous file, if "
@@ -67,7 +67,7 @@ def write_json(path: Path | str, obj: Any) -> None:
     atomic_write_text(path, text + "\n")
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Force what was written onto the disk; for a folder, its entries (the rename)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("errors", "signals", "broken_imports", "choices", "tables", "torchvision_compat"),
     (
-        "pairs", "files", "writable", "csv_text", "logs", "device", "full_memory", "parallel",
+        "pairs", "files", "json_files", "writable", "csv_text", "logs", "device", "full_memory", "parallel",
         "caches", "distributed",
     ),
     ("settings",),

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
-from dr_ovo.files import atomic_write_text, file_sha256, write_json
+from dr_ovo.files import atomic_write_text, file_sha256
 from dr_ovo.models.torch_files import load_torch, save_torch
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.sealing import write_sealed
+from dr_ovo.results.training_files import files_of_training
 from dr_ovo.training.resume.branch_run import BranchRun
 
 SCHEMA = 1
@@ -73,7 +75,8 @@ def begin(folder: ResultsFolder) -> None:
     shutil.rmtree(folder.resume, ignore_errors=True)
     folder.resume.mkdir(parents=True)
     atomic_write_text(folder.resume / NOTHING_KEPT, "Nothing of this training is kept yet.\n")
-    write_json(folder.progress, {"schema": SCHEMA, "epoch": 0, "finished": False, "branches": {}})
+    nothing = {"schema": SCHEMA, "epoch": 0, "finished": False, "branches": {}}
+    write_sealed(folder.progress, nothing)
 
 
 def save_stem(folder: ResultsFolder, state: StateDict) -> None:
@@ -131,12 +134,13 @@ def save_progress(
         **({"within": within} if reached.images else {}),
         **machine,
         "branches": branches,
+        "files": files_of_training(folder, None if finished else reached.epochs),
     }
     if before["branches"] and not finished:
-        write_json(folder.previous, before)
-    write_json(folder.progress, content)
+        write_sealed(folder.previous, before)
+    write_sealed(folder.progress, content)
     if not reached.images and not finished:
-        write_json(folder.validated, content)
+        write_sealed(folder.validated, content)
     clean(folder)
 
 
