@@ -10,6 +10,7 @@ import sys
 
 # Before torch is imported: a single thread gives the same bits on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
