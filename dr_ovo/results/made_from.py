@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
-from dr_ovo.files import file_sha256
+from dr_ovo.files import file_sha256, known_sha256
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.sealing import directory_sha256
 
@@ -28,7 +28,7 @@ def checkpoints_of(folders: Sequence[ResultsFolder]) -> dict[str, Path]:
 
 def checkpoint_digests(folders: Sequence[ResultsFolder]) -> dict[str, str]:
     """The sha256 of the checkpoints, by their names."""
-    return {name: file_sha256(path) for name, path in checkpoints_of(folders).items()}
+    return {name: known_sha256(path) for name, path in checkpoints_of(folders).items()}
 
 
 def made_from(

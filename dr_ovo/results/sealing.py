@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
+from dr_ovo.safe_files.archive import read_parts
+from dr_ovo.safe_files.problems import DamagedError
 
 DIGEST = "digest"  # key of a file's own
 
@@ -43,8 +44,8 @@ def directory_sha256(checkpoint: Path) -> str | None:
     """The sha256 of the directory of a zip archive: names, sizes and checksums of all that is in
     it. Tells files apart without reading them whole; None for what is no archive."""
     try:
-        with zipfile.ZipFile(checkpoint) as archive:
-            parts = [(one.filename, one.file_size, one.CRC) for one in archive.infolist()]
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        with checkpoint.open("rb") as file:
+            parts = [(part.name, part.size, part.crc) for part in read_parts(file)]
+    except (OSError, DamagedError):
         return None
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

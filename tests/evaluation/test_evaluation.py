@@ -185,7 +185,7 @@ def test_an_evaluation_of_other_checkpoints_is_stale(networks, evaluate, tmp_pat
     content["state_dict"]["head.bias"] += 1.0
     content["state_dict"]["head.bias"][0] += 1.0
     torch.save(content, path)
-    path.with_suffix(".json").unlink()
+    path.with_suffix(".json").unlink()  # it tells of the checkpoint before
     refused = evaluate(folder, "--splits", "test")
     assert refused.code == 2
     assert "evaluation_val.json belongs to another best_" in refused.stderr
@@ -237,6 +237,7 @@ def test_prior_correction_takes_from_the_logits_what_class_weights_added(train, 
     content = torch.load(path, weights_only=True)
     del content["prior_shift"]
     torch.save(content, path)
+    path.with_suffix(".json").unlink()  # it tells of the checkpoint before
     refused = evaluate(folder, "--prior_correction")
     assert refused.code == 2
     assert "trained by an earlier version" in refused.stderr

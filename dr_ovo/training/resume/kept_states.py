@@ -11,9 +11,9 @@ from typing import Any
 
 from dr_ovo.errors import UserError, log
 from dr_ovo.files import file_sha256
-from dr_ovo.models.torch_files import damage_of, load_torch
 from dr_ovo.results.folder import TRAIN_AGAIN, ResultsFolder
 from dr_ovo.results.sealing import write_sealed
+from dr_ovo.safe_files.torch_loading import damage_of, load_torch
 from dr_ovo.training.resume.state import STEM, reached_in, state_files
 
 FILE_NAME = re.compile(r"[\w.-]+\.pth")  # of a branch's state, in the folder of progress.json
@@ -94,22 +94,14 @@ def _damage(folder: ResultsFolder, path: Path) -> str:
     branches = [branch for branch in content["branches"].values() if branch["file"]]
     for branch in branches:
         file = folder.resume / branch["file"]
-        if found := _damage_of_file(file, branch.get("sha256")):
+        if file.resolve().parent != folder.resume.resolve():
+            return f"{file} is a link that leads out of its folder."
+        if found := damage_of(file, branch.get("sha256")):
             return f"{file} is damaged: {found}."
     stem = folder.resume / STEM
     if branches and stem.is_file() and (found := damage_of(stem)):
         return f"{stem} is damaged: {found}."
     return ""
-
-
-def _damage_of_file(path: Path, sha256: str | None) -> str:
-    """By the sha256 that the state has of it; earlier versions wrote none."""
-    if sha256 is None:
-        return damage_of(path)
-    try:
-        return "" if file_sha256(path) == sha256 else "its sha256 is not the one that was written"
-    except OSError as error:
-        return f"it can't be read ({error.strerror})"
 
 
 def _wrong_values(content: Mapping[str, Any]) -> Iterator[str]:

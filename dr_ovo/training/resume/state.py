@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dr_ovo.errors import UserError
-from dr_ovo.files import atomic_write_text, file_sha256
-from dr_ovo.models.torch_files import load_torch, save_torch
+from dr_ovo.errors import MachineError, UserError
+from dr_ovo.files import atomic_write_text, make_folder
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.sealing import write_sealed
 from dr_ovo.results.training_files import files_of_training
+from dr_ovo.safe_files.torch_loading import load_torch
+from dr_ovo.safe_files.torch_saving import save_torch
 from dr_ovo.training.resume.branch_run import BranchRun
 
 SCHEMA = 1
@@ -73,7 +74,7 @@ def begin(folder: ResultsFolder) -> None:
         for path in folder.models.glob("best_*"):
             path.unlink()
     shutil.rmtree(folder.resume, ignore_errors=True)
-    folder.resume.mkdir(parents=True)
+    make_folder(folder.resume)
     atomic_write_text(folder.resume / NOTHING_KEPT, "Nothing of this training is kept yet.\n")
     nothing = {"schema": SCHEMA, "epoch": 0, "finished": False, "branches": {}}
     write_sealed(folder.progress, nothing)
@@ -90,7 +91,15 @@ def load_stem(folder: ResultsFolder) -> StateDict:
 
 
 def is_kept(folder: ResultsFolder, reached: Reached) -> bool:
-    """Whether the newest state of the folder is the one that a training has reached."""
+    """Whether the newest state of the folder is the one that a training has reached.
+
+    Raises MachineError where the folder was removed meanwhile.
+    """
+    if not folder.progress.is_file():
+        raise MachineError(
+            f"{folder.progress} is gone: was the results folder removed, or its disk? Nothing more "
+            "can be kept there."
+        )
     progress = folder.read_progress()
     return bool(progress["branches"]) and reached_in(progress).position == reached.position
 
@@ -102,14 +111,14 @@ def save_branches(
 
     Raises MachineError if the disk refuses.
     """
-    folder.resume.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.resume)
     branches: dict[str, dict[str, Any]] = {}
     for run in runs:
         branches[run.name] = {**run.to_dict(), "file": None}
         if run.trainer is not None and not finished:
             path = folder.resume / reached.file_name(run.name)
-            save_torch(path, run.trainer.state_dict(within=reached.images > 0))
-            branches[run.name] |= {"file": path.name, "sha256": file_sha256(path)}
+            sha256 = save_torch(path, run.trainer.state_dict(within=reached.images > 0))
+            branches[run.name] |= {"file": path.name, "sha256": sha256}
     return branches
 
 
@@ -160,6 +169,11 @@ def clean(folder: ResultsFolder) -> None:
             path.unlink()
 
 
+def has_states(folder: ResultsFolder) -> bool:
+    """Whether a folder has files of states, needed or not."""
+    return any(folder.resume.glob("*.pth")) or any(folder.resume.glob("*.part"))
+
+
 def _named_in(path: Path) -> list[str]:
     """The files that a state names; none where it can't be read."""
     try:
@@ -187,7 +201,13 @@ def load_state(folder: ResultsFolder, runs: dict[str, BranchRun]) -> Reached:
         if saved["ended"]:
             runs[name].end()
         elif trainer is not None:
-            trainer.load_state_dict(_load(folder, saved["file"]))
+            content = _load(folder, saved["file"])
+            if problem := trainer.problem_of(content):
+                raise UserError(
+                    f"{folder.resume / saved['file']} does not fit this network: {problem}. "
+                    f"{_hint(folder)}"
+                )
+            trainer.load_state_dict(content)
     return reached_in(progress)
 
 
@@ -203,8 +223,11 @@ def reached_in(progress: Mapping[str, Any]) -> Reached:
 
 
 def _load(folder: ResultsFolder, name: str) -> dict[str, Any]:
-    hint = (
+    return dict(load_torch(folder.resume / name, _hint(folder)))
+
+
+def _hint(folder: ResultsFolder) -> str:
+    return (
         f"The resume state is damaged; the best checkpoints in {folder.models} are untouched. "
         "Train from scratch in another --output_dir."
     )
-    return dict(load_torch(folder.resume / name, hint))

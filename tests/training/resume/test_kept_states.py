@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dr_ovo.models.torch_files import damage_of, save_torch
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.safe_files.torch_loading import damage_of
+from dr_ovo.safe_files.torch_saving import save_torch
 from dr_ovo.training.epochs.interruption import Interrupted, WatchedBatches
 from dr_ovo.training.resume.state import kept_state
 from dr_ovo.training.writing.run_writer import RunWriter
