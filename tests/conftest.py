@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
+import sys
 
 # Before torch is imported: a single thread gives the same bits on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,6 +23,13 @@ from hypothesis import settings
 from dr_ovo.decoded.processes import file_workers
 from dr_ovo.decoded.processes.decoder import ThisProcess
 from tests.fixtures.prepared import Prepared
+
+# Looking for cycles among all that imports and collection make would take a quarter of their time:
+# `pytest_collection_finish` sets it aside.
+gc.disable()
+# Without bytecode every process that a test starts would compile the whole package again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A run in the background of a script ignores Ctrl-C, and one under nohup SIGHUP; and so would the
 # processes that the tests start and send them to.
@@ -77,6 +86,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order[item.path])
 
 
+def pytest_collection_finish() -> None:
+    """From here on only what tests make is searched for cycles."""
+    gc.freeze()
+    gc.enable()
+
+
 # Folder, grades, images per grade -> the folder.
 DrawDataset = Callable[..., Path]
 
@@ -96,6 +111,15 @@ def _close_log() -> None:
             log.removeHandler(handler)
             handler.close()
     log.propagate = True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _not_flushed() -> Iterator[None]:
+    """In this process files are not forced onto the disk, which waits for it and matters only where
+    power fails. tests/test_files.py sees that it is asked for, and in which order."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

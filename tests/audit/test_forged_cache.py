@@ -26,9 +26,12 @@ KINDS = ["exact_copy", "near_duplicate"]  # the leaks of the set, from worst to 
 
 @pytest.fixture(scope="module")
 def unaudited(idrid_small, tmp_path_factory) -> Path:
-    """Photographs with one of train in test, and a flipped one."""
+    """Some photographs, with one of train in test, and a flipped one."""
     folder = tmp_path_factory.mktemp("leaky") / "set"
     copy_pictures(idrid_small, folder)
+    for grade in folder.glob("*/*"):
+        for picture in sorted(grade.iterdir())[4:]:  # fewer are as telling, and quicker
+            picture.unlink()
     exact, flipped = sorted((folder / "train" / "2").glob("*.jpg"))[:2]
     shutil.copyfile(exact, folder / "test" / "2" / "exact.jpg")
     write_altered(flipped, folder / "test" / "2" / "flipped.jpg", "flip")

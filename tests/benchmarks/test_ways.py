@@ -25,12 +25,12 @@ RANDOM = (*SMALL, "--no_pretrained")
 SPLITS = {"train": 2, "val": 1, "test": 1}
 TINY = {
     data_path: Size(per_grade=1, side=96, img_size=64, rounds=1),
-    trainer_overhead: Size(per_grade=2, side=96, img_size=64, rounds=1),
-    timm_loop: Size(per_grade=2, side=96, img_size=64, rounds=1),
+    trainer_overhead: Size(per_grade=1, side=96, img_size=32, rounds=1),
+    timm_loop: Size(per_grade=1, side=96, img_size=64, rounds=1),
     growth: growth.Size(per_grade=(1, 2), with_classes=30, side=64, img_size=64, rounds=1),
     ovo_cost: ovo_cost.Size(
         (Network("tiny", "test_resnet", ("--no_pretrained",), 0.2, 0.75),),
-        per_grade=1, tested_per_grade=1, side=96, img_size=64, rounds=1,
+        per_grade=1, tested_per_grade=1, side=96, img_size=32, rounds=1,
     ),
 }  # fmt: skip
 ROWS = {

@@ -42,7 +42,8 @@ def models(words, trainer, tiny_dataset, tmp_path_factory: pytest.TempPathFactor
     flags = ("--base_models", "test_resnet", "--pretrained_path", "", "--no-pretrained")
     plain = [word for word in words if word not in words[2:4]]
     assert trainer(*plain, *flags[:2], flags[-1], "--output_dir", other).code == 0
-    evaluation = ("--mode", "evaluate", "--dataset_path", tiny_dataset, "--device", "cpu")
+    here = ("--device", "cpu", "--num_workers", 0)
+    evaluation = ("--mode", "evaluate", "--dataset_path", tiny_dataset, *here)
     both = ("--base_models", "test_efficientnet", "test_resnet", "--output_dir", root)
     assert trainer(*evaluation, *both).code == 0
     return root
@@ -106,11 +107,12 @@ def test_the_mean_of_models_that_answer_with_a_number(
         "--learning_rate", "1e-2",
     )  # fmt: skip
     assert trainer(*plain, *both, *flags).code == 0
-    inference = ("--mode", "inference", *both, "--input", data / "test", "--device", "cpu")
+    here = ("--device", "cpu", "--num_workers", 0)
+    inference = ("--mode", "inference", *both, "--input", data / "test", *here)
     unknown = trainer(*inference)
     assert unknown.code == 0, unknown.stderr
     assert "is not evaluated" in unknown.stderr
-    evaluation = ("--mode", "evaluate", *both, "--dataset_path", data, "--device", "cpu")
+    evaluation = ("--mode", "evaluate", *both, "--dataset_path", data, *here)
     assert trainer(*evaluation).code == 0
     folder = tmp_path / "out" / "ensemble"
     assert load_calibration(folder / "calibration.json").grade_thresholds is not None

@@ -39,10 +39,21 @@ def built(alias, build_small):
     return build_small(alias)
 
 
-@pytest.fixture
-def network(built):
-    """A copy to train."""
+@pytest.fixture(scope="module")
+def copied(built):
     return copy.deepcopy(built.network)
+
+
+@pytest.fixture
+def network(built, copied):
+    """A copy to train, which has its weights back afterwards."""
+    yield copied
+    copied.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        for tensors in (nn.Module.parameters, nn.Module.buffers):
+            for mine, kept in zip(tensors(copied), tensors(built.network), strict=True):
+                mine.copy_(kept)
+    copied.branch("ovo").live_batchnorm = built.branch.live_batchnorm
 
 
 def snapshot(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -198,13 +209,18 @@ def test_checkpointing_gives_the_same_gradients_of_every_weight(built, network):
     def count(name: str) -> None:
         calls[name] += 1
 
-    for name, module in branch.rest.named_modules():
+    hooks = [
         module.register_forward_pre_hook(lambda *_, name=name: count(name))
+        for name, module in branch.rest.named_modules()
+    ]
     assert branch.set_checkpointing(False) is False
     plain = gradients(network, built.images)
     assert max(calls.values()) == 1
     assert branch.set_checkpointing(True) is True
     saved = gradients(network, built.images)
+    branch.set_checkpointing(False)
+    for hook in hooks:
+        hook.remove()
     # Checkpointing is active: the forward pass ran once more, in the backward pass.
     assert max(calls.values()) == 3
     assert set(saved) == set(plain) == {name for name, _ in network.branches.named_parameters()}

@@ -86,7 +86,7 @@ def test_a_window_is_done_again_in_halves(bench, caplog):
     small.train(2)
     whole.train(2)
     # Nothing of the failed passes is left: the bits are those of small micro-batches throughout.
-    assert all(torch.equal(small.weights()[k], v) for k, v in redone.weights().items())
+    assert small.has(redone.weights())
     assert distance(whole.weights(), redone.weights()) < 1e-2
     assert only_trainer(small).running_loss.sums.tolist() == trainer.running_loss.sums.tolist()
 
@@ -95,7 +95,7 @@ def test_memory_that_fills_up_later_changes_only_what_follows(bench):
     made, plain = bench(**SETTINGS), bench(**SETTINGS)
     made.train(1)
     plain.train(1)
-    assert all(torch.equal(plain.weights()[k], v) for k, v in made.weights().items())
+    assert plain.has(made.weights())
     with fitting(only_trainer(made), 4):
         made.train(1)
     assert only_trainer(made).micro_batch.size == 4
@@ -112,7 +112,7 @@ def test_checkpointing_is_the_last_resort(bench, caplog):
     assert "Gradient checkpointing is on from here on" in caplog.text
     small = bench(micro_batch="1", grad_checkpointing="on", **SETTINGS)
     small.train(1)
-    assert all(torch.equal(small.weights()[k], v) for k, v in made.weights().items())
+    assert small.has(made.weights())
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_what_can_not_change_ends_the_run(settings, said, bench):
     assert said in str(full.value)
     assert "--batch_size" not in str(full.value)
     trained = [name for name, _ in made.model.network.named_parameters()]
-    assert all(torch.equal(made.weights()[name], before[name]) for name in trained)
+    assert made.has({name: before[name] for name in trained})
 
 
 def test_divisors():
@@ -174,7 +174,7 @@ def test_the_largest_that_fits(fits, size, ovo_mode, bench, monkeypatch):
     with fitting(trainers[0], fits):
         assert largest_that_fits(made.model.network, trainers, 32, 8) == size
     # A trial leaves neither gradients nor moments behind.
-    assert all(torch.equal(made.weights()[name], value) for name, value in before.items())
+    assert made.has(before)
     assert all(p.grad is None for one in trainers for p in one.branch.parameters())
     assert not any(one.optimizer.adamw.state for one in trainers)
 

@@ -62,11 +62,13 @@ def test_the_bits_of_the_plain_formula():
                 weight.data = weight.data.clone(memory_format=torch.channels_last)
         average.update()
         decay = min(0.7, (1 + step) / (10 + step))
+        weights = module.state_dict()
         for name, value in state.items():
-            value.lerp_(module.state_dict()[name], 1 - decay)
+            value.lerp_(weights[name], 1 - decay)
     assert all(torch.equal(average.values[name], value) for name, value in state.items())
     with average.in_place():
-        assert all(torch.equal(module.state_dict()[name], value) for name, value in state.items())
+        weights = module.state_dict()
+        assert all(torch.equal(weights[name], value) for name, value in state.items())
 
 
 def test_training_averages_after_every_step_and_goes_on_from_the_last_weights(bench):
