@@ -15,6 +15,7 @@ REQUIRED = {
     "dotenv": "python-dotenv",
     "filelock": "filelock",
     "matplotlib": "matplotlib",
+    "msgspec": "msgspec",
     "numpy": "numpy",
     "scipy": "scipy",
     "simplejpeg": "simplejpeg",

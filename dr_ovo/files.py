@@ -120,6 +120,17 @@ def last_written(path: Path) -> Written | None:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
+_known_sha256: dict[tuple[Path, Written | None], str] = {}
+
+
+def known_sha256(path: Path) -> str:
+    """The sha256 of a large file, computed once in a process unless it was written since."""
+    key = (path.resolve(), last_written(path))
+    if key not in _known_sha256:
+        _known_sha256[key] = file_sha256(path)
+    return _known_sha256[key]
+
+
 def is_writable(path: Path) -> bool:
     """Whether a folder or file may be written into, and is not marked read-only."""
     # root may write anywhere; a folder marked read-only is meant to stay unchanged all the same.

@@ -26,7 +26,7 @@ from dr_ovo import errors
 from dr_ovo.commands import trainer as trainer_command
 from dr_ovo.commands.trainer import run_mode
 from dr_ovo.errors import MachineError, ToolkitError, UserError, run
-from dr_ovo.models.torch_files import save_torch
+from dr_ovo.safe_files.torch_saving import save_torch
 from dr_ovo.settings.command_line import parse_settings
 from tests.fixtures.prepared import Prepared
 

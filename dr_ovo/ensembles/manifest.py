@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta, Struct
 
 from dr_ovo.decoding.decoders import Fitted
 from dr_ovo.decoding.fitting import fitted_from_json, fitted_json
-from dr_ovo.decoding.heads import ARGMAX, EXPECTED
+from dr_ovo.decoding.heads import ARGMAX, EXPECTED, HEADS
 from dr_ovo.ensembles.combination import METHODS
 from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
-from dr_ovo.predictions.calibration_file import TEMPERATURES, Calibration
+from dr_ovo.json_files import as_schema, read_json
+from dr_ovo.predictions.calibration_file import Calibration, GradeThreshold, Temperature
 from dr_ovo.predictions.operating_points import CONDITIONS
 
 SCHEMA = 2  # 1 had no temperatures of members, and the grade was always the most probable one
@@ -63,6 +64,38 @@ class Manifest:
     def weights(self) -> np.ndarray:
         """(M,), summing to 1."""
         return np.array([member.weight for member in self.members])
+
+
+class _Checkpoint(Struct):
+    """A checkpoint of a member: a file in the folder `models` of its results."""
+
+    file: Annotated[str, Meta(pattern=r"^models/(?!\.+$)[^/\\]+$")]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class _Row(Struct):
+    """A member as the file has it."""
+
+    name: str
+    folder: str
+    architecture: str | None
+    head: Literal[tuple(HEADS)]  # type: ignore[valid-type]
+    decoder: str
+    weight: Annotated[float, Meta(ge=0, le=1)]
+    checkpoints: list[_Checkpoint]
+    temperature: Temperature = 1.0
+    prior_corrected: bool = False
+    decoding: dict[str, Any] | None = None
+
+
+class _File(Struct):
+    """The manifest as the file has it."""
+
+    method: Literal[tuple(METHODS)]  # type: ignore[valid-type]
+    class_names: list[str]
+    members: Annotated[list[_Row], Meta(min_length=1, max_length=1000)]
+    decoder: Literal["argmax", "expected"] = "argmax"
+    grade_thresholds: list[GradeThreshold] | None = None
 
 
 def write_manifest(
@@ -122,71 +155,52 @@ def _member_json(member: Member, base: Path) -> dict[str, Any]:
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest in a file. Raises UserError where it is missing, damaged or no manifest."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"--ensemble {path}: can't be read ({error.strerror}). {HINT}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"--ensemble {path}: not valid JSON ({error}). {HINT}") from None
-    if not isinstance(data, dict) or data.get("kind") != KIND:
-        raise UserError(f"--ensemble {path}: not an ensemble manifest. {HINT}")
+    data = read_json(path, HINT)
+    if data.get("kind") != KIND:
+        raise UserError(f"{path} is not an ensemble manifest. {HINT}")
     if data.get("schema") not in (1, SCHEMA):
         raise UserError(
-            f"--ensemble {path} has schema {data.get('schema')}; this version reads 1 and "
-            f"{SCHEMA}. {HINT}"
+            f"{path} has schema {data.get('schema')}; this version reads 1 and {SCHEMA}. {HINT}"
         )
+    stored = as_schema(data, _File, path, HINT)
     try:
         manifest = Manifest(
-            data["method"],
-            tuple(map(str, data["class_names"])),
-            tuple(_member(row, path.resolve().parent) for row in data["members"]),
-            _expected(data),
+            stored.method,
+            tuple(stored.class_names),
+            tuple(_member(row, path.resolve().parent) for row in stored.members),
+            _expected(stored),
         )
-        sums_to_one = abs(float(manifest.weights.sum()) - 1) < 1e-6
-        weights_valid = sums_to_one and bool(np.all(manifest.weights >= 0))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UserError(f"--ensemble {path}: damaged ({error!r}). {HINT}") from None
-    if manifest.method not in METHODS or not weights_valid:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{path} is damaged ({error}). {HINT}") from None
+    if abs(float(manifest.weights.sum()) - 1) >= 1e-6:
         raise UserError(
-            f"--ensemble {path}: method '{manifest.method}', weights "
-            f"{manifest.weights.tolist()}; expected one of {', '.join(METHODS)}, and weights that "
-            f"are not negative and sum to 1. {HINT}"
+            f"{path} is damaged: its weights are {manifest.weights.tolist()}; expected a sum of 1. "
+            f"{HINT}"
         )
     return manifest
 
 
-def _expected(data: Mapping[str, Any]) -> Fitted | None:
+def _expected(stored: _File) -> Fitted | None:
     """How the grade comes from the expected one; None where it does not. Raises ValueError or
-    TypeError for a decoder that there is not, and for thresholds that are none."""
-    decoder = data.get("decoder", ARGMAX)
-    if decoder not in (ARGMAX, EXPECTED):
-        raise ValueError(f"decoder {decoder}")
-    if decoder == ARGMAX:
+    TypeError for thresholds that are none."""
+    if stored.decoder == ARGMAX:
         return None
-    numbers = data["grade_thresholds"]
-    return fitted_from_json({"thresholds": numbers, "cutpoints": None})
+    return fitted_from_json({"thresholds": stored.grade_thresholds, "cutpoints": None})
 
 
 HINT = "Make it with: python evaluate_super_ensemble.py --results_dirs ... --export FILE"
 
 
-def _member(row: Mapping[str, Any], base: Path) -> Member:
+def _member(row: _Row, base: Path) -> Member:
     return Member(
-        name=str(row["name"]),
-        folder=Path(os.path.normpath(base / row["folder"])),
-        architecture=None if row["architecture"] is None else str(row["architecture"]),
-        head=str(row["head"]),
-        decoder=str(row["decoder"]),
-        weight=float(row["weight"]),
-        temperature=_temperature(row.get("temperature", 1.0)),
-        prior_corrected=row.get("prior_corrected", False) is True,
-        fitted=None if row.get("decoding") is None else fitted_from_json(row["decoding"]),
-        checkpoints={str(one["file"]): str(one["sha256"]) for one in row["checkpoints"]},
+        name=row.name,
+        folder=Path(os.path.normpath(base / row.folder)),
+        architecture=row.architecture,
+        head=row.head,
+        decoder=row.decoder,
+        weight=row.weight,
+        temperature=row.temperature,
+        prior_corrected=row.prior_corrected,
+        fitted=None if row.decoding is None else fitted_from_json(row.decoding),
+        checkpoints={one.file: one.sha256 for one in row.checkpoints},
     )
-
-
-def _temperature(value: object) -> float:
-    low, high = TEMPERATURES
-    if not isinstance(value, int | float) or not low <= value <= high:
-        raise ValueError(f"temperature {value}")
-    return float(value)

@@ -20,7 +20,11 @@ from dr_ovo.ensembles.combination import tempered
 from dr_ovo.ensembles.cross_fitting import fit_ensemble
 from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.audit_blocks import audit_blocks, joint_audit_blocks
-from dr_ovo.evaluation.evaluation_writing import known_calibration, write_evaluation
+from dr_ovo.evaluation.evaluation_writing import (
+    known_calibration,
+    require_redone,
+    write_evaluation,
+)
 from dr_ovo.evaluation.split_predictions import predict_split
 from dr_ovo.inference.trained_model import (
     TrainedModel,
@@ -36,6 +40,7 @@ from dr_ovo.predictions.metrics import accuracy, balanced_accuracy, quadratic_ka
 from dr_ovo.predictions.predictions_file import Predictions, marks_of
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.model_results import SPLITS
+from dr_ovo.results.one_piece import check_one_piece
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.loading import check_cache, decodable
@@ -72,6 +77,7 @@ def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
     models = open_models(settings, device)
     for model in models:
         _require_no_member(model.folder)
+    check_one_piece([model.folder for model in models])
     if settings.config.debug_mode:
         log.warning("--debug_mode is for training: evaluation reads every image.")
     config = of_the_models(settings.config, models[0].meta)
@@ -140,6 +146,7 @@ def prepare(
     will be `written`."""
     for folder in written:
         check_writable_folder(folder.root, "--output_dir")
+        require_redone(folder, splits)
     with shared_workers(processes=config.num_workers > 0):
         index, skipped = open_dataset(config, [model.folder for model in models], splits)
     index, undecodable = _decodable(models, index, config, splits)

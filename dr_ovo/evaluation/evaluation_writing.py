@@ -8,12 +8,20 @@ from typing import Any
 from dr_ovo.decoding.heads import EXPECTED
 from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.statistics_only import TEST_ALONE, unknown
-from dr_ovo.files import file_sha256, write_json
+from dr_ovo.files import flush, write_json
+from dr_ovo.json_files import read_as
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration, save_calibration
 from dr_ovo.predictions.predictions_file import Predictions, marks_of, save_predictions
-from dr_ovo.results.evaluation_file import evaluation_report, patient_report
-from dr_ovo.results.folder import ResultsFolder, read_json
-from dr_ovo.results.made_from import MADE_FROM, checkpoint_digests
+from dr_ovo.results.evaluation_file import SCHEMA, evaluation_report, patient_report
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.made_from import (
+    MADE_FROM,
+    check_digests,
+    checkpoint_digests,
+    made_from,
+)
+from dr_ovo.results.schemas import Evaluating
+from dr_ovo.results.sealing import write_sealed
 from dr_ovo.settings.train_config import TrainConfig
 
 
@@ -34,16 +42,15 @@ def write_evaluation(
     `members`, or another calibration.
     """
     folder.root.mkdir(parents=True, exist_ok=True)
+    write_json(folder.evaluating, {"schema": SCHEMA, "splits": [*predictions]})
     marks = marks_of([], predictions.values())
     if "test" not in predictions or len(predictions) > 1:
         save_calibration(folder.calibration, kept or calibration, marks)
-    made_from = {
-        "checkpoints": checkpoint_digests(members),
-        "calibration": file_sha256(folder.calibration),
-    }
-    report: dict[str, Any] = {}
     for name, on_split in predictions.items():
         save_predictions(folder.predictions(name), on_split)
+    sources = made_from(folder, members, [*predictions])
+    report: dict[str, Any] = {}
+    for name, on_split in predictions.items():
         report = evaluation_report(on_split, calibration, name)
         if config.patient_level:
             report["patient_level"] = patient_report(on_split, calibration)
@@ -51,16 +58,32 @@ def write_evaluation(
         report["prior_corrected"] = config.prior_correction
         if name != "test":
             report["statistics_only"] = unknown(TEST_ALONE)
-        write_json(folder.evaluation(name), {**report, MADE_FROM: made_from})
+        write_sealed(folder.evaluation(name), {**report, MADE_FROM: sources[name]})
     if "test" not in predictions:
-        _say_stale(folder, made_from)
+        _say_stale(folder, next(iter(sources.values())))
+    folder.evaluating.unlink()
+    flush(folder.root)
     return report
 
 
-def _say_stale(folder: ResultsFolder, made_from: Mapping[str, Any]) -> None:
+def require_redone(folder: ResultsFolder, splits: Sequence[str]) -> None:
+    """Raises UserError where an evaluation was stopped while it was written, and not all of its
+    splits are evaluated now: the others would stay mixed."""
+    if folder.evaluating.is_file():
+        left = read_as(folder.evaluating, Evaluating, "Remove it, and evaluate all splits.").splits
+        if not {*left} <= {*splits}:
+            raise UserError(
+                f"An evaluation of {', '.join(left)} in {folder.root} was stopped while it was "
+                f"written. Evaluate the same splits again: --splits {' '.join(left)}"
+            )
+
+
+def _say_stale(folder: ResultsFolder, source: Mapping[str, Any]) -> None:
     """Warns if the evaluation on test was made from something else than what is there now."""
     path = folder.evaluation("test")
-    if path.is_file() and read_json(path, {}).get(MADE_FROM) != made_from:
+    before = folder.read_evaluation("test").get(MADE_FROM, {})
+    keys = ("checkpoints", "calibration")
+    if path.is_file() and any(before.get(key) != source[key] for key in keys):
         log.warning(
             "%s is stale: checkpoints or calibration have changed since. Evaluate test again: "
             "--mode evaluate --splits test",
@@ -78,10 +101,11 @@ def known_calibration(
             f"--splits test: {folder.root} has no calibration.json. Evaluate val first, or both "
             "splits."
         )
-    path = folder.evaluation("val")
-    report = read_json(path, {}) if path.is_file() else {}
+    require_redone(folder, ["test"])
+    check_digests(folder, ["val"])
+    report = folder.read_evaluation("val")
     before = report.get(MADE_FROM)
-    if isinstance(before, dict) and before.get("checkpoints") != checkpoint_digests([folder]):
+    if before and before["checkpoints"] != checkpoint_digests([folder]):
         raise UserError(
             f"--splits test: the calibration in {folder.root} is of other checkpoints than those "
             "in models/. Evaluate val first, or both splits."

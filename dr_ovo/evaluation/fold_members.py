@@ -28,7 +28,7 @@ from dr_ovo.inference.ensemble import open_manifest
 from dr_ovo.inference.trained_model import with_decoding_of
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
-from dr_ovo.results.folder import ENSEMBLE_FILE, OOF, ResultsFolder, read_json
+from dr_ovo.results.folder import ENSEMBLE_FILE, OOF, ResultsFolder
 from dr_ovo.results.made_from import MADE_FROM, checkpoint_digests
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig, values_of
@@ -76,14 +76,11 @@ def _how_decoded(config: TrainConfig) -> dict[str, Any]:
 def _is_assembled(
     folder: ResultsFolder, config: TrainConfig, members: Sequence[ResultsFolder]
 ) -> bool:
-    if not (folder.root / ENSEMBLE_FILE).is_file() or not folder.evaluation(OOF).is_file():
+    if not (folder.root / ENSEMBLE_FILE).is_file():
         return False
-    report = read_json(folder.evaluation(OOF), {})
-    made_from = report.get(MADE_FROM)
-    same = isinstance(made_from, dict) and made_from.get("checkpoints") == checkpoint_digests(
-        members
-    )
-    return same and report.get(DECODED) == _how_decoded(config)
+    report = folder.read_evaluation(OOF)
+    before = report.get(MADE_FROM, {}).get("checkpoints")
+    return before == checkpoint_digests(members) and report.get(DECODED) == _how_decoded(config)
 
 
 def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluation:

@@ -27,8 +27,9 @@ from dr_ovo.inference.trained_model import (
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import marks_of
-from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, ResultsFolder, read_json
-from dr_ovo.results.made_from import MADE_FROM, checkpoint_digests
+from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, OOF, ResultsFolder
+from dr_ovo.results.made_from import MADE_FROM, check_evaluation_files, checkpoint_digests
+from dr_ovo.results.one_piece import check_one_piece
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.setup import joint_folder, mean_folder
@@ -81,6 +82,7 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
     if file is not None:
         return open_manifest(file, settings, device)
     models = open_models(settings, device)
+    check_one_piece([model.folder for model in models], ["val"])
     configs = [with_decoding_of(settings, model.folder) for model in models]
     folder = models[0].folder.root if len(models) == 1 else joint_folder(config)
     count = len(models)
@@ -105,10 +107,8 @@ def _expected(
     if any(head_of(m.meta["head"]).decoder(own.decoder) != EXPECTED for m, own in pairs):
         return None
     folder = mean_folder(config)
-    path = folder.evaluation("val")
-    made_from = read_json(path, {}).get(MADE_FROM) if path.is_file() else None
-    digests = checkpoint_digests([model.folder for model in models])
-    known = isinstance(made_from, dict) and made_from.get("checkpoints") == digests
+    before = folder.read_evaluation("val").get(MADE_FROM, {}).get("checkpoints")
+    known = before == checkpoint_digests([model.folder for model in models])
     if known and folder.calibration.is_file():
         return Fitted(thresholds=load_calibration(folder.calibration).grade_thresholds)
     log.warning(
@@ -158,6 +158,7 @@ def folds_manifest(config: TrainConfig) -> Path | None:
             f"{config.output_dir} has no {ENSEMBLE_FILE}: its members are not all trained. Finish "
             "them by the command that began them, with --resume."
         )
+    check_evaluation_files(ResultsFolder(path.parent), [OOF])
     return path
 
 
@@ -166,6 +167,7 @@ def open_manifest(file: Path, settings: Settings, device: torch.device) -> Ensem
     config, manifest = settings.config, read_manifest(file)
     _require_agreement(settings, manifest)
     models = open_members(manifest, settings, device)
+    check_one_piece([model.folder for model in models])
     rows = zip(models, manifest.members, strict=True)
     return Ensemble(
         models,

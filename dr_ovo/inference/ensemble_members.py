@@ -11,7 +11,7 @@ import torch
 from dr_ovo.decoding.fitting import fitted_json
 from dr_ovo.ensembles.manifest import Manifest, Member
 from dr_ovo.errors import UserError
-from dr_ovo.files import file_sha256
+from dr_ovo.files import known_sha256
 from dr_ovo.inference.trained_model import TrainedModel, require_agreement
 from dr_ovo.models.checkpoint import load_network
 from dr_ovo.results.folder import ResultsFolder
@@ -53,12 +53,18 @@ def _checkpoints(member: Member) -> list[Path]:
         )
     for name, sha256 in member.checkpoints.items():
         path = member.folder / name
+        if not path.resolve().is_relative_to(member.folder.resolve()):
+            raise UserError(
+                f"The ensemble's member {member.name} names the checkpoint {name!r}, which is not "
+                f"inside its folder {member.folder}. Expected a path such as models/best_....pth, "
+                "and no link that leads out of it; export the ensemble again."
+            )
         if not path.is_file():
             raise UserError(
                 f"{path} is missing: the ensemble's member {member.name} needs it. Restore it, or "
                 "export the ensemble again."
             )
-        if file_sha256(path) != sha256:
+        if known_sha256(path) != sha256:
             raise UserError(
                 f"{path} is not the checkpoint that the ensemble was made from (another sha256): "
                 "it was retrained or damaged. Restore it; or evaluate the model and export the "

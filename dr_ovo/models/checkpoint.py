@@ -7,12 +7,15 @@ everything but the tensors, with the checkpoint's sha256.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from torch import nn
 
@@ -20,19 +23,35 @@ from dr_ovo.decoding.decoders import Fitted
 from dr_ovo.decoding.fitting import fitted_from_json
 from dr_ovo.decoding.heads import HEADS, head_of
 from dr_ovo.errors import UserError
-from dr_ovo.files import file_sha256, write_json
-from dr_ovo.models.backbone import InputSpec, create_backbone
+from dr_ovo.files import known_sha256, write_json
+from dr_ovo.models.backbone import InputSpec, create_backbone, feature_width
+from dr_ovo.models.input_size import SIZE_ERRORS
+from dr_ovo.models.metadata import (
+    SCHEMA,
+    STATE,
+    TOOLKIT,
+    MetadataError,
+    checked_metadata,
+    is_ours,
+    require_outputs,
+)
 from dr_ovo.models.network import BranchSpec, OvoNetwork, build_network
-from dr_ovo.models.torch_files import load_torch, save_torch
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.preprocessing import Preprocessing
+from dr_ovo.safe_files.torch_loading import load_torch
+from dr_ovo.safe_files.torch_saving import save_torch
 from dr_ovo.settings.train_config import FIELDS
 
-SCHEMA = 1
-# Keys that older files lack -> how those networks behave.
-ADDED_LATER: dict[str, Any] = {"tta_views": 1, "decoding": None, "prior_shift": None}
-TOOLKIT = "dr_ovo"
+# What training writes into every checkpoint, and a network can't do without.
+NEEDED = (
+    "architecture", "head", "ovo_mode", "branch", "pairs", "class_names", "num_classes", "input",
+    "preprocessing", "freeze_stages", "metrics",
+)  # fmt: skip
+KINDS = {torch.float32}  # of the numbers of a head
+NEW = 10  # seconds
+LONGEST = 2**24  # bytes of the JSON beside a checkpoint
+WAITS = (0.2, 1.0)  # seconds, for a training that has just written a file, not yet the other
 BACKBONE = "backbone."  # prefix of the backbone's weights
 # Keys on which all files of one network must agree.
 COMMON = tuple(
@@ -71,28 +90,65 @@ def save_checkpoint(
     """
     head = {"schema": SCHEMA, "toolkit": TOOLKIT, **meta}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    save_torch(path, {**head, **(tensors or {}), "state_dict": weights})
-    readable = {**head, "sha256": file_sha256(path), "bytes": path.stat().st_size}
+    sha256 = save_torch(path, {**head, **(tensors or {}), STATE: weights})
+    readable = {**head, "sha256": sha256, "bytes": path.stat().st_size}
     write_json(path.with_suffix(".json"), readable)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint at `path`. Raises UserError for a file that this toolkit did not write."""
-    content = load_torch(
-        path,
-        "It may be truncated, or from another toolkit; model_analyzer.py shows what it contains.",
-    )
-    if not isinstance(content, dict) or content.get("toolkit") != TOOLKIT:
+    """The checkpoint at `path`, which must be the one that the JSON beside it describes, if there
+    is one. Raises UserError for another file, and for metadata that can't be right."""
+    content = _read(path)
+    if not is_ours(content):
         raise UserError(
             f"{path} was not made by this toolkit and can't be evaluated here. "
             "model_analyzer.py shows what it contains."
         )
-    if content["schema"] != SCHEMA:
+    if content.get("schema") != SCHEMA:
         raise UserError(
-            f"{path} has checkpoint schema {content['schema']}; this version reads {SCHEMA}. "
+            f"{path} has checkpoint schema {content.get('schema')}; this version reads {SCHEMA}. "
             "Use the version of dr_ovo that wrote it."
         )
-    return Checkpoint(path, ADDED_LATER | content, content.pop("state_dict"))
+    try:
+        return Checkpoint(path, checked_metadata(content), content.get(STATE, {}))
+    except MetadataError as error:
+        raise _damaged(path, error) from None
+
+
+def _read(path: Path) -> Any:
+    """The content of a file, by the sha256 that the JSON beside it has; without one, as it is."""
+    sha256 = _described_sha256(path)
+    for seconds in WAITS:
+        new = path.is_file() and time.time() - path.stat().st_mtime < NEW
+        if not (new and sha256 and known_sha256(path) != sha256):
+            break
+        time.sleep(seconds)
+        sha256 = _described_sha256(path)
+    hint = "It may be truncated, or from another toolkit; model_analyzer.py shows what it contains."
+    if sha256:
+        hint = (
+            f"It must be the checkpoint that {path.with_suffix('.json').name} beside it describes: "
+            "restore both. If a training was killed while it wrote them, continue it with --resume."
+        )
+    return load_torch(path, hint, sha256=sha256)
+
+
+def _described_sha256(path: Path) -> str:
+    """The sha256 that the JSON beside a checkpoint has of it; "" without one."""
+    try:
+        beside = path.with_suffix(".json")
+        too_long = beside.stat().st_size > LONGEST
+        sha256 = "" if too_long else json.loads(beside.read_text("utf-8"))["sha256"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return sha256 if isinstance(sha256, str) else ""
+
+
+def _damaged(path: Path, error: MetadataError) -> UserError:
+    return UserError(
+        f"{path} is damaged: {error}. Restore it, or train again; model_analyzer.py shows what it "
+        "contains."
+    )
 
 
 def find_checkpoints(models: Path, architecture: str | None) -> list[Path]:
@@ -132,9 +188,11 @@ def load_network(paths: list[Path]) -> tuple[OvoNetwork, dict[str, Any]]:
     """
     checkpoints = [load_checkpoint(path) for path in paths]
     _require_same_network(checkpoints)
+    for checkpoint in checkpoints:
+        _require_agreement(checkpoint)
     if head_of(checkpoints[0].meta["head"]).paired:
         checkpoints = _in_pair_order(checkpoints)
-    rows = [row for c in checkpoints for row in c.meta["metrics"]["pairs"]]
+    rows = [row for c in checkpoints for row in c.meta["metrics"].get("pairs", [])]
     accuracy = {tuple(row["pair"]): row["val_accuracy"] for row in rows}
     pairs = class_pairs(checkpoints[0].meta["num_classes"])
     meta = {**checkpoints[0].meta, "pair_accuracy": [accuracy.get(pair) for pair in pairs]}
@@ -147,6 +205,7 @@ def load_network(paths: list[Path]) -> tuple[OvoNetwork, dict[str, Any]]:
 def load_single(path: Path) -> tuple[OvoNetwork, dict[str, Any]]:
     """The network of one checkpoint alone, in eval mode, and its metadata."""
     checkpoint = load_checkpoint(path)
+    _require_agreement(checkpoint)
     return _assemble([checkpoint]), checkpoint.meta
 
 
@@ -156,9 +215,10 @@ def _assemble(checkpoints: list[Checkpoint]) -> OvoNetwork:
     frozen = first.meta["freeze_stages"] if len(checkpoints) > 1 else 0
     size, architecture = first.meta["input"]["size"], first.meta["architecture"]
     specs = [_spec(checkpoint) for checkpoint in checkpoints]
+    width = _require_fit(checkpoints)
     network = build_network(
         create_backbone(architecture, size, weights=None),
-        specs, img_size=size, frozen_stages=frozen, dropout=0.0, seed=0,
+        specs, img_size=size, frozen_stages=frozen, dropout=0.0, seed=0, width=width,
     )  # fmt: skip
     for position, checkpoint in enumerate(checkpoints):
         _fill(network, checkpoint, with_stem=position == 0)
@@ -242,10 +302,62 @@ def _fill(network: OvoNetwork, checkpoint: Checkpoint, *, with_stem: bool) -> No
             {"weight": checkpoint.state["head.weight"], "bias": checkpoint.state["head.bias"]}
         )
     except (RuntimeError, KeyError) as error:
-        raise UserError(
-            f"The weights in {checkpoint.path} do not fit {checkpoint.meta['architecture']} as "
-            f"this timm builds it: {str(error)[:400]}. Its config.json names the version that fits."
-        ) from None
+        raise _misfit(checkpoint, str(error)) from None
+
+
+def _require_agreement(checkpoint: Checkpoint) -> None:
+    """Raises UserError for a checkpoint of which something is missing, or contradicts the rest."""
+    meta = checkpoint.meta
+    try:
+        for key in NEEDED:
+            if key not in meta:
+                raise MetadataError(f"it has no {key}")
+        require_outputs(meta, checkpoint.state)
+        sizes = meta["input"]["size"], meta["preprocessing"]["size"]
+        if sizes[0] != sizes[1]:
+            raise MetadataError("its preprocessing makes {1} pixels of {0}".format(*sizes))
+    except MetadataError as error:
+        raise _damaged(checkpoint.path, error) from None
+
+
+def _require_fit(checkpoints: list[Checkpoint]) -> int:
+    """The number of features of the backbone. Raises UserError if the weights are not those of the
+    architecture, which is built on the meta device: it takes no memory, whatever it is."""
+    first = checkpoints[0]
+    architecture, size = first.meta["architecture"], first.meta["input"]["size"]
+    if not timm.is_model(architecture.partition(".")[0]):
+        raise _damaged(
+            first.path, MetadataError(f"timm {timm.__version__} has no model {architecture}")
+        )
+    try:
+        with torch.device("meta"):
+            backbone = create_backbone(architecture, size, weights=None)
+            width = feature_width(backbone, size)
+    except SIZE_ERRORS as error:
+        raise _misfit(first, f"it can't be built for {size} pixels ({error})") from None
+    for checkpoint in checkpoints:
+        state, expected = backbone_state(checkpoint), backbone.state_dict()
+        for name in dict.fromkeys([*expected, *state]):
+            here, wanted = (_kind(each.get(name)) for each in (state, expected))
+            if here != wanted:
+                raise _misfit(checkpoint, f"{name} is {here}, where {wanted} is expected")
+        head = checkpoint.state["head.weight"]
+        if head.shape[1] != width or {head.dtype, checkpoint.state["head.bias"].dtype} != KINDS:
+            raise _misfit(checkpoint, f"head.weight is {_kind(head)}, for {width} features")
+    return width
+
+
+def _kind(tensor: torch.Tensor | None) -> str:
+    if tensor is None:
+        return "missing"
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _misfit(checkpoint: Checkpoint, why: str) -> UserError:
+    return UserError(
+        f"The weights in {checkpoint.path} do not fit {checkpoint.meta['architecture']} as this "
+        f"timm builds it: {why[:400]}. Its config.json names the version that fits."
+    )
 
 
 def _require_same_stem(stem: nn.Module, other: StateDict, path: Path) -> None:

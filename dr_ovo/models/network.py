@@ -205,11 +205,13 @@ def build_network(
     frozen_stages: int,
     dropout: float,
     seed: int,
+    width: int | None = None,
 ) -> OvoNetwork:
     """The network on a backbone (B, 3, S, S) -> (B, F); heads are initialised from (seed, branch).
 
     It takes the backbone's own modules: a caller that goes on using the backbone gives a copy.
-    `frozen_stages` of the result is 0 if the architecture has no stages to cut at.
+    `frozen_stages` of the result is 0 if the architecture has no stages to cut at. `width`: F, if
+    it is known.
     """
     stem, rest = None, backbone
     if frozen_stages == WHOLE:
@@ -220,7 +222,7 @@ def build_network(
             frozen_stages = 0
         else:
             stem, rest = halves
-    width = feature_width(backbone, img_size)
+    width = width or feature_width(backbone, img_size)
     mask_drop_paths(rest)
     rests = [*(copy.deepcopy(rest) for _ in specs[1:]), rest]
     branches = {}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
 TARGET_SENSITIVITY, TARGET_SPECIFICITY = 0.90, 0.95
 GRADED_CLASSES = 5
+ROUNDING = 1e-6  # by which a sum of probabilities may exceed 1
 # Condition -> the lowest of the five ICDR grades that counts as positive.
 CONDITIONS = {"referable": 2, "vision_threatening": 3}
 
@@ -19,7 +22,7 @@ class OperatingPoint:
     `reason` says why there is no threshold.
     """
 
-    threshold: float | None
+    threshold: Annotated[float, Meta(ge=0, le=1 + ROUNDING)] | None
     reason: str | None = None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -16,21 +14,10 @@ from dr_ovo.decoding.tempering import log_probabilities
 from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_path
 from dr_ovo.pairs import class_pairs
+from dr_ovo.safe_files.npz import open_npz
+from dr_ovo.safe_files.problems import RefusedFileError
 
 SCHEMA = 1
-
-# What numpy and zipfile raise for a file that is truncated, damaged or of another format.
-_DAMAGE = (
-    OSError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    KeyError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 MARKS = ("SYNTHETIC", "SIMULATED", "LEAKY")  # warnings shown with all figures
 PER_SAMPLE = (
@@ -52,6 +39,8 @@ _KINDS: dict[str, type] = {
     "probabilities": np.float64,
     "marks": np.str_,
 }
+# Kinds of NumPy's types from which those are made without a change: yes and no from nothing else.
+_MADE_FROM = {np.str_: "U", np.float64: "fiu", np.int64: "iu", np.bool_: "b"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,18 +141,32 @@ def load_predictions(path: Path | str) -> Predictions:
     if not Path(path).is_file():
         raise UserError(f"There is no file {path}. Evaluate the model first (--mode evaluate).")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return _from_arrays({name: file[name] for name in file.files}, path)
-    except _DAMAGE as error:
+        with open_npz(Path(path)) as file:
+            return _from_arrays({name: file.read(name) for name in file.parts}, path)
+    except RefusedFileError as error:
         raise UserError(
-            f"{path} can't be read as predictions ({error}). Evaluate the model again."
-        ) from error
+            f"{path} can't be read as predictions: {error}. Evaluate the model again."
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"{path} can't be read as predictions ({error.strerror or error}). Check the disk, or "
+            "evaluate the model again."
+        ) from None
 
 
 def _from_arrays(arrays: dict[str, np.ndarray], path: Path | str) -> Predictions:
     arrays = {"marks": np.zeros(0, np.str_), **arrays}
     missing = [one.name for one in fields(Predictions) if one.name not in arrays]
     schema = arrays["schema"].tolist() if "schema" in arrays else None
+    one = {"head": "U", "decoder": "U", "schema": "iu"}
+    kinds = one | {name: _MADE_FROM[kind] for name, kind in _KINDS.items()}
+    for name in kinds.keys() & arrays.keys():
+        array = arrays[name]
+        if array.dtype.kind not in kinds[name] or (name in one and array.ndim):
+            raise UserError(
+                f"{path} can't be read as predictions: its {name} is {array.dtype} of shape "
+                f"{array.shape}. Evaluate the model again."
+            )
     if missing or schema != SCHEMA:
         lack = f", without {', '.join(missing)}" if missing else ""
         raise UserError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from dr_ovo.dataset.manifest import MANIFEST, read_manifest
 from dr_ovo.errors import UserError
 from dr_ovo.files import make_folder, write_json
+from dr_ovo.json_files import read_json
 from dr_ovo.locks.folders import is_lock
 from dr_ovo.writable import check_writable_folder
 
@@ -93,10 +93,9 @@ def _read_mark(output: Path) -> dict[str, Any] | None:
 def _read(file: Path, key: str) -> Any:
     """The value under `key` in a JSON file, None where there is none."""
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(file, "").get(key)
+    except UserError:
         return None
-    return data.get(key) if isinstance(data, dict) else None
 
 
 def _require_same(

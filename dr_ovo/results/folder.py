@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dr_ovo.csv_text import csv_text
-from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_write_text
+from dr_ovo.json_files import check_schema, read_json
+from dr_ovo.results.history import read_rows
+from dr_ovo.results.schemas import Config, Descriptor, Evaluation, Progress
+from dr_ovo.results.sealing import check_digest
 
 FOLDS_FILE = "folds.json"  # in a folder whose members are in fold_1, fold_2, ...
 ENSEMBLE_FILE = "ensemble.json"  # the manifest of these members
+RETRAINING = "retrain"  # a folder of new classifiers inside the network's, while they train
 OOF = "oof"  # as a split: train and val, each picture by the member that did not see it
 HISTORY_FIELDS = (
     "epoch", "branch", "lr", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_auc",
@@ -93,6 +97,16 @@ class ResultsFolder:
         return self.root / ("evaluation.json" if split == "test" else f"evaluation_{split}.json")
 
     @property
+    def evaluating(self) -> Path:
+        """Is there while an evaluation is written, and after one that was stopped meanwhile."""
+        return self.root / "evaluating.json"
+
+    @property
+    def outcome(self) -> Path:
+        """What became of a pair that was trained again, while that is put in place."""
+        return self.root / RETRAINING / "outcome.json"
+
+    @property
     def calibration(self) -> Path:
         """Temperature and operating points from val."""
         return self.root / "calibration.json"
@@ -114,38 +128,54 @@ class ResultsFolder:
 
     def read_progress(self) -> dict[str, Any]:
         """The content of progress.json. Raises UserError where it is damaged."""
-        return read_json(self.progress, {"epoch": int, "finished": bool})
+        return self.read_state(self.progress)
+
+    def read_state(self, path: Path) -> dict[str, Any]:
+        """The content of progress.json, previous.json or validated.json. Raises UserError where it
+        is damaged."""
+        return _read(path, Progress, TRAIN_AGAIN)
 
     def read_config(self) -> dict[str, Any]:
         """The content of config.json. Raises UserError where it is missing or damaged."""
-        config = read_json(self.config, {"settings": dict})
-        return {**config, "settings": LATER_SETTINGS | config["settings"]}
+        config = _read(self.config, Config, TRAIN_AGAIN)
+        settings = LATER_SETTINGS | config.get("settings", {})
+        return (
+            {"data_hash": "", "skipped_images": [], "retrained": []}
+            | config
+            | {"settings": settings}
+        )
 
-    def read_history(self, up_to: int) -> list[dict[str, Any]]:
-        """The rows of epochs 1 to `up_to`, as text."""
+    def read_evaluation(self, split: str) -> dict[str, Any]:
+        """The content of the evaluation on a split; empty where there is none. Raises UserError
+        where it is damaged."""
+        path = self.evaluation(split)
+        return _read(path, Evaluation, EVALUATE_AGAIN) if path.is_file() else {}
+
+    def read_descriptors(self) -> dict[str, dict[str, Any]]:
+        """The JSON files beside the checkpoints, by the names of these. Raises UserError where one
+        is damaged."""
+        files = sorted(self.models.glob("best_*.json"))
+        return {
+            path.with_suffix(".pth").name: _read(path, Descriptor, TRAIN_AGAIN) for path in files
+        }
+
+    def read_history(self, up_to: int) -> list[dict[str, str]]:
+        """The rows of epochs 1 to `up_to`, as text. Raises UserError where they are damaged."""
         if not self.history.is_file():
             return []
-        with self.history.open(newline="", encoding="utf-8") as file:
-            return [row for row in csv.DictReader(file) if int(row["epoch"]) <= up_to]
+        return [row for row in read_rows(self.history) if int(row["epoch"]) <= up_to]
 
-    def write_history(self, rows: list[dict[str, Any]]) -> None:
+    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes all rows, whole or not at all; None becomes an empty field."""
         cells = ([row.get(field) for field in HISTORY_FIELDS] for row in rows)
         atomic_write_text(self.history, csv_text(HISTORY_FIELDS, cells))
 
 
-def read_json(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
-    """A JSON object. Raises UserError where it is damaged, or a `required` key has another type."""
-    try:
-        data = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise UserError(
-            f"{path} can't be read ({error}). Restore it, or use another --output_dir."
-        ) from None
-    for key, kind in required.items():
-        if type(data.get(key)) is not kind:
-            raise UserError(
-                f"{path} is damaged: its {key} is {data.get(key)!r}. Restore it, or use another "
-                "--output_dir."
-            )
-    return data
+TRAIN_AGAIN = "Restore it from a copy, or train in another --output_dir."
+EVALUATE_AGAIN = "Restore it, or evaluate again."
+
+
+def _read(path: Path, schema: type[msgspec.Struct], advice: str) -> dict[str, Any]:
+    content = check_schema(read_json(path, advice), schema, path, advice)
+    check_digest(content, path, advice)
+    return content

@@ -5,8 +5,6 @@ Neither images nor checkpoints nor torch are needed.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,9 @@ from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import architecture_of
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions, marks_of
-from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, OOF
+from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, OOF, ResultsFolder
+from dr_ovo.results.history import training_seconds
+from dr_ovo.results.one_piece import is_verified
 
 SPLITS = ("val", "test")
 
@@ -48,6 +48,7 @@ class ModelResults:
     test: Predictions
     calibration: Calibration
     facts: Facts
+    verified: bool = True  # False: an earlier version did not say what belongs together
 
     @property
     def member_val(self) -> Predictions:
@@ -61,24 +62,24 @@ class ModelResults:
 
 
 def read_results(folder: Path, name: str) -> ModelResults:
-    """The results in a folder. Raises UserError where something is missing or damaged."""
+    """The results in a folder. Raises UserError where something is missing or damaged, and where
+    its files do not belong together."""
     check_evaluated(folder)
-    predictions = {split: load_predictions(_predictions(folder, split)) for split in SPLITS}
-    if (folder / FOLDS_FILE).is_file():
+    results, splits = ResultsFolder(folder), [_split(folder, split) for split in SPLITS]
+    val, test = (load_predictions(results.predictions(split)) for split in splits)
+    if splits[0] == OOF:
         # Test is the mean of tempered members: out of fold they are compared as they enter it.
-        temperature = read_manifest(folder / ENSEMBLE_FILE).members[0].temperature
-        predictions["val"] = tempered(predictions["val"], temperature)
-    calibration = load_calibration(folder / "calibration.json")
-    facts = read_facts(folder, predictions["test"].head, list(predictions.values()))
-    return ModelResults(name, folder, predictions["val"], predictions["test"], calibration, facts)
+        val = tempered(val, read_manifest(folder / ENSEMBLE_FILE).members[0].temperature)
+    calibration = load_calibration(results.calibration)
+    facts = read_facts(folder, test.head, [val, test])
+    verified = is_verified(results, splits)
+    return ModelResults(name, folder, val, test, calibration, facts, verified)
 
 
-def _predictions(folder: Path, split: str) -> Path:
-    """The predictions on a split. In a folder of `--folds`, whose members learned from val, those
-    out of fold are in its place."""
-    if split == "val" and (folder / FOLDS_FILE).is_file():
-        split = OOF
-    return folder / f"predictions_{split}.npz"
+def _split(folder: Path, split: str) -> str:
+    """The split of which there are predictions: in a folder of `--folds`, whose members learned
+    from val, those out of fold are in its place."""
+    return OOF if split == "val" and (folder / FOLDS_FILE).is_file() else split
 
 
 def check_evaluated(folder: Path) -> None:
@@ -89,7 +90,8 @@ def check_evaluated(folder: Path) -> None:
             f"{folder} is {kind}; expected a results folder, as training and evaluation write "
             "it (<model>_5class_results)."
         )
-    needed = [*(_predictions(folder, split).name for split in SPLITS), "calibration.json"]
+    needed = [f"predictions_{_split(folder, split)}.npz" for split in SPLITS]
+    needed.append("calibration.json")
     if (folder / FOLDS_FILE).is_file():
         needed.append(ENSEMBLE_FILE)
     missing = [file for file in needed if not (folder / file).is_file()]
@@ -109,58 +111,38 @@ def check_evaluated(folder: Path) -> None:
 
 def _dataset(folder: Path) -> str:
     try:
-        config = _read_json(folder / "config.json")
-    except UserError:
+        return str(ResultsFolder(folder).read_config()["settings"]["dataset_path"])
+    except (UserError, KeyError):
         return "DATASET"
-    settings = config.get("settings")
-    return str(settings.get("dataset_path", "DATASET") if isinstance(settings, dict) else "DATASET")
 
 
 def read_facts(folder: Path, head: str, predictions: Sequence[Predictions] = ()) -> Facts:
     """What config.json, history.csv and the checkpoints' JSON files say about a model.
 
-    Marks also come from `predictions`, which may have been moved without the other files.
+    Marks also come from `predictions`, which may have been moved without the other files. Raises
+    UserError where one is damaged.
     """
-    config = _read_json(folder / "config.json")
-    settings = config.get("settings", {})
-    if not isinstance(settings, dict):
-        raise UserError(f"{folder / 'config.json'}: settings is no object. Restore it.")
-    checkpoints = [_read_json(path) for path in sorted((folder / "models").glob("*.json"))]
-    models = settings.get("base_models") or [meta.get("architecture") for meta in checkpoints]
-    architecture = models[0] if isinstance(models, list) and models else None
-    if not isinstance(architecture, str) or not architecture:
-        architecture = None
-    known_architecture = architecture_of(architecture) if architecture else None
-    evaluation = _read_json(folder / "evaluation.json")
-    sources = [config, *checkpoints, evaluation]
+    results = ResultsFolder(folder)
+    config = results.read_config() if results.config.is_file() else {}
+    checkpoints = [*results.read_descriptors().values()]
+    evaluation = results.read_evaluation("test")
+    names = [*config.get("settings", {}).get("base_models", [])]
+    names += [one["architecture"] for one in checkpoints if "architecture" in one]
+    known = architecture_of(names[0]) if names else None
     return Facts(
-        architecture=known_architecture.timm_name if known_architecture else architecture,
-        family=known_architecture.family if known_architecture else None,
-        paradigm=known_architecture.paradigm if known_architecture else None,
+        architecture=known.timm_name if known else names[0] if names else None,
+        family=known.family if known else None,
+        paradigm=known.paradigm if known else None,
         head=head,
         parameters=_parameters(checkpoints),
-        bytes=sum(size for meta in checkpoints if isinstance(size := meta.get("bytes"), int))
-        or None,
-        training_seconds=_training_seconds(folder / "history.csv"),
-        marks=tuple(marks_of(sources, predictions)),
-        prior_corrected=evaluation.get("prior_corrected") is True,
+        bytes=sum(one.get("bytes", 0) for one in checkpoints) or None,
+        training_seconds=training_seconds(results.history),
+        marks=tuple(marks_of([config, *checkpoints, evaluation], predictions)),
+        prior_corrected=evaluation.get("prior_corrected", False),
     )
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
-    """The content of a JSON file; empty where there is none. Raises UserError where damaged."""
-    if not path.is_file():
-        return {}
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} can't be read ({error}). Restore it, or evaluate again.") from None
-    if not isinstance(data, dict):
-        raise UserError(f"{path} is not a JSON object. Restore it, or evaluate again.")
-    return data
-
-
-def _parameters(checkpoints: list[Mapping[str, Any]]) -> int | None:
+def _parameters(checkpoints: Sequence[Mapping[str, Any]]) -> int | None:
     """Parameters of the whole network; a stem shared by several branches counts once."""
     total = [meta.get("parameters") for meta in checkpoints]
     trained = [meta.get("trained_parameters") for meta in checkpoints]
@@ -169,17 +151,3 @@ def _parameters(checkpoints: list[Mapping[str, Any]]) -> int | None:
         return None
     branches = len(checkpoints)
     return counts[0] - counts[branches] + sum(counts[branches:])
-
-
-def _training_seconds(path: Path) -> float | None:
-    """The sum over epochs of the slowest branch's seconds: branches train in parallel."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        by_epoch: dict[str, float] = {}
-        for row in rows:
-            seconds = float(row["seconds"])
-            by_epoch[row["epoch"]] = max(seconds, by_epoch.get(row["epoch"], 0.0))
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
-        return None
-    return sum(by_epoch.values()) if by_epoch else None

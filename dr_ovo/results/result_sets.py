@@ -11,7 +11,9 @@ from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import ARCHITECTURES, architecture_of
 from dr_ovo.predictions.predictions_file import MARKS
 from dr_ovo.results.alignment import align
+from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.model_results import ModelResults, read_results
+from dr_ovo.results.one_piece import say_unverified
 
 SUFFIX = "_5class_results"
 PLACES = (".", "./v2.5-model-dr")  # searched for a model given by name only
@@ -58,6 +60,7 @@ def open_results(
         )
     _refuse_twice(folders)
     found = [read_results(folder, name) for folder, name in _with_names(folders)]
+    say_unverified([ResultsFolder(model.folder) for model in found if not model.verified])
     if len(found) < min_models:
         raise UserError(
             f"{found[0].folder} alone: this needs at least {min_models} models. Give more with "

@@ -20,6 +20,7 @@ from dr_ovo.logs import log_to_file, stop_file
 from dr_ovo.models.precision import Precision
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.photographs.damage import Damage
+from dr_ovo.results.training_files import check_training_files
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.option import Fixed
 from dr_ovo.settings.recipe import Recipe
@@ -56,6 +57,7 @@ from dr_ovo.training.resume.resumption import load_stem_into
 from dr_ovo.training.resume.state import clean
 from dr_ovo.training.retraining.checks import is_retraining, retraining_is_done, work_folder
 from dr_ovo.training.retraining.pairs import retrain_pairs
+from dr_ovo.training.retraining.placing import put_in_place
 from dr_ovo.training.setup import (
     choose_precision,
     fold_members,
@@ -148,11 +150,15 @@ def _prepare(settings: Settings, backbones: dict[str, nn.Module]) -> list[_Job]:
     fills the cache."""
     configs = resolve_models(settings.config)
     wanted = {config.output_dir: fold_members(config) for config in configs}
+    if not settings.config.dry_run:
+        for config in (one for each in wanted.values() for one in each):
+            put_in_place(results_folder(config))
     if settings.config.resume and not settings.config.dry_run:
         for config in (one for each in wanted.values() for one in each):
             folder = results_folder(config)
             require_whole_state(folder)
             require_whole_state(work_folder(folder))
+            check_training_files(folder)
     members = {
         root: [_as_begun(config, settings.sources) for config in each]
         for root, each in wanted.items()

@@ -58,8 +58,8 @@ def test_folders_move_with_the_manifest(tmp_path, manifest):
         ({"decoder": "magic"}, "damaged"),
         ({"decoder": "expected", "grade_thresholds": [2.5, 0.5]}, "damaged"),
         ({"kind": "shopping list"}, "not an ensemble manifest"),
-        ({"method": "magic"}, "method 'magic'"),
-        ({"members": []}, "weights"),
+        ({"method": "magic"}, 'its method is "magic"'),
+        ({"members": []}, "its members is"),
         ({"members": [{"name": "a"}]}, "damaged"),
         ({"class_names": None}, "damaged"),
     ],
@@ -77,17 +77,20 @@ def test_missing_and_damaged_files(tmp_path):
     with pytest.raises(UserError, match="can't be read"):
         read_manifest(tmp_path / "none.json")
     (tmp_path / "cut.json").write_text('{"schema": 1')
-    with pytest.raises(UserError, match="not valid JSON"):
+    with pytest.raises(UserError, match="can't be read"):
         read_manifest(tmp_path / "cut.json")
     (tmp_path / "list.json").write_text("[]")
-    with pytest.raises(UserError, match="not an ensemble manifest"):
+    with pytest.raises(UserError, match="no JSON object"):
         read_manifest(tmp_path / "list.json")
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(UserError, match="not an ensemble manifest"):
+        read_manifest(tmp_path / "other.json")
 
 
 def test_nested_without_end(tmp_path):
     path = tmp_path / "ensemble.json"
     path.write_text('{"kind": ' + "[" * 100_000)
-    with pytest.raises(UserError, match="not valid JSON"):
+    with pytest.raises(UserError, match="can't be read"):
         read_manifest(path)
 
 

@@ -13,13 +13,17 @@ import pytest
 import torch
 from sklearn.metrics import cohen_kappa_score
 
+from dr_ovo.commands.reports import strengths
 from dr_ovo.decoding.decoders import DECODERS, decode
 from dr_ovo.decoding.fitting import fitted_from_json
 from dr_ovo.decoding.tempering import temper
+from dr_ovo.errors import run
+from dr_ovo.models.checkpoint import save_checkpoint
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
 from tests.fixtures import decoders
 from tests.fixtures.judging import in_processes
+from tests.fixtures.sealed import edit
 
 __all__ = ["in_processes"]
 
@@ -181,9 +185,10 @@ def test_an_evaluation_of_other_checkpoints_is_stale(networks, evaluate, tmp_pat
     content["state_dict"]["head.bias"] += 1.0
     content["state_dict"]["head.bias"][0] += 1.0
     torch.save(content, path)
+    path.with_suffix(".json").unlink()  # it tells of the checkpoint before
     refused = evaluate(folder, "--splits", "test")
     assert refused.code == 2
-    assert "of other checkpoints" in refused.stderr
+    assert "evaluation_val.json belongs to another best_" in refused.stderr
     outcome = evaluate(folder, "--splits", "val")
     assert outcome.code == 0
     assert "evaluation.json is stale" in outcome.stdout + outcome.stderr
@@ -232,6 +237,7 @@ def test_prior_correction_takes_from_the_logits_what_class_weights_added(train, 
     content = torch.load(path, weights_only=True)
     del content["prior_shift"]
     torch.save(content, path)
+    path.with_suffix(".json").unlink()  # it tells of the checkpoint before
     refused = evaluate(folder, "--prior_correction")
     assert refused.code == 2
     assert "trained by an earlier version" in refused.stderr
@@ -253,7 +259,7 @@ def test_a_folder_may_be_moved_and_needs_its_models_alone(networks, evaluate, tm
     alone = report(moved)["statistics_only"]
     assert "earlier version" in alone["accuracy"]["reason"]
     expected = report(networks["shared"]) | {"audited": None, "statistics_only": alone}
-    assert report(moved) == expected
+    assert report(moved) | {"digest": expected["digest"]} == expected
 
 
 CONTRADICTIONS = {
@@ -527,3 +533,96 @@ def test_photographs_of_its_training_make_a_score_leaky(networks, evaluate, tiny
     assert load_predictions(folder / "predictions_test.npz").marks.tolist() == ["LEAKY"]
     assert evaluate(folder).code == 0
     assert report(folder)["leaky"] is False
+
+
+# --- of one piece
+
+
+@pytest.fixture
+def evaluated(networks, evaluate, tmp_path):
+    folder = shutil.copytree(networks["softmax"], tmp_path / "evaluated")
+    assert evaluate(folder).code == 0
+    assert not (folder / "evaluating.json").exists()
+    return folder
+
+
+@pytest.fixture
+def report_on(capsys, caplog):
+    """Exit code and messages of a report on a folder."""
+
+    def call(folder) -> tuple[int, str]:
+        caplog.clear()
+        words = ["--results_dirs", str(folder), "--output", str(folder.parent / "report")]
+        code = run(lambda: strengths.main(words, "strengths"))
+        return code, capsys.readouterr().err + caplog.text
+
+    return call
+
+
+def test_a_report_of_a_folder_of_one_piece(evaluated, report_on):
+    assert report_on(evaluated) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["calibration.json", "predictions_val.npz", "evaluation_val.json"])
+def test_files_of_an_earlier_evaluation_are_refused(name, evaluated, evaluate, report_on):
+    before = shutil.copytree(evaluated, evaluated.parent / "before")
+    edit(before / "calibration.json", lambda content: content.update(temperature=2.0))
+    assert evaluate(evaluated, "--decoder", "expected", "--prior_correction").code == 0
+    shutil.copy(before / name, evaluated / name)
+    code, said = report_on(evaluated)
+    assert code == 2
+    assert "belongs to another" in said
+    assert "--mode evaluate" in said
+    graded = evaluate(evaluated)
+    assert graded.code == 0
+    assert report_on(evaluated) == (0, "")
+
+
+@pytest.mark.parametrize("with_descriptor", [True, False])
+def test_a_checkpoint_that_was_replaced(with_descriptor, evaluated, evaluate, report_on):
+    (path,) = (evaluated / "models").glob("*.pth")
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["head.bias"] += 1.0
+    state = content.pop("state_dict")
+    tensors = {name: one for name, one in content.items() if isinstance(one, torch.Tensor)}
+    meta = {name: value for name, value in content.items() if name not in tensors}
+    readable = path.with_suffix(".json").read_text()
+    save_checkpoint(path, meta, state, tensors)
+    if not with_descriptor:
+        path.with_suffix(".json").write_text(readable)
+    code, said = report_on(evaluated)
+    assert code == 2
+    assert f"belongs to another {path.name}" in said
+    assert not with_descriptor or evaluate(evaluated).code == 0
+
+
+def test_stopped_at_every_file_it_is_whole_or_refused(evaluated, evaluate, report_on, monkeypatch):
+    """Other figures from then on; what a stop leaves is all old, all new, or said."""
+    before = (evaluated / "evaluation.json").read_text()
+    moment, codes = 0, []
+    while True:
+        with monkeypatch.context() as patch:
+            left = [moment]
+
+            def replace(self, target, left=left, real=Path.replace):
+                if not left[0]:
+                    raise KeyboardInterrupt
+                left[0] -= 1
+                return real(self, target)
+
+            patch.setattr(Path, "replace", replace)
+            code = evaluate(evaluated, "--decoder", "expected").code
+        if code == 0:
+            break
+        whole, said = report_on(evaluated)
+        codes.append(whole)
+        if whole == 0:
+            assert (evaluated / "evaluation.json").read_text() == before
+        else:
+            assert "was stopped while it was" in said
+            test = evaluate(evaluated, "--splits", "test")
+            assert test.code == 2
+            assert "--splits val test" in test.stderr
+        moment += 1
+    assert codes == [0, 2, 2, 2, 2, 2]
+    assert report_on(evaluated) == (0, "")

@@ -23,6 +23,7 @@ import torch
 from dr_ovo.results.folder import ResultsFolder
 from tests.fixtures import forks
 from tests.fixtures.forks import exit_code, in_a_fork
+from tests.fixtures.sealed import shared_progress
 
 MEASURED = ("seconds", "images_per_second", "peak_memory_mb")
 KINDS = {
@@ -82,8 +83,7 @@ def assert_goes_on_as_if_nothing_had_happened(case: Case, folder: Path) -> None:
 def assert_same(one: Path, other: Path) -> None:
     """The same history, progress and checkpoints, bit by bit."""
     assert history(one) == history(other)
-    progress = [ResultsFolder(folder).read_progress() for folder in (one, other)]
-    assert progress[0] == progress[1]
+    assert shared_progress(one) == shared_progress(other)
     names = [sorted(map(str, files_of(folder))) for folder in (one, other)]
     assert names[0] == names[1]
     checkpoints = sorted(one.glob("models/*.pth"))

@@ -29,9 +29,10 @@ from dr_ovo.models.checkpoint import (
     save_checkpoint,
 )
 from dr_ovo.models.network import branch_specs
-from dr_ovo.models.torch_files import load_torch, save_torch
 from dr_ovo.pairs import class_pairs, pair_name
 from dr_ovo.photographs.preprocessing import Preprocessing
+from dr_ovo.safe_files.torch_loading import load_torch
+from dr_ovo.safe_files.torch_saving import save_torch
 from dr_ovo.settings.command_line import parse_settings
 
 SMALL = "test_efficientnet"
@@ -401,6 +402,7 @@ def with_other_weights(source: Path, target: Path, change: str) -> Path:
         if kind == "cut":
             content["state_dict"][f"backbone.{name}"] = weight[:-1]
     save_torch(target, content)
+    target.with_suffix(".json").unlink(missing_ok=True)  # which tells of other weights
     return target
 
 

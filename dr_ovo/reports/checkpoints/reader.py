@@ -6,11 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dr_ovo.models.metadata import (
+    SCHEMA,
+    STATE,
+    MetadataError,
+    checked_metadata,
+    is_ours,
+    require_outputs,
+)
 from dr_ovo.reports.checkpoints.earlier_toolkits import earlier_checkpoint
 from dr_ovo.reports.checkpoints.record import Checkpoint, Classifier, UnreadableError, fraction
-from dr_ovo.reports.checkpoints.safe_load import load_safely
+from dr_ovo.safe_files.archive import BEGIN
+from dr_ovo.safe_files.problems import ExcessError, ObjectsError, RefusedFileError
+from dr_ovo.safe_files.rules import FOREIGN
+from dr_ovo.safe_files.torch_loading import read_torch
 
-SCHEMA = 1
 REQUIRED = {
     "architecture": str,
     "head": str,
@@ -34,10 +44,10 @@ def read_checkpoint(file: Path) -> Checkpoint:
 
     Raises UnreadableError with the reason where nothing can be shown.
     """
-    content = load_safely(file)
+    content = read_content(file)
     if not isinstance(content, dict) or not content:
         raise UnreadableError(f"holds no checkpoint, only a {type(content).__name__}")
-    if content.get("toolkit") != "dr_ovo":
+    if not is_ours(content):
         return earlier_checkpoint(file, content)
     if content.get("schema") != SCHEMA:
         found = content.get("schema")
@@ -45,7 +55,39 @@ def read_checkpoint(file: Path) -> Checkpoint:
     wrong = [key for key, kind in REQUIRED.items() if not isinstance(content.get(key), kind)]
     if wrong:
         raise UnreadableError(f"incomplete: {', '.join(wrong)} missing or of the wrong type")
-    return _own_checkpoint(file, content)
+    try:
+        meta = checked_metadata(content)
+        if "pairs" in meta:
+            require_outputs(meta, content.get(STATE, {}))
+        return _own_checkpoint(file, meta)
+    except MetadataError as error:
+        raise UnreadableError(f"its metadata is not in this toolkit's format: {error}") from None
+
+
+def read_content(file: Path) -> Any:
+    """What a file of any program holds; tensors stay on disk until they are used. The checksums of
+    tensors are not compared: a report shows none of their numbers.
+
+    Raises UnreadableError with the reason: empty, damaged, or with pickled classes.
+    """
+    try:
+        if file.stat().st_size == 0:
+            raise UnreadableError("empty: 0 bytes")
+        return read_torch(file, FOREIGN, checksums=False, mmap=True)
+    except ObjectsError as error:
+        raise UnreadableError(
+            f"not loaded: it holds pickled Python objects ({', '.join(error.names)}), and reading "
+            "those can run code; save only the state_dict where the file was made"
+        ) from None
+    except ExcessError as error:
+        raise UnreadableError(f"not loaded: {error}") from None
+    except RefusedFileError as error:
+        with file.open("rb") as opened:
+            zipped = opened.read(len(BEGIN)) == BEGIN
+        kind = "damaged or truncated" if zipped else "damaged, or not a PyTorch checkpoint"
+        raise UnreadableError(f"{kind}: {error}") from None
+    except OSError as error:
+        raise UnreadableError(f"can't be read: {error.strerror or error}") from None
 
 
 def _own_checkpoint(file: Path, content: Mapping[str, Any]) -> Checkpoint:

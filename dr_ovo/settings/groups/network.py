@@ -55,6 +55,7 @@ class NetworkOptions(Options):
         metavar="COUNT",
         checkpoint_key="class_names",
         low=2,
+        high=100,
     )
     class_names: tuple[str, ...] = option(
         (),
@@ -72,6 +73,7 @@ class NetworkOptions(Options):
         metavar="PIXELS",
         checkpoint_key="input",
         low=0,
+        high=4096,
     )
     preprocessing: tuple[str, ...] = option(
         (),

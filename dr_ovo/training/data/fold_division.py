@@ -20,7 +20,9 @@ from dr_ovo.dataset.index import DatasetIndex, Split
 from dr_ovo.dataset.union_find import components
 from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
-from dr_ovo.results.folder import FOLDS_FILE, read_json
+from dr_ovo.json_files import read_as
+from dr_ovo.results.folder import FOLDS_FILE, TRAIN_AGAIN
+from dr_ovo.results.schemas import Folds
 
 SCHEMA = 1
 JOINED = ("train", "val")
@@ -56,18 +58,14 @@ def load_division(folder: Path) -> FoldDivision | None:
     path = folder / FOLDS_FILE
     if not path.is_file():
         return None
-    data = read_json(path, {"schema": int, "folds": int, "files": dict})
-    folds, files = data["folds"], data["files"]
-    whole = [
-        isinstance(place, list)
-        and [*map(type, place)] == [int, int]
-        and 1 <= place[0] <= folds
-        and place[1] >= 0
-        for place in files.values()
-    ]
-    if data["schema"] != SCHEMA or folds < 2 or not whole or not all(whole):
-        raise UserError(f"{path} is damaged. Restore it, or use another --output_dir.")
-    return FoldDivision(folds, {sample: (fold, unit) for sample, (fold, unit) in files.items()})
+    data = read_as(path, Folds, TRAIN_AGAIN)
+    if data.schema != SCHEMA or not data.files:
+        raise UserError(f"{path} is damaged: of schema {data.schema}, or empty. {TRAIN_AGAIN}")
+    if max(fold for fold, _ in data.files.values()) > data.folds:
+        raise UserError(
+            f"{path} is damaged: it has more than its {data.folds} folds. {TRAIN_AGAIN}"
+        )
+    return FoldDivision(data.folds, data.files)
 
 
 def require_division(

@@ -11,9 +11,10 @@ from dr_ovo.audit.measurement_cache import DESCRIPTORS, cache_folder
 from dr_ovo.copies.content_hashes import content_hashes
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.errors import LeakError, UserError, log
-from dr_ovo.models.torch_files import load_torch
+from dr_ovo.models.checkpoint import load_checkpoint
+from dr_ovo.models.metadata import is_ours
 from dr_ovo.models.weights.reading import FLAG, read_content
-from dr_ovo.models.weights.sources import are_marked_leaky, is_ours, weights_file
+from dr_ovo.models.weights.sources import are_marked_leaky, weights_file
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.copies_seen import copies_seen, dataset_of
@@ -50,7 +51,7 @@ def _of_checkpoints(folder: ResultsFolder) -> SeenPhotographs | None:
     """What the network in a folder has seen, from the first of its checkpoints that says so."""
     for path in sorted(folder.models.glob("best_*.pth")):
         with contextlib.suppress(UserError):  # a damaged one is told where it is needed
-            if seen := seen_by(load_torch(path, "")):
+            if seen := seen_by(load_checkpoint(path).meta):
                 return seen
     return None
 

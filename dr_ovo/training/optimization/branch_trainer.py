@@ -23,6 +23,7 @@ from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
 from dr_ovo.training.optimization.micro_batch import MicroBatch
 from dr_ovo.training.optimization.running_loss import RunningLoss, mean_losses
 from dr_ovo.training.optimization.schedule import Plateau, Schedule
+from dr_ovo.training.optimization.state_fits import problem_of_state
 from dr_ovo.training.optimization.weight_average import WeightAverage
 from dr_ovo.training.optimization.window_gradients import WindowGradients
 
@@ -213,6 +214,10 @@ class BranchTrainer:
             "plateau": self.plateau.state_dict(),
             "steps": self.steps,
         }
+
+    def problem_of(self, state: object) -> str:
+        """What of a state from a file does not fit this branch, in words; "" for nothing."""
+        return problem_of_state(state, self.state_dict(), self.optimizer.shapes)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores the state from `state_dict`."""

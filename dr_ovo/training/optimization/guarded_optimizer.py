@@ -50,6 +50,11 @@ class GuardedOptimizer:
         self._in_a_row = torch.zeros((), device=device)  # over the ends of epochs, too
         self.begin_epoch()
 
+    @property
+    def shapes(self) -> list[torch.Size]:
+        """Of the parameters, in the order in which the state numbers them."""
+        return [one.shape for group in self.adamw.param_groups for one in group["params"]]
+
     def begin_epoch(self) -> None:
         """Forgets gradients, and the counts of the last epoch."""
         self._skipped, self._most_in_a_row = torch.zeros(2, device=self.device)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
-from dr_ovo.results.folder import LATER_SETTINGS, ResultsFolder, read_json
+from dr_ovo.results.folder import LATER_SETTINGS, ResultsFolder
 from dr_ovo.settings.command_line import DEFAULT
 from dr_ovo.settings.option import Fixed
 from dr_ovo.settings.train_config import FIELDS, TrainConfig
@@ -49,7 +48,7 @@ def _check_nothing_is_lost(folder: ResultsFolder) -> None:
         folder.previous.is_file() or folder.validated.is_file(),
         folder.evaluation("test").is_file() or folder.predictions("test").is_file(),
         any(int(row["epoch"]) > 1 for row in folder.read_history(sys.maxsize)),
-        any(_epoch(path) > 1 for path in folder.models.glob("best_*.json")),
+        any(one.get("epoch", 0) > 1 for one in folder.read_descriptors().values()),
         any(folder.models.glob("best_*")) and not (folder.resume / NOTHING_KEPT).is_file(),
     ]
     if any(more):
@@ -57,11 +56,6 @@ def _check_nothing_is_lost(folder: ResultsFolder) -> None:
             f"{folder.progress} says that no epoch is finished, but {folder.root} holds what a "
             "later one leaves. Restore that file, or choose another --output_dir."
         )
-
-
-def _epoch(path: Path) -> int:
-    """The epoch that a checkpoint is of, from the JSON beside it."""
-    return int(read_json(path, {"epoch": int})["epoch"])
 
 
 def with_defaults_of(

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError, log
-from dr_ovo.files import file_sha256, write_json
-from dr_ovo.models.torch_files import damage_of, load_torch
-from dr_ovo.results.folder import ResultsFolder, read_json
+from dr_ovo.files import file_sha256
+from dr_ovo.results.folder import TRAIN_AGAIN, ResultsFolder
+from dr_ovo.results.sealing import write_sealed
+from dr_ovo.safe_files.torch_loading import damage_of, load_torch
 from dr_ovo.training.resume.state import STEM, reached_in, state_files
 
 FILE_NAME = re.compile(r"[\w.-]+\.pth")  # of a branch's state, in the folder of progress.json
@@ -31,12 +32,12 @@ def require_whole_state(folder: ResultsFolder) -> None:
         problem = _damage(folder, path)
         if not problem:
             if path != folder.progress:
-                content = _content(path)
+                content = _content(folder, path)
                 log.warning(
                     "%s The training goes on from an older state, %s.",
                     problems[0], reached_in(content).said,
                 )  # fmt: skip
-                write_json(folder.progress, content)
+                write_sealed(folder.progress, content)
             return
         problems.append(problem)
     raise UserError(
@@ -53,7 +54,7 @@ def last_good_state(folder: ResultsFolder, failed: Collection[str]) -> dict[str,
     for path in _kept(folder):
         if not path.is_file() or _damage(folder, path):
             continue
-        found = _content(path)
+        found = _content(folder, path)
         has_failed = not {*failed}.isdisjoint(state_contents(folder, found))
         if not has_failed and not _has_bad_numbers(folder, state_files(found)):
             break
@@ -73,8 +74,11 @@ def _kept(folder: ResultsFolder) -> tuple[Path, ...]:
     return folder.progress, folder.previous, folder.validated
 
 
-def _content(path: Path) -> dict[str, Any]:
-    return read_json(path, {"epoch": int, "finished": bool, "branches": dict})
+def _content(folder: ResultsFolder, path: Path) -> dict[str, Any]:
+    content = folder.read_state(path)
+    if "branches" not in content:
+        raise UserError(f"{path} is damaged: it has no branches.")
+    return content
 
 
 def _damage(folder: ResultsFolder, path: Path) -> str:
@@ -82,30 +86,22 @@ def _damage(folder: ResultsFolder, path: Path) -> str:
     if not path.is_file():
         return f"{path} is missing."
     try:
-        content = _content(path)
+        content = _content(folder, path)
     except UserError as error:
-        return str(error).partition(" Restore it")[0]
+        return str(error).removesuffix(f" {TRAIN_AGAIN}")
     if wrong := next(_wrong_values(content), ""):
         return f"{path} is damaged: {wrong}."
     branches = [branch for branch in content["branches"].values() if branch["file"]]
     for branch in branches:
         file = folder.resume / branch["file"]
-        if found := _damage_of_file(file, branch.get("sha256")):
+        if file.resolve().parent != folder.resume.resolve():
+            return f"{file} is a link that leads out of its folder."
+        if found := damage_of(file, branch.get("sha256")):
             return f"{file} is damaged: {found}."
     stem = folder.resume / STEM
     if branches and stem.is_file() and (found := damage_of(stem)):
         return f"{stem} is damaged: {found}."
     return ""
-
-
-def _damage_of_file(path: Path, sha256: str | None) -> str:
-    """By the sha256 that the state has of it; earlier versions wrote none."""
-    if sha256 is None:
-        return damage_of(path)
-    try:
-        return "" if file_sha256(path) == sha256 else "its sha256 is not the one that was written"
-    except OSError as error:
-        return f"it can't be read ({error.strerror})"
 
 
 def _wrong_values(content: Mapping[str, Any]) -> Iterator[str]:

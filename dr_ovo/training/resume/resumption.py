@@ -9,6 +9,7 @@ from dr_ovo.errors import log
 from dr_ovo.files import write_json
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.sealing import write_sealed
 from dr_ovo.training.resume.branch_run import BranchRun
 from dr_ovo.training.resume.kept_states import last_good_state, state_contents
 from dr_ovo.training.resume.state import Reached, load_state, load_stem, reached_in
@@ -49,7 +50,7 @@ def recover(folder: ResultsFolder) -> None:
     write_json(folder.config, folder.read_config() | {"recovered": recovered})
     if state != newest:
         log.info("going back to an older state, %s", reached_in(state).said)
-        write_json(folder.progress, state)
+        write_sealed(folder.progress, state)
 
 
 def go_on(

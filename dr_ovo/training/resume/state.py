@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import MachineError, UserError
-from dr_ovo.files import atomic_write_text, file_sha256, make_folder, write_json
-from dr_ovo.models.torch_files import load_torch, save_torch
+from dr_ovo.files import atomic_write_text, make_folder
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.sealing import write_sealed
+from dr_ovo.results.training_files import files_of_training
+from dr_ovo.safe_files.torch_loading import load_torch
+from dr_ovo.safe_files.torch_saving import save_torch
 from dr_ovo.training.resume.branch_run import BranchRun
 
 SCHEMA = 1
@@ -73,7 +76,8 @@ def begin(folder: ResultsFolder) -> None:
     shutil.rmtree(folder.resume, ignore_errors=True)
     make_folder(folder.resume)
     atomic_write_text(folder.resume / NOTHING_KEPT, "Nothing of this training is kept yet.\n")
-    write_json(folder.progress, {"schema": SCHEMA, "epoch": 0, "finished": False, "branches": {}})
+    nothing = {"schema": SCHEMA, "epoch": 0, "finished": False, "branches": {}}
+    write_sealed(folder.progress, nothing)
 
 
 def save_stem(folder: ResultsFolder, state: StateDict) -> None:
@@ -113,8 +117,8 @@ def save_branches(
         branches[run.name] = {**run.to_dict(), "file": None}
         if run.trainer is not None and not finished:
             path = folder.resume / reached.file_name(run.name)
-            save_torch(path, run.trainer.state_dict(within=reached.images > 0))
-            branches[run.name] |= {"file": path.name, "sha256": file_sha256(path)}
+            sha256 = save_torch(path, run.trainer.state_dict(within=reached.images > 0))
+            branches[run.name] |= {"file": path.name, "sha256": sha256}
     return branches
 
 
@@ -139,12 +143,13 @@ def save_progress(
         **({"within": within} if reached.images else {}),
         **machine,
         "branches": branches,
+        "files": files_of_training(folder, None if finished else reached.epochs),
     }
     if before["branches"] and not finished:
-        write_json(folder.previous, before)
-    write_json(folder.progress, content)
+        write_sealed(folder.previous, before)
+    write_sealed(folder.progress, content)
     if not reached.images and not finished:
-        write_json(folder.validated, content)
+        write_sealed(folder.validated, content)
     clean(folder)
 
 
@@ -196,7 +201,13 @@ def load_state(folder: ResultsFolder, runs: dict[str, BranchRun]) -> Reached:
         if saved["ended"]:
             runs[name].end()
         elif trainer is not None:
-            trainer.load_state_dict(_load(folder, saved["file"]))
+            content = _load(folder, saved["file"])
+            if problem := trainer.problem_of(content):
+                raise UserError(
+                    f"{folder.resume / saved['file']} does not fit this network: {problem}. "
+                    f"{_hint(folder)}"
+                )
+            trainer.load_state_dict(content)
     return reached_in(progress)
 
 
@@ -212,8 +223,11 @@ def reached_in(progress: Mapping[str, Any]) -> Reached:
 
 
 def _load(folder: ResultsFolder, name: str) -> dict[str, Any]:
-    hint = (
+    return dict(load_torch(folder.resume / name, _hint(folder)))
+
+
+def _hint(folder: ResultsFolder) -> str:
+    return (
         f"The resume state is damaged; the best checkpoints in {folder.models} are untouched. "
         "Train from scratch in another --output_dir."
     )
-    return dict(load_torch(folder.resume / name, hint))

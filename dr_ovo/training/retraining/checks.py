@@ -9,7 +9,8 @@ from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.errors import UserError, log
 from dr_ovo.models.checkpoint import checkpoint_path
 from dr_ovo.pairs import Pair, pair_name
-from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.folder import RETRAINING, ResultsFolder
+from dr_ovo.results.training_files import check_training_files
 from dr_ovo.settings.option import Fixed
 from dr_ovo.settings.train_config import FIELDS, TrainConfig, fixed_values
 from dr_ovo.training.data.audit_gate import pictures_replaced
@@ -17,7 +18,6 @@ from dr_ovo.training.resume.folder_checks import check_same_pictures, check_same
 
 # Options that may differ and still give the same weights.
 EFFECTLESS = {name for name, field in FIELDS.items() if field.metadata["fixed"] < Fixed.IN_WEIGHTS}
-WORK = "retrain"  # the new classifiers' own results folder, inside the network's, while they train
 
 
 def is_retraining(config: TrainConfig, folder: ResultsFolder) -> bool:
@@ -33,6 +33,7 @@ def retraining_is_done(
 
     Raises UserError if new classifiers could not join the network or would equal the old ones.
     """
+    check_training_files(folder)
     _require_joinable(config, folder)
     keep = not config.dry_run
     work = work_folder(folder)
@@ -99,7 +100,7 @@ def _trial(changed: dict[str, Any], data_hash: str) -> tuple[dict[str, Any], str
 
 def work_folder(folder: ResultsFolder) -> ResultsFolder:
     """The results folder of classifiers of `folder` that are being retrained."""
-    return ResultsFolder(folder.root / WORK)
+    return ResultsFolder(folder.root / RETRAINING)
 
 
 def pair_checkpoint(config: TrainConfig, folder: ResultsFolder, pair: Pair) -> Path:

@@ -7,25 +7,22 @@ evaluated on the current val; the worse one is moved to `models/replaced/`.
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dr_ovo.errors import log
-from dr_ovo.files import write_json
 from dr_ovo.models.checkpoint import backbone_state, input_of, load_checkpoint, load_single
 from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
-from dr_ovo.pairs import Pair, pair_name
+from dr_ovo.pairs import Pair
 from dr_ovo.predictions.pair_metrics import pair_metrics
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.fit import fit, open_loop, require_room_for_features
 from dr_ovo.training.measure import Score, pair_score
 from dr_ovo.training.resume.kept_states import require_whole_state
 from dr_ovo.training.retraining.checks import changed_settings, pair_checkpoint, work_folder
+from dr_ovo.training.retraining.placing import decide, remove_work
 from dr_ovo.training.writing.opening_lines import opening_lines
 from dr_ovo.training.writing.run import Run
 from dr_ovo.training.writing.run_writer import RunWriter
@@ -46,10 +43,8 @@ def retrain_pairs(run: Run) -> None:
         if pair_checkpoint(
             run.config, work.folder, pair
         ).is_file():  # else done before an interruption
-            outcome = _keep_better(run, folder, work.folder, pair)
-            log.info("%s", outcome["said"])
-            _record_outcome(run, folder, outcome)
-    shutil.rmtree(work.folder.root)
+            _keep_better(run, folder, work.folder, pair)
+    remove_work(folder)
     log.info(
         "The evaluations in the folder are of the previous network: run --mode evaluate again."
     )
@@ -74,48 +69,29 @@ def _train(work: Run) -> None:
         fit(writer)
 
 
-def _keep_better(
-    run: Run, folder: ResultsFolder, work: ResultsFolder, pair: Pair
-) -> dict[str, Any]:
-    """Keeps the better of old and new as the pair's checkpoint; returns the decision and why."""
+def _keep_better(run: Run, folder: ResultsFolder, work: ResultsFolder, pair: Pair) -> None:
+    """Keeps the better of old and new as the pair's checkpoint; says which, and why."""
     current = pair_checkpoint(run.config, folder, pair)
     candidate = work.models / current.name
     name = f"{pair[0]}-{pair[1]}"
-    if not current.is_file():
-        _install(folder, work, candidate, current, pair)
-        message = f"pair {name}: was missing; now in place"
-        return {"pair": list(pair), "kept": "new", "said": message}
-    old, new = _val_score(run, current), _val_score(run, candidate)
-    better = new.better_than(old)
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    loser = folder.models / "replaced" / f"{current.stem}.{stamp}.pth"
-    _move(current if better else candidate, loser)
-    if better:
-        _install(folder, work, candidate, current, pair)
-    message = (
-        f"pair {name}: val AUC {old.value:.4f} before, {new.value:.4f} now: the "
-        f"{'new' if better else 'old'} one is kept, the other is now {loser}"
-    )
-    return {"pair": list(pair), "kept": "new" if better else "old", "said": message}
-
-
-def _install(
-    folder: ResultsFolder, work: ResultsFolder, candidate: Path, target: Path, pair: Pair
-) -> None:
-    """Moves the new checkpoint into place, and its epochs into the network's history."""
-    _move(candidate, target)
-    last = sys.maxsize
-    others = [row for row in folder.read_history(last) if row["branch"] != pair_name(pair)]
-    own = [row for row in work.read_history(last) if row["branch"] == pair_name(pair)]
-    folder.write_history(others + own)
-
-
-def _move(source: Path, target: Path) -> None:
-    """Moves a checkpoint and the JSON beside it, if an interruption has not moved that already."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.with_suffix(".json").is_file():
-        source.with_suffix(".json").replace(target.with_suffix(".json"))
-    source.replace(target)
+    kept, replaced, said = "new", None, f"pair {name}: was missing; now in place"
+    if current.is_file():
+        old, new = _val_score(run, current), _val_score(run, candidate)
+        kept = "new" if new.better_than(old) else "old"
+        replaced = f"{current.stem}.{time.strftime('%Y%m%d-%H%M%S')}.pth"
+        said = (
+            f"pair {name}: val AUC {old.value:.4f} before, {new.value:.4f} now: the {kept} one is "
+            f"kept, the other is now {folder.models / 'replaced' / replaced}"
+        )
+    entry = {
+        "pair": list(pair),
+        "kept": kept,
+        "said": said,
+        "settings": changed_settings(run.config, folder.read_config()["settings"]),
+        "data_hash": run.index.content_hash(),
+    }
+    decide(folder, work, current.name, replaced, entry)
+    log.info("%s", said)
 
 
 def _val_score(run: Run, path: Path) -> Score:
@@ -134,14 +110,3 @@ def _val_score(run: Run, path: Path) -> Score:
     targets = data.targets[outputs.positions]
     rows = pair_metrics(targets, outputs.logits, [pair])
     return pair_score(pair, rows[0]["auc"], outputs.logits, targets)
-
-
-def _record_outcome(run: Run, folder: ResultsFolder, outcome: dict[str, Any]) -> None:
-    """Adds the retraining of a pair to the network's config.json."""
-    stored = folder.read_config()
-    entry = {
-        **outcome,
-        "settings": changed_settings(run.config, stored["settings"]),
-        "data_hash": run.index.content_hash(),
-    }
-    write_json(folder.config, {**stored, "retrained": [*stored["retrained"], entry]})

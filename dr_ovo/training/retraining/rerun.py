@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from dr_ovo.errors import UserError
-from dr_ovo.models.torch_files import load_torch
 from dr_ovo.results.folder import LATER_SETTINGS, ResultsFolder
+from dr_ovo.safe_files.torch_loading import load_torch
 from dr_ovo.settings.train_config import TrainConfig, values_of
 
 # Columns of history.csv that no two runs share.

@@ -56,7 +56,7 @@ def test_a_results_folder(tmp_path: Path, save: Save) -> None:
     assert "+5.6" in row_of(text, "0-1")
     assert row_of(text, "0-1").endswith("< 90 %")
     assert text.count(RESEARCH_USE) == 1
-    assert "there is no history.csv" in " ".join(text.split())
+    assert "There is no history.csv" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(("accuracy", "below"), [(0.9, False), (0.8999, True), (None, None)])

@@ -20,6 +20,7 @@ from dr_ovo.training.optimization.schedule import Schedule
 from dr_ovo.training.resume.branch_run import BranchRun
 from dr_ovo.training.resume.epoch_choice import RULES
 from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.sealed import seal_again
 
 NAN = math.nan
 
@@ -207,6 +208,7 @@ def began_by_default(folder: Path, name: str) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["sources"][name] = "default"
     (folder / "config.json").write_text(json.dumps(config))
+    seal_again(folder)
 
 
 def resume(stopped: Path, trainer, small, data: Path, *more: object):
@@ -249,6 +251,7 @@ def test_a_folder_from_before_an_option_goes_on_as_then(
     for part in ("settings", "sources"):
         del config[part]["keep_epoch"]
     (folder / "config.json").write_text(json.dumps(config))
+    seal_again(folder)
     monkeypatch.setitem(LATER_SETTINGS, "keep_epoch", "log_loss")
     outcome = resume(folder, trainer, small, tiny_dataset)
     assert outcome.code == 0, outcome.stderr

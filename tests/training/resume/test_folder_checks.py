@@ -12,6 +12,7 @@ import torch
 from dr_ovo.results.folder import HISTORY_FIELDS, ResultsFolder
 from dr_ovo.training.writing import run_writer
 from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.sealed import edit, seal_again
 
 
 @pytest.fixture(scope="module")
@@ -249,10 +250,8 @@ def test_history_csv(finished):
 
 
 def test_a_folder_older_than_a_setting_did_what_its_default_says(words, trained, trainer):
-    path = trained / "config.json"
-    config = json.loads(path.read_text())
-    del config["settings"]["preprocessing"]
-    path.write_text(json.dumps(config))
+    edit(trained / "config.json", lambda content: content["settings"].pop("preprocessing"))
+    seal_again(trained)
     assert trainer(*words, "--output_dir", trained, "--resume").code == 0
     refused = trainer(*words, "--output_dir", trained, "--resume", "--preprocessing", "disc_crop")
     assert refused.code == 2

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from dr_ovo.models.torch_files import damage_of, save_torch
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.safe_files.torch_loading import damage_of
+from dr_ovo.safe_files.torch_saving import save_torch
 from dr_ovo.training.epochs.interruption import Interrupted, WatchedBatches
 from dr_ovo.training.resume.state import kept_state
 from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.sealed import edit, seal_again
 
 EVERY_WINDOW = ("--save_every", "0.000001")
 
@@ -165,12 +165,6 @@ def test_every_flipped_bit_of_a_tensor_is_seen(tmp_path):
         assert "checksum" in damage_of(path)
 
 
-def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
 @pytest.mark.parametrize(
     "changed",
     [
@@ -197,10 +191,12 @@ def test_other_versions_are_said_and_another_preparation_is_refused(stopped, wor
     path = stopped / "config.json"
     before = json.loads(path.read_text())["preprocessing_hash"]
     edit(path, lambda content: content.update(preprocessing_hash="another"))
+    seal_again(stopped)
     refused = trainer(*words, "--output_dir", stopped, "--resume")
     assert refused.code == 2
     assert f"preprocessing_hash another there, {before} now" in refused.stderr
     edit(path, lambda content: content.update(preprocessing_hash=before))
+    seal_again(stopped)
     outcome = trainer(*words, "--output_dir", stopped, "--resume")
     assert outcome.code == 0, outcome.stderr
     assert "timm 0.9.0 before" in outcome.stderr

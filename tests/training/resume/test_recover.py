@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from dr_ovo.files import file_sha256
+from dr_ovo.results.sealing import write_sealed
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
 from dr_ovo.training.writing.run_writer import RunWriter
@@ -128,7 +129,7 @@ def test_it_goes_back_further_from_bad_weights(words, going_bad, trainer, tmp_pa
     state["branch"]["head.weight"][0, 0] = torch.inf
     torch.save(state, tmp_path / "resume" / newest["file"])
     newest["sha256"] = file_sha256(tmp_path / "resume" / newest["file"])
-    named.write_text(json.dumps(content))
+    write_sealed(named, content)
     going_bad["limit"] = 1.0
     outcome = trainer(*words, "--resume", "--recover")
     assert outcome.code == 0, outcome.stderr

@@ -23,6 +23,7 @@ from dr_ovo.training.resume.state import kept_state
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.held_trainer import HELD_TRAINER
 from tests.fixtures.prepared import Prepared, Process
+from tests.fixtures.sealed import shared_progress
 
 ROOT = Path(__file__).resolve().parents[3]
 # Measured times and memory differ between any two runs.
@@ -52,8 +53,7 @@ def assert_same(one: Any, other: Any, where: str = "") -> None:
 def assert_same_training(one: Path, other: Path) -> None:
     """The same weights, optimizers, history and best checkpoints in two results folders. The state
     before the newest may be another: it is where a run was stopped."""
-    progress = ResultsFolder(one).read_progress()
-    assert progress == ResultsFolder(other).read_progress()
+    assert shared_progress(one) == shared_progress(other)
     for path in one.glob("models/*.json"):
         assert path.read_text() == (other / path.relative_to(one)).read_text()
     states = files_named_in(ResultsFolder(one).progress)
@@ -314,14 +314,14 @@ def test_a_stop_between_the_states_and_the_file_that_names_them(
 ):
     words, run = small_independent
     words = (*words, "--output_dir", tmp_path)
-    write = state.write_json
+    write = state.write_sealed
 
     def stop_before(path: Path, content: dict[str, Any]) -> None:
         if content["epoch"] == epoch:
             raise KeyboardInterrupt
         write(path, content)
 
-    monkeypatch.setattr(state, "write_json", stop_before)
+    monkeypatch.setattr(state, "write_sealed", stop_before)
     assert trainer(*words).code == 130
     assert finished(tmp_path) == epoch - 1
     monkeypatch.undo()

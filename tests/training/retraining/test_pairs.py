@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from dr_ovo.training.retraining import pairs
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.training.retraining import pairs, placing
 from dr_ovo.training.writing.run import Run
 from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.sealed import edit, seal_again
 
 NAME = "best_test_efficientnet_{}.pth"
 GOOD = ("--learning_rate", "1e-2")
@@ -106,8 +108,8 @@ def test_a_better_classifier_takes_the_place(words, still, trainer, contents, th
 def test_it_has_the_defaults_with_which_the_network_began(words, still, trainer):
     config = json.loads((still / "config.json").read_text())
     assert config["sources"]["keep_epoch"] == "default"
-    config["settings"]["keep_epoch"] = "last"
-    (still / "config.json").write_text(json.dumps(config))
+    edit(still / "config.json", lambda content: content["settings"].update(keep_epoch="last"))
+    seal_again(still)
     outcome = trainer(*words, *GOOD, "--pairs", "0-2", "--output_dir", still)
     assert outcome.code == 0, outcome.stderr
     (line,) = [line for line in outcome.stdout.splitlines() if line.startswith("  keep_epoch ")]
@@ -294,18 +296,27 @@ def test_resume_starts_a_retraining_from_the_same_weights(words, good, trainer, 
     assert same(weights(place(good)), weights(place(straight)))
 
 
-@pytest.mark.parametrize("moment", ["_record_outcome", "_install"])
+@pytest.mark.parametrize("moment", ["put_in_place", "_move", "write_json", "write_sealed"])
 def test_a_stop_while_classifiers_are_put_in_place(
     moment, words, still, trainer, monkeypatch, three_grades
 ):
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pairs, moment, stop)
+    monkeypatch.setattr(placing, moment, stop)
     again = (*words, *GOOD, "--pairs", "0-1", "0-2", "--output_dir", still)
     assert trainer(*again).code == 130
     monkeypatch.undo()
+    if (still / "retrain" / "outcome.json").is_file():
+        refused = trainer(
+            "--mode", "evaluate", "--dataset_path", three_grades, "--output_dir", still
+        )
+        assert refused.code == 2
+        assert "a pair that was trained again is being put in place" in refused.stderr
     assert trainer(*again).code == 0
+    assert [note["pair"] for note in notes(still)] == [[0, 1], [0, 2]]
+    rows = [(row["branch"], row["epoch"]) for row in ResultsFolder(still).read_history(99)]
+    assert len(rows) == len(set(rows))
     assert evaluates(trainer, still, three_grades)
     for pair in ("0_1", "0_2"):
         assert auc(place(still, pair)) >= 0.5

@@ -15,6 +15,7 @@ from dr_ovo.logs import close_log
 from dr_ovo.results.folder import LATER_SETTINGS, ResultsFolder
 from dr_ovo.settings.train_config import FIELDS
 from dr_ovo.training.retraining.rerun import command_line
+from tests.fixtures.sealed import edit
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +89,7 @@ def test_what_can_not_be_trained_again(kind, trained, tmp_path, capsys):
     folder = shutil.copytree(trained, tmp_path / "out")
     output = tmp_path / "again"
     if kind == "unfinished":
-        progress = folder / "resume" / "progress.json"
-        progress.write_text(json.dumps(json.loads(progress.read_text()) | {"finished": False}))
+        edit(folder / "resume" / "progress.json", lambda content: content.update(finished=False))
     elif kind == "empty":
         shutil.rmtree(folder)
     else:

@@ -12,8 +12,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dr_ovo.reports.checkpoints.reader import read_content
 from dr_ovo.reports.checkpoints.record import UnreadableError
-from dr_ovo.reports.checkpoints.safe_load import load_safely
 
 SCALARS = [np.float64(0.9125), np.float32(0.5), np.int64(41), np.bool_(True)]
 
@@ -33,7 +33,7 @@ class Payload:
 def test_numpy_scalars_load(tmp_path: Path, scalar: np.generic, zipped: bool) -> None:
     path = tmp_path / "old.pth"
     torch.save({"value": scalar}, path, _use_new_zipfile_serialization=zipped)
-    assert load_safely(path)["value"] == scalar
+    assert read_content(path)["value"] == scalar
 
 
 @pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
@@ -46,7 +46,7 @@ def test_numpy_scalars_load_under_the_names_of_numpy_1_and_2(tmp_path: Path, mod
     path = tmp_path / "old.pth"
     torch.save({"value": 0}, path)
     with_pickle(path, data)
-    assert load_safely(path) == {"value": 0.9125}
+    assert read_content(path) == {"value": 0.9125}
 
 
 def with_pickle(path: Path, data: bytes) -> None:
@@ -66,25 +66,25 @@ def test_pickled_classes_are_named_and_never_run(tmp_path: Path) -> None:
     path = tmp_path / "hostile.pth"
     torch.save({"state_dict": {}, "extra": Payload(target)}, path)
     with pytest.raises(UnreadableError, match="not loaded: it holds pickled Python objects"):
-        load_safely(path)
+        read_content(path)
     assert not target.exists()
     torch.save({"args": argparse.Namespace(epochs=3)}, path)
     with pytest.raises(UnreadableError, match=r"argparse\.Namespace"):
-        load_safely(path)
+        read_content(path)
 
 
 def test_empty_truncated_and_foreign_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     path.touch()
     with pytest.raises(UnreadableError, match="0 bytes"):
-        load_safely(path)
+        read_content(path)
     path.write_text("these are not the weights")
     with pytest.raises(UnreadableError, match="not a PyTorch checkpoint"):
-        load_safely(path)
+        read_content(path)
     torch.save({"w": torch.zeros(1000)}, path)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(UnreadableError, match="damaged or truncated"):
-        load_safely(path)
+        read_content(path)
 
 
 @pytest.fixture(scope="module")
@@ -109,4 +109,4 @@ def test_any_altered_byte_ends_in_content_or_in_a_reason(
     path = sound.with_name("altered.pth")
     path.write_bytes(data)
     with contextlib.suppress(UnreadableError):
-        assert isinstance(load_safely(path), dict)
+        assert isinstance(read_content(path), dict)

@@ -1,0 +1,92 @@
+"""The files of a training that belong together: what progress.json says of them, and whether they
+are still those."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dr_ovo.errors import UserError, log
+from dr_ovo.files import file_sha256
+from dr_ovo.json_files import read_json
+from dr_ovo.results.folder import TRAIN_AGAIN, ResultsFolder
+from dr_ovo.results.sealing import digest_of
+
+FILES = "files"  # key of progress.json
+# What config.json takes on while a training goes on, before its next state is kept.
+GROWING = ("effective", "resumed", "recovered", "retrained", "changed_images")
+
+
+def files_of_training(folder: ResultsFolder, epochs: int | None) -> dict[str, Any]:
+    """The digests of config.json and of history.csv as it is after so many `epochs`; of a finished
+    training (None), of all of it, and of the descriptors of its checkpoints."""
+    content = folder.history.read_bytes() if folder.history.is_file() else b""
+    kept = content if epochs is None else _rows_up_to(content, epochs)
+    return {
+        "history": {"bytes": len(kept), "sha256": hashlib.sha256(kept).hexdigest()},
+        "config": _config_digest(folder),
+        "descriptors": _descriptors(folder) if epochs is None else {},
+    }
+
+
+def check_training_files(folder: ResultsFolder) -> bool:
+    """Whether progress.json says which files belong to the training; earlier versions said nothing.
+
+    Raises UserError, naming it, for another history.csv or config.json; warns of checkpoints that
+    are others, which an evaluation may be made of. A file that is missing is none.
+    """
+    if folder.outcome.is_file():
+        raise UserError(
+            f"{folder.root}: a pair that was trained again is being put in place there, or was not "
+            "to the end. Give the command that trained it once more."
+        )
+    if not folder.progress.is_file():
+        return True
+    progress = folder.read_progress()
+    if FILES not in progress:
+        return not progress.get("branches")
+    if wrong := _other_file(folder, progress):
+        raise UserError(
+            f"{wrong} is not the one that the training in {folder.root} wrote: it was changed or "
+            f"replaced, by hand or by an accident. {TRAIN_AGAIN}"
+        )
+    for name, sha256 in progress[FILES]["descriptors"].items():
+        path = folder.models / name
+        if path.is_file() and file_sha256(path) != sha256:
+            log.warning(
+                "%s is not the one that the training in %s wrote: that checkpoint was replaced.",
+                path, folder.root,
+            )  # fmt: skip
+    return True
+
+
+def _other_file(folder: ResultsFolder, progress: Mapping[str, Any]) -> Path | None:
+    """Of history.csv and config.json the one that is not as progress.json says."""
+    files = progress[FILES]
+    if folder.history.is_file():
+        content, written = folder.history.read_bytes(), files["history"]
+        kept = content if progress["finished"] else content[: written["bytes"]]
+        if hashlib.sha256(kept).hexdigest() != written["sha256"]:
+            return folder.history
+    if folder.config.is_file() and _config_digest(folder) != files["config"]:
+        return folder.config
+    return None
+
+
+def _rows_up_to(content: bytes, epochs: int) -> bytes:
+    """history.csv without the rows of later epochs, which are its last."""
+    lines = content.splitlines(keepends=True)
+    epoch = [line.partition(b",")[0] for line in lines]
+    later = [cell.isdigit() and int(cell) > epochs for cell in epoch]
+    return b"".join(lines[: later.index(True)] if True in later else lines)
+
+
+def _config_digest(folder: ResultsFolder) -> str:
+    config = read_json(folder.config, TRAIN_AGAIN)
+    return digest_of({key: value for key, value in config.items() if key not in GROWING})
+
+
+def _descriptors(folder: ResultsFolder) -> dict[str, str]:
+    return {path.name: file_sha256(path) for path in sorted(folder.models.glob("best_*.json"))}
