@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as NoAnswer
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -64,12 +66,25 @@ class Processes:
         started = [process for process in self._context.made if process.pid is not None]
         for process in started:
             process.kill()
-        self._executor.shutdown(wait=False, cancel_futures=True)
         deadline = time.monotonic() + KILL_SECONDS
+        self._shut_down(KILL_SECONDS)
         for process in started:
             process.join(max(0.0, deadline - time.monotonic()))
         self._context.made.clear()
         self._leash.close()
+
+    def _shut_down(self, seconds: float) -> None:
+        """Ends the executor's own thread, and waits so long for it: Python's end, at the same time,
+        may write into the pipe that it closes."""
+        waiting = threading.Thread(
+            target=partial(self._executor.shutdown, cancel_futures=True), daemon=True
+        )
+        try:
+            waiting.start()
+        except RuntimeError:  # no further thread can be started
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        else:
+            waiting.join(seconds)
 
 
 class _Context(SpawnContext):
