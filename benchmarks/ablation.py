@@ -17,6 +17,7 @@ from benchmarks.skill.arms import ARMS, SMALL, first_stage
 from benchmarks.skill.report import write_report
 from benchmarks.skill.running import train_missing
 from dr_ovo.errors import DONE, UserError, run
+from dr_ovo.locks.folders import TRIALS, only_writer
 
 
 def main() -> int:
@@ -43,7 +44,8 @@ def main() -> int:
         datasets[name] = Path(folder)
     runs = [one for one in first_stage() if one.arm in args.arms]
     if datasets:
-        train_missing(runs, datasets, args.output, args.at_a_time)
+        with only_writer(args.output, TRIALS):
+            train_missing(runs, datasets, args.output, args.at_a_time)
     if args.report:
         write_report(args.report)
     return DONE

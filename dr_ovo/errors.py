@@ -6,14 +6,18 @@ import errno
 import io
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 
 from dr_ovo.broken_imports import explain, too_old
+from dr_ovo.exhaustion import first_line, refused_by_machine
 from dr_ovo.signals import INTERRUPTED, TERMINATED, Terminated, raise_errors, received_code
 from dr_ovo.tables import visible
 
@@ -32,6 +36,7 @@ _DISK_REMEDIES = {
     errno.EROFS: "The disk is read-only: make it writable, or name an output on another one",
     errno.EACCES: "It is not yours to write: change its rights, or name another output",
     errno.EPERM: "It is not yours to write: change its rights, or name another output",
+    errno.ENOENT: "Its folder is gone: see whether it was removed, and whether its disk is there",
 }
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 # Paths that can't be used as asked. ENOENT is not among them: a file that vanishes in mid-run is
@@ -39,13 +44,9 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _PATH_ERRORS = (
     errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
 )  # fmt: skip
-# torch has no exception class for full memory; only the text says so.
-_MEMORY_TEXTS = (
-    "out of memory",
-    "can't allocate memory",
-    "shared memory",
-    "STATUS_ALLOC_FAILED",
-)
+
+_RESERVE = 8 << 20  # bytes for the end of a command that has no more memory
+_failed_threads: list[BaseException] = []  # what ended threads of libraries
 
 
 class ToolkitError(Exception):
@@ -87,6 +88,17 @@ def run(command: Callable[[], int]) -> int:
     _escape_what_can_not_be_shown()
     raise_errors()
     logging.raiseExceptions = False  # else a log on a full disk prints a traceback per line
+    before = threading.excepthook
+    threading.excepthook = partial(_stop_with_thread, before)
+    _failed_threads.clear()
+    try:
+        return _code_of(command)
+    finally:
+        threading.excepthook = before
+
+
+def _code_of(command: Callable[[], int]) -> int:
+    reserve = bytearray(_RESERVE)
     try:
         if outdated := too_old():
             raise UserError(outdated)
@@ -97,17 +109,41 @@ def run(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Terminated:
-        return received_code() or TERMINATED
+        return _code_of_thread() or received_code() or TERMINATED
     except BrokenPipeError:  # the reader of our output, such as head, has exited
         sys.stderr.close()
         return DONE
     except Exception as error:
-        stopped = received_code()  # a library may turn a signal into an error of its own
+        reserve.clear()
+        # A library may turn a signal into an error of its own.
+        stopped = _code_of_thread() or received_code()
         if stopped is not None:
             return stopped
         code, text = exit_code_and_text(error)
         _report(f"error: {text}")
         return code
+
+
+def _stop_with_thread(
+    otherwise: Callable[[threading.ExceptHookArgs], object], failure: threading.ExceptHookArgs
+) -> None:
+    """Stops the command, as SIGTERM does, where a thread of a library ends for want of memory or
+    threads: what it would have done is waited for in vain."""
+    error = failure.exc_value
+    if error is None or refused_by_machine(error) is None:
+        otherwise(failure)
+        return
+    _failed_threads.append(error)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _code_of_thread() -> int | None:
+    """Says why a thread ended the command, and returns the exit code; None where none has."""
+    if not _failed_threads:
+        return None
+    code, text = exit_code_and_text(_failed_threads[0])
+    _report(f"error: {text}")
+    return code
 
 
 def _escape_what_can_not_be_shown() -> None:
@@ -117,7 +153,7 @@ def _escape_what_can_not_be_shown() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def exit_code_and_text(error: Exception) -> tuple[int, str]:
+def exit_code_and_text(error: BaseException) -> tuple[int, str]:
     """The exit code and message of an error; the traceback of an unexpected one is saved."""
     if isinstance(error, ToolkitError):
         return error.exit_code, str(error)
@@ -127,23 +163,13 @@ def exit_code_and_text(error: Exception) -> tuple[int, str]:
         return WRONG_INPUT, f"{path}: {os.strerror(number)}. Fix it, or give another path."
     if number in _DISK_ERRORS:
         return MACHINE_FAILED, f"the disk failed ({error}). {disk_advice(number)}"
-    out_of_memory = isinstance(error, RuntimeError) and any(
-        text in str(error) for text in _MEMORY_TEXTS
-    )
-    if out_of_memory or isinstance(error, MemoryError) or number == errno.ENOMEM:
-        return MACHINE_FAILED, (
-            f"the machine's memory is full ({_first_line(error)}). Use a smaller --img_size, "
-            "or fewer --num_workers; a training continues with --resume."
-        )
-    unusable = explain(error)
+    if refused := refused_by_machine(error):
+        also = " A training continues with --resume." * (WAY_ON.get() == AGAIN)
+        return MACHINE_FAILED, f"{refused}, then {WAY_ON.get()}.{also}"
+    unusable = explain(error) if isinstance(error, Exception) else None
     if unusable:
         return WRONG_INPUT, unusable
-    return UNEXPECTED, f"unexpected {_first_line(error)}. Traceback in {_save_traceback(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    """The class of an error and the first line of its message."""
-    return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+    return UNEXPECTED, f"unexpected {first_line(error)}. Traceback in {_save_traceback(error)}"
 
 
 def _report(text: str) -> None:
@@ -154,7 +180,7 @@ def _report(text: str) -> None:
         print(visible(text, lines=True), file=sys.stderr)
 
 
-def _save_traceback(error: Exception) -> Path:
+def _save_traceback(error: BaseException) -> Path:
     """Write the traceback to the log file, or to a temporary file; returns its path."""
     text = "".join(traceback.format_exception(error))
     for handler in log.handlers:

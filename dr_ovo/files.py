@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import MachineError, disk_advice
+
+NOT_FOR_FOLDERS = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems of networks
 
 
 @contextlib.contextmanager
@@ -67,11 +70,28 @@ def write_json(path: Path | str, obj: Any) -> None:
     atomic_write_text(path, text + "\n")
 
 
+def make_folder(folder: Path, *, parents: bool = True) -> None:
+    """Make a folder, and the `parents` that it lacks, so that a power failure does not undo it.
+
+    Raises OSError where one can't be made.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=parents, exist_ok=True)
+    for path in missing:
+        flush(path.parent)
+
+
 def flush(path: Path) -> None:
-    """Force what was written onto the disk; for a folder, its entries (the rename)."""
+    """Force what was written onto the disk; for a folder, its entries (a rename, a hard link).
+
+    Raises OSError if the disk refuses. A file system that can't do this for folders is let be.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NOT_FOR_FOLDERS or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 

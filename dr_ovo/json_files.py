@@ -14,7 +14,7 @@ import msgspec
 from dr_ovo.errors import UserError
 
 T = TypeVar("T")
-LARGEST = 1 << 28  # bytes of a file
+LARGEST = 1 << 26  # bytes of a file
 LONGEST_SHOWN = 40  # characters of a wrong value
 # What msgspec says of a value: `Expected X`, with conditions, what was there, and the place.
 _SAID = re.compile(
@@ -37,15 +37,15 @@ _KINDS = {
 }
 
 
-def read_json(path: Path, advice: str) -> dict[str, Any]:
+def read_json(path: Path, advice: str, largest: int = LARGEST) -> dict[str, Any]:
     """The JSON object in a file.
 
     Raises UserError, which ends in `advice`, for a file that is missing or damaged, for NaN and
-    infinity, and for one nested too deeply.
+    infinity, for one nested too deeply, and for one of more than `largest` bytes.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"more than {LARGEST >> 20} MB")
+        if path.stat().st_size > largest:
+            raise ValueError(f"more than {largest >> 20} MB")
         text = path.read_text(encoding="utf-8-sig")
         data = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (OSError, ValueError, RecursionError) as error:

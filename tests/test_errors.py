@@ -15,8 +15,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
@@ -53,6 +55,11 @@ def _process_of_its_own(tmp_path, monkeypatch) -> Iterator[None]:
     for number, handler in before.items():
         signal.signal(number, handler)
     logging.raiseExceptions = raises
+
+
+def caused_by(cause: BaseException, error: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
 
 
 def raising(error: BaseException) -> Callable[[], int]:
@@ -102,6 +109,17 @@ def test_foreseen_ends(error, code, message, capsys):
         ),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"), "memory is full"),
         (RuntimeError("unable to open shared memory object </torch_1>"), "memory is full"),
+        (RuntimeError("std::bad_alloc"), "memory is full"),
+        (
+            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+            "memory is full",
+        ),
+        (caused_by(MemoryError(), ImportError("numpy needs help")), "memory is full (MemoryError)"),
+        (cv2.error("OpenCV: Failed to allocate 99 bytes: (-4:Insufficient memory)"), "is full"),
+        (RuntimeError("can't start new thread"), "no further thread or process"),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "(ulimit -u)"),
+        (BrokenProcessPool("A process was terminated abruptly"), "no further thread or process"),
+        (OSError(errno.EMFILE, "Too many open files"), "(ulimit -n)"),
     ],
 )  # fmt: skip
 def test_what_the_machine_did(error, expected, capsys):

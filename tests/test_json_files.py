@@ -79,7 +79,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(UserError, match="more than 256 MB"):
+    with pytest.raises(UserError, match="more than 64 MB"):
         read_json(path, ADVICE)
 
 

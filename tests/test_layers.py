@@ -15,10 +15,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Bottom up: a module imports from its own row and from those before it.
 LAYERS = (
-    ("errors", "signals", "broken_imports", "choices", "tables", "torchvision_compat"),
+    (
+        "errors", "signals", "broken_imports", "exhaustion", "choices", "tables",
+        "torchvision_compat",
+    ),
     (
         "pairs", "files", "json_files", "writable", "csv_text", "logs", "device", "full_memory",
-        "parallel", "caches", "distributed", "safe_files",
+        "parallel", "leash", "locks", "caches", "distributed", "safe_files",
     ),
     ("settings",),
     ("decoding",),

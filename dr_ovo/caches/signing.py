@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dr_ovo.errors import log
+from dr_ovo.files import flush
 
 KEY_BYTES = 32
 
@@ -109,6 +110,7 @@ def _create(file: Path) -> bytes:
             os.link(name, file)
         if _read(file) is None:
             Path(name).replace(file)
+        flush(file.parent)
     finally:
         Path(name).unlink(missing_ok=True)
     key = _read(file)

@@ -9,6 +9,7 @@ from pathlib import Path
 from dr_ovo.commands.trainer import run_mode
 from dr_ovo.errors import DONE, UserError
 from dr_ovo.files import write_json
+from dr_ovo.locks.folders import TRAINING, only_writer
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import parse_settings
 from dr_ovo.signals import importing
@@ -32,8 +33,9 @@ def main(argv: Sequence[str], prog: str) -> int:
     code = run_mode(parse_settings([*words, *["--resume"] * arguments.resume], prog))
     if code != DONE:
         return code
-    findings = differences(folder, again)
-    write_json(again.root / "rerun.json", as_json(findings))
+    with only_writer(again.root, TRAINING):
+        findings = differences(folder, again)
+        write_json(again.root / "rerun.json", as_json(findings))
     rows = [
         [
             finding.what,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dr_ovo.distributed.place import place_in_environment
 from dr_ovo.errors import DONE, WAY_ON, log
+from dr_ovo.locks.lock_file import InUse
 from dr_ovo.logs import close_log, log_to_file, start_log
 from dr_ovo.settings.command_line import Settings, parse_settings
 from dr_ovo.signals import importing
@@ -30,7 +32,11 @@ def run_mode(settings: Settings) -> int:
     start_log(rank=place.rank if place else 0)
     if settings.config.log_file and not settings.config.dry_run and (not place or place.rank == 0):
         log_to_file(Path(settings.config.log_file))
-    code = MODES[settings.config.mode](settings)
+    try:
+        code = MODES[settings.config.mode](settings)
+    except InUse:
+        close_log()  # which is that of the process that is at work
+        raise
     close_log()  # only without an error, which must reach the log too
     return code
 
@@ -55,9 +61,12 @@ def _assemble(settings: Settings) -> None:
     """Evaluates the members of `--folds` out of fold, and shows it."""
     with importing():
         from dr_ovo.evaluation.fold_members import assemble
+        from dr_ovo.evaluation.one_writer import only_assembler
         from dr_ovo.reports.evaluation_table import evaluation_table
 
-    for evaluation in assemble(settings):
+    with only_assembler(settings.config):
+        evaluations = assemble(settings)
+    for evaluation in evaluations:
         _show(evaluation, evaluation_table(evaluation.report, evaluation.decoders))
 
 
@@ -66,11 +75,15 @@ def _evaluate(settings: Settings) -> int:
         from dr_ovo.distributed.launch import launched
         from dr_ovo.evaluation.evaluation import evaluate
         from dr_ovo.evaluation.fold_members import evaluate_folds
+        from dr_ovo.evaluation.one_writer import only_evaluator
         from dr_ovo.inference.ensemble import folds_manifest
         from dr_ovo.reports.evaluation_table import evaluation_table
 
     manifest = folds_manifest(settings.config)
-    with launched() as launch:
+    with (
+        launched() as launch,
+        only_evaluator(settings.config) if launch.is_first else nullcontext(),
+    ):
         if manifest is None:
             evaluations = evaluate(settings, launch)
         else:

@@ -13,8 +13,10 @@ from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
+from dr_ovo.json_files import read_json
 
 SCHEMA = 1
+LARGEST = 1 << 30  # bytes: some 3 million files
 MANIFEST = "manifest.json"
 DESCRIPTORS = ".audit/descriptors.sqlite"  # cache of the files' descriptors, where audits expect it
 # The keys of the manifest, and of each of its files, that the hash covers.
@@ -46,10 +48,10 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     advice = "Create it again with prepare_dataset.py, or remove it."
+    manifest = read_json(path, advice, LARGEST)
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
         schema, stored, computed = manifest["schema"], manifest["hash"], content_hash(manifest)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} can't be read as a manifest ({type(error).__name__}: {error}). {advice}"
         ) from None
@@ -59,4 +61,4 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         raise UserError(
             f"{path} was changed by hand: its hash no longer matches its content. {advice}"
         )
-    return dict(manifest)
+    return manifest

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 
-from dr_ovo.files import is_writable
+from dr_ovo.files import is_writable, make_folder
 from dr_ovo.photographs.preprocessing import Preprocessing
 
 SUFFIX = ".decoded"  # of the cache folder beside a dataset
@@ -86,7 +86,7 @@ def make_store(store: Path) -> None:
 
     Raises OSError where it can't be made or written, or is a link itself.
     """
-    store.mkdir(parents=True, exist_ok=True)
+    make_folder(store)
     if store.is_symlink():
         raise OSError(errno.ELOOP, "it is a link, which may lead anywhere", str(store))
     if not is_writable(store):

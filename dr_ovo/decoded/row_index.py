@@ -23,6 +23,7 @@ from dr_ovo.caches.signed_cache import SignedCache
 from dr_ovo.decoded.build_lock import build_lock
 from dr_ovo.decoded.places import INDEX
 from dr_ovo.errors import MachineError, UserError
+from dr_ovo.files import is_writable
 
 TABLE = (
     "(sha256 TEXT PRIMARY KEY, position INTEGER, crc32 INTEGER, pixels BLOB, quality REAL, "
@@ -115,7 +116,7 @@ def undo_unfinished(store: Path) -> None:
 
     Does nothing while a builder is at work, nor where the store can't be written.
     """
-    if not (store / f"{INDEX}-journal").exists():
+    if not (store / f"{INDEX}-journal").exists() or not is_writable(store):
         return
     with (
         suppress(OSError, UserError, MachineError),

@@ -16,6 +16,7 @@ from dr_ovo.decoded.build_lock import build_lock
 from dr_ovo.decoded.places import ABOUT, INDEX, LOCK, ROWS, SUFFIX, is_store_name
 from dr_ovo.errors import UserError
 from dr_ovo.files import is_writable
+from dr_ovo.locks.lock_file import facts_file
 
 OWN_STARTS = (ROWS, INDEX, ABOUT)  # with what SQLite, a stopped write, or setting aside appends
 OWN_ENDS = ("", "-journal", "-wal", "-shm", ".part", SET_ASIDE, f"-journal{SET_ASIDE}")
@@ -102,4 +103,5 @@ def _delete_files(folder: Path) -> None:
 
 
 def _is_own(name: str) -> bool:
-    return name == LOCK or any(name == f"{start}{end}" for start in OWN_STARTS for end in OWN_ENDS)
+    locks = (LOCK, facts_file(Path(LOCK)).name)
+    return name in locks or any(name == f"{start}{end}" for start in OWN_STARTS for end in OWN_ENDS)

@@ -22,7 +22,7 @@ from dr_ovo.inference.ensemble import Ensemble, open_ensemble
 from dr_ovo.inference.inference_csv import write_csv
 from dr_ovo.inference.input_images import InputImages, PathNames, find_images
 from dr_ovo.inference.photograph_reading import PhotographReader, open_reader
-from dr_ovo.inference.unfinished import Unfinished, locked
+from dr_ovo.inference.unfinished import Unfinished, output_lock
 from dr_ovo.logs import Progress
 from dr_ovo.outputs import MEASURE_BATCH
 from dr_ovo.photographs.damage import Damage, describe
@@ -99,7 +99,7 @@ def _prepare(
     output = Path(config.output) if config.output else ensemble.folder / "inference.csv"
     check_writable_file(output, "--output")
     output.parent.mkdir(parents=True, exist_ok=True)
-    held.enter_context(locked(output))
+    held.enter_context(output_lock(output))
     unfinished = Unfinished(output, _description(config, ensemble, found.images))
     done = frozenset(unfinished.begin())
     if done:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,13 @@ from dr_ovo.decoding.heads import head_of
 from dr_ovo.distributed.division import batch_shares
 from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import UserError, log
-from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.models.checkpoint import find_checkpoints, fitted_of, input_of, load_network
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.setup import model_folder
+from dr_ovo.training.setup import trained_folders
 
 
 @dataclass(frozen=True)
@@ -42,16 +40,8 @@ def open_models(settings: Settings, device: torch.device) -> list[TrainedModel]:
 
     Raises UserError if one is missing or incomplete, or if a flag contradicts a checkpoint.
     """
-    config = settings.config
-    names: list[str | None] = [*dict.fromkeys(map(resolve_architecture, config.base_models))]
     models = []
-    for name in names or [None]:
-        if name is None:
-            if not config.output_dir:
-                raise UserError("Name a model with --base_models, or its folder with --output_dir.")
-            folder = ResultsFolder(Path(config.output_dir))
-        else:
-            folder = ResultsFolder(model_folder(config, name, single=len(names) == 1))
+    for name, folder in trained_folders(settings.config).items():
         network, meta = load_network(find_checkpoints(folder.models, name))
         require_agreement(settings, meta, folder)
         if folder.progress.is_file() and not folder.is_finished():

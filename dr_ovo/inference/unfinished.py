@@ -6,40 +6,26 @@ grades the same photographs with the same models.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from dr_ovo.errors import MachineError, UserError, disk_advice
+from dr_ovo.errors import MachineError, disk_advice
+from dr_ovo.files import flush
+from dr_ovo.locks.lock_file import Words, locked
 
 SCHEMA = 1
 BEFORE = ".before"  # of a rank's file while it is written anew
 
 
-@contextlib.contextmanager
-def locked(output: Path) -> Iterator[None]:
+def output_lock(output: Path) -> AbstractContextManager[None]:
     """Holds the lock on an output. Raises UserError where another run has it."""
-    lock = FileLock(output.with_name(f"{output.name}.lock"), fallback_to_soft=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"Another run writes to {output} now. Wait for its end, or give another --output."
-        ) from None
-    except (OSError, NotImplementedError):  # a file system without locks
-        yield
-        return
-    try:
-        yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+    words = Words(str(output), "writes it", "give another --output")
+    return locked(output.with_name(f"{output.name}.lock"), words)
 
 
 class Unfinished:
@@ -88,6 +74,8 @@ class Unfinished:
                 file.flush()
                 os.fsync(file.fileno())
                 self._ends[path] = file.tell()
+            if not end:
+                flush(path.parent)
         except OSError as error:
             raise MachineError(
                 f"{path} could not be written: {error.strerror or error}. "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import cv2
 from dr_ovo.decoded.processes.decoder import CRASHED
 from dr_ovo.decoded.processes.file_workers import FileWorkers, open_workers
 from dr_ovo.decoded.processes.process import errors_are_damage
-from dr_ovo.files import atomic_path, atomic_write_bytes
+from dr_ovo.files import atomic_path, atomic_write_bytes, flush, make_folder
 from dr_ovo.parallel import in_parallel
 from dr_ovo.photographs.content_check import judge
 from dr_ovo.photographs.damage import Damage, DamagedImage
@@ -25,7 +25,7 @@ JPEG_QUALITY = 95
 
 
 def place_files(
-    jobs: Iterable[tuple[Path, Path]],
+    jobs: Sequence[tuple[Path, Path]],
     preprocessing: Preprocessing | None,
     max_megapixels: float | None = None,
 ) -> list[Damage]:
@@ -36,10 +36,13 @@ def place_files(
     photographs.
     """
     todo = [(path, target) for path, target in jobs if not target.exists()]
-    for folder in {target.parent for _, target in todo}:
-        folder.mkdir(parents=True, exist_ok=True)
+    folders = {target.parent for _, target in jobs}
+    for folder in folders:
+        make_folder(folder)
     if preprocessing is None:
         in_parallel(_link, todo, "writing")
+        for folder in folders:  # a manifest that lists a link must not outlive it
+            flush(folder)
         return []
     with open_workers() as workers:
         shrink = partial(_shrink, workers, partial(_shrunken, preprocessing, max_megapixels))

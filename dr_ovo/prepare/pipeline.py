@@ -7,6 +7,7 @@ placed are kept, and a folder is only resumed with the settings it was started w
 from __future__ import annotations
 
 import tempfile
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.manifest import DESCRIPTORS, MANIFEST, read_manifest, write_manifest
 from dr_ovo.decoded.processes.file_workers import each_file, shared_workers
 from dr_ovo.errors import DONE
+from dr_ovo.locks.folders import PREPARATION, only_writer
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.photographs.quality_scores import quality_score
 from dr_ovo.prepare.closing_report import report
@@ -39,6 +41,12 @@ def prepare(options: PrepareOptions) -> int:
     Raises UserError, before any file is placed, for input that can't be prepared; MachineError
     where writing fails.
     """
+    with nullcontext() if options.dry_run else only_writer(options.folder, PREPARATION):
+        return _prepare(options)
+
+
+def _prepare(options: PrepareOptions) -> int:
+    """As `prepare`, where no other process fills the folder."""
     if options.shrinks:
         say(shrink(options))
         return DONE

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from dr_ovo.dataset.manifest import MANIFEST, read_manifest
 from dr_ovo.errors import UserError
-from dr_ovo.files import write_json
+from dr_ovo.files import make_folder, write_json
+from dr_ovo.json_files import read_json
+from dr_ovo.locks.folders import is_lock
 from dr_ovo.writable import check_writable_folder
 
 MARK = ".unfinished.json"
@@ -25,21 +26,26 @@ def is_finished(output: Path, settings: dict[str, Any]) -> bool:
     `output` is empty, or the complete or unfinished result of the same settings. Settings may
     still change while an unfinished folder has no pictures.
     """
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+    if not output.exists() or (output.is_dir() and _is_empty(output)):
         return False
     mark = _read_mark(output)
-    if mark is not None:
-        # Until pictures are placed, the folder has nothing that other settings can't use as well.
-        if mark["placing"]:
-            _require_same(output, settings, mark[MADE_WITH], "was started")
+    # Until pictures are placed, the folder has nothing that other settings can't use as well.
+    if mark is not None and mark["placing"]:
+        _require_same(output, settings, mark[MADE_WITH], "was started")
         return False
     manifest = read_manifest(output / MANIFEST) if output.is_dir() else None
     made_with = _read(output / RECORD, MADE_WITH) if manifest is None else manifest.get(MADE_WITH)
+    if made_with is None and mark is not None:
+        return False
     if made_with is None:
         raise UserError(f"--output {output} is not an empty folder: choose a new one.")
     _require_same(output, settings, made_with, "was made")
     listed = manifest["files"] if manifest else []
-    return all((output / entry["id"]).is_file() for entry in listed)
+    return mark is None and all((output / entry["id"]).is_file() for entry in listed)
+
+
+def _is_empty(output: Path) -> bool:
+    return all(is_lock(path.name) for path in output.iterdir())
 
 
 def file_stamp(path: Path) -> str:
@@ -52,7 +58,8 @@ def file_stamp(path: Path) -> str:
 
 
 def begin(output: Path, settings: dict[str, Any], *, placing: bool) -> None:
-    """Marks `output` as unfinished; `placing`: photographs are about to be placed in it.
+    """Marks `output` as unfinished; `placing`: photographs are about to be placed in it, if none
+    have been yet.
 
     Raises UserError where it can't be written.
     """
@@ -60,7 +67,9 @@ def begin(output: Path, settings: dict[str, Any], *, placing: bool) -> None:
     mark = _read_mark(output)
     if mark is not None and mark[MADE_WITH] != settings:
         shutil.rmtree(output / PICTURES, ignore_errors=True)
-    output.mkdir(parents=True, exist_ok=True)
+    finished = any((output / name).is_file() for name in (MANIFEST, RECORD))
+    placing = placing or finished or (mark is not None and mark["placing"])
+    make_folder(output)
     write_json(output / MARK, {MADE_WITH: settings, "placing": placing})
 
 
@@ -84,21 +93,21 @@ def _read_mark(output: Path) -> dict[str, Any] | None:
 def _read(file: Path, key: str) -> Any:
     """The value under `key` in a JSON file, None where there is none."""
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(file, "").get(key)
+    except UserError:
         return None
-    return data.get(key) if isinstance(data, dict) else None
 
 
 def _require_same(
     output: Path, settings: dict[str, Any], earlier: dict[str, Any], verb: str
 ) -> None:
-    different = [key for key in settings if settings[key] != earlier.get(key)]
+    keys = [*settings, *(key for key in earlier if key not in settings)]
+    different = [key for key in keys if settings.get(key) != earlier.get(key)]
     if different:
         words = ", ".join(
             "a different state of the source"
             if key == "source_fingerprint"
-            else f"{key} {earlier.get(key)} (now {settings[key]})"
+            else f"{key} {earlier.get(key)} (now {settings.get(key)})"
             for key in different
         )
         raise UserError(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dr_ovo.document.document import Report
+from dr_ovo.leash import end_with
 from dr_ovo.parallel import available_cores
 from dr_ovo.reports.comparison.comparison import compare
 from dr_ovo.reports.criteria.criteria_file import Checklist
@@ -40,7 +41,9 @@ def all_reports(
     needing_two_models = (diversity, mean_ensemble) if len(results.models) > 1 else ()
     makers = (compare, analyze_strengths, *needing_two_models)  # the longest first
     # Spawned, not forked: forking a process with threads (BLAS has some) can hang.
-    with ProcessPoolExecutor(min(len(makers), available_cores()), get_context("spawn")) as pool:
+    spawn, count = get_context("spawn"), min(len(makers), available_cores())
+    leash, held = spawn.Pipe(duplex=False)
+    with leash, held, ProcessPoolExecutor(count, spawn, end_with, (leash,)) as pool:
         try:
             with _inherited_by_workers():
                 futures = [pool.submit(maker, results) for maker in makers]

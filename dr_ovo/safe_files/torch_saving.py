@@ -8,15 +8,16 @@ from typing import Any
 import torch
 
 from dr_ovo.errors import MachineError, Terminated
-from dr_ovo.files import atomic_path, file_sha256
+from dr_ovo.files import atomic_path, file_sha256, make_folder
 
 
 def save_torch(path: Path, content: dict[str, Any]) -> str:
     """Writes `content`, plain values and tensors; the sha256 of the file, known before it counts.
-    Raises MachineError if the disk refuses."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    Raises MachineError if the disk refuses, or the folder is gone in which that of the file would
+    be made."""
     try:
         with atomic_path(path) as part:
+            make_folder(path.parent, parents=False)
             with part.open("wb") as file:
                 torch.save(content, file)
             sha256 = file_sha256(part)

@@ -54,7 +54,7 @@ def parse(content: bytes, where: str, *, is_json: bool = False) -> dict[str, Any
     try:
         text = content.decode("utf-8-sig")  # editors of Windows write a byte order mark
         data = json.loads(text) if is_json else tomllib.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not valid TOML or JSON: {error}.") from None
     if not isinstance(data, dict):
         raise UserError(f"{where}: expected names with values, such as epochs = 50.")

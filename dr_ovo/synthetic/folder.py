@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from dr_ovo.errors import MachineError, UserError, disk_advice
+from dr_ovo.json_files import read_json
 from dr_ovo.synthetic.fundus import EYES, check_size_and_seed, draw_fundus
 
 SCHEMA = 1
@@ -115,10 +116,9 @@ def _claim(output: Path, settings: dict) -> dict | None:
 def _read(path: Path) -> dict | None:
     """The JSON object in `path`, or None where there is none."""
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return read_json(path, "")
+    except UserError:
         return None
-    return found if isinstance(found, dict) else None
 
 
 def _plan(patients: dict[str, int], seed: int) -> dict[str, dict]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,13 @@ from dr_ovo.training.resume.state import clean
 from dr_ovo.training.retraining.checks import is_retraining, retraining_is_done, work_folder
 from dr_ovo.training.retraining.pairs import retrain_pairs
 from dr_ovo.training.retraining.placing import put_in_place
-from dr_ovo.training.setup import choose_precision, fold_members, resolve_models, results_folder
+from dr_ovo.training.setup import (
+    choose_precision,
+    fold_members,
+    only_trainer,
+    resolve_models,
+    results_folder,
+)
 from dr_ovo.training.writing.opening_lines import opening_lines
 from dr_ovo.training.writing.run import Run
 from dr_ovo.training.writing.run_writer import RunWriter
@@ -96,9 +102,20 @@ def train(settings: Settings, launch: Launch) -> int:
             return DONE
         log.info("dry run: of one of the %d processes", launch.place.count)
         launch = Launch(None)
+    with ExitStack() as held:
+        return _train_all(settings, launch, held)
+
+
+def _train_all(settings: Settings, launch: Launch, held: ExitStack) -> int:
+    """As `train`; no other process trains into the same folders until what is `held` ends."""
     precision = choose_precision(settings.config)
     backbones: dict[str, nn.Module] = {}
-    ranks, jobs = launch.join(lambda: _prepare(settings, backbones))
+
+    def prepare() -> list[_Job]:
+        with only_trainer(settings.config, held):
+            return _prepare(settings, backbones)
+
+    ranks, jobs = launch.join(prepare)
     ranks.require_same(
         f"{precision.device.type} {precision.name}",
         "The processes of a run need devices of one kind, in one precision: start them on like "

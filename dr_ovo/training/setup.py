@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 
 from dr_ovo.device import amp_dtype, check_gpu, select_device
 from dr_ovo.errors import UserError
+from dr_ovo.locks.folders import TRAINING, joint_writers, only_writer
 from dr_ovo.models.architectures import ARCHITECTURES, alias_of, resolve_architecture
 from dr_ovo.models.backbone import input_spec
 from dr_ovo.models.precision import Precision
@@ -61,6 +64,20 @@ def fold_members(config: TrainConfig) -> list[TrainConfig]:
     ]
 
 
+@contextmanager
+def only_trainer(config: TrainConfig, held: ExitStack) -> Iterator[None]:
+    """No other process trains into the results folders, until what is `held` ends; within the
+    context, none writes what the members of `--folds` share. A dry run locks nothing.
+
+    Raises InUse where another process does. Each member of `--folds` may have a process of its own.
+    """
+    configs = [] if config.dry_run else resolve_models(config)
+    for member in (member for own in configs for member in fold_members(own)):
+        held.enter_context(only_writer(results_folder(member).root, TRAINING))
+    with joint_writers([results_folder(own).root for own in configs if own.folds]):
+        yield
+
+
 def fold_folder(root: Path, fold: int) -> Path:
     """The results folder of the member that holds out a fold."""
     return root / f"fold_{fold}"
@@ -75,6 +92,18 @@ def model_folder(config: TrainConfig, timm_name: str, *, single: bool) -> Path:
         named = Path(config.output_root, config.experiment_name)
         return named if single else named / own
     return Path(config.output_root, own)
+
+
+def trained_folders(config: TrainConfig) -> dict[str | None, ResultsFolder]:
+    """The results folders of the trained networks that `--base_models` and `--output_dir` name, by
+    timm name; None: of whatever architecture is there. Raises UserError where nothing is named."""
+    names = list(dict.fromkeys(map(resolve_architecture, config.base_models)))
+    if not names and not config.output_dir:
+        raise UserError("Name a model with --base_models, or its folder with --output_dir.")
+    if not names:
+        return {None: results_folder(config)}
+    single = len(names) == 1
+    return {name: ResultsFolder(model_folder(config, name, single=single)) for name in names}
 
 
 def joint_folder(config: TrainConfig) -> Path:

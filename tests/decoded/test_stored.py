@@ -118,7 +118,7 @@ def test_it_deletes_nothing_that_is_being_filled(built, cache, capsys):
     before = everything(cache)
     with build_lock(store_folder(cache, PREPROCESSING)):
         assert ended(cache, "--clear") == 2
-    assert "is in use by a process" in capsys.readouterr().err
+    assert "decodes photographs into it, since" in capsys.readouterr().err
     assert everything(cache) == before
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dr_ovo.locks.folders import TRAINING, only_writer
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.distributed.test_two_ranks import history, weights
@@ -139,3 +140,10 @@ def test_torchrun_passes_a_stop_on(words, tmp_path):
     assert process.wait(timeout=60) != 0
     assert "Resume with" in log.read_text()
     assert ResultsFolder(tmp_path / "results").finished_epochs() >= 3
+
+
+def test_a_folder_in_which_another_process_trains(words, on_ranks, tmp_path):
+    with only_writer(tmp_path, TRAINING):
+        output = on_ranks(*words, "--output_dir", tmp_path, code=2)
+    assert f"{tmp_path}: process {os.getpid()} on " in output
+    assert "trains into it, since 20" in output

@@ -11,7 +11,6 @@ import os
 import random
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +21,8 @@ import pytest
 import torch
 
 from dr_ovo.results.folder import ResultsFolder
+from tests.fixtures import forks
+from tests.fixtures.forks import exit_code, in_a_fork
 from tests.fixtures.sealed import shared_progress
 
 MEASURED = ("seconds", "images_per_second", "peak_memory_mb")
@@ -32,9 +33,6 @@ KINDS = {
     "bfloat16": ("--amp", "on", "--ovo_dropout", 0.5),
     "live BatchNorm": ("--no-pretrained", "--pretrained_path", "", "--freeze_weights", "false"),
 }
-KILLED = 9
-# Operations on the disk, as Python's audit events name them.
-ON_DISK = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 MOMENTS = 40
 NO_HURRY = pytest.mark.timeout(0)  # hundreds of trainings
 
@@ -71,50 +69,9 @@ def case(request, small, three_grades, trainer, tmp_path_factory) -> Case:
     return made
 
 
-def in_a_fork(work: Callable[[], object]) -> int:
-    """Runs `work` in a fork of this process; its id."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        silent = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silent, 1)
-        os.dup2(silent, 2)
-        outcome: Any = work()
-        os._exit(outcome.code)
-    finally:
-        os._exit(70)
-
-
-def exit_code(child: int) -> int:
-    """How a process ended; minus the signal that killed it."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 def killed_before(number: int, case: Case, folder: Path, *more: object) -> int:
-    """Trains until before operation `number` on files of the folder, counted from 1; how many there
-    were until its end, or until it was killed."""
-    answer, question = os.pipe()
-    seen = 0
-
-    def count(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen
-        if event in ON_DISK and str(arguments[0]).startswith(str(folder)):
-            seen += 1
-            if seen == number:
-                os.write(question, str(seen).encode())
-                os._exit(KILLED)
-
-    def train() -> object:
-        sys.addaudithook(count)  # which ends with the fork
-        outcome = case.run(folder, *more)
-        os.write(question, str(seen).encode())
-        return outcome
-
-    assert exit_code(in_a_fork(train)) in (0, KILLED)
-    os.close(question)
-    with os.fdopen(answer, "rb") as file:
-        return int(file.read())
+    """Trains until before an operation on files of the folder; see forks.killed_before."""
+    return forks.killed_before(number, lambda: case.run(folder, *more), folder)
 
 
 def assert_goes_on_as_if_nothing_had_happened(case: Case, folder: Path) -> None:

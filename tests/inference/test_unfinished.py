@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 import pytest
 
 from dr_ovo.errors import MachineError, UserError
-from dr_ovo.inference.unfinished import Unfinished, locked
+from dr_ovo.inference.unfinished import Unfinished, output_lock
 
 
 @pytest.fixture
@@ -79,13 +80,13 @@ def test_photographs_that_could_not_be_read_are_tried_again(job):
 
 def test_one_run_at_a_time_writes_an_output(tmp_path):
     with (
-        locked(tmp_path / "out.csv"),
-        pytest.raises(UserError, match="Another run writes to"),
-        locked(tmp_path / "out.csv"),
+        output_lock(tmp_path / "out.csv"),
+        pytest.raises(UserError, match=rf"process {os.getpid()} on .* writes it, since"),
+        output_lock(tmp_path / "out.csv"),
     ):
         raise AssertionError("both have it")
     assert not [*tmp_path.iterdir()]
-    with locked(tmp_path / "out.csv"):
+    with output_lock(tmp_path / "out.csv"):
         pass
 
 

@@ -6,14 +6,14 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cv2
 
+from dr_ovo.leash import end_with
 from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.image_decoding import share_room
 
@@ -27,14 +27,8 @@ def start(leash: Connection, large: AbstractContextManager[object], memory: int)
     share_room(large)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it ends it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with, args=(leash,), daemon=True).start()
+    end_with(leash)
     _limit_memory(memory)
-
-
-def _end_with(leash: Connection) -> None:
-    with suppress(EOFError, OSError):
-        leash.recv_bytes()
-    os._exit(1)
 
 
 def _limit_memory(more: int) -> None:

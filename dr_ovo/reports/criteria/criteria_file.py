@@ -42,7 +42,7 @@ def read_checklist(path: Path) -> Checklist:
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors write a mark
     except OSError as error:
         raise UserError(f"--criteria {path}: can't be read ({error.strerror}).") from None
-    except ValueError as error:  # its message names line and column
+    except (ValueError, RecursionError) as error:  # its message names line and column
         raise UserError(f"--criteria {path}: not valid TOML: {error}.") from None
     _check_keys(path, "the top of the file", data, ("schema", "criterion", *SETS))
     if data.get("schema") != SCHEMA:

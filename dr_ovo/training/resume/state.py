@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dr_ovo.errors import UserError
-from dr_ovo.files import atomic_write_text
+from dr_ovo.errors import MachineError, UserError
+from dr_ovo.files import atomic_write_text, make_folder
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.sealing import write_sealed
@@ -74,7 +74,7 @@ def begin(folder: ResultsFolder) -> None:
         for path in folder.models.glob("best_*"):
             path.unlink()
     shutil.rmtree(folder.resume, ignore_errors=True)
-    folder.resume.mkdir(parents=True)
+    make_folder(folder.resume)
     atomic_write_text(folder.resume / NOTHING_KEPT, "Nothing of this training is kept yet.\n")
     nothing = {"schema": SCHEMA, "epoch": 0, "finished": False, "branches": {}}
     write_sealed(folder.progress, nothing)
@@ -91,7 +91,15 @@ def load_stem(folder: ResultsFolder) -> StateDict:
 
 
 def is_kept(folder: ResultsFolder, reached: Reached) -> bool:
-    """Whether the newest state of the folder is the one that a training has reached."""
+    """Whether the newest state of the folder is the one that a training has reached.
+
+    Raises MachineError where the folder was removed meanwhile.
+    """
+    if not folder.progress.is_file():
+        raise MachineError(
+            f"{folder.progress} is gone: was the results folder removed, or its disk? Nothing more "
+            "can be kept there."
+        )
     progress = folder.read_progress()
     return bool(progress["branches"]) and reached_in(progress).position == reached.position
 
@@ -103,7 +111,7 @@ def save_branches(
 
     Raises MachineError if the disk refuses.
     """
-    folder.resume.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.resume)
     branches: dict[str, dict[str, Any]] = {}
     for run in runs:
         branches[run.name] = {**run.to_dict(), "file": None}
@@ -159,6 +167,11 @@ def clean(folder: ResultsFolder) -> None:
     for path in (*folder.resume.glob("*.pth"), *folder.resume.glob("*.part")):
         if path.name not in named:
             path.unlink()
+
+
+def has_states(folder: ResultsFolder) -> bool:
+    """Whether a folder has files of states, needed or not."""
+    return any(folder.resume.glob("*.pth")) or any(folder.resume.glob("*.part"))
 
 
 def _named_in(path: Path) -> list[str]:
