@@ -312,7 +312,11 @@ def _require_agreement(checkpoint: Checkpoint) -> None:
         for key in NEEDED:
             if key not in meta:
                 raise MetadataError(f"it has no {key}")
-        require_outputs(meta, checkpoint.state)
+        head, pairs = head_of(meta["head"]), meta["pairs"]
+        if head.paired != bool(pairs):
+            raise MetadataError(f"its head is {meta['head']}, and it has {len(pairs)} pairs")
+        outputs = len(pairs) if head.paired else head.outputs(meta["num_classes"])
+        require_outputs(meta, checkpoint.state, outputs)
         sizes = meta["input"]["size"], meta["preprocessing"]["size"]
         if sizes[0] != sizes[1]:
             raise MetadataError("its preprocessing makes {1} pixels of {0}".format(*sizes))

@@ -7,8 +7,7 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dr_ovo.choices import VIEWS
-from dr_ovo.decoding.heads import HEADS, logit_width
+from dr_ovo.choices import HEADS, VIEWS
 from dr_ovo.settings.checks import MIN_SIZE
 from dr_ovo.settings.train_config import FIELDS
 
@@ -67,25 +66,16 @@ def checked_metadata(content: Mapping[str, Any]) -> dict[str, Any]:
     return meta
 
 
-def require_outputs(meta: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Raises MetadataError if the weights `state` don't give the answers that the checked metadata
-    say."""
-    for key in ("head", "num_classes", "pairs"):
-        if key not in meta:
-            raise MetadataError(f"it has no {key}")
-    head, classes, pairs = meta["head"], meta["num_classes"], meta["pairs"]
-    paired = HEADS[head].paired
-    if bool(pairs) != paired:
-        raise MetadataError(f"its head is {head}, and its pairs are {_shown(pairs)}")
-    outputs = len(pairs) if paired else logit_width(head, classes)
-    each = "each of its pairs" if paired else f"each answer of the head {head}"
+def require_outputs(meta: Mapping[str, Any], state: Mapping[str, Any], outputs: int) -> None:
+    """Raises MetadataError if the weights `state` don't give the answers that they should."""
+    each = f"one for each of the {outputs} answers of its head {meta.get('head')}"
     bias, weight = (state.get(f"head.{name}") for name in ("bias", "weight"))
     if bias is None or tuple(bias.shape) != (outputs,):
         found = "missing" if bias is None else f"of shape {tuple(bias.shape)}"
-        raise MetadataError(f"its head.bias is {found}; expected ({outputs},), one for {each}")
+        raise MetadataError(f"its head.bias is {found}; expected ({outputs},), {each}")
     if weight is None or len(weight.shape) != 2 or weight.shape[0] != outputs:
         found = "missing" if weight is None else f"of shape {tuple(weight.shape)}"
-        raise MetadataError(f"its head.weight is {found}; expected a row for {each}")
+        raise MetadataError(f"its head.weight is {found}; expected rows, {each}")
 
 
 def _is_weight(name: Any, value: Any) -> bool:

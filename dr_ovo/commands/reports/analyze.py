@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from dr_ovo.reports.checkpoints.analyzer import analyze
 from dr_ovo.tables import say
 
 
@@ -33,5 +32,7 @@ def main(argv: Sequence[str], prog: str) -> int:
         help="learning curves, PNG, numbered if several [<results folder>/learning_curves.png]",
     )
     args = parser.parse_args(argv)
+    from dr_ovo.reports.checkpoints.analyzer import analyze  # imports torch, which no --help needs
+
     say(analyze(args.model, args.output, args.figure))
     return 0

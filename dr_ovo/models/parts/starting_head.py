@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dr_ovo.decoding.heads import head_of
 from dr_ovo.errors import UserError
 from dr_ovo.models.metadata import STATE, MetadataError, is_ours, require_outputs
 from dr_ovo.models.weights.containers import StateDict
@@ -38,9 +39,17 @@ def read_head(timm_name: str, path: str, expected: Mapping[str, Any]) -> StateDi
             + "\n  ".join(other)
             + f"\nLeave the flag out: {FLAG} alone takes the backbone."
         )
-    state = content[STATE]
+    state = content.get(STATE, {})
     try:
-        require_outputs(content, state)
+        require_outputs(content, state, _outputs(content))
     except MetadataError as error:
         raise UserError(f"--pretrained_head: {file} is damaged: {error}.") from None
     return {name: state[HEAD + name].clone() for name in ("weight", "bias")}
+
+
+def _outputs(meta: Mapping[str, Any]) -> int:
+    """The number of answers by the metadata; 0 where they lack something."""
+    if not {"head", "pairs", "num_classes"} <= meta.keys():
+        return 0
+    head = head_of(meta["head"])
+    return len(meta["pairs"]) if head.paired else head.outputs(meta["num_classes"])

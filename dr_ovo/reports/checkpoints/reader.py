@@ -57,8 +57,8 @@ def read_checkpoint(file: Path) -> Checkpoint:
         raise UnreadableError(f"incomplete: {', '.join(wrong)} missing or of the wrong type")
     try:
         meta = checked_metadata(content)
-        if "pairs" in meta:
-            require_outputs(meta, content.get(STATE, {}))
+        if meta.get("pairs"):
+            require_outputs(meta, content.get(STATE, {}), len(meta["pairs"]))
         return _own_checkpoint(file, meta)
     except MetadataError as error:
         raise UnreadableError(f"its metadata is not in this toolkit's format: {error}") from None
