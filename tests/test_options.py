@@ -325,6 +325,7 @@ def _contest(folder: Path) -> None:
     # Without what this says that class weights added, class 1 loses the three pairs it won.
     content["prior_shift"] = [0.0] * 4 + [-18.0] * 3 + [0.0] * 3
     torch.save(content, path)
+    path.with_suffix(".json").unlink()
     _write_ensemble(folder / "ensemble.json", path)
 
 
