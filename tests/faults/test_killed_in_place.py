@@ -92,7 +92,7 @@ def try_evaluations(evaluate: Work, trained: Path, folder: Path, *, slow: bool) 
     assert before != after
     for number in numbers_of(total, slow=slow, seed=1):
         shutil.copytree(trained, folder)
-        assert killed_before(number, lambda: evaluate(folder), folder) == number
+        assert killed_before(number, lambda: evaluate(folder), folder) <= number
         refused = refusal(lambda: read_results(folder, "model"))
         assert "--mode evaluate" in refused or figures(folder) in (before, after), number
         outcome = evaluate(folder)
@@ -142,7 +142,7 @@ def try_retrainings(retrain: Work, trained: Path, folder: Path, *, slow: bool) -
     assert before != after
     for number in numbers_of(total, slow=slow, seed=2):
         shutil.copytree(trained, folder)
-        assert killed_before(number, lambda: retrain(folder), folder) == number
+        assert killed_before(number, lambda: retrain(folder), folder) <= number
         refused = refusal(lambda: is_verified(ResultsFolder(folder)))
         assert "once more" in refused or learned(folder) in (before, after), number
         outcome = retrain(folder)

@@ -13,6 +13,7 @@ import pytest
 from dr_ovo.audit.measurement_cache import FOLDER
 from dr_ovo.copies.descriptor_store import name_in, open_store, stamp_of
 from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.sealed import seal_again
 
 
 @pytest.fixture
@@ -97,6 +98,7 @@ def as_an_earlier_version(folder: Path, data: Path) -> None:
     del config["audit"]["splits"]
     config["audit"]["files"] = hashlib.sha256(lines.encode()).hexdigest()
     (folder / "config.json").write_text(json.dumps(config))
+    seal_again(folder)
 
 
 def test_a_copy_of_the_dataset_was_audited_and_a_replaced_picture_was_not(

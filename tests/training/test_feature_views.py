@@ -18,6 +18,7 @@ from dr_ovo.errors import UserError
 from dr_ovo.settings.command_line import parse_settings
 from dr_ovo.training import pipeline
 from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.sealed import seal_again
 
 FROZEN = ("--freeze_stages", 4, "--learning_rate", "0.02", "--warmup_epochs", 0)
 
@@ -251,6 +252,7 @@ def test_a_folder_from_before_the_option_goes_on(train, tmp_path):
     content = json.loads(config.read_text())
     del content["settings"]["feature_views"]
     config.write_text(json.dumps(content))
+    seal_again(tmp_path / "stopped")
     refused = train(tmp_path / "stopped", "--resume", code=2)
     assert "--feature_views: 0 there, 2 now" in refused.stderr
     train(tmp_path / "stopped", *words, "--resume")

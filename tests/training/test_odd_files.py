@@ -12,6 +12,7 @@ import pytest
 from dr_ovo.photographs import content_check
 from tests.fixtures import decoders
 from tests.fixtures.judging import in_processes
+from tests.fixtures.sealed import seal_again
 
 __all__ = ["in_processes"]
 
@@ -139,6 +140,7 @@ def test_new_formats_do_not_stop_a_training_that_left_them_out(train, data, tmp_
     content = json.loads(config.read_text())
     content["skipped_images"] = [{"file": "elsewhere/train/2/extra.bmp", "reason": "is no image"}]
     config.write_text(json.dumps(content))
+    seal_again(tmp_path / "out")
     (tmp_path / "extra.bmp").rename(data / "train/2/extra.bmp")
     outcome = train("--skip_damaged", "--resume", epochs=1)
     assert outcome.code == 0, outcome.stderr

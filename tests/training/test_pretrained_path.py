@@ -12,6 +12,7 @@ import torch
 from dr_ovo.files import file_sha256
 from dr_ovo.training.resume.pretrained_file import KEY
 from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.sealed import seal_again
 from tests.fixtures.weights import state_of
 
 VIT, STRICT_VIT, RESNET = (
@@ -131,6 +132,7 @@ def changed_and_not_recorded(tmp_path: Path) -> None:
     config = json.loads(path.read_text())
     del config[KEY]
     path.write_text(json.dumps(config))
+    seal_again(tmp_path / "out")
 
 
 @pytest.mark.parametrize("what", [None, changed, gone, changed_and_not_recorded])
