@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -23,6 +24,7 @@ else:
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
+ANALYZES = ("--model", "x")  # its --help needs no package
 WRAPPERS = sorted(path.name for path in ROOT.glob("train_*.sh"))
 
 
@@ -52,14 +54,16 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_outside_the_environment(script, bare_python):
-    line = one_line(ended(bare_python, ROOT / script, "--help"))
+    words = ANALYZES if script == "model_analyzer.py" else ("--help",)
+    line = one_line(ended(bare_python, ROOT / script, *words))
     assert line.startswith("error: the package ")
     assert f" is missing from {bare_python}. In {ROOT}, " in line
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"doctor"}))
 def test_a_command_outside_the_environment(command, bare_python):
-    line = one_line(ended(bare_python, "-m", "dr_ovo", command, "--dataset_path", "x"))
+    words = ANALYZES if command == "analyze" else ("--dataset_path", "x")
+    line = one_line(ended(bare_python, "-m", "dr_ovo", command, *words))
     assert " is missing from " in line
 
 
@@ -71,7 +75,8 @@ def test_the_doctor_says_what_is_missing(bare_python):
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_a_wrapper_with_another_python(wrapper, bare_python):
-    assert "package tqdm is missing" in one_line(ended(ROOT / wrapper, PYTHON=bare_python))
+    line = one_line(ended(ROOT / wrapper, PYTHON=bare_python))
+    assert re.search(r"package \w+ is missing", line)
 
 
 def broken(folder: Path, package: str, body: str) -> Path:

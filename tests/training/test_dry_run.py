@@ -56,9 +56,10 @@ def test_disk_is_foretold_as_it_is_then_used(home, small, trainer, monkeypatch):
     assert predicted
     save, sizes = state.save_torch, []
 
-    def save_and_measure(path: Path, content: dict[str, Any]) -> None:
-        save(path, content)
+    def save_and_measure(path: Path, content: dict[str, Any]) -> str:
+        sha256 = save(path, content)
         sizes.append(used(home / "out"))
+        return sha256
 
     monkeypatch.setattr(state, "save_torch", save_and_measure)
     assert trainer(*words, cwd=home).code == 0
