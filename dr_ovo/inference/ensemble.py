@@ -82,10 +82,12 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
     if file is not None:
         return open_manifest(file, settings, device)
     models = open_models(settings, device)
-    check_one_piece([model.folder for model in models], ["val"])
     configs = [with_decoding_of(settings, model.folder) for model in models]
     folder = models[0].folder.root if len(models) == 1 else joint_folder(config)
     count = len(models)
+    pairs = zip(models, configs, strict=True)
+    calibrated = count > 1 or any(_is_expected(*pair) for pair in pairs)
+    check_one_piece([model.folder for model in models], ["val"] if calibrated else [])
     return Ensemble(
         models,
         [each.decoder for each in configs],
@@ -103,13 +105,13 @@ def _expected(
 ) -> Fitted | None:
     """What gives the grades of the mean from the expected one, as in its evaluation; None unless
     all models decode so. Rounding, and said, without an evaluation of the mean of just these."""
-    pairs = zip(models, configs, strict=True)
-    if any(head_of(m.meta["head"]).decoder(own.decoder) != EXPECTED for m, own in pairs):
+    if not all(_is_expected(*pair) for pair in zip(models, configs, strict=True)):
         return None
     folder = mean_folder(config)
     before = folder.read_evaluation("val").get(MADE_FROM, {}).get("checkpoints")
     known = before == checkpoint_digests([model.folder for model in models])
     if known and folder.calibration.is_file():
+        check_evaluation_files(folder, ["val"])
         return Fitted(thresholds=load_calibration(folder.calibration).grade_thresholds)
     log.warning(
         "The mean of these models is not evaluated in %s: its expected grade is rounded. Evaluate "
@@ -119,12 +121,17 @@ def _expected(
     return Fitted()
 
 
+def _is_expected(model: TrainedModel, config: TrainConfig) -> bool:
+    """Whether a model's grades come from the expected one."""
+    return head_of(model.meta["head"]).decoder(config.decoder) == EXPECTED
+
+
 def _fitted(model: TrainedModel, config: TrainConfig) -> Fitted:
     """What decodes a model's logits; the thresholds of the expected grade from its calibration, by
     rounding where it has none."""
     fitted = fitted_for(model, corrected=config.prior_correction)
     head, path = head_of(model.meta["head"]), model.folder.calibration
-    if head.is_number or head.decoder(config.decoder) != EXPECTED or not path.is_file():
+    if head.is_number or not _is_expected(model, config) or not path.is_file():
         return fitted
     known = load_calibration(path)
     return dataclasses.replace(

@@ -626,3 +626,19 @@ def test_stopped_at_every_file_it_is_whole_or_refused(evaluated, evaluate, repor
         moment += 1
     assert codes == [0, 2, 2, 2, 2, 2]
     assert report_on(evaluated) == (0, "")
+
+
+def test_inference_refuses_a_calibration_that_it_would_use(
+    evaluated, evaluate, trainer, tiny_dataset, tmp_path
+):
+    expected = ("--decoder", "expected")
+    assert evaluate(evaluated, *expected).code == 0
+    words = ("--mode", "inference", "--output_dir", evaluated, "--device", "cpu")
+    words = (*words, "--num_workers", 0, "--input", tiny_dataset / "test" / "0")
+    words = (*words, "--output", tmp_path / "grades.csv")
+    assert trainer(*words, *expected).code == 0
+    edit(evaluated / "calibration.json", lambda content: content.update(temperature=2.0))
+    refused = trainer(*words, *expected)
+    assert refused.code == 2
+    assert "evaluation_val.json belongs to another calibration.json" in refused.stderr
+    assert trainer(*words).code == 0
