@@ -60,7 +60,7 @@ def run_script(module: str) -> int:
 
     from dr_ovo.errors import code_to_end_with, run
 
-    return code_to_end_with(run(lambda: _import(module).main(sys.argv[1:], Path(sys.argv[0]).name)))
+    return code_to_end_with(run(lambda: _run(module, sys.argv[1:], Path(sys.argv[0]).name)))
 
 
 def _command(name: str, argv: list[str], prog: str) -> int:
@@ -71,7 +71,17 @@ def _command(name: str, argv: list[str], prog: str) -> int:
 
             raise UserError(f"{prog} is --mode {name}: leave --mode out.")
         argv = ["--mode", name, *argv]
-    return _import(module).main(argv, prog)
+    return _run(module, argv, prog)
+
+
+def _run(module: str, argv: list[str], prog: str) -> int:
+    command = _import(module)
+    if module.startswith("reports."):  # the others begin a log themselves, or have nothing to say
+        with importing():
+            from dr_ovo.logs import start_log
+        start_log()
+    code: int = command.main(argv, prog)
+    return code
 
 
 def _import(module: str):  # type: ignore[no-untyped-def]

@@ -8,6 +8,8 @@ import json
 import os
 import shlex
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -233,3 +235,18 @@ def test_all_reports_on_one_page(bring, monkeypatch, reports_here):
     assert all(name in page for name in (*FINISHED, "test_convnext", "test_efficientnet_ln"))
     assert "accuracy above 40 %" in page
     assert "SYNTHETIC" in page
+
+
+def test_a_report_says_once_that_they_are_unverified(tmp_path):
+    words = [
+        "strengths",
+        "--results_dirs",
+        str(EARLIER / "shared"),
+        "--output",
+        str(tmp_path / "r"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "dr_ovo", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("of an earlier version") == 1

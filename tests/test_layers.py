@@ -20,8 +20,8 @@ LAYERS = (
         "torchvision_compat",
     ),
     (
-        "pairs", "files", "json_files", "writable", "csv_text", "logs", "device", "full_memory",
-        "parallel", "leash", "locks", "caches", "distributed", "safe_files",
+        "pairs", "files", "json_files", "sealed_json", "writable", "csv_text", "logs", "device",
+        "full_memory", "parallel", "leash", "locks", "caches", "distributed", "safe_files",
     ),
     ("settings",),
     ("decoding",),

@@ -16,10 +16,10 @@ from dr_ovo.decoding.fitting import fitted_from_json, fitted_json
 from dr_ovo.decoding.heads import ARGMAX, EXPECTED, HEADS
 from dr_ovo.ensembles.combination import METHODS
 from dr_ovo.errors import UserError
-from dr_ovo.files import write_json
 from dr_ovo.json_files import as_schema, read_json
 from dr_ovo.predictions.calibration_file import Calibration, GradeThreshold, Temperature
 from dr_ovo.predictions.operating_points import CONDITIONS
+from dr_ovo.sealed_json import check_digest, write_sealed
 
 SCHEMA = 2  # 1 had no temperatures of members, and the grade was always the most probable one
 KIND = "dr_ovo ensemble"
@@ -106,7 +106,7 @@ def write_manifest(
     Raises MachineError where that fails.
     """
     base = path.resolve().parent
-    write_json(
+    write_sealed(
         path,
         {
             "schema": SCHEMA,
@@ -177,6 +177,7 @@ def read_manifest(path: Path) -> Manifest:
             f"{path} is damaged: its weights are {manifest.weights.tolist()}; expected a sum of 1. "
             f"{HINT}"
         )
+    check_digest(data, path, HINT)
     return manifest
 
 

@@ -30,6 +30,7 @@ from dr_ovo.inference.trained_model import (
     TrainedModel,
     open_models,
     pair_accuracy,
+    seals_of_models,
     with_decoding_of,
 )
 from dr_ovo.models.checkpoint import input_of
@@ -107,7 +108,7 @@ def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
         with shared_workers(processes=config.num_workers > 0):
             blocks = audit_blocks(model.folder, index.root, index.splits.get("test"), config.grades)
         report = write_evaluation(
-            model.folder, predictions, calibration, extra | blocks, own, [model.folder]
+            model.folder, predictions, calibration, extra | blocks, own, dict(model.seals)
         )
         members.append({n: tempered(p, calibration.temperature) for n, p in predictions.items()})
         decoders = _compare_decoders(predictions[splits[-1]], model)
@@ -218,7 +219,7 @@ def _evaluate_mean(
     if fitted.expected is not None:  # --mode inference takes them from here
         calibration = dataclasses.replace(calibration, grade_thresholds=fitted.expected.thresholds)
     report = write_evaluation(
-        folder, means, calibration, extra | blocks, config, [m.folder for m in models]
+        folder, means, calibration, extra | blocks, config, seals_of_models(models)
     )
     return Evaluation(f"mean of {len(members)} models", folder.root, report, {})
 

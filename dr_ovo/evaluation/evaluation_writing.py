@@ -16,12 +16,13 @@ from dr_ovo.results.evaluation_file import SCHEMA, evaluation_report, patient_re
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.made_from import (
     MADE_FROM,
+    Seals,
     check_digests,
     checkpoint_digests,
     made_from,
 )
 from dr_ovo.results.schemas import Evaluating
-from dr_ovo.results.sealing import write_sealed
+from dr_ovo.sealed_json import write_sealed
 from dr_ovo.settings.train_config import TrainConfig
 
 
@@ -31,15 +32,15 @@ def write_evaluation(
     calibration: Calibration,
     extra: Mapping[str, Any],
     config: TrainConfig,
-    members: Sequence[ResultsFolder],
+    seals: Seals,
     kept: Calibration | None = None,
 ) -> dict[str, Any]:
     """Writes predictions and evaluations (with `extra` and the LEAKY and SYNTHETIC marks) of each
     split, and with val the calibration; returns the last report. `kept`: the calibration for what
     is evaluated later, where that is another one.
 
-    Says so where the evaluation of test that is there was made from other checkpoints of the
-    `members`, or another calibration.
+    `seals`: of the checkpoints with which the predictions were made. Says so where the evaluation
+    of test that is there was made from others, or another calibration.
     """
     folder.root.mkdir(parents=True, exist_ok=True)
     write_json(folder.evaluating, {"schema": SCHEMA, "splits": [*predictions]})
@@ -48,7 +49,7 @@ def write_evaluation(
         save_calibration(folder.calibration, kept or calibration, marks)
     for name, on_split in predictions.items():
         save_predictions(folder.predictions(name), on_split)
-    sources = made_from(folder, members, [*predictions])
+    sources = made_from(folder, seals, [*predictions])
     report: dict[str, Any] = {}
     for name, on_split in predictions.items():
         report = evaluation_report(on_split, calibration, name)

@@ -16,7 +16,7 @@ from dr_ovo.decoding.heads import EXPECTED
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.ensembles.combination import ensemble_predictions, tempered
-from dr_ovo.ensembles.manifest import Manifest, Member, write_manifest
+from dr_ovo.ensembles.manifest import Manifest, Member, read_manifest, write_manifest
 from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.audit_blocks import audit_blocks
 from dr_ovo.evaluation.evaluation import Evaluation, marks, of_the_models, prepare
@@ -25,11 +25,17 @@ from dr_ovo.evaluation.out_of_fold import OutOfFold, member_folders, predict_out
 from dr_ovo.evaluation.split_predictions import predict_split
 from dr_ovo.files import file_sha256, write_json
 from dr_ovo.inference.ensemble import open_manifest
-from dr_ovo.inference.trained_model import with_decoding_of
+from dr_ovo.inference.trained_model import seals_of_models, with_decoding_of
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.results.folder import ENSEMBLE_FILE, OOF, ResultsFolder
-from dr_ovo.results.made_from import MADE_FROM, checkpoint_digests
+from dr_ovo.results.made_from import (
+    MADE_FROM,
+    check_digests,
+    checkpoint_digests,
+    joint_seals,
+    seals_of,
+)
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig, values_of
 from dr_ovo.training.setup import choose_device, resolve_models, results_folder
@@ -79,8 +85,21 @@ def _is_assembled(
     if not (folder.root / ENSEMBLE_FILE).is_file():
         return False
     report = folder.read_evaluation(OOF)
+    if not _is_one_piece(folder):
+        return False
     before = report.get(MADE_FROM, {}).get("checkpoints")
     return before == checkpoint_digests(members) and report.get(DECODED) == _how_decoded(config)
+
+
+def _is_one_piece(folder: ResultsFolder) -> bool:
+    """Whether the out-of-fold evaluation, and what is calibrated on it, is as it was written."""
+    try:
+        check_digests(folder, [OOF])
+        read_manifest(folder.root / ENSEMBLE_FILE)
+    except UserError as error:
+        log.warning("%s It is put together again.", error)
+        return False
+    return True
 
 
 def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluation:
@@ -95,7 +114,8 @@ def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluati
     joint = dataclasses.replace(joint, grade_thresholds=None)
     extra = {DECODED: _how_decoded(config), "folds": config.folds, "note": FITTED_HERE}
     split = {OOF: found.predictions}
-    report = write_evaluation(folder, split, single, extra, config, members, kept=joint)
+    seals = joint_seals([(member, seals_of(member)) for member in members])
+    report = write_evaluation(folder, split, single, extra, config, seals, kept=joint)
     _write_manifest(folder, members, found, single.temperature, joint, config)
     log.info("%s", APPROXIMATE)
     return Evaluation(f"{config.base_models[0]}, {config.folds} folds", folder.root, report, {})
@@ -168,6 +188,7 @@ def evaluate_folds(settings: Settings, launch: Launch, manifest: Path) -> list[E
         decoder=ensemble.decoders[0],
         prior_correction=ensemble.fitted[0].prior_shift is not None,
     )
+    check_digests(folder, [OOF])
     calibration = load_calibration(folder.calibration)
     ranks, (index, skipped) = launch.join(
         lambda: prepare(config, ensemble.models, [folder], ("test",))
@@ -192,8 +213,8 @@ def evaluate_folds(settings: Settings, launch: Launch, manifest: Path) -> list[E
         "members": [model.folder.root.name for model in ensemble.models],
         "note": APPROXIMATE,
     }
-    members = [model.folder for model in ensemble.models]
-    report = write_evaluation(folder, {"test": mean}, calibration, extra | blocks, config, members)
+    seals = seals_of_models(ensemble.models)
+    report = write_evaluation(folder, {"test": mean}, calibration, extra | blocks, config, seals)
     log.info("%s", APPROXIMATE)
-    title = f"{meta['architecture']}, mean of {len(members)} members"
+    title = f"{meta['architecture']}, mean of {len(ensemble.models)} members"
     return [Evaluation(title, folder.root, report, {}, not_read(index.others))]

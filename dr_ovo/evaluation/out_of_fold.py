@@ -20,8 +20,8 @@ from dr_ovo.decoding.tempering import temper
 from dr_ovo.errors import log
 from dr_ovo.evaluation.evaluation import marks
 from dr_ovo.evaluation.split_predictions import predict_split
-from dr_ovo.inference.trained_model import TrainedModel
-from dr_ovo.models.checkpoint import find_checkpoints, input_of, load_network
+from dr_ovo.inference.trained_model import TrainedModel, open_network
+from dr_ovo.models.checkpoint import input_of
 from dr_ovo.predictions.calibration import fit_temperature
 from dr_ovo.predictions.predictions_file import PER_SAMPLE, Predictions, marks_of
 from dr_ovo.results.folder import ResultsFolder
@@ -60,8 +60,8 @@ def member_folders(config: TrainConfig) -> list[ResultsFolder]:
 
 def open_member(folder: ResultsFolder, device: torch.device) -> TrainedModel:
     """A member's network. Raises UserError where it is missing or damaged."""
-    network, meta = load_network(find_checkpoints(folder.models, None))
-    return TrainedModel(network.to(device), meta, folder)
+    network, meta, seals = open_network(folder, None)
+    return TrainedModel(network.to(device), meta, folder, seals)
 
 
 def predict_out_of_fold(config: TrainConfig) -> OutOfFold:

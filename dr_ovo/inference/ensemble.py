@@ -28,7 +28,12 @@ from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import marks_of
 from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, OOF, ResultsFolder
-from dr_ovo.results.made_from import MADE_FROM, check_evaluation_files, checkpoint_digests
+from dr_ovo.results.made_from import (
+    MADE_FROM,
+    check_digests,
+    check_evaluation_files,
+    checkpoint_digests,
+)
 from dr_ovo.results.one_piece import check_one_piece
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
@@ -80,6 +85,8 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
     config = settings.config
     file = Path(config.ensemble) if config.ensemble else folds_manifest(config)
     if file is not None:
+        if not config.ensemble:
+            check_digests(ResultsFolder(file.parent), [OOF])
         return open_manifest(file, settings, device)
     models = open_models(settings, device)
     configs = [with_decoding_of(settings, model.folder) for model in models]
@@ -87,7 +94,9 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
     count = len(models)
     pairs = zip(models, configs, strict=True)
     calibrated = count > 1 or any(_is_expected(*pair) for pair in pairs)
-    check_one_piece([model.folder for model in models], ["val"] if calibrated else [])
+    check_one_piece(
+        [model.folder for model in models], _calibrated_on(models) if calibrated else []
+    )
     return Ensemble(
         models,
         [each.decoder for each in configs],
@@ -119,6 +128,12 @@ def _expected(
         folder.root,
     )
     return Fitted()
+
+
+def _calibrated_on(models: Sequence[TrainedModel]) -> list[str]:
+    """The splits whose evaluations name the calibration."""
+    both = all(model.folder.evaluation("val").is_file() for model in models)
+    return ["val"] if both else ["val", "test"]
 
 
 def _is_expected(model: TrainedModel, config: TrainConfig) -> bool:
@@ -162,10 +177,10 @@ def folds_manifest(config: TrainConfig) -> Path | None:
     path = Path(config.output_dir) / ENSEMBLE_FILE
     if not path.is_file():
         raise UserError(
-            f"{config.output_dir} has no {ENSEMBLE_FILE}: its members are not all trained. Finish "
-            "them by the command that began them, with --resume."
+            f"{config.output_dir} has no {ENSEMBLE_FILE}: its members are not all trained, or were "
+            "not put together to the end. Finish that by the command that began them, with "
+            "--resume."
         )
-    check_evaluation_files(ResultsFolder(path.parent), [OOF])
     return path
 
 

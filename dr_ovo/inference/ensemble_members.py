@@ -12,8 +12,7 @@ from dr_ovo.decoding.fitting import fitted_json
 from dr_ovo.ensembles.manifest import Manifest, Member
 from dr_ovo.errors import UserError
 from dr_ovo.files import known_sha256
-from dr_ovo.inference.trained_model import TrainedModel, require_agreement
-from dr_ovo.models.checkpoint import load_network
+from dr_ovo.inference.trained_model import TrainedModel, open_network, require_agreement
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
 
@@ -29,13 +28,13 @@ def open_members(
     paths = [_checkpoints(member) for member in manifest.members]
     models = []
     for member, files in zip(manifest.members, paths, strict=True):
-        network, meta = load_network(files)
-        _require_same(member, manifest.class_names, meta)
         folder = ResultsFolder(member.folder)
+        network, meta, seals = open_network(folder, files)
+        _require_same(member, manifest.class_names, meta)
         require_agreement(settings, meta, folder)
         if member.fitted is not None:
             meta["decoding"] = fitted_json(member.fitted)
-        models.append(TrainedModel(network.to(device), meta, folder))
+        models.append(TrainedModel(network.to(device), meta, folder, seals))
     return models
 
 

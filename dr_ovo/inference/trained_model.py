@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,12 @@ from dr_ovo.models.checkpoint import find_checkpoints, fitted_of, input_of, load
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.made_from import Seals, joint_seals, seals_of
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.setup import trained_folders
+
+TRIES = 3  # to read checkpoints that a training replaces meanwhile
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,30 @@ class TrainedModel:
     network: OvoNetwork
     meta: dict[str, Any]
     folder: ResultsFolder
+    seals: Seals  # of its checkpoints, as they were when they were read
+
+
+def open_network(
+    folder: ResultsFolder, paths: Sequence[Path] | None, name: str | None = None
+) -> tuple[OvoNetwork, dict[str, Any], Seals]:
+    """The network of the checkpoints at `paths`, by default those of `name` in a folder, its
+    metadata, and its seals. Raises UserError where it can't be read, also while a training goes on
+    to replace it."""
+    for _ in range(TRIES):
+        seals = seals_of(folder)
+        files = find_checkpoints(folder.models, name) if paths is None else list(paths)
+        network, meta = load_network(files)
+        if seals == seals_of(folder):
+            return network, meta, {path.name: seals[path.name] for path in files}
+    raise UserError(
+        f"The checkpoints in {folder.models} are being replaced faster than they can be read. Give "
+        "the same command again when the training has ended."
+    )
+
+
+def seals_of_models(models: Sequence[TrainedModel]) -> Seals:
+    """The seals of all checkpoints of several models."""
+    return joint_seals([(model.folder, model.seals) for model in models])
 
 
 def open_models(settings: Settings, device: torch.device) -> list[TrainedModel]:
@@ -42,12 +70,12 @@ def open_models(settings: Settings, device: torch.device) -> list[TrainedModel]:
     """
     models = []
     for name, folder in trained_folders(settings.config).items():
-        network, meta = load_network(find_checkpoints(folder.models, name))
+        network, meta, seals = open_network(folder, None, name)
         require_agreement(settings, meta, folder)
         if folder.progress.is_file() and not folder.is_finished():
             done = folder.finished_epochs()
             log.warning("%s is unfinished: using the best of %d epochs so far.", folder.root, done)
-        models.append(TrainedModel(network.to(device), meta, folder))
+        models.append(TrainedModel(network.to(device), meta, folder, seals))
     _require_same_classes(models)
     return models
 

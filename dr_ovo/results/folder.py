@@ -14,7 +14,7 @@ from dr_ovo.files import atomic_write_text
 from dr_ovo.json_files import check_schema, read_json
 from dr_ovo.results.history import read_rows
 from dr_ovo.results.schemas import Config, Descriptor, Evaluation, Progress
-from dr_ovo.results.sealing import check_digest
+from dr_ovo.sealed_json import check_digest
 
 FOLDS_FILE = "folds.json"  # in a folder whose members are in fold_1, fold_2, ...
 ENSEMBLE_FILE = "ensemble.json"  # the manifest of these members

@@ -3,55 +3,78 @@ and the predictions; whether the files of a folder are still those."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256, known_sha256
-from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.folder import FOLDS_FILE, ResultsFolder
 from dr_ovo.results.sealing import directory_sha256
+from dr_ovo.results.training_files import config_digest
 
 MADE_FROM = "made_from"  # key of evaluation.json
-AGAIN = "Evaluate again: python ensemble_5class_trainer.py --mode evaluate --output_dir {}"
 
 
-def checkpoints_of(folders: Sequence[ResultsFolder]) -> dict[str, Path]:
-    """The checkpoints by the names of their files; of several folders, by theirs, too."""
-    several = len(folders) > 1
+Seals = dict[str, dict[str, str]]  # of each checkpoint, by the name of its file
+
+
+def seals_of(folder: ResultsFolder) -> Seals:
+    """Of each checkpoint in a folder the sha256, that of its zip directory, by which it is
+    recognised without being read, and that of its descriptor, as far as there are any."""
+    found: Seals = {}
+    for path in sorted(folder.models.glob("best_*.pth")):
+        own = {"checkpoints": known_sha256(path)}
+        if directory := directory_sha256(path):
+            own["directories"] = directory
+        if (descriptor := path.with_suffix(".json")).is_file():
+            own["descriptors"] = file_sha256(descriptor)
+        found[path.name] = own
+    return found
+
+
+def joint_seals(members: Sequence[tuple[ResultsFolder, Seals]]) -> Seals:
+    """The seals of all members; of several, under the names of their folders, too."""
+    several = len(members) > 1
     return {
-        f"{folder.root.resolve().name}/{path.name}" if several else path.name: path
-        for folder in folders
-        for path in sorted(folder.models.glob("best_*.pth"))
+        f"{folder.root.resolve().name}/{name}" if several else name: own
+        for folder, seals in members
+        for name, own in seals.items()
     }
 
 
 def checkpoint_digests(folders: Sequence[ResultsFolder]) -> dict[str, str]:
-    """The sha256 of the checkpoints, by their names."""
-    return {name: known_sha256(path) for name, path in checkpoints_of(folders).items()}
+    """The sha256 of the checkpoints, by their names, as `joint_seals` has them."""
+    found = joint_seals([(folder, seals_of(folder)) for folder in folders])
+    return {name: own["checkpoints"] for name, own in found.items()}
 
 
 def made_from(
-    folder: ResultsFolder, members: Sequence[ResultsFolder], splits: Sequence[str]
+    folder: ResultsFolder, seals: Seals, splits: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Of each split, what its evaluation belongs to: the sha256 of the checkpoints of the
-    `members`, of their zip directories, by which they are recognised without being read, of their
-    descriptors, of the folder's calibration, and of its predictions."""
-    checkpoints = checkpoints_of(members)
-    directories = {name: directory_sha256(path) for name, path in checkpoints.items()}
-    common = {
-        "checkpoints": checkpoint_digests(members),
-        "directories": {name: sha256 for name, sha256 in directories.items() if sha256},
-        "descriptors": {
-            name: file_sha256(path)
-            for name, checkpoint in checkpoints.items()
-            if (path := checkpoint.with_suffix(".json")).is_file()
-        },
-        "calibration": file_sha256(folder.calibration),
+    """Of each split, what its evaluation belongs to: the seals of the checkpoints with which it was
+    made, the settings of the training, the folder's calibration, and its predictions."""
+    common: dict[str, Any] = {
+        key: {name: own[key] for name, own in seals.items() if key in own}
+        for key in ("checkpoints", "directories", "descriptors")
     }
+    common["calibration"] = file_sha256(folder.calibration)
+    if folder.config.is_file():
+        common["config"] = config_digest(folder)
+    if _is_of_neighbours(folder, seals):
+        common["place"] = str(folder.root.resolve().parent)
     return {
         split: {**common, "predictions": file_sha256(folder.predictions(split))} for split in splits
     }
+
+
+def _is_of_neighbours(folder: ResultsFolder, names: Iterable[str]) -> bool:
+    """Whether checkpoints lie in folders beside this one, as those of a mean of architectures."""
+    return any("/" in name and not _inside(folder, name).is_dir() for name in names)
+
+
+def _inside(folder: ResultsFolder, name: str) -> Path:
+    return folder.root.joinpath(*name.split("/")[:-1])
 
 
 def check_evaluation_files(folder: ResultsFolder, splits: Sequence[str]) -> bool:
@@ -60,7 +83,7 @@ def check_evaluation_files(folder: ResultsFolder, splits: Sequence[str]) -> bool
     if folder.evaluating.is_file():
         raise UserError(
             f"{folder.root}: an evaluation is being written there now, or was stopped while it "
-            f"was, so that old and new files may be mixed. {AGAIN.format(folder.root)}"
+            f"was, so that old and new files may be mixed. {_again(folder)}"
         )
     return check_digests(folder, splits)
 
@@ -81,7 +104,7 @@ def check_digests(folder: ResultsFolder, splits: Sequence[str]) -> bool:
         if other := next(_others(folder, split, source), None):
             raise UserError(
                 f"{folder.evaluation(split)} belongs to another {other} than the one that is "
-                f"there now: they were mixed, or it was changed. {AGAIN.format(folder.root)}"
+                f"there now: they were mixed, or it was changed. {_again(folder)}"
             )
     return verified
 
@@ -92,6 +115,11 @@ def _others(folder: ResultsFolder, split: str, source: Mapping[str, Any]) -> Ite
     for key, path in own.items():
         if key in source and path.is_file() and file_sha256(path) != source[key]:
             yield path.name
+    if "config" in source and folder.config.is_file() and config_digest(folder) != source["config"]:
+        yield folder.config.name
+    place = str(folder.root.resolve().parent)
+    if source.get("place", place) != place:  # beside it are folders that may be others by now
+        return
     for name, sha256 in source.get("directories", {}).items():
         path = _checkpoint(folder, name)
         if path.is_file() and directory_sha256(path) != sha256:
@@ -106,6 +134,22 @@ def _checkpoint(folder: ResultsFolder, name: str) -> Path:
     """The file of a checkpoint: of this folder; of a member, which lies in it (folds) or beside it
     (the mean of several architectures)."""
     *parents, file = name.split("/")
-    inside = folder.root.joinpath(*parents)
+    inside = _inside(folder, name)
     root = inside if inside.is_dir() else folder.root.resolve().parent.joinpath(*parents)
     return ResultsFolder(root).models / file
+
+
+def _again(folder: ResultsFolder) -> str:
+    """What mends the evaluations in a folder."""
+    command = "python ensemble_5class_trainer.py --mode"
+    if (folder.root / FOLDS_FILE).is_file():
+        return (
+            f"Put its members together again by the command that trained them, with --resume; then "
+            f"evaluate test: {command} evaluate --output_dir {folder.root}"
+        )
+    if not folder.models.is_dir():
+        return (
+            f"Evaluate its models again, together: {command} evaluate --base_models ... "
+            f"--output_dir {folder.root.parent}"
+        )
+    return f"Evaluate again: {command} evaluate --output_dir {folder.root}"

@@ -13,6 +13,7 @@ from typing import Any
 from dr_ovo.ensembles.combination import tempered
 from dr_ovo.ensembles.manifest import read_manifest
 from dr_ovo.errors import UserError
+from dr_ovo.files import last_written
 from dr_ovo.models.architectures import architecture_of
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions, marks_of
@@ -66,6 +67,9 @@ def read_results(folder: Path, name: str) -> ModelResults:
     its files do not belong together."""
     check_evaluated(folder)
     results, splits = ResultsFolder(folder), [_split(folder, split) for split in SPLITS]
+    read = [results.calibration, *map(results.predictions, splits)]
+    read += map(results.evaluation, splits)
+    before = [*map(last_written, read)]
     val, test = (load_predictions(results.predictions(split)) for split in splits)
     if splits[0] == OOF:
         # Test is the mean of tempered members: out of fold they are compared as they enter it.
@@ -73,6 +77,8 @@ def read_results(folder: Path, name: str) -> ModelResults:
     calibration = load_calibration(results.calibration)
     facts = read_facts(folder, test.head, [val, test])
     verified = is_verified(results, splits)
+    if before != [*map(last_written, read)]:
+        raise UserError(f"{folder} was evaluated while it was read. Give the same command again.")
     return ModelResults(name, folder, val, test, calibration, facts, verified)
 
 

@@ -170,6 +170,8 @@ class MadeFrom(Struct):
     predictions: Sha256 | UnsetType = UNSET
     directories: dict[str, Sha256] | UnsetType = UNSET
     descriptors: dict[str, Sha256] | UnsetType = UNSET
+    config: Sha256 | UnsetType = UNSET
+    place: str | UnsetType = UNSET
 
 
 class Evaluation(Struct):

@@ -12,7 +12,8 @@ from dr_ovo.errors import UserError, log
 from dr_ovo.files import file_sha256
 from dr_ovo.json_files import read_json
 from dr_ovo.results.folder import TRAIN_AGAIN, ResultsFolder
-from dr_ovo.results.sealing import digest_of
+from dr_ovo.results.history import ADVICE as WITHOUT_CURVES
+from dr_ovo.sealed_json import digest_of
 
 FILES = "files"  # key of progress.json
 # What config.json takes on while a training goes on, before its next state is kept.
@@ -26,7 +27,7 @@ def files_of_training(folder: ResultsFolder, epochs: int | None) -> dict[str, An
     kept = content if epochs is None else _rows_up_to(content, epochs)
     return {
         "history": {"bytes": len(kept), "sha256": hashlib.sha256(kept).hexdigest()},
-        "config": _config_digest(folder),
+        "config": config_digest(folder),
         "descriptors": _descriptors(folder) if epochs is None else {},
     }
 
@@ -48,9 +49,10 @@ def check_training_files(folder: ResultsFolder) -> bool:
     if FILES not in progress:
         return not progress.get("branches")
     if wrong := _other_file(folder, progress):
+        advice = WITHOUT_CURVES if wrong == folder.history else TRAIN_AGAIN
         raise UserError(
             f"{wrong} is not the one that the training in {folder.root} wrote: it was changed or "
-            f"replaced, by hand or by an accident. {TRAIN_AGAIN}"
+            f"replaced, by hand or by an accident. {advice}"
         )
     for name, sha256 in progress[FILES]["descriptors"].items():
         path = folder.models / name
@@ -70,7 +72,7 @@ def _other_file(folder: ResultsFolder, progress: Mapping[str, Any]) -> Path | No
         kept = content if progress["finished"] else content[: written["bytes"]]
         if hashlib.sha256(kept).hexdigest() != written["sha256"]:
             return folder.history
-    if folder.config.is_file() and _config_digest(folder) != files["config"]:
+    if folder.config.is_file() and config_digest(folder) != files["config"]:
         return folder.config
     return None
 
@@ -83,7 +85,9 @@ def _rows_up_to(content: bytes, epochs: int) -> bytes:
     return b"".join(lines[: later.index(True)] if True in later else lines)
 
 
-def _config_digest(folder: ResultsFolder) -> str:
+def config_digest(folder: ResultsFolder) -> str:
+    """The digest of config.json without what it takes on while a training goes on. Raises UserError
+    where it is damaged."""
     config = read_json(folder.config, TRAIN_AGAIN)
     return digest_of({key: value for key, value in config.items() if key not in GROWING})
 

@@ -18,6 +18,7 @@ from dr_ovo.decoding.decoders import DECODERS, decode
 from dr_ovo.decoding.fitting import fitted_from_json
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.errors import run
+from dr_ovo.evaluation import evaluation as evaluation_module
 from dr_ovo.models.checkpoint import save_checkpoint
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
@@ -259,7 +260,11 @@ def test_a_folder_may_be_moved_and_needs_its_models_alone(networks, evaluate, tm
     alone = report(moved)["statistics_only"]
     assert "earlier version" in alone["accuracy"]["reason"]
     expected = report(networks["shared"]) | {"audited": None, "statistics_only": alone}
-    assert report(moved) | {"digest": expected["digest"]} == expected
+    found = report(moved) | {name: expected[name] for name in ("digest", "made_from")}
+    assert found == expected
+    source = report(networks["shared"])["made_from"]
+    del source["config"]  # which was left behind
+    assert report(moved)["made_from"] == source
 
 
 CONTRADICTIONS = {
@@ -642,3 +647,38 @@ def test_inference_refuses_a_calibration_that_it_would_use(
     assert refused.code == 2
     assert "evaluation_val.json belongs to another calibration.json" in refused.stderr
     assert trainer(*words).code == 0
+
+
+def test_a_checkpoint_that_a_training_replaces_meanwhile(
+    evaluated, evaluate, report_on, monkeypatch
+):
+    """The evaluation is of the one that was read, and says so."""
+    (path,) = (evaluated / "models").glob("*.pth")
+    predict = evaluation_module.predict_split
+
+    def predict_and_replace(*arguments: object, **more: object) -> object:
+        found = predict(*arguments, **more)
+        content = torch.load(path, weights_only=True)
+        content["epoch"] += 1
+        state = content.pop("state_dict")
+        tensors = {name: one for name, one in content.items() if isinstance(one, torch.Tensor)}
+        meta = {name: value for name, value in content.items() if name not in tensors}
+        save_checkpoint(path, meta, state, tensors)
+        return found
+
+    before = json.loads((evaluated / "evaluation.json").read_text())["made_from"]["checkpoints"]
+    monkeypatch.setattr(evaluation_module, "predict_split", predict_and_replace)
+    assert evaluate(evaluated).code == 0
+    assert report(evaluated)["made_from"]["checkpoints"] == before
+    code, said = report_on(evaluated)
+    assert code == 2
+    assert "belongs to another" in said
+
+
+def test_another_training_beside_an_evaluation(evaluated, networks, report_on):
+    other = networks["shared"]
+    for name in ("history.csv", "config.json", "resume/progress.json"):
+        shutil.copy(other / name, evaluated / name)
+    code, said = report_on(evaluated)
+    assert code == 2
+    assert "belongs to another config.json" in said

@@ -20,6 +20,7 @@ from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.model_results import read_results
+from tests.fixtures.sealed import edit
 from tests.fixtures.trainings import Outcome
 
 FOLDS = 3
@@ -305,3 +306,35 @@ def test_the_decoding_of_the_members_may_be_named_again(cross_validate, trainer,
     other = trainer(*flags, "--prior_correction")
     assert other.code == 2
     assert "corrects none of its members" in other.stderr
+
+
+def test_what_was_stopped_or_mixed_is_mended_by_the_same_commands(
+    whole, cross_validate, trainer, data, tmp_path
+):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    flags = ("--dataset_path", data, "--output_dir", folder, "--device", "cpu", "--num_workers", 0)
+    evaluation = ("--mode", "evaluate", *flags)
+    (folder / "evaluating.json").write_text('{"schema": 1, "splits": ["test"]}')
+    assert trainer(*evaluation).code == 0
+    assert not (folder / "evaluating.json").exists()
+
+    edit(folder / "calibration.json", lambda content: content.update(temperature=7.0))
+    refused = trainer(*evaluation)
+    assert refused.code == 2
+    assert "belongs to another calibration.json" in refused.stderr
+    assert "--resume" in refused.stderr
+    inference = ("--mode", "inference", "--output_dir", folder, "--device", "cpu")
+    inference = (*inference, "--num_workers", 0, "--input", data / "test")
+    inference = (*inference, "--output", tmp_path / "grades.csv")
+    assert trainer(*inference).code == 2
+    mended = cross_validate(folder, "--resume")
+    assert mended.code == 0, mended.stderr
+    assert trainer(*evaluation).code == 0
+    assert trainer(*inference).code == 0
+
+    content = json.loads((folder / "ensemble.json").read_text())
+    content["members"][0]["temperature"] = 3.5
+    (folder / "ensemble.json").write_text(json.dumps(content))
+    assert trainer(*inference).code == 2
+    assert cross_validate(folder, "--resume").code == 0
+    assert trainer(*inference).code == 0

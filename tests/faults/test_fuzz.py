@@ -34,7 +34,7 @@ from dr_ovo.reports.criteria.criteria_file import read_checklist
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.model_results import read_results
 from dr_ovo.results.one_piece import check_one_piece
-from dr_ovo.results.sealing import DIGEST, digest_of
+from dr_ovo.sealed_json import DIGEST, digest_of
 from dr_ovo.settings.settings_file import read_settings_file
 from dr_ovo.training.data.fold_division import FoldDivision, load_division
 from dr_ovo.training.resume.kept_states import require_whole_state

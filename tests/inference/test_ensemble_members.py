@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.reports.ensemble.files import export_manifest, write_results
 from dr_ovo.reports.ensemble.study import CombinationRule, study_ensemble
 from dr_ovo.results.result_sets import open_results
+from tests.fixtures.sealed import edit
 
 NAMES = ("test_efficientnet", "test_resnet")
 
@@ -125,10 +125,12 @@ def test_a_checkpoint_that_is_another(copied, trainer, tiny_dataset):
 )
 def test_a_manifest_that_says_something_else(changes, said, copied, trainer, tiny_dataset):
     path = copied / "ensemble.json"
-    manifest = json.loads(path.read_text())
-    target = manifest if "class_names" in changes else manifest["members"][1]
-    target |= changes
-    path.write_text(json.dumps(manifest))
+
+    def change(manifest):
+        target = manifest if "class_names" in changes else manifest["members"][1]
+        target.update(changes)
+
+    edit(path, change)
     outcome = grade(trainer, path, "--input", tiny_dataset / "test")
     assert outcome.code == 2
     assert said in outcome.stderr

@@ -12,8 +12,8 @@ from dr_ovo.errors import UserError
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.made_from import MADE_FROM, made_from
 from dr_ovo.results.one_piece import check_one_piece, is_verified
-from dr_ovo.results.sealing import write_sealed
 from dr_ovo.results.training_files import FILES, files_of_training
+from dr_ovo.sealed_json import write_sealed
 from tests.fixtures.sealed import edit
 
 HISTORY = "epoch,branch,train_loss\n1,ovo,0.6\n2,ovo,0.5\n"
@@ -117,7 +117,7 @@ def evaluated(results):
     """Two simulated models with digests as an evaluation writes them."""
     folders = results("coatnet", "convnext")
     for folder in folders:
-        source = made_from(ResultsFolder(folder), [], ["test"])["test"]
+        source = made_from(ResultsFolder(folder), {}, ["test"])["test"]
         content = json.loads((folder / "evaluation.json").read_text())
         write_sealed(folder / "evaluation.json", content | {MADE_FROM: source, "simulated": False})
     return folders

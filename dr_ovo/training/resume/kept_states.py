@@ -12,8 +12,8 @@ from typing import Any
 from dr_ovo.errors import UserError, log
 from dr_ovo.files import file_sha256
 from dr_ovo.results.folder import TRAIN_AGAIN, ResultsFolder
-from dr_ovo.results.sealing import write_sealed
 from dr_ovo.safe_files.torch_loading import damage_of, load_torch
+from dr_ovo.sealed_json import write_sealed
 from dr_ovo.training.resume.state import STEM, reached_in, state_files
 
 FILE_NAME = re.compile(r"[\w.-]+\.pth")  # of a branch's state, in the folder of progress.json

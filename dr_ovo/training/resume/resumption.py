@@ -9,7 +9,7 @@ from dr_ovo.errors import log
 from dr_ovo.files import write_json
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.results.sealing import write_sealed
+from dr_ovo.sealed_json import write_sealed
 from dr_ovo.training.resume.branch_run import BranchRun
 from dr_ovo.training.resume.kept_states import last_good_state, state_contents
 from dr_ovo.training.resume.state import Reached, load_state, load_stem, reached_in

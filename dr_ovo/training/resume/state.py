@@ -21,10 +21,10 @@ from dr_ovo.errors import MachineError, UserError
 from dr_ovo.files import atomic_write_text, make_folder
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.results.sealing import write_sealed
 from dr_ovo.results.training_files import files_of_training
 from dr_ovo.safe_files.torch_loading import load_torch
 from dr_ovo.safe_files.torch_saving import save_torch
+from dr_ovo.sealed_json import write_sealed
 from dr_ovo.training.resume.branch_run import BranchRun
 
 SCHEMA = 1

@@ -17,8 +17,8 @@ from dr_ovo.json_files import check_schema, read_json
 from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.schemas import Outcome
-from dr_ovo.results.sealing import check_digest, write_sealed
 from dr_ovo.results.training_files import FILES, files_of_training
+from dr_ovo.sealed_json import check_digest, write_sealed
 
 SCHEMA = 1
 REMOVED = "retrain.removed"

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dr_ovo.files import file_sha256
-from dr_ovo.results.sealing import write_sealed
+from dr_ovo.sealed_json import write_sealed
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
 from dr_ovo.training.writing.run_writer import RunWriter
