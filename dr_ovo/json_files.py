@@ -65,9 +65,11 @@ def read_as(path: Path, schema: type[T], advice: str) -> T:
 
 def as_schema(data: dict[str, Any], schema: type[T], path: Path, advice: str) -> T:
     """What was read from `path`, as `schema`. Raises UserError as `read_as` does."""
-    if problem := problem_of(data, schema):
-        raise UserError(f"{path} is damaged: {problem}. {advice}")
-    return msgspec.convert(data, schema)
+    try:
+        return msgspec.convert(data, schema)
+    except (msgspec.ValidationError, ValueError) as error:
+        problem = _in_words(str(error), data)
+    raise UserError(f"{path} is damaged: {problem}. {advice}")
 
 
 def problem_of(data: Mapping[str, Any], schema: Any) -> str:
@@ -82,8 +84,7 @@ def problem_of(data: Mapping[str, Any], schema: Any) -> str:
 def check_schema(data: dict[str, Any], schema: Any, path: Path, advice: str) -> dict[str, Any]:
     """What was read from `path`, if it fits `schema`; keys that the schema does not have stay.
     Raises UserError as `read_as` does."""
-    if problem := problem_of(data, schema):
-        raise UserError(f"{path} is damaged: {problem}. {advice}")
+    as_schema(data, schema, path, advice)
     return data
 
 

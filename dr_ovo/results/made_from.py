@@ -14,8 +14,6 @@ from dr_ovo.results.sealing import directory_sha256
 from dr_ovo.results.training_files import config_digest
 
 MADE_FROM = "made_from"  # key of evaluation.json
-
-
 Seals = dict[str, dict[str, str]]  # of each checkpoint, by the name of its file
 
 
@@ -140,11 +138,11 @@ def _checkpoint(folder: ResultsFolder, name: str) -> Path:
 
 
 def _again(folder: ResultsFolder) -> str:
-    """What mends the evaluations in a folder."""
+    """How to fix the evaluations in a folder."""
     command = "python ensemble_5class_trainer.py --mode"
     if (folder.root / FOLDS_FILE).is_file():
         return (
-            f"Put its members together again by the command that trained them, with --resume; then "
+            "Put its members together again by the command that trained them, with --resume; then "
             f"evaluate test: {command} evaluate --output_dir {folder.root}"
         )
     if not folder.models.is_dir():

@@ -308,7 +308,7 @@ def test_the_decoding_of_the_members_may_be_named_again(cross_validate, trainer,
     assert "corrects none of its members" in other.stderr
 
 
-def test_what_was_stopped_or_mixed_is_mended_by_the_same_commands(
+def test_what_was_stopped_or_mixed_is_fixed_by_the_same_commands(
     whole, cross_validate, trainer, data, tmp_path
 ):
     folder = shutil.copytree(whole, tmp_path / "out")
@@ -327,8 +327,8 @@ def test_what_was_stopped_or_mixed_is_mended_by_the_same_commands(
     inference = (*inference, "--num_workers", 0, "--input", data / "test")
     inference = (*inference, "--output", tmp_path / "grades.csv")
     assert trainer(*inference).code == 2
-    mended = cross_validate(folder, "--resume")
-    assert mended.code == 0, mended.stderr
+    again = cross_validate(folder, "--resume")
+    assert again.code == 0, again.stderr
     assert trainer(*evaluation).code == 0
     assert trainer(*inference).code == 0
 
