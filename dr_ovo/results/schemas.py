@@ -207,6 +207,7 @@ class Outcome(Struct):
     replaced: FileName | None
     keeps_new: bool
     history: list[dict[str, str | None]]
+    config: Sha256
     retrained: list[Retrained]
     digest: Sha256
 

@@ -34,6 +34,7 @@ from dr_ovo.reports.criteria.criteria_file import read_checklist
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.model_results import read_results
 from dr_ovo.results.one_piece import check_one_piece
+from dr_ovo.results.training_files import config_digest
 from dr_ovo.sealed_json import DIGEST, digest_of
 from dr_ovo.settings.settings_file import read_settings_file
 from dr_ovo.training.data.fold_division import FoldDivision, load_division
@@ -210,7 +211,7 @@ def readers(folders) -> list[Reader]:
     history = ResultsFolder(again).read_history(99)
     outcome = {
         "schema": 1, "file": weights, "replaced": None, "keeps_new": True, "history": history,
-        "retrained": [],
+        "retrained": [], "config": config_digest(ResultsFolder(again)),
     }  # fmt: skip
     outcome[DIGEST] = digest_of(outcome)
     (again / "retrain" / "outcome.json").write_text(json.dumps(outcome))

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dr_ovo.errors import UserError
 from dr_ovo.files import flush, write_json
 from dr_ovo.json_files import check_schema, read_json
 from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.schemas import Outcome
-from dr_ovo.results.training_files import FILES, files_of_training
+from dr_ovo.results.training_files import FILES, config_digest, files_of_training
 from dr_ovo.sealed_json import check_digest, write_sealed
 
 SCHEMA = 1
@@ -45,6 +46,7 @@ def decide(
         "replaced": replaced,
         "keeps_new": entry["kept"] == "new",
         "history": rows,
+        "config": config_digest(folder),
         "retrained": [*folder.read_config()["retrained"], entry],
     }
     write_sealed(folder.outcome, content)
@@ -54,13 +56,19 @@ def decide(
 def put_in_place(folder: ResultsFolder) -> None:
     """Does what an outcome says that was not done to the end, if there is one.
 
-    Raises UserError where it is damaged, and MachineError if the disk refuses.
+    Raises UserError where it, or config.json since then, is not as it was written, and MachineError
+    if the disk refuses.
     """
     shutil.rmtree(folder.root / REMOVED, ignore_errors=True)
     if not folder.outcome.is_file():
         return
     content = check_schema(read_json(folder.outcome, ADVICE), Outcome, folder.outcome, ADVICE)
     check_digest(content, folder.outcome, ADVICE)
+    if config_digest(folder) != content["config"]:
+        raise UserError(
+            f"{folder.config} was changed while a pair that was trained again was put in place. "
+            f"{ADVICE}"
+        )
     current = folder.models / content["file"]
     candidate = ResultsFolder(folder.outcome.parent).models / content["file"]
     if content["replaced"]:

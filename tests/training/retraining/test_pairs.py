@@ -322,3 +322,20 @@ def test_a_stop_while_classifiers_are_put_in_place(
         assert auc(place(still, pair)) >= 0.5
         assert json.loads(place(still, pair).with_suffix(".json").read_text())["branch"] == pair
     assert not (still / "retrain").exists()
+
+
+def test_settings_that_were_changed_while_it_was_put_in_place(words, still, trainer, monkeypatch):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    again = (*words, *GOOD, "--pairs", "0-2", "--output_dir", still)
+    with monkeypatch.context() as patch:
+        patch.setattr(placing, "_move", stop)
+        assert trainer(*again).code == 130
+    before = (still / "config.json").read_text()
+    edit(still / "config.json", lambda content: content["settings"].update(seed=99))
+    refused = trainer(*again)
+    assert refused.code == 2
+    assert "config.json was changed while a pair" in refused.stderr
+    (still / "config.json").write_text(before)
+    assert trainer(*again).code == 0
