@@ -41,7 +41,7 @@ def cross_validate(small, trainer, data):
     def run(folder: Path, *flags: object, dataset: Path = data) -> Outcome:
         return trainer(
             *small, "--dataset_path", dataset, "--num_classes", 3, "--output_dir", folder,
-            "--keep_epoch", "last", "--folds", FOLDS, *LEARNING, *flags,
+            "--folds", FOLDS, *LEARNING, *flags,
         )  # fmt: skip
 
     return run
@@ -211,7 +211,7 @@ def test_members_with_an_epoch_of_their_own_choice(small, trainer, draw_dataset,
     data = draw_dataset(tmp_path / "data", grades=3, images=9)
     outcome = trainer(
         *small, "--dataset_path", data, "--num_classes", 3, "--output_dir", tmp_path / "out",
-        "--folds", 2, "--allow_leaks", *LEARNING,
+        "--folds", 2, "--allow_leaks", "--keep_epoch", "best", *LEARNING,
     )  # fmt: skip
     assert outcome.code == 0, outcome.stderr
     for folder in members(tmp_path / "out")[:2]:
