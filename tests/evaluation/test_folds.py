@@ -175,11 +175,11 @@ def test_the_mean_on_test(whole, trainer, data, tmp_path):
     # The mean is of tempered probabilities, and so is all that is fitted for it.
     out_of_fold = load_predictions(folder / "predictions_oof.npz")
     calibration = load_calibration(folder / "calibration.json")
-    joint = fit_calibration(tempered(out_of_fold, temperature))
+    joint = fit_calibration(tempered(out_of_fold, temperature), [])
     assert calibration == dataclasses.replace(joint, grade_thresholds=None)
     alone = json.loads((folder / "evaluation_oof.json").read_text())["calibration"]
     assert alone["temperature"] == temperature
-    assert temperature == pytest.approx(fit_calibration(out_of_fold).temperature)
+    assert temperature == pytest.approx(fit_calibration(out_of_fold, []).temperature)
     results = read_results(folder, "folds")
     assert results.val.probabilities == pytest.approx(
         temper(out_of_fold.probabilities, temperature)
