@@ -30,6 +30,8 @@ class _Table:
             if row.reading.grade is not None
         )
         write_rows(self.file, rows)
+        if finished.rules.uncalibrated:
+            log.warning("No operating points, so no verdicts: %s", finished.rules.uncalibrated)
         log.info("%d photographs graded: %s", finished.count, self.file)
 
 

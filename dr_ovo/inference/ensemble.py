@@ -126,14 +126,18 @@ def _known_calibration(
     folder: ResultsFolder, models: Sequence[TrainedModel]
 ) -> tuple[Calibration | None, str]:
     """The calibration that the evaluation of just these models on val left in a folder; or None,
-    and why. Raises UserError where files of the evaluation do not belong together."""
+    and why."""
     if not folder.calibration.is_file():
         return None, f"{folder.root} is not evaluated: --mode evaluate"
-    check_evaluation_files(folder, ["val"])
+    try:
+        check_evaluation_files(folder, ["val"])
+        calibration = load_calibration(folder.calibration)
+    except UserError as error:
+        return None, str(error)
     before = folder.read_evaluation("val").get(MADE_FROM, {}).get("checkpoints")
     if before is not None and before != checkpoint_digests([model.folder for model in models]):
         return None, f"{folder.root} was evaluated with other checkpoints: --mode evaluate"
-    return load_calibration(folder.calibration), ""
+    return calibration, ""
 
 
 def _expected(

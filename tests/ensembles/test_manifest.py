@@ -22,7 +22,7 @@ def member(folder: Path, weight: float = 0.5, name: str = "a") -> Member:
 @pytest.fixture
 def manifest(tmp_path):
     members = member(tmp_path / "a_results"), member(tmp_path / "deep" / "b", name="b")
-    return Manifest("vote", ("none", "some"), members)
+    return Manifest("vote", ("none", "some"), members, calibration=CALIBRATION)
 
 
 def test_what_is_written_is_read(tmp_path, manifest):

@@ -17,6 +17,7 @@ from dr_ovo.ensembles.combination import tempered
 from dr_ovo.ensembles.manifest import read_manifest
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import load_calibration
+from dr_ovo.predictions.conformal import OUT_OF_FOLD
 from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.model_results import read_results
@@ -175,7 +176,7 @@ def test_the_mean_on_test(whole, trainer, data, tmp_path):
     # The mean is of tempered probabilities, and so is all that is fitted for it.
     out_of_fold = load_predictions(folder / "predictions_oof.npz")
     calibration = load_calibration(folder / "calibration.json")
-    joint = fit_calibration(tempered(out_of_fold, temperature), [])
+    joint = fit_calibration(tempered(out_of_fold, temperature), [OUT_OF_FOLD])
     assert calibration == dataclasses.replace(joint, grade_thresholds=None)
     alone = json.loads((folder / "evaluation_oof.json").read_text())["calibration"]
     assert alone["temperature"] == temperature

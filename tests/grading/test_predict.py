@@ -1,0 +1,188 @@
+"""predict.py: files for photographs, eyes and patients, the page, the first reader, bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dr_ovo.commands.predict import main
+from dr_ovo.errors import UserError, run
+from dr_ovo.grading.grader import Grader
+from dr_ovo.photographs.image_decoding import decode_image
+from dr_ovo.predictions.verdict import RANK, Verdict
+
+
+@pytest.fixture(scope="module")
+def folder(models) -> Path:
+    """An evaluated results folder."""
+    return models / "test_efficientnet_5class_results"
+
+
+@pytest.fixture(scope="module")
+def eyes(tiny_dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs of both eyes of seven patients, two of one eye, and one that can't be read."""
+    out = tmp_path_factory.mktemp("input") / "photographs"
+    out.mkdir()
+    for number, path in enumerate(sorted((tiny_dataset / "test").glob("*/*.jpeg"))[:14]):
+        shutil.copy(path, out / f"{number // 2}_{'left' if number % 2 else 'right'}.jpeg")
+    (out / "9_left.png").write_bytes(b"no picture")
+    return out
+
+
+def predict(*words: object) -> int:
+    flags = ("--device", "cpu", "--num_workers", 0)
+    return run(lambda: main([str(word) for word in (*words, *flags)], "predict.py"))
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def read(folder, eyes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a reading."""
+    output = tmp_path_factory.mktemp("reading") / "out"
+    assert predict("--models", folder, "--input", eyes, "--output", output) == 0
+    return output
+
+
+def test_the_files(read):
+    names = {"photographs", "eyes", "patients"}
+    expected = {f"{name}.{suffix}" for name in names for suffix in ("csv", "jsonl")}
+    assert {path.name for path in read.iterdir()} == {*expected, "sheet.html", "summary.json"}
+    for name in names:
+        rows, objects = table(read / f"{name}.csv"), lines(read / f"{name}.jsonl")
+        assert [*rows[0]] == [*objects[0]]
+        assert len(rows) == len(objects)
+        for row, one in zip(rows, objects, strict=True):
+            assert row["verdict"] == one["verdict"]
+            assert row["reasons"] == "; ".join(one["reasons"])
+            assert "macular oedema is not assessed" in row["scope"]
+            assert len(one["models"]) == 64
+    counts = json.loads((read / "summary.json").read_text())["counts"]
+    assert [sum(one.values()) for one in counts.values()] == [15, 15, 8]
+
+
+def test_a_photograph_that_can_not_be_read_is_ungradable(read):
+    (row,) = (row for row in lines(read / "photographs.jsonl") if row["file"].endswith(".png"))
+    assert (row["verdict"], row["gradable"], row["grade"]) == ("ungradable", False, None)
+    assert "can't be read" in row["reasons"][0]
+    assert (row["patient"], row["eye"]) == ("9", "left")
+    assert json.loads((read / "summary.json").read_text())["damaged"][0]["file"] == row["file"]
+
+
+def test_eyes_and_patients_are_their_worst(read):
+    photographs = lines(read / "photographs.jsonl")
+    for name, key in (("eyes", ("patient", "eye")), ("patients", ("patient",))):
+        for one in lines(read / f"{name}.jsonl"):
+            own = [row for row in photographs if all(row[k] == one[k] for k in key)]
+            assert one["pictures"] == len(own)
+            best = min((Verdict(row["verdict"]) for row in own), key=RANK.__getitem__)
+            assert one["verdict"] == best
+            graded = [row for row in own if row["gradable"]]
+            assert one["pictures_used"] == len(graded)
+            if graded:
+                assert one["grade"] == max(row["grade"] for row in graded)
+                largest = max(row["p_referable"] for row in graded)
+                assert one["p_referable"] == pytest.approx(largest)
+
+
+def test_a_verdict_follows_from_the_numbers_in_its_row(read):
+    for row in lines(read / "photographs.jsonl"):
+        if row["gradable"] and row["verdict"] == "negative":
+            assert row["p_referable"] < row["referable_high_sensitivity"]
+            assert row["set_highest"] < "2"
+        elif row["verdict"] == "referable":
+            assert row["p_referable"] >= row["referable_high_specificity"]
+            assert row["p_vision_threatening"] < row["vision_threatening_high_specificity"]
+
+
+def test_inference_has_the_same_rows(read, folder, eyes, trainer, tmp_path):
+    output = tmp_path / "grades.csv"
+    outcome = trainer(
+        "--mode", "inference", "--output_dir", folder, "--input", eyes, "--output", output,
+        "--device", "cpu", "--num_workers", 0,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    readable = [row for row in table(read / "photographs.csv") if row["grade"]]
+    assert table(output) == readable
+
+
+def test_the_page_has_each_photograph_and_no_script_of_a_name(read, eyes):
+    text = (read / "sheet.html").read_text()
+    assert text.count("data:image/jpeg;base64,") == 14
+    assert "9_left.png" in text
+    assert "macular oedema is not assessed" in text
+    assert "Research use only" in text
+
+
+def test_the_headline_of_the_own_test(read, folder, models):
+    test = json.loads((read / "summary.json").read_text())["own_test"]
+    assert test["eyes"] == 15
+    shares = [test[name]["value"] for name in ("no_person", "positive", "refer_to_a_person")]
+    assert sum(shares) + test["ungradable"]["value"] == pytest.approx(1)
+    saved = [point["saved"] for point in test["curve"]]
+    assert saved == sorted(saved)
+
+
+def test_a_first_reader(folder, eyes, tmp_path, capsys):
+    labels = tmp_path / "labels.csv"
+    rows = ["image,level", *(f"{n // 2}_{('right', 'left')[n % 2]},{n % 5}" for n in range(12))]
+    labels.write_text("\n".join([*rows, "gone,3"]))
+    output = tmp_path / "out"
+    words = ("--models", folder, "--input", eyes, "--output", output)
+    assert predict(*words, "--first_reader", labels) == 0
+    found = json.loads((output / "summary.json").read_text())["first_reader"]
+    assert (found["photographs"], found["eyes"]) == (12, 12)
+    rows = table(output / "disagreements.csv")
+    assert found["disagreements"] == len(rows) > 0
+    crossed = [row["disagree_on_referable"] for row in rows]
+    assert crossed == sorted(crossed, reverse=True)
+    assert "To arbitrate" in capsys.readouterr().out
+    other = tmp_path / "other.csv"
+    other.write_text("image,level\nnobody,1\n")
+    assert predict(*words, "--first_reader", other) == 2
+
+
+def test_the_grader_says_the_same_of_arrays(read, folder, eyes):
+    grader = Grader.load(folder, device="cpu")
+    rows = [row for row in lines(read / "photographs.jsonl") if row["gradable"]]
+    images = (decode_image(Path(row["file"]), 32) for row in rows)
+    for row, reading in zip(rows, grader.grade(images), strict=True):
+        assert (reading.verdict, reading.grade_name) == (row["verdict"], row["grade"])
+        assert reading.p_referable == pytest.approx(row["p_referable"], abs=1e-5)
+    assert grader.grade([]) == []
+    for wrong in (np.zeros((5, 5)), np.zeros((5, 5, 3)), np.zeros((5, 5, 4), np.uint8), "a.jpeg"):
+        with pytest.raises(UserError, match="expected an array"):
+            grader.grade([wrong])
+    with pytest.raises(UserError, match="expected a share"):
+        Grader.load(folder, coverage=1.5)
+    with pytest.raises(UserError, match="no such"):
+        Grader.load(folder / "gone")
+
+
+def test_what_is_missing_is_said(folder, eyes, tmp_path, capsys):
+    bare = tmp_path / "bare"
+    shutil.copytree(folder / "models", bare / "models")
+    output = tmp_path / "out"
+    assert predict("--models", bare, "--input", eyes, "--output", output) == 2
+    assert "is not evaluated" in capsys.readouterr().err
+    assert predict("--models", tmp_path / "gone", "--input", eyes) == 2
+    (tmp_path / "file").write_text("x")
+    assert predict("--models", folder, "--input", eyes, "--output", tmp_path / "file") == 2
+    words = ("--models", folder, "--input", eyes, "--output", output)
+    assert predict(*words, "--first_reader", tmp_path / "gone.csv") == 2
+    with pytest.raises(SystemExit) as ended:
+        predict(*words, "--coverage", "2")
+    assert ended.value.code == 2
+    assert not output.exists()
