@@ -14,6 +14,7 @@ COMMANDS = {
     "train": ("trainer", "trains an architecture, or several"),
     "evaluate": ("trainer", "evaluates trained models on val and test"),
     "inference": ("trainer", "grades photographs without labels"),
+    "predict": ("predict", "verdicts on photographs, eyes and patients"),
     "prepare": ("prepare", "makes a dataset folder from photographs and their grades"),
     "analyze": ("reports.analyze", "shows what checkpoints hold"),
     "compare": ("reports.compare", "which model to trust: intervals and paired tests"),

@@ -345,6 +345,18 @@ def script(words: list[str], folder: Path) -> Ended:
     return python(expand(words[1:], folder), folder)
 
 
+def reading(words: list[str], folder: Path) -> Ended:
+    """By an evaluated network; the first reader says of each photograph what its folder does."""
+    where = words[words.index("--models") + 1]
+    flags = ["--mode", "evaluate", "--dataset_path", DATASET, "--output_dir", where]
+    ended = python([TRAINER, *flags, "--device", "cpu", "--num_workers", "0"], folder)
+    assert ended.code == 0, ended.said
+    photographs = (folder / "photographs").glob("*/*")
+    grades = [f"{path.name},{path.parent.name}" for path in photographs]
+    (folder / "grades.csv").write_text("\n".join(["image,level", *grades]))
+    return script([*words, "--device", "cpu", "--num_workers", "0"], folder)
+
+
 def one_report(words: list[str], folder: Path) -> Ended:
     """On three of the simulated models; the page has all reports on all seven."""
     for name in ACCURACIES.keys() - {"coatnet", "densenet121", "resnet50"}:
@@ -446,6 +458,7 @@ KINDS: dict[str, Callable[[list[str], Path], Ended]] = {
     "python evaluate_super_ensemble.py": one_report,
     "python medical_validation.py": criteria,
     "python report.py": script,
+    "python predict.py": reading,
     "python benchmarks/": shown_in_help,
     "python -m benchmarks.": shown_in_help,
     "python -m benchmarks": benchmarks,

@@ -41,7 +41,7 @@ LAYERS = (
     ("evaluation",),
     ("document",),
     ("reports",),
-    ("synthetic",),
+    ("synthetic", "grading"),
     ("doctor",),
     ("commands",),
     ("__main__",),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.errors import log
+from dr_ovo.grading.job.run import Finished, grade_photographs
 from dr_ovo.grading.row_files import photograph_cells, write_rows
-from dr_ovo.grading.run import Finished, grade_photographs
 from dr_ovo.grading.subjects import Owners
 from dr_ovo.predictions.conformal import COVERAGE
 from dr_ovo.settings.command_line import Settings

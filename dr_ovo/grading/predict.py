@@ -13,10 +13,10 @@ from dr_ovo.document.page import page, write_page
 from dr_ovo.errors import UserError, log
 from dr_ovo.files import write_json
 from dr_ovo.grading.first_reader import COLUMNS, Compared, FirstReader, compare, read_first_reader
-from dr_ovo.grading.input_images import find_images
+from dr_ovo.grading.job.input_images import find_images
+from dr_ovo.grading.job.run import Finished, GradedRows, grade_photographs
 from dr_ovo.grading.row_files import Cells, photograph_cells, subject_cells, write_rows
 from dr_ovo.grading.rules import Rules
-from dr_ovo.grading.run import Finished, GradedRows, grade_photographs
 from dr_ovo.grading.sheet import sheet, statements, worst
 from dr_ovo.grading.subjects import Owners, Subject, common_folder, eyes, patients
 from dr_ovo.grading.workload import own_test

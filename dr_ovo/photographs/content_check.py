@@ -8,12 +8,12 @@ from pathlib import Path
 
 import cv2
 
-from dr_ovo.photographs import strict_decoding
+from dr_ovo.photographs.content import strict_decoding
+from dr_ovo.photographs.content.file_header import format_of, sides_of, too_large
+from dr_ovo.photographs.content.jpeg_segments import jpeg_frame, jpeg_scans
+from dr_ovo.photographs.content.strict_decoding import check_tiff, jpeg_remark
 from dr_ovo.photographs.damage import Damage, DamagedImage, InnerDamage
-from dr_ovo.photographs.file_header import format_of, sides_of, too_large
 from dr_ovo.photographs.image_decoding import MIN_SIDE, check_complete, decode_bytes, room_for
-from dr_ovo.photographs.jpeg_segments import jpeg_frame, jpeg_scans
-from dr_ovo.photographs.strict_decoding import check_tiff, jpeg_remark
 
 PROBE_SIDE = 64  # pixels; JPEGs are decoded at an eighth where that leaves more
 MAX_SCANS = 100  # of a JPEG; programs write about ten

@@ -11,9 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dr_ovo.photographs.damage import DamagedImage
-from dr_ovo.photographs.file_header import PNG_START, format_of, sides_of
-from dr_ovo.photographs.jpeg_segments import (
+from dr_ovo.photographs.content.file_header import PNG_START, format_of, sides_of
+from dr_ovo.photographs.content.jpeg_segments import (
     JPEG_END,
     JPEG_START,
     SCAN,
@@ -21,6 +20,7 @@ from dr_ovo.photographs.jpeg_segments import (
     jpeg_scans,
     jpeg_segments,
 )
+from dr_ovo.photographs.damage import DamagedImage
 
 MIN_SIDE = 16  # pixels; a smaller picture shows no fundus
 MAX_BYTES = 2 << 30  # of a file; 100 megapixels take 0.6 GB uncompressed at 16 bits

@@ -18,9 +18,9 @@ import pytest
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.reading import Batch, Reader, Wanted
 from dr_ovo.decoding import expected_grade
-from dr_ovo.grading import run as grading
-from dr_ovo.grading.input_images import PathNames, find_images
-from dr_ovo.grading.unfinished import Unfinished
+from dr_ovo.grading.job import run as grading
+from dr_ovo.grading.job.input_images import PathNames, find_images
+from dr_ovo.grading.job.unfinished import Unfinished
 from dr_ovo.inference.photograph_reading import PhotographReader, Read
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.predictions.calibration_file import load_calibration
@@ -226,7 +226,7 @@ def test_outputs_that_can_not_be_written_are_found_before_the_work(
     def worked(*_: object, **__: object) -> None:
         raise AssertionError("the work has begun")
 
-    monkeypatch.setattr("dr_ovo.grading.run.open_reader", worked)
+    monkeypatch.setattr("dr_ovo.grading.job.run.open_reader", worked)
     monkeypatch.setattr("dr_ovo.evaluation.split_predictions.predict", worked)
     (tmp_path / "file").write_text("x")
     grading = (*one, "--input", tiny_dataset / "test")

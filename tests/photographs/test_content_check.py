@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from dr_ovo.photographs import strict_decoding
+from dr_ovo.photographs.content import strict_decoding
+from dr_ovo.photographs.content.file_header import format_of, sides_of
+from dr_ovo.photographs.content.jpeg_segments import jpeg_frame, jpeg_scans
 from dr_ovo.photographs.content_check import Verdict, judge
 from dr_ovo.photographs.damage import DamagedImage
-from dr_ovo.photographs.file_header import format_of, sides_of
 from dr_ovo.photographs.image_decoding import decode_bytes, decoded_pixels, read_bytes
-from dr_ovo.photographs.jpeg_segments import jpeg_frame, jpeg_scans
 
 LIMIT = 100.0
 SIDES = (300, 401)

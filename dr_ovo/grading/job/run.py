@@ -22,11 +22,11 @@ from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.distributed.shared_folder import require_shared
 from dr_ovo.errors import DONE, WAY_ON, MachineError, Terminated, UserError, log
 from dr_ovo.files import last_written
-from dr_ovo.grading.input_images import InputImages, PathNames, find_images
+from dr_ovo.grading.job.input_images import InputImages, PathNames, find_images
+from dr_ovo.grading.job.unfinished import Unfinished, output_lock
 from dr_ovo.grading.reading import Reading, unreadable
 from dr_ovo.grading.row_files import Row
 from dr_ovo.grading.rules import SCOPE, Rules, rules_of
-from dr_ovo.grading.unfinished import Unfinished, output_lock
 from dr_ovo.inference.ensemble import Ensemble, open_ensemble
 from dr_ovo.inference.photograph_reading import PhotographReader, open_reader
 from dr_ovo.logs import Progress

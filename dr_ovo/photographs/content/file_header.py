@@ -6,8 +6,8 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+from dr_ovo.photographs.content.jpeg_segments import JPEG_START, jpeg_frame
 from dr_ovo.photographs.damage import DamagedImage
-from dr_ovo.photographs.jpeg_segments import JPEG_START, jpeg_frame
 
 MAX_BITS = 16  # per channel
 PNG_START = b"\x89PNG\r\n\x1a\n"

@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from dr_ovo.photographs.content.file_header import tiff_tags
+from dr_ovo.photographs.content.jpeg_segments import JPEG_END, jpeg_scans
 from dr_ovo.photographs.damage import InnerDamage
-from dr_ovo.photographs.file_header import tiff_tags
-from dr_ovo.photographs.jpeg_segments import JPEG_END, jpeg_scans
 
 try:
     import simplejpeg

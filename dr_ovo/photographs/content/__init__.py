@@ -1,0 +1,1 @@
+"""What a file contains: its header, its segments, whether it decodes without a complaint."""
