@@ -24,7 +24,7 @@ from dr_ovo.inference.ensemble import Ensemble
 from dr_ovo.predictions.verdict import Verdict
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
-from dr_ovo.tables import table
+from dr_ovo.tables import table, wrapped
 
 SCHEMA = 1
 
@@ -63,7 +63,7 @@ class _Folder:
         write_json(self.request.output / "summary.json", summary)
         shown = [(*owners.of(place), row) for place, row in worst(rows)]
         report = sheet(rules, summary, shown, finished.damaged)
-        about = f"{rules.members} network(s), version {rules.version}"
+        about = f"{rules.members} network{'s' * (rules.members > 1)}, version {rules.version}"
         write_page(page(report.title, about, [report]), self.request.output / "sheet.html")
         self._say(rules, summary)
 
@@ -122,7 +122,7 @@ class _Folder:
         ]
         log.info("%s", table(["verdict", *counts], rows))
         for said in statements(rules, summary)[:-1]:  # the last is said at the end
-            log.info("%s", said)
+            log.info("%s", wrapped(said))
         log.info(
             "Written to %s: sheet.html, summary.json, and photographs, eyes and patients as .csv "
             "and .jsonl",

@@ -14,7 +14,6 @@ from dr_ovo.grading.workload import sentence
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.photographs.thumbnail import thumbnail
 from dr_ovo.predictions.calibration_file import POINTS
-from dr_ovo.predictions.conformal import ALL
 from dr_ovo.predictions.operating_points import CONDITIONS
 from dr_ovo.predictions.verdict import RANK, Verdict
 
@@ -74,16 +73,15 @@ def _of_sets(rules: Rules) -> list[str]:
     if sets is None:
         return ["Sets of likely grades: none; the models were calibrated by an earlier version."]
     spread = sets.spread(rules.coverage)
-    made = " and ".join(
-        f"{count} {'' if name == ALL else name + ' '}photographs"
-        for name, (count, _, _) in spread.items()
+    made = " and ".join(f"{count} {name}" for name, (count, _, _) in spread.items())
+    said = (
+        f"Sets of likely grades for a coverage of {100 * rules.coverage:g} %, fixed by {made} "
+        "photographs."
     )
-    said = f"Sets of likely grades for a coverage of {100 * rules.coverage:g} %, fixed by {made}."
     if sets.chosen:
         return [f"{said} No coverage is guaranteed: {'; '.join(sets.chosen)}."]
     ends = "; ".join(
-        f"{100 * low:.0f} to {100 * high:.0f} %{'' if name == ALL else ' if ' + name}"
-        for name, (_, low, high) in spread.items()
+        f"{100 * low:.0f} to {100 * high:.0f} % ({name})" for name, (_, low, high) in spread.items()
     )
     return [
         f"{said} It is guaranteed on average over such photographs, one of each patient like those "
@@ -147,12 +145,12 @@ def _curve(rules: Rules, test: Mapping[str, Any]) -> list[Figure]:
 
 def _photographs(rules: Rules, shown: Sequence[tuple[str, str, Row]], count: int) -> Section:
     columns = [
-        Column("file", "file"), Column("picture", "photograph"), Column("patient", "patient"),
-        Column("eye", "eye"), Column("verdict", "verdict"), Column("grade", "grade"),
-        Column("p_referable", "P(referable)", "decimal"),
-        Column("p_vision_threatening", "P(vision-threatening)", "decimal"),
-        Column("likely", "likely grades"), Column("agreement", "members agree", "percent"),
-        Column("reasons", "why"),
+        Column("file", "file"), Column("picture", "photograph"), Column("verdict", "verdict"),
+        Column("reasons", "why"), Column("grade", "grade"), Column("likely", "likely grades"),
+        Column("p_referable", "P(grade >= 2)", "decimal"),
+        Column("p_vision_threatening", "P(grade >= 3)", "decimal"),
+        Column("agreement", "members agree, %", "percent"), Column("patient", "patient"),
+        Column("eye", "eye"),
     ]  # fmt: skip
     names = rules.class_names
     rows: list[list[Any]] = []
@@ -160,13 +158,12 @@ def _photographs(rules: Rules, shown: Sequence[tuple[str, str, Row]], count: int
         reading = row.reading
         small = thumbnail(row.path)
         picture = small and Picture(small.jpeg, small.width, small.height, row.path.name)
-        low, high = reading.likely or (None, None)
-        ends = [] if low is None or high is None else [names[low], names[high]]
+        ends = [] if reading.likely is None else [names[grade] for grade in reading.likely]
         rows.append([
-            row.path.name, picture, patient, eye or None, reading.verdict,
-            reading.grade_name or None, reading.p_referable, reading.p_vision_threatening,
-            " to ".join(dict.fromkeys(ends)) or None, reading.agreement,
-            "; ".join(reading.reasons),
+            row.path.name, picture, reading.verdict, "; ".join(reading.reasons),
+            reading.grade_name or None, " to ".join(dict.fromkeys(ends)) or None,
+            reading.p_referable, reading.p_vision_threatening, reading.agreement,
+            None if patient.endswith(row.path.name) else patient, eye or None,
         ])  # fmt: skip
     title = f"The {len(rows)} photographs to look at first, of {count:,}"
     note = "All are in photographs.csv. By verdict, then by P(referable)."

@@ -60,7 +60,7 @@ def sentence(block: dict[str, Any]) -> str:
     """The headline, such as "Of 1,000 eyes, 412 (380 to 444) need no person; 6 (2 to 12) with
     referable disease among them are missed."; the reason where there is none."""
     if "reason" in block:
-        return f"Work saved: not known, since {block['reason']}."
+        return f"the work saved is not known, since {block['reason']}."
     saved, missed = (_per_thousand(block[name]) for name in ("no_person", "missed"))
     return (
         f"Of 1,000 eyes, {saved} need no person; {missed} with referable disease among them are "

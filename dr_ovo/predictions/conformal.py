@@ -24,7 +24,7 @@ from dr_ovo.predictions.predictions_file import Predictions
 
 COVERAGE = 0.9
 SMALLEST_GROUP = 19  # photographs; with fewer in either group, all photographs have one threshold
-ALL, REFERABLE, OTHER = "all", "referable", "not referable"
+ALL, REFERABLE, OTHER = "calibration", "referable", "other"  # groups of photographs
 SPREAD = (0.05, 0.95)  # quantiles of the coverage, over draws of the calibration share
 OUT_OF_FOLD = "each was graded by one member, and the sets are those of their mean"
 LARGEST = 1_000_000  # photographs
