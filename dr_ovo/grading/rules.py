@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dr_ovo import __version__
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.grading.reading import Reading
-from dr_ovo.inference.ensemble import Ensemble
 from dr_ovo.photographs.gradability import MIN_GRADABLE, ungradable
 from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.conformal import Conformal
@@ -26,6 +26,9 @@ from dr_ovo.predictions.operating_points import (
 )
 from dr_ovo.predictions.verdict import Graded, judge
 from dr_ovo.results.made_from import checkpoint_digests
+
+if TYPE_CHECKING:
+    from dr_ovo.inference.ensemble import Ensemble
 
 SCOPE = "By retinopathy grade alone; macular oedema is not assessed."
 

@@ -10,6 +10,7 @@ from dr_ovo.commands.reports.arguments import add_results_arguments
 from dr_ovo.document.page import page, write_page
 from dr_ovo.reports.all_reports import all_reports, summary
 from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
+from dr_ovo.reports.first_screen import first_screen
 from dr_ovo.results.result_sets import open_results
 from dr_ovo.tables import say
 from dr_ovo.writable import check_writable_file
@@ -32,6 +33,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     checklist = read_checklist(args.criteria)
     results = open_results(args.results_dirs, args.models, intersect=args.intersect)
     reports = all_reports(results, checklist, args.external)
-    write_page(page("Report on models", summary(results), reports), args.output)
+    whole = [first_screen(results, reports), *reports]
+    write_page(page("Report on models", summary(results), whole), args.output)
     say(f"Written: {args.output}")
     return 0

@@ -132,6 +132,7 @@ def _data(study: Study) -> dict[str, Any]:
         "val_note": fitted.note,
         "temperature": fitted.calibration.temperature,
         "best_member_on_val": study.best,
+        "words": best_member_words(study),
         "ensemble": study.figures[study.whole.title],
         "member_figures": {name: study.figures[name] for name in study.whole.names},
         "mean_of_member_figures": study.figures[MEAN_OF_FIGURES],
