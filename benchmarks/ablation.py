@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.skill.arms import ARMS, SMALL, first_stage
+from benchmarks.skill.arms import ARMS, SMALL, STAGES
 from benchmarks.skill.report import write_report
 from benchmarks.skill.running import train_missing
 from dr_ovo.errors import DONE, UserError, run
@@ -28,7 +28,8 @@ def main() -> int:
     parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--output", type=Path, help="where the trainings are kept")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the page of results")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--stages", nargs="+", type=int, choices=STAGES, default=list(STAGES))
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help="these alone [all]")
     parser.add_argument("--at_a_time", type=int, default=2, help="trainings at a time [2]")
     args = parser.parse_args()
     if (args.dataset and args.output is None) or not (args.dataset or args.report):
@@ -42,7 +43,15 @@ def main() -> int:
                 "folder that prepare_dataset.py made."
             )
         datasets[name] = Path(folder)
-    runs = [one for one in first_stage() if one.arm in args.arms]
+    unknown = set(args.arms or ()) - {run.arm for stage in STAGES.values() for run in stage()}
+    if unknown:
+        raise UserError(f"--arms {' '.join(sorted(unknown))}: expected some of {', '.join(ARMS)}.")
+    runs = [
+        run
+        for stage in args.stages
+        for run in STAGES[stage]()
+        if not args.arms or run.arm in args.arms
+    ]
     if datasets:
         with only_writer(args.output, TRIALS):
             train_missing(runs, datasets, args.output, args.at_a_time)

@@ -29,7 +29,9 @@ from dr_ovo.statistics.model_statistics import (
 )
 from dr_ovo.statistics.weighted_statistics import Resampled, Statistic, mean_of
 from dr_ovo.training.measure import Score
-from dr_ovo.training.resume.epoch_choice import RULES
+from dr_ovo.training.optimization.schedule import Schedule
+from dr_ovo.training.resume.branch_run import BranchRun
+from dr_ovo.training.resume.epoch_choice import RULES, Rule
 
 PERCENT = ("accuracy", "balanced accuracy", "referable sensitivity", "referable specificity")
 
@@ -127,9 +129,10 @@ def _mean(parts: Sequence[Statistic]) -> Statistic:
     return Resampled("undefined for a seed", mean_of(list(parts), "").compute)  # type: ignore[arg-type]
 
 
-def by_rule(saved: Saved, rule: str) -> Predictions:
+def by_rule(saved: Saved, rule: str, patience: int = 0) -> Predictions:
     """The predictions with the epoch that a rule keeps: of each fold, half of the patients choose
-    it for the other half."""
+    it for the other half. They also end the training, after `patience` epochs without a gain; with
+    0, nothing ends it."""
     kept = saved.predictions
     halves = np.array([_half(patient) for patient in kept.patient_ids])
     logits = np.empty_like(kept.logits)
@@ -137,8 +140,9 @@ def by_rule(saved: Saved, rule: str) -> Predictions:
         for half in (0, 1):
             judges = (saved.folds == fold) & (halves == half)
             judged = (saved.folds == fold) & (halves != half)
-            epoch = _chosen(kept, saved.epochs[:, judges], kept.targets[judges], rule)
-            logits[judged] = saved.epochs[epoch][judged]
+            epochs, targets = saved.epochs[:, judges], kept.targets[judges]
+            epoch = _chosen(kept, epochs, targets, RULES[rule], patience or len(epochs))
+            logits[judged] = saved.epochs[epoch - 1][judged]
     predicted, probabilities = decode(kept.head, logits, kept.num_classes)
     return dataclasses.replace(
         kept, logits=logits, predicted=predicted, probabilities=probabilities
@@ -149,19 +153,18 @@ def _half(patient: str) -> int:
     return hashlib.sha256(patient.encode("utf-8", "surrogateescape")).digest()[0] % 2
 
 
-def _chosen(p: Predictions, epochs: np.ndarray, targets: np.ndarray, rule: str) -> int:
-    """The epoch, from 0, that a rule keeps, by logits (E, n, K) after each."""
-    kept: Score | None = None
-    top: Score | None = None
-    chosen = 0
-    for number, logits in enumerate(epochs):
+def _chosen(
+    p: Predictions, epochs: np.ndarray, targets: np.ndarray, rule: Rule, patience: int
+) -> int:
+    """The epoch, from 1, that a rule keeps, by logits (E, n, K) after each."""
+    run = BranchRun("", None, 0, Schedule("none", 0.0, 0.0, 0, 0))
+    for epoch, logits in enumerate(epochs, 1):
         predicted, probabilities = decode(p.head, logits, p.num_classes)
         loss = tempered_log_loss(targets, probabilities)
         kappa = quadratic_kappa(targets, predicted, p.num_classes)
         error = kappa_standard_error(confusion_matrix(targets, predicted, p.num_classes))
         score = Score(kappa, -loss, standard_error=error, log_loss=loss)
-        if top is None or score.better_than(top):
-            top = score
-        if RULES[rule].replaces(score, kept, top):
-            kept, chosen = score, number
-    return chosen
+        run.note(score, epoch, rule, 0.0)
+        if epoch - max(run.progress_epoch, 1) >= patience:  # one epoch of warm-up
+            break
+    return run.best_epoch

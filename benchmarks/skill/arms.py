@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 PLAIN = (
     *("--enable_focal_loss", "false"),
@@ -58,17 +59,28 @@ ARMS: dict[str, tuple[str, ...]] = {
     "one-vs-one independent, plain": ("--ovo_mode", "independent", *PLAIN),
 }
 BASELINE = "one-vs-one, guide"
+RECOMMENDED = "recommended"
+LAST_ARMS = {BASELINE: ("--recipe", "guide"), RECOMMENDED: ("--recipe", "recommended")}
+SEEDS = (1, 2, 3)
+# The baseline and the three arms with the best kappa of the first stage, as a mean of both sets.
+REPEATED = (
+    BASELINE,
+    "regression, plain",
+    "one-vs-one, plain, colour and blur",
+    "one-vs-one, class weights",
+)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One arm on one set with one seed."""
+    """One arm on one set with one seed; `on_test`: in the end its members' mean reads test."""
 
     dataset: str
     arm: str
     seed: int
     size: Size
     flags: tuple[str, ...]
+    on_test: bool = False
 
     @property
     def name(self) -> str:
@@ -92,8 +104,28 @@ class Run:
 
 def first_stage() -> list[Run]:
     """Every arm on both sets, with one seed."""
+    return _runs(ARMS, SMALL, SEEDS[:1])
+
+
+def second_stage() -> list[Run]:
+    """The baseline and the best arms, with two more seeds."""
+    return _runs({arm: ARMS[arm] for arm in REPEATED}, SMALL, SEEDS[1:])
+
+
+def third_stage() -> list[Run]:
+    """The recommended recipe and the guide's, larger, with three seeds."""
+    return [replace(run, on_test=True) for run in _runs(LAST_ARMS, LARGE, SEEDS)]
+
+
+STAGES = {1: first_stage, 2: second_stage, 3: third_stage}
+
+
+def _runs(
+    arms: Mapping[str, tuple[str, ...]], sizes: Mapping[str, Size], seeds: Sequence[int]
+) -> list[Run]:
     return [
-        Run(dataset, arm, 1, size, flags)
-        for arm, flags in ARMS.items()
-        for dataset, size in SMALL.items()
+        Run(dataset, arm, seed, size, flags)
+        for seed in seeds
+        for arm, flags in arms.items()
+        for dataset, size in sizes.items()
     ]

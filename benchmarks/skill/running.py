@@ -32,18 +32,21 @@ def train_missing(
 
 def _train(run: Run, dataset: Path, output: Path) -> None:
     folder = output / run.dataset / run.name
-    command = [
-        *(sys.executable, "-m", "benchmarks.skill.recorded_training"),
-        *("--dataset_path", str(dataset.resolve()), "--output_dir", str(folder.resolve())),
-        *("--num_workers", "1", "--resume"),
-        *run.arguments,
-    ]
+    common = ("--dataset_path", dataset.resolve(), "--output_dir", folder.resolve())
     say(f"{run.dataset}: {run.name}")
+    _call("benchmarks.skill.recorded_training", *common, "--resume", *run.arguments)
+    if run.on_test:
+        _call("ensemble_5class_trainer", *common, "--mode", "evaluate", "--splits", "test")
+    save(run, folder, with_epochs=run.arm in WITH_EPOCHS and run.seed == 1)
+    say(f"{run.dataset}: {run.name} is kept")
+
+
+def _call(module: str, *words: object) -> None:
+    """A command of the trainer, on one thread. Raises MachineError where it fails."""
+    command = [sys.executable, "-m", module, *map(str, words), "--num_workers", "1"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     ended = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment
     )
     if ended.returncode:
-        raise MachineError(f"{folder}: exit {ended.returncode}\n{ended.stderr[-2000:]}")
-    save(run, folder, with_epochs=run.arm in WITH_EPOCHS)
-    say(f"{run.dataset}: {run.name} is kept")
+        raise MachineError(f"{' '.join(command)}: exit {ended.returncode}\n{ended.stderr[-2000:]}")

@@ -14,6 +14,7 @@ from benchmarks.skill.arms import FOLDS, Run
 from benchmarks.skill.recorded_training import FOLDER as EPOCHS_FOLDER
 from dr_ovo.decoding.heads import head_of
 from dr_ovo.errors import MachineError, UserError
+from dr_ovo.files import write_json
 from dr_ovo.pairs import class_pairs
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions
 from dr_ovo.settings.command_line import parse_settings
@@ -44,6 +45,12 @@ def run_file(run: Run) -> Path:
     return RESULTS / run.dataset / f"{run.name}.npz"
 
 
+def test_files(run: Run) -> tuple[Path, Path]:
+    """What the mean of a run's members says of test: its predictions, and parts of its report."""
+    file = run_file(run)
+    return file.with_name(f"{file.stem}_test.npz"), file.with_name(f"{file.stem}_test.json")
+
+
 def save(run: Run, folder: Path, *, with_epochs: bool) -> None:
     """Keeps what a finished cross-validation in `folder` says. Raises MachineError where its
     pictures or folds are not those of the other runs."""
@@ -65,6 +72,8 @@ def save(run: Run, folder: Path, *, with_epochs: bool) -> None:
     else:
         file.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(file, **pictures)
+    if run.on_test:
+        _save_test(run, folder)
     checkpoints = [_checkpoint(folder / f"fold_{fold}") for fold in range(1, FOLDS + 1)]
     np.savez_compressed(
         run_file(run),
@@ -124,6 +133,23 @@ def load(run: Run) -> Saved | None:
             kept["prior_shift"],
             float(kept["seconds"]),
         )
+
+
+def load_test(run: Run) -> tuple[Predictions, dict[str, Any]] | None:
+    """The predictions of the mean on test, and `statistics_only`, `audited` and `leaky` of its
+    report; None for a run that reads no test or is not kept."""
+    predictions, report = test_files(run)
+    if not run.on_test or not is_kept(run):
+        return None
+    return load_predictions(predictions), json.loads(report.read_text(encoding="utf-8"))
+
+
+def _save_test(run: Run, folder: Path) -> None:
+    predictions, report = test_files(run)
+    with np.load(folder / "predictions_test.npz") as found:
+        np.savez_compressed(predictions, **found)
+    evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    write_json(report, {name: evaluation[name] for name in ("statistics_only", "audited", "leaky")})
 
 
 def _epochs(folder: Path, predictions: Predictions, folds: np.ndarray) -> np.ndarray:

@@ -7,14 +7,9 @@ import html
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-import cv2
-
 from dr_ovo.audit.findings import KINDS, AuditReport, Finding, Photograph
-from dr_ovo.photographs.damage import DamagedImage
-from dr_ovo.photographs.image_decoding import decode_image
+from dr_ovo.photographs.thumbnail import thumbnail
 
-THUMBNAIL = 180  # pixels of the longer side
-JPEG_QUALITY = 70
 PICTURES = 6  # thumbnails per finding; further files are only named
 MAX_FINDINGS = 200  # shown with thumbnails, about 8 kB each
 NOTICE = "Research use only; not a medical device."
@@ -107,16 +102,10 @@ def _figure(photograph: Photograph, unreadable: Container[Path]) -> str:
 
 def _thumbnail(path: Path) -> str:
     """The picture as the data URL of a small JPEG; "" where it can't be decoded."""
-    try:
-        image = decode_image(path, THUMBNAIL)
-    except DamagedImage:
+    small = thumbnail(path)
+    if small is None:
         return ""
-    scale = THUMBNAIL / max(image.shape[:2])
-    sides = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    small = cv2.resize(image, sides, interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
-    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(small.jpeg).decode()
 
 
 def _rest(report: AuditReport) -> list[str]:

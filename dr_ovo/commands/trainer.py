@@ -109,7 +109,7 @@ def _show(evaluation: Evaluation, table: str) -> None:
 def _inference(settings: Settings) -> int:
     with importing():
         from dr_ovo.distributed.launch import launched
-        from dr_ovo.inference.grading import inference
+        from dr_ovo.grading.inference import inference
 
     with launched() as launch:
         return inference(settings, launch)

@@ -12,8 +12,22 @@ from typing import Any
 
 from dr_ovo.tables import decimal, magnitude, percent, visible
 
+
+@dataclass(frozen=True)
+class Picture:
+    """A small JPEG in a table, with its sides in pixels and its alternative text."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    alt: str
+
+    def __str__(self) -> str:
+        return self.alt
+
+
 Metric = Mapping[str, Any]
-Cell = str | int | float | bool | Metric | None
+Cell = str | int | float | bool | Metric | Picture | None
 
 
 def signed_percent(value: float | None) -> str:

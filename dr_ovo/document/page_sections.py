@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dr_ovo.document.document import Cell, Column, Figure, Report, Section, Table
+from dr_ovo.document.document import Cell, Column, Figure, Picture, Report, Section, Table
 from dr_ovo.document.screen_and_files import reasons
 from dr_ovo.tables import visible
 
@@ -111,7 +111,8 @@ def _header(column: Column) -> str:
 def _row(columns: Sequence[Column], row: Sequence[Cell]) -> str:
     cells = []
     for number, (column, cell) in enumerate(zip(columns, row, strict=True)):
-        text, raw = escaped(column.text(cell)), escaped(_raw(column, cell))
+        raw = escaped(_raw(column, cell))
+        text = _picture(cell) if isinstance(cell, Picture) else escaped(column.text(cell))
         if number == 0:
             long = " long" if len(text) > LONG else ""
             cells.append(f'<th scope="row" class="{_kind(column)}{long}" data-value="{raw}">')
@@ -121,10 +122,18 @@ def _row(columns: Sequence[Column], row: Sequence[Cell]) -> str:
     return "".join(cells)
 
 
+def _picture(picture: Picture) -> str:
+    data = base64.b64encode(picture.jpeg).decode("ascii")
+    return (
+        f'<img src="data:image/jpeg;base64,{data}" width="{picture.width}" '
+        f'height="{picture.height}" alt="{escaped(picture.alt)}">'
+    )
+
+
 def _raw(column: Column, cell: Cell) -> str:
     """The value that a cell is sorted by; empty where there is none."""
     value = cell["value"] if isinstance(cell, Mapping) else cell
-    if value is None:
+    if value is None or isinstance(value, Picture):
         return ""
     return str(column.text(value) if _kind(column) == "text" else float(value))
 

@@ -17,6 +17,7 @@ from dr_ovo.predictions.predictions_file import Predictions
 
 FOLDS = 5
 MIN_PATIENTS = 25  # five per fold
+TEMPERED = "the temperatures of the members were fitted on them"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ def fit_ensemble(
     grades[selected], probabilities[selected] = fold_grades, fold_probabilities
     combined = replaced(val[0], method, grades, probabilities)
     note = _note(selection, method)
-    calibration = fit_calibration(combined)
+    calibration = fit_calibration(combined, [TEMPERED])
     return FittedEnsemble(method, weights, fold_weights, combined, calibration, note, expected)
 
 

@@ -17,7 +17,12 @@ from dr_ovo.decoding.heads import ARGMAX, EXPECTED, HEADS
 from dr_ovo.ensembles.combination import METHODS
 from dr_ovo.errors import UserError
 from dr_ovo.json_files import as_schema, read_json
-from dr_ovo.predictions.calibration_file import Calibration, GradeThreshold, Temperature
+from dr_ovo.predictions.calibration_file import (
+    Calibration,
+    GradeThreshold,
+    Temperature,
+    check_calibration,
+)
 from dr_ovo.predictions.operating_points import CONDITIONS
 from dr_ovo.sealed_json import check_digest, write_sealed
 
@@ -52,13 +57,14 @@ class Manifest:
     """What is needed to combine the members' predictions on a photograph.
 
     `expected`: the grade comes from the expected one, by its thresholds; None: it is the most
-    probable one.
+    probable one. `calibration`: of the ensemble; None in files of earlier versions.
     """
 
     method: str
     class_names: tuple[str, ...]
     members: tuple[Member, ...]
     expected: Fitted | None = None
+    calibration: Calibration | None = None
 
     @property
     def weights(self) -> np.ndarray:
@@ -96,6 +102,7 @@ class _File(Struct):
     members: Annotated[list[_Row], Meta(min_length=1, max_length=1000)]
     decoder: Literal["argmax", "expected"] = "argmax"
     grade_thresholds: list[GradeThreshold] | None = None
+    calibration: Calibration | None = None
 
 
 def write_manifest(
@@ -123,6 +130,7 @@ def write_manifest(
                 }
                 for name in CONDITIONS
             },
+            "calibration": calibration.to_json(),
             "marks": list(marks),
         },
     )
@@ -169,9 +177,12 @@ def read_manifest(path: Path) -> Manifest:
             tuple(stored.class_names),
             tuple(_member(row, path.resolve().parent) for row in stored.members),
             _expected(stored),
+            stored.calibration,
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path} is damaged ({error}). {HINT}") from None
+    if manifest.calibration is not None:
+        check_calibration(manifest.calibration, path, HINT)
     if abs(float(manifest.weights.sum()) - 1) >= 1e-6:
         raise UserError(
             f"{path} is damaged: its weights are {manifest.weights.tolist()}; expected a sum of 1. "

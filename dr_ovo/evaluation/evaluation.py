@@ -20,6 +20,7 @@ from dr_ovo.ensembles.combination import tempered
 from dr_ovo.ensembles.cross_fitting import fit_ensemble
 from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.audit_blocks import audit_blocks, joint_audit_blocks
+from dr_ovo.evaluation.chosen_on_val import chosen_on_val
 from dr_ovo.evaluation.evaluation_writing import (
     known_calibration,
     require_redone,
@@ -103,7 +104,9 @@ def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
         }
         if not ranks.is_first:
             continue
-        calibration = known.get(model.folder.root) or fit_calibration(predictions["val"])
+        calibration = known.get(model.folder.root) or fit_calibration(
+            predictions["val"], chosen_on_val(model, predictions["val"])
+        )
         predictions = {name: graded(each, calibration) for name, each in predictions.items()}
         with shared_workers(processes=config.num_workers > 0):
             blocks = audit_blocks(model.folder, index.root, index.splits.get("test"), config.grades)

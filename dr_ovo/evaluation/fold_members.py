@@ -28,6 +28,7 @@ from dr_ovo.inference.ensemble import open_manifest
 from dr_ovo.inference.trained_model import seals_of_models, with_decoding_of
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
+from dr_ovo.predictions.conformal import OUT_OF_FOLD
 from dr_ovo.results.folder import ENSEMBLE_FILE, OOF, ResultsFolder
 from dr_ovo.results.made_from import (
     MADE_FROM,
@@ -107,10 +108,10 @@ def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluati
     (folder.root / ENSEMBLE_FILE).unlink(missing_ok=True)  # written last: without it, none of this
     found = predict_out_of_fold(config)
     write_json(folder.config, _joint_config(config, members))
-    single = fit_calibration(found.predictions)
+    single = fit_calibration(found.predictions, [OUT_OF_FOLD])
     # The mean is of tempered probabilities, so its operating points are of those, too; the
     # thresholds of its grades stand in its manifest.
-    joint = fit_calibration(tempered(found.predictions, single.temperature))
+    joint = fit_calibration(tempered(found.predictions, single.temperature), [OUT_OF_FOLD])
     joint = dataclasses.replace(joint, grade_thresholds=None)
     extra = {DECODED: _how_decoded(config), "folds": config.folds, "note": FITTED_HERE}
     split = {OOF: found.predictions}

@@ -25,7 +25,7 @@ from dr_ovo.inference.trained_model import (
     with_decoding_of,
 )
 from dr_ovo.models.architectures import resolve_architecture
-from dr_ovo.predictions.calibration_file import load_calibration
+from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.predictions.predictions_file import marks_of
 from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, OOF, ResultsFolder
 from dr_ovo.results.made_from import (
@@ -42,16 +42,23 @@ from dr_ovo.training.setup import joint_folder, mean_folder
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Networks that grade together, each with its decoder; `folder` is the default for the CSV."""
+    """Networks that grade together, each with its decoder; `folder` is the default for the CSV.
+
+    `calibration`: of their joint probabilities; None where there is none, for the reason in
+    `uncalibrated`. `evaluated`: the folder with their evaluation, if they are evaluated.
+    """
 
     models: Sequence[TrainedModel]
     decoders: Sequence[str]
     method: str
     weights: np.ndarray  # (M,)
     folder: Path
+    evaluated: ResultsFolder
     temperatures: Sequence[float]
     fitted: Sequence[Fitted]  # what decodes the logits of each
     expected: Fitted | None = None  # None: the grade is the most probable one
+    calibration: Calibration | None = None
+    uncalibrated: str = ""
 
     @property
     def class_names(self) -> list[str]:
@@ -63,8 +70,9 @@ class Ensemble:
         """The marks of the models, such as LEAKY."""
         return sorted({mark for model in self.models for mark in marks_of([model.meta], [])})
 
-    def grade(self, logits: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The grades (n,) and probabilities (n, C) by the logits (n, K) of each model."""
+    def grade(self, logits: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The grades (n,), probabilities (n, C) and the grades (M, n) of each of M models, by the
+        logits (n, K) of each."""
         predicted, probabilities = [], []
         rows = zip(self.models, self.decoders, logits, self.temperatures, self.fitted, strict=True)
         for model, decoder, own, temperature, fitted in rows:
@@ -77,7 +85,7 @@ class Ensemble:
         combined, joint = combine(
             self.method, np.stack(predicted), np.stack(probabilities), self.weights, self.expected
         )
-        return (predicted[0] if len(self.models) == 1 else combined), joint
+        return (predicted[0] if len(self.models) == 1 else combined), joint, np.stack(predicted)
 
 
 def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
@@ -97,16 +105,35 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
     check_one_piece(
         [model.folder for model in models], _calibrated_on(models) if calibrated else []
     )
+    own = models[0].folder if count == 1 else mean_folder(config)
+    calibration, uncalibrated = _known_calibration(own, models)
     return Ensemble(
         models,
         [each.decoder for each in configs],
         "mean",
         np.full(count, 1 / count),
         folder,
+        own,
         [1.0] if count == 1 else [_temperature(model.folder) for model in models],
         [_fitted(*pair) for pair in zip(models, configs, strict=True)],
         _expected(config, models, configs) if count > 1 else None,
+        calibration,
+        uncalibrated,
     )
+
+
+def _known_calibration(
+    folder: ResultsFolder, models: Sequence[TrainedModel]
+) -> tuple[Calibration | None, str]:
+    """The calibration that the evaluation of just these models on val left in a folder; or None,
+    and why. Raises UserError where files of the evaluation do not belong together."""
+    if not folder.calibration.is_file():
+        return None, f"{folder.root} is not evaluated: --mode evaluate"
+    check_evaluation_files(folder, ["val"])
+    before = folder.read_evaluation("val").get(MADE_FROM, {}).get("checkpoints")
+    if before is not None and before != checkpoint_digests([model.folder for model in models]):
+        return None, f"{folder.root} was evaluated with other checkpoints: --mode evaluate"
+    return load_calibration(folder.calibration), ""
 
 
 def _expected(
@@ -197,9 +224,12 @@ def open_manifest(file: Path, settings: Settings, device: torch.device) -> Ensem
         manifest.method,
         manifest.weights,
         Path(config.output_dir or file.parent),
+        ResultsFolder(file.parent),
         [member.temperature for member in manifest.members],
         [_fitted_of(*pair) for pair in rows],
         manifest.expected,
+        manifest.calibration,
+        "" if manifest.calibration else f"{file} is of an earlier version: export it again",
     )
 
 

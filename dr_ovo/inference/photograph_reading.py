@@ -23,11 +23,13 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Read:
-    """The positions (n,) of the photographs that could be read, the logits (n, K) of each model;
-    the damaged ones, and those that were written meanwhile, by position."""
+    """The positions (n,) of the photographs that could be read, the logits (n, K) of each model,
+    their quality (n,), NaN where unknown; the damaged ones, and those that were written meanwhile,
+    by position."""
 
     positions: np.ndarray
     logits: Sequence[np.ndarray]
+    quality: np.ndarray
     damaged: dict[int, str]
     changed: set[int]
 
@@ -52,6 +54,7 @@ class PhotographReader:
         that could be read once, and then no more."""
         logits: dict[int, np.ndarray] = {}
         readable, damaged, changed = positions, {}, set()
+        quality: list[float] = []
         for number, (preprocessing, loader) in enumerate(self.loaders.items()):
             own = [
                 place
@@ -69,10 +72,11 @@ class PhotographReader:
                 )
             if not number:
                 damaged, readable = lost, found
+                quality = [loader.quality[place] for place in found.tolist()]
             logits |= parts
             loader.forget()
         ordered = [logits[place] for place in range(len(self.ensemble.models))] if logits else []
-        return Read(readable, ordered, damaged, changed)
+        return Read(readable, ordered, np.array(quality), damaged, changed)
 
     def _read_with(
         self, loader: ImageLoader, models: Sequence[int], positions: np.ndarray
@@ -108,6 +112,7 @@ def open_reader(
                 paths,
                 preprocessing,
                 num_workers,
+                with_quality=first is None,
                 max_megapixels=max_megapixels,
                 judged=None if first is None else _judged(paths, first),
             )

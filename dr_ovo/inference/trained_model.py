@@ -74,7 +74,9 @@ def open_models(settings: Settings, device: torch.device) -> list[TrainedModel]:
         require_agreement(settings, meta, folder)
         if folder.progress.is_file() and not folder.is_finished():
             done = folder.finished_epochs()
-            log.warning("%s is unfinished: using the best of %d epochs so far.", folder.root, done)
+            log.warning(
+                "%s is unfinished: using what it has kept after %d epochs.", folder.root, done
+            )
         models.append(TrainedModel(network.to(device), meta, folder, seals))
     _require_same_classes(models)
     return models

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds, grade
 from dr_ovo.decoding.heads import EXPECTED, HEADS
 from dr_ovo.decoding.tempering import log_probabilities, temper
 from dr_ovo.predictions.calibration_file import TEMPERATURES, Calibration
+from dr_ovo.predictions.conformal import fit_conformal
 from dr_ovo.predictions.operating_points import CONDITIONS, fit_operating_points
 from dr_ovo.predictions.predictions_file import Predictions
 
@@ -51,9 +53,10 @@ def calibration_share(
     return chosen[of_sample]
 
 
-def fit_calibration(val: Predictions) -> Calibration:
+def fit_calibration(val: Predictions, chosen: Sequence[str]) -> Calibration:
     """Temperature and thresholds from val's calibration share, or from all of val without one; the
-    thresholds of the expected grade, if that is what decodes, from the selection share."""
+    thresholds of the expected grade, if that is what decodes, from the selection share. `chosen`:
+    what these photographs have chosen of the probabilities, as in `Conformal`."""
     divided = bool(val.calibration.any())
     used = val.calibration if divided else np.ones(len(val.targets), dtype=bool)
     targets, probabilities = val.targets[used], val.probabilities[used]
@@ -64,8 +67,17 @@ def fit_calibration(val: Predictions) -> Calibration:
         values = expected_grade(temper(val.probabilities, temperature))
         selection = ~val.calibration
         thresholds = fit_thresholds(values[selection], val.targets[selection], val.num_classes)
+    absent = sorted({*val.targets.tolist()} - {*targets.tolist()})
+    if absent:
+        names = ", ".join(str(val.class_names[grade]) for grade in absent)
+        chosen = [*chosen, f"grade {names} has too few patients in val, and none among them"]
     return Calibration(
-        temperature, **points, n=len(targets), divided=divided, grade_thresholds=thresholds
+        temperature,
+        **points,
+        n=len(targets),
+        divided=divided,
+        grade_thresholds=thresholds,
+        conformal=fit_conformal(val, used, tuple(chosen)),
     )
 
 

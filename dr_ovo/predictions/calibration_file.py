@@ -13,6 +13,7 @@ from msgspec import Meta
 from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
 from dr_ovo.json_files import as_schema, read_json
+from dr_ovo.predictions.conformal import Conformal
 from dr_ovo.predictions.operating_points import CONDITIONS, OperatingPoints
 
 SCHEMA = 1
@@ -38,6 +39,7 @@ class Calibration:
     n: Annotated[int, Meta(ge=1)]
     divided: bool
     grade_thresholds: tuple[GradeThreshold, ...] | None = None
+    conformal: Conformal | None = None  # None: fitted by an earlier version
 
     def to_json(self) -> dict[str, Any]:
         """The content of calibration.json."""
@@ -62,15 +64,23 @@ def load_calibration(path: Path | str) -> Calibration:
             f"{path} has schema {data.get('schema')}; this version reads {SCHEMA}. {AGAIN}"
         )
     calibration = as_schema(data, Calibration, path, AGAIN)
+    check_calibration(calibration, path, AGAIN)
+    return calibration
+
+
+def check_calibration(calibration: Calibration, path: Path, advice: str) -> None:
+    """Raises UserError, with the `advice`, for what the types of the fields don't tell."""
     for condition in CONDITIONS:
         for name in POINTS:
             point = getattr(getattr(calibration, condition), name)
             if point.threshold is None and not point.reason:
                 raise UserError(
                     f"{path} is damaged: its {condition}.{name} has no threshold, and no reason "
-                    f"why. {AGAIN}"
+                    f"why. {advice}"
                 )
+    sets = calibration.conformal
+    if sets is not None and not sets.fits:
+        raise UserError(f"{path} is damaged: its conformal scores have other grades. {advice}")
     numbers = calibration.grade_thresholds
     if numbers and any(above < below for below, above in pairwise(numbers)):
-        raise UserError(f"{path} is damaged: its grade_thresholds decrease: {numbers}. {AGAIN}")
-    return calibration
+        raise UserError(f"{path} is damaged: its grade_thresholds decrease: {numbers}. {advice}")

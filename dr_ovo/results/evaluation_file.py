@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.predictions.calibration_file import Calibration
+from dr_ovo.predictions.conformal import COVERAGE, covered, cross_fitted_sets
 from dr_ovo.predictions.metrics import confusion_matrix
-from dr_ovo.predictions.operating_points import GRADED_CLASSES, OperatingPoint, ungraded
+from dr_ovo.predictions.operating_points import (
+    CONDITIONS,
+    GRADED_CLASSES,
+    OperatingPoint,
+    ungraded,
+)
 from dr_ovo.predictions.patient_level import patient_counts, per_patient
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.statistics.by_quality import by_quality
@@ -30,7 +37,7 @@ from dr_ovo.statistics.model_statistics import (
     sensitivity_and_specificity,
     specificity_statistic,
 )
-from dr_ovo.statistics.weighted_statistics import Statistic
+from dr_ovo.statistics.weighted_statistics import Proportion, Statistic
 
 SCHEMA = 1
 
@@ -88,6 +95,8 @@ def evaluation_statistics(
         "referable": _condition(p, calibration, "referable"),
         "vision_threatening": _condition(p, calibration, "vision_threatening"),
         "calibration": _calibration(p, calibration),
+        "operating_points": {name: asdict(getattr(calibration, name)) for name in CONDITIONS},
+        "conformal": _conformal(p, calibration, split),
         "by_quality": by_quality(p),
         "confusion": matrix.tolist(),
     }
@@ -153,6 +162,34 @@ def _calibration(p: Predictions, calibration: Calibration) -> dict[str, Any]:
         "temperature": calibration.temperature,
         "fitted_on": calibration.n,
         "val_divided": calibration.divided,
+    }
+
+
+def _conformal(p: Predictions, calibration: Calibration, split: str) -> dict[str, Any]:
+    """How often the conformal sets hold the grade, and how large they are. On other splits than
+    test, sets are made anew: a fifth of the patients each by those of the others."""
+    fitted = calibration.conformal
+    if fitted is None:
+        return Estimate(None, reason="calibrated by an earlier version").to_json()
+    sets = fitted.sets(p.probabilities, COVERAGE) if split == "test" else cross_fitted_sets(p)
+    inside = covered(sets, p.targets)
+    sizes = sets[:, 1] - sets[:, 0] + 1
+    every = np.ones(len(inside), dtype=bool)
+    referable = p.targets >= CONDITIONS["referable"]
+    five = p.num_classes == GRADED_CLASSES
+    return {
+        "coverage": COVERAGE,
+        "covered": Proportion("no images", inside, every),
+        "covered_referable": Proportion("no referable image", inside, referable & five),
+        "covered_other": Proportion("no other image", inside, ~referable & five),
+        "single_grades": Proportion("no images", sizes == 1, every),
+        "mean_size": float(sizes.mean()),
+        "spread": {
+            name: {"n": count, "low": low, "high": high}
+            for name, (count, low, high) in fitted.spread(COVERAGE).items()
+        },
+        "guaranteed": not fitted.chosen,
+        "chosen": list(fitted.chosen),
     }
 
 

@@ -38,7 +38,7 @@ class Recipe:
     @property
     def source(self) -> str:
         """Where a value came from, in words."""
-        return f"recipe {self.name}"
+        return source_of(self.name)
 
     def in_effect(self, sources: Mapping[str, str]) -> list[str]:
         """The names of its settings that no other source has set; see `Settings.sources`."""
@@ -55,6 +55,11 @@ class Recipe:
 
 
 @cache
+def source_of(name: str) -> str:
+    """Where a value came from that the recipe with this name has set, as a log says it."""
+    return f"recipe {name}"
+
+
 def recipe_names() -> tuple[str, ...]:
     """The names of the recipes in this package."""
     names = (file.name for file in _FOLDER.iterdir())

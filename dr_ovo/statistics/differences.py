@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from scipy.special import betainc
 
 from dr_ovo.decoding.tempering import log_probabilities
 from dr_ovo.predictions.predictions_file import PER_SAMPLE, Predictions
-from dr_ovo.statistics.intervals import RESAMPLES, SEED, patients_repeat
+from dr_ovo.statistics.intervals import RESAMPLES, SEED, Estimate, patients_repeat
 from dr_ovo.statistics.model_statistics import accuracy_statistic
 from dr_ovo.statistics.weighted_statistics import Statistic
 
@@ -35,6 +36,19 @@ def difference(metric: Metric, first: Predictions, second: Predictions) -> Diffe
     """A metric of `first` minus that of `second`, on the same samples in the same order."""
     one, other = metric(first), metric(second)
     return Difference(one.undefined, one, other)
+
+
+def unpaired_difference(first: Estimate, second: Estimate) -> Estimate:
+    """One estimate minus another of other patients, with its interval: from both intervals, by the
+    method of variance estimates recovery (Zou & Donner, Statistics in Medicine 27 (2008) 1693)."""
+    ends = (first.value, first.low, first.high, second.value, second.low, second.high)
+    known = [number for number in ends if number is not None]
+    if len(known) < len(ends):
+        return Estimate(None, reason="one of the two has no value or no interval")
+    value, low, high, other, other_low, other_high = known
+    below = math.hypot(value - low, other_high - other)
+    above = math.hypot(high - value, other - other_low)
+    return Estimate(value - other, value - other - below, value - other + above)
 
 
 def mcnemar(first: Predictions, second: Predictions) -> float:

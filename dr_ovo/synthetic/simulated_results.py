@@ -49,7 +49,7 @@ def _write(folder: Path, name: str, val: Predictions, test: Predictions) -> None
     architecture = ARCHITECTURES[name].timm_name
     settings = {"base_models": [architecture], "head": test.head, "num_classes": test.num_classes}
     write_json(folder / "config.json", {"schema": SCHEMA, "simulated": True, "settings": settings})
-    calibration = fit_calibration(val)
+    calibration = fit_calibration(val, ["the figures are simulated"])
     save_calibration(folder / "calibration.json", calibration, ["SIMULATED"])
     for split, predictions in (("val", val), ("test", test)):
         marked = replace(predictions, marks=np.array(["SIMULATED"]))

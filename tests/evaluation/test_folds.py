@@ -41,7 +41,7 @@ def cross_validate(small, trainer, data):
     def run(folder: Path, *flags: object, dataset: Path = data) -> Outcome:
         return trainer(
             *small, "--dataset_path", dataset, "--num_classes", 3, "--output_dir", folder,
-            "--keep_epoch", "last", "--folds", FOLDS, *LEARNING, *flags,
+            "--folds", FOLDS, *LEARNING, *flags,
         )  # fmt: skip
 
     return run
@@ -175,11 +175,11 @@ def test_the_mean_on_test(whole, trainer, data, tmp_path):
     # The mean is of tempered probabilities, and so is all that is fitted for it.
     out_of_fold = load_predictions(folder / "predictions_oof.npz")
     calibration = load_calibration(folder / "calibration.json")
-    joint = fit_calibration(tempered(out_of_fold, temperature))
+    joint = fit_calibration(tempered(out_of_fold, temperature), [])
     assert calibration == dataclasses.replace(joint, grade_thresholds=None)
     alone = json.loads((folder / "evaluation_oof.json").read_text())["calibration"]
     assert alone["temperature"] == temperature
-    assert temperature == pytest.approx(fit_calibration(out_of_fold).temperature)
+    assert temperature == pytest.approx(fit_calibration(out_of_fold, []).temperature)
     results = read_results(folder, "folds")
     assert results.val.probabilities == pytest.approx(
         temper(out_of_fold.probabilities, temperature)
@@ -211,7 +211,7 @@ def test_members_with_an_epoch_of_their_own_choice(small, trainer, draw_dataset,
     data = draw_dataset(tmp_path / "data", grades=3, images=9)
     outcome = trainer(
         *small, "--dataset_path", data, "--num_classes", 3, "--output_dir", tmp_path / "out",
-        "--folds", 2, "--allow_leaks", *LEARNING,
+        "--folds", 2, "--allow_leaks", "--keep_epoch", "best", *LEARNING,
     )  # fmt: skip
     assert outcome.code == 0, outcome.stderr
     for folder in members(tmp_path / "out")[:2]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dr_ovo.inference.unfinished import output_lock
+from dr_ovo.grading.unfinished import output_lock
 from dr_ovo.locks.folders import DIVISION, EVALUATION, TRAINING, only_writer
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.writing.run_writer import RunWriter

@@ -134,18 +134,18 @@ def test_without_positives_or_negatives_the_reason_is_given():
 def test_the_share_alone_is_fitted_on(draw):
     whole = draw(300)
     part = np.arange(300) < 90
-    divided = fit_calibration(replace(whole, calibration=part))
+    divided = fit_calibration(replace(whole, calibration=part), [])
     assert (divided.n, divided.divided) == (90, True)
     own = fit_temperature(whole.targets[part], whole.probabilities[part])
     assert divided.temperature == own
-    undivided = fit_calibration(whole)
+    undivided = fit_calibration(whole, [])
     assert (undivided.n, undivided.divided) == (300, False)
     assert undivided.temperature != own
 
 
 @pytest.mark.parametrize("classes", [3, 5])
 def test_the_file_gives_back_the_calibration(tmp_path, draw, classes):
-    fitted = fit_calibration(draw(classes=classes))
+    fitted = fit_calibration(draw(classes=classes), [])
     save_calibration(tmp_path / "calibration.json", fitted)
     assert load_calibration(tmp_path / "calibration.json") == fitted
     assert (fitted.referable.high_sensitivity.threshold is None) == (classes == 3)

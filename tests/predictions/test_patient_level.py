@@ -57,7 +57,7 @@ def test_the_worse_eye_by_hand(three_patients):
 
 
 def test_the_block_by_hand(three_patients, draw):
-    found = patient_report(three_patients, fit_calibration(draw(200)))
+    found = patient_report(three_patients, fit_calibration(draw(200), []))
     assert (found["n_patients"], found["n_single_image"]) == (3, 1)
     assert found["accuracy"]["value"] == pytest.approx(2 / 3)
     assert (found["accuracy"]["low"], found["accuracy"]["high"]) == wilson(2, 3)
@@ -70,7 +70,7 @@ def test_the_block_by_hand(three_patients, draw):
 def test_figures_are_those_of_scikit_learn_on_the_worse_eyes(draw):
     p = draw(300, eyes_per_patient=2)
     targets, predicted = (v.reshape(-1, 2).max(axis=1) for v in (p.targets, p.predicted))
-    found = patient_report(p, fit_calibration(p))
+    found = patient_report(p, fit_calibration(p, []))
     assert found["n_patients"] == 150
     assert found["n_single_image"] == 0
     assert found["accuracy"]["value"] == pytest.approx((targets == predicted).mean())
@@ -92,7 +92,7 @@ def test_a_patient_is_called_where_one_of_the_images_is(draw):
 
 
 def test_where_no_patient_has_two_images_it_says_so(draw):
-    found = patient_report(draw(60), fit_calibration(draw(60)))
+    found = patient_report(draw(60), fit_calibration(draw(60), []))
     assert found["value"] is None
     assert "no patient has two images" in found["reason"]
 

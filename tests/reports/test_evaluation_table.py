@@ -48,7 +48,7 @@ def report_of(classes: int, absent: int | None = None) -> dict[str, Any]:
         logits=logits,
         probabilities=probabilities,
     )
-    return evaluation_report(predictions, fit_calibration(predictions), "test")
+    return evaluation_report(predictions, fit_calibration(predictions, []), "test")
 
 
 @pytest.fixture(scope="module")

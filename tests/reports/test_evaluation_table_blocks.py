@@ -35,7 +35,7 @@ def predictions(patients: int, *, quality: bool = True) -> Predictions:
 
 
 def printed(p: Predictions, *, patient_level: bool) -> str:
-    calibration = fit_calibration(p)
+    calibration = fit_calibration(p, [])
     report = evaluation_report(p, calibration, "test")
     if patient_level:
         report["patient_level"] = patient_report(p, calibration)
@@ -77,7 +77,7 @@ def test_patients_with_one_image_each_are_said_so():
 
 def test_image_statistics_alone_are_beside_the_model():
     made = predictions(30)
-    report = evaluation_report(made, fit_calibration(made), "test")
+    report = evaluation_report(made, fit_calibration(made, []), "test")
     alone = {"value": 0.31, "low": 0.2, "high": 0.4}
     both = {"accuracy": alone, "quadratic_kappa": alone, "macro_auc": alone}
     lines = evaluation_table(report | {"statistics_only": both}, {}).splitlines()

@@ -18,7 +18,7 @@ METRIC = {"value", "low", "high"}
 
 
 def report_of(predictions, split="test"):
-    report = evaluation_report(predictions, fit_calibration(predictions), split)
+    report = evaluation_report(predictions, fit_calibration(predictions, []), split)
     return json.loads(json.dumps(report, allow_nan=False))
 
 
@@ -110,7 +110,7 @@ def test_every_interval_holds_its_value(retina_report, draw):
 
 def test_the_thresholds_are_those_of_val_on_raw_probabilities(draw):
     val, test = draw(seed=1), draw(seed=2)
-    fitted = fit_calibration(val)
+    fitted = fit_calibration(val, [])
     frozen = OperatingPoints(OperatingPoint(0.3), OperatingPoint(None, "no such image"))
     report = evaluation_report(test, replace(fitted, referable=frozen), "test")["referable"]
     called = test.probabilities[:, 2:].sum(axis=1) >= 0.3
@@ -126,7 +126,7 @@ def test_the_thresholds_are_those_of_val_on_raw_probabilities(draw):
 
 def test_tempering_changes_the_calibration_alone(draw):
     predictions = draw(300, strength=2.0)
-    fitted = fit_calibration(predictions)
+    fitted = fit_calibration(predictions, [])
     cold = evaluation_report(predictions, fitted, "val")
     unfitted = evaluation_report(predictions, replace(fitted, temperature=1.0), "val")
     errors = cold["calibration"]

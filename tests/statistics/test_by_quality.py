@@ -72,7 +72,7 @@ def test_equal_qualities_stay_together(draw):
 
 def test_where_no_quality_is_known_a_reason_stands_in_the_report(draw):
     p = draw(60)
-    found = evaluation_report(p, fit_calibration(p), "test")["by_quality"]
+    found = evaluation_report(p, fit_calibration(p, []), "test")["by_quality"]
     assert found["value"] is None
     assert found["reason"].startswith("no photograph has a known quality")
 

@@ -13,15 +13,16 @@ from dr_ovo.statistics.differences import (
     holm,
     mcnemar,
     permutation_test,
+    unpaired_difference,
 )
-from dr_ovo.statistics.intervals import estimates, replicates
+from dr_ovo.statistics.intervals import Estimate, estimates, replicates
 from dr_ovo.statistics.model_statistics import (
     accuracy_statistic,
     kappa_statistic,
     macro_auc_statistic,
     recall_statistic,
 )
-from dr_ovo.statistics.weighted_statistics import CachedStatistic, Resampled
+from dr_ovo.statistics.weighted_statistics import CachedStatistic, Resampled, wilson
 from dr_ovo.synthetic.simulated_predictions import Simulation
 
 
@@ -185,3 +186,13 @@ def test_models_with_other_heads_are_compared(draw):
     second = mean_predictions([draw(count=100)])
     assert first.logits.shape[1] != second.logits.shape[1]
     assert permutation_test(accuracy_statistic, first, second) == 1.0
+
+
+def test_an_unpaired_difference_has_the_interval_that_was_published():
+    """Newcombe, Statistics in Medicine 17 (1998) 873, method 10: 56 of 70 against 48 of 80."""
+    one, other = (Estimate(hits / n, *wilson(hits, n)) for hits, n in ((56, 70), (48, 80)))
+    found = unpaired_difference(one, other)
+    assert found.value == pytest.approx(0.2)
+    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    nothing = unpaired_difference(one, Estimate(None, reason="too few"))
+    assert (nothing.value, nothing.reason) == (None, "one of the two has no value or no interval")

@@ -82,7 +82,7 @@ def test_an_epoch_is_one_clean_line(lines):
         assert re.search(r"images/s\)  at most .* to go", line)
     assert "\r" not in "".join(lines)
     assert "\x1b" not in "".join(lines)
-    assert "ends (last epoch; best epoch" in epochs[-1]
+    assert "ends (last epoch; last epoch" in epochs[-1]
 
 
 def test_the_screen_shows_the_same(home, lines):

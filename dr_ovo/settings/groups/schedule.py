@@ -118,9 +118,9 @@ class ScheduleOptions(Options):
         low=0,
     )
     keep_epoch: str = option(
-        "best",
+        "last",
         str,
-        "which epoch of a branch is kept: its best on val; its last, which selects nothing on "
+        "which epoch of a branch is kept: its last, which selects nothing on val; its best on "
         "val; log_loss: that with the lowest log loss on val, at its best temperature; steady: "
         "likewise, among those within one standard error of the best so far",
         fixed=Fixed.IN_WEIGHTS,

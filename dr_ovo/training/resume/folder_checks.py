@@ -10,6 +10,7 @@ from dr_ovo.errors import UserError
 from dr_ovo.results.folder import LATER_SETTINGS, ResultsFolder
 from dr_ovo.settings.command_line import DEFAULT
 from dr_ovo.settings.option import Fixed
+from dr_ovo.settings.recipe import recipe_names, source_of
 from dr_ovo.settings.train_config import FIELDS, TrainConfig
 from dr_ovo.training.resume.state import NOTHING_KEPT
 
@@ -63,24 +64,23 @@ def with_defaults_of(
 ) -> tuple[TrainConfig, dict[str, str]]:
     """The settings to go on with in a folder, and where each came from: an option that is nobody's
     choice, neither now nor when the training began, keeps its value there. So a training goes on
-    after a later version has changed a default."""
+    after a later version has changed a default, or a recipe of this package."""
     stored = folder.read_config()
     written = stored.get("sources")
     began = dict.fromkeys(LATER_SETTINGS, DEFAULT) | (written if isinstance(written, dict) else {})
-    kept: dict[str, Any] = {}
+    nobodys = {DEFAULT, *(source_of(name) for name in recipe_names())}
+    changed: dict[str, Any] = {}
     for name, field in FIELDS.items():
-        nobodys = sources[name] == began.get(name) == DEFAULT
+        now, source = getattr(config, name), sources[name]
         # A value that is not the default follows from others, as the size from the architecture.
-        followed = getattr(config, name) != field.default
-        if nobodys and not followed and field.metadata["fixed"] > Fixed.NEVER:
-            value = stored["settings"].get(name)
-            kept[name] = tuple(value) if isinstance(value, list) else value
-    changed: dict[str, Any] = {
-        name: value
-        for name, value in kept.items()
-        if value != FIELDS[name].default and type(value) is type(FIELDS[name].default)
-    }
-    said = dict.fromkeys(changed, f"{DEFAULT} when it began")
+        followed = source == DEFAULT and now != field.default
+        if source != began.get(name) or source not in nobodys or followed:
+            continue
+        value = stored["settings"].get(name)
+        value = tuple(value) if isinstance(value, list) else value
+        if field.metadata["fixed"] > Fixed.NEVER and type(value) is type(now) and value != now:
+            changed[name] = value
+    said = {name: f"{sources[name]} when it began" for name in changed}
     return dataclasses.replace(config, **changed), sources | said
 
 

@@ -60,7 +60,7 @@ def model(name, count=60, classes=5, noise=1.0, seed=0, targets=None):
     scores = 2 * np.eye(classes)[targets] + noise * random.normal(size=(len(targets), classes))
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     answers = predictions(targets, probabilities)
-    return ModelResults(name, Path(name), answers, answers, fit_calibration(answers), FACTS)
+    return ModelResults(name, Path(name), answers, answers, fit_calibration(answers, []), FACTS)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def results():
         row = ARCHITECTURES[name]
         facts = Facts(row.timm_name, row.family, row.paradigm, "softmax", 26_700_000, None, None,
                       ("SIMULATED",))  # fmt: skip
-        models.append(ModelResults(name, Path(name), val, test, fit_calibration(val), facts))
+        models.append(ModelResults(name, Path(name), val, test, fit_calibration(val, []), facts))
     return ResultSet(tuple(models))
 
 
@@ -135,7 +135,7 @@ def test_an_external_set_is_held_against_the_models_own_images(judged, results, 
     for split in ("val", "test"):
         external_predictions = replace(test, sample_ids=ids, marks=["LEAKY"])
         save_predictions(folder / f"predictions_{split}.npz", external_predictions)
-    save_calibration(folder / "calibration.json", fit_calibration(test))
+    save_calibration(folder / "calibration.json", fit_calibration(test, []))
     text = criterion("external", "independent_images", "at_least = 1")
     found = judged(text, folder)
     assert found.judgements[0].verdict == MET
@@ -183,7 +183,7 @@ def test_figures_beyond_the_best_known_are_warned_of(judged):
     assert not any("resnet50" in warning for warning in judged(criterion()).warnings)
     (model,) = Simulation((0.99,)).draw(100, 2, 3)
     facts = Facts("resnet50", None, None, "softmax", None, None, None, ())
-    one = ModelResults("resnet50", Path("r"), model, model, fit_calibration(model), facts)
+    one = ModelResults("resnet50", Path("r"), model, model, fit_calibration(model, []), facts)
     (warning,) = validate(ResultSet((one,)), read_checklist(DEFAULT), None).warnings
     assert "leakage" in warning
 
@@ -235,7 +235,7 @@ def of_fewer_classes(request, results):
     models = []
     for model in results.models:
         val, test = (fewer(one, request.param) for one in (model.val, model.test))
-        models.append(replace(model, val=val, test=test, calibration=fit_calibration(val)))
+        models.append(replace(model, val=val, test=test, calibration=fit_calibration(val, [])))
     return request.param, ResultSet(tuple(models))
 
 
@@ -287,7 +287,7 @@ def test_the_commands_on_two_classes(results, tmp_path, command, reports_here):
         for split in ("val", "test"):
             stored = fewer(getattr(model, split), 2)
             save_predictions(folder / f"predictions_{split}.npz", stored)
-        save_calibration(folder / "calibration.json", fit_calibration(fewer(model.val, 2)))
+        save_calibration(folder / "calibration.json", fit_calibration(fewer(model.val, 2), []))
     folders = [str(path) for path in tmp_path.glob("*_results")]
     for module, code in (("reports.validate", 1), ("reports.report", 0)):
         done = command(module, "--results_dirs", *folders, folder=tmp_path)

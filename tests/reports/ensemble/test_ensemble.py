@@ -35,7 +35,7 @@ def models_of(accuracies, patients=150, shared=0.5, folder=Path()):
     simulation = Simulation(tuple(accuracies.values()), by_patient=shared / 2, by_image=shared / 2)
     val, test = simulation.draw(patients, 2, seed=1), simulation.draw(patients, 2, seed=2)
     return [
-        ModelResults(name, folder / name, v, t, fit_calibration(v), FACTS)
+        ModelResults(name, folder / name, v, t, fit_calibration(v, []), FACTS)
         for name, v, t in zip(accuracies, val, test, strict=True)
     ]
 
@@ -182,7 +182,7 @@ def test_the_ensembles_folder_is_a_results_folder(study, tmp_path):
 def test_an_ensemble_of_other_than_five_classes():
     models = models_of({"a": 0.8, "b": 0.8}, patients=60)
     four = [replace(model, val=merged(model.val), test=merged(model.test)) for model in models]
-    four = [replace(model, calibration=fit_calibration(model.val)) for model in four]
+    four = [replace(model, calibration=fit_calibration(model.val, [])) for model in four]
     found = study_ensemble(ResultSet(tuple(four)), CombinationRule("greedy"), [])
     reason = found.figures["ensemble of all 2"]["referable_sensitivity"]["reason"]
     assert "4 classes" in reason

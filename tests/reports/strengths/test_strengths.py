@@ -46,7 +46,7 @@ def model(name, targets, predicted, classes=5, confidence=0.6):
         logits=np.log(probabilities),
         probabilities=probabilities,
     )
-    return ModelResults(name, Path(name), answers, answers, fit_calibration(answers), FACTS)
+    return ModelResults(name, Path(name), answers, answers, fit_calibration(answers, []), FACTS)
 
 
 def noisy(name, targets, share, classes=5, seed=0):

@@ -165,6 +165,7 @@ def test_patience(warmup, patience, epochs, last, small, tiny_dataset, tmp_path,
     outcome = trainer(
         *small, *STILL, "--dataset_path", tiny_dataset, "--output_dir", tmp_path, "--epochs",
         epochs, "--warmup_epochs", warmup, "--patience", patience, "--train_sample", 0,
+        "--keep_epoch", "best",
     )  # fmt: skip
     assert outcome.code == 0, outcome.stderr
     assert [int(row["epoch"]) for row in history(tmp_path)] == list(range(1, last + 1))
@@ -177,6 +178,7 @@ def test_a_branch_counts_its_own_patience(small, three_grades, tmp_path, trainer
     outcome = trainer(
         *small, *INDEPENDENT, "--dataset_path", three_grades, "--output_dir", tmp_path,
         "--epochs", 12, "--patience", 2, "--warmup_epochs", 0, "--learning_rate", "3e-2",
+        "--keep_epoch", "best",
     )  # fmt: skip
     assert outcome.code == 0, outcome.stderr
     for name, branch in progress(tmp_path)["branches"].items():
@@ -189,7 +191,7 @@ def test_a_branch_counts_its_own_patience(small, three_grades, tmp_path, trainer
 def test_the_checkpoint_is_that_of_the_best_epoch(small, tiny_dataset, tmp_path, trainer):
     outcome = trainer(
         *small, "--dataset_path", tiny_dataset, "--output_dir", tmp_path, "--epochs", 6,
-        "--learning_rate", "1e-2", "--warmup_epochs", 0,
+        "--learning_rate", "1e-2", "--warmup_epochs", 0, "--keep_epoch", "best",
     )  # fmt: skip
     assert outcome.code == 0, outcome.stderr
     rows = history(tmp_path)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dr_ovo.files import write_json
 from dr_ovo.results.folder import LATER_SETTINGS
+from dr_ovo.settings.recipe import read_recipe
 from dr_ovo.settings.train_config import FIELDS
 from dr_ovo.training.measure import Score
 from dr_ovo.training.optimization.schedule import Schedule
@@ -186,7 +187,7 @@ def test_stopped_after_every_epoch_it_is_the_same(
 
 @pytest.fixture(scope="module")
 def stopped(small, tiny_dataset, trainer, tmp_path_factory) -> Path:
-    """A training by --keep_epoch last, stopped after the first of two epochs."""
+    """A training by --keep_epoch best, stopped after the first of two epochs."""
     folder = tmp_path_factory.mktemp("stopped") / "out"
     keep = RunWriter.keep_epoch
 
@@ -197,16 +198,16 @@ def stopped(small, tiny_dataset, trainer, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
         words = (*small, "--dataset_path", tiny_dataset, "--epochs", 2, "--train_sample", 0)
-        outcome = trainer(*words, "--keep_epoch", "last", "--output_dir", folder)
+        outcome = trainer(*words, "--keep_epoch", "best", "--output_dir", folder)
         assert outcome.code == 130
     return folder
 
 
-def began_by_default(folder: Path, name: str) -> None:
-    """Has config.json say that a setting was a default when the training began, as of a version
-    with another one."""
+def began_by(source: str, folder: Path, *names: str) -> None:
+    """Has config.json say where settings came from when the training began, as of a version in
+    which that set other values."""
     config = json.loads((folder / "config.json").read_text())
-    config["sources"][name] = "default"
+    config["sources"].update(dict.fromkeys(names, source))
     (folder / "config.json").write_text(json.dumps(config))
     seal_again(folder)
 
@@ -220,26 +221,45 @@ def test_a_training_goes_on_with_the_default_with_which_it_began(
     stopped, small, tiny_dataset, trainer, tmp_path
 ):
     folder = shutil.copytree(stopped, tmp_path / "out")
-    began_by_default(folder, "keep_epoch")
+    began_by("default", folder, "keep_epoch")
     outcome = resume(folder, trainer, small, tiny_dataset)
     assert outcome.code == 0, outcome.stderr
     (line,) = [line for line in outcome.stdout.splitlines() if line.startswith("  keep_epoch ")]
-    assert line.split(maxsplit=2)[1:] == ["last", "default when it began"]
-    assert "last epoch 2" in outcome.stdout
+    assert line.split(maxsplit=2)[1:] == ["best", "default when it began"]
+    assert "best epoch" in outcome.stdout
     again = resume(folder, trainer, small, tiny_dataset)
     assert "is finished: nothing to do" in again.stdout
+
+
+def test_a_training_goes_on_with_the_recipe_with_which_it_began(
+    stopped, small, tiny_dataset, trainer, tmp_path
+):
+    """Also where that recipe holds other values in this version."""
+    folder = shutil.copytree(stopped, tmp_path / "out")
+    settings = read_recipe("guide").values
+    began_by("recipe guide", folder, *settings)
+    outcome = resume(folder, trainer, small, tiny_dataset, "--recipe", "guide")
+    assert outcome.code == 0, outcome.stderr
+    (line,) = [line for line in outcome.stdout.splitlines() if line.startswith("  keep_epoch ")]
+    assert line.split(maxsplit=2)[1:] == ["best", "recipe guide when it began"]
+    own = tmp_path / "own.toml"
+    own.write_text('description = "x"\nmeasured = "y"\n[settings]\nkeep_epoch = "last"\n')
+    began_by(f"recipe {own}", folder, "keep_epoch")
+    outcome = resume(folder, trainer, small, tiny_dataset, "--recipe", own)
+    assert outcome.code == 2  # a file is its author's choice
+    assert "--keep_epoch: best there, last now" in outcome.stderr
 
 
 def test_what_someone_chose_is_no_default(stopped, small, tiny_dataset, trainer, tmp_path):
     folder = shutil.copytree(stopped, tmp_path / "out")
     outcome = resume(folder, trainer, small, tiny_dataset)
     assert outcome.code == 2
-    assert f"--keep_epoch: last there, {FIELDS['keep_epoch'].default} now" in outcome.stderr
-    began_by_default(folder, "keep_epoch")
-    for chosen in ("best", "steady"):
+    assert f"--keep_epoch: best there, {FIELDS['keep_epoch'].default} now" in outcome.stderr
+    began_by("default", folder, "keep_epoch")
+    for chosen in ("last", "steady"):
         outcome = resume(folder, trainer, small, tiny_dataset, "--keep_epoch", chosen)
         assert outcome.code == 2
-        assert f"--keep_epoch: last there, {chosen} now" in outcome.stderr
+        assert f"--keep_epoch: best there, {chosen} now" in outcome.stderr
 
 
 def test_a_folder_from_before_an_option_goes_on_as_then(

@@ -108,12 +108,12 @@ def test_a_better_classifier_takes_the_place(words, still, trainer, contents, th
 def test_it_has_the_defaults_with_which_the_network_began(words, still, trainer):
     config = json.loads((still / "config.json").read_text())
     assert config["sources"]["keep_epoch"] == "default"
-    edit(still / "config.json", lambda content: content["settings"].update(keep_epoch="last"))
+    edit(still / "config.json", lambda content: content["settings"].update(keep_epoch="best"))
     seal_again(still)
     outcome = trainer(*words, *GOOD, "--pairs", "0-2", "--output_dir", still)
     assert outcome.code == 0, outcome.stderr
     (line,) = [line for line in outcome.stdout.splitlines() if line.startswith("  keep_epoch ")]
-    assert line.split(maxsplit=2)[1:] == ["last", "default when it began"]
+    assert line.split(maxsplit=2)[1:] == ["best", "default when it began"]
     assert "keep_epoch" not in notes(still)[0]["settings"]
 
 

@@ -108,6 +108,6 @@ def test_what_was_no_choice_then_is_as_then(trained, tmp_path, monkeypatch):
     (folder / "config.json").write_text(json.dumps(config))
     monkeypatch.setitem(LATER_SETTINGS, "keep_epoch", FIELDS["keep_epoch"].default)
     assert "--keep_epoch" not in command_line(ResultsFolder(folder), tmp_path / "again", {})
-    monkeypatch.setitem(LATER_SETTINGS, "keep_epoch", "last")
+    monkeypatch.setitem(LATER_SETTINGS, "keep_epoch", "best")
     words = command_line(ResultsFolder(folder), tmp_path / "again", {})
-    assert words[words.index("--keep_epoch") + 1] == "last"
+    assert words[words.index("--keep_epoch") + 1] == "best"

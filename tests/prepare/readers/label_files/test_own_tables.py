@@ -10,7 +10,7 @@ import numpy as np
 
 from dr_ovo.commands.prepare import main
 from dr_ovo.errors import run
-from dr_ovo.inference.inference_csv import write_csv
+from dr_ovo.grading.row_files import write_csv
 from tests.conftest import drawn_eye
 
 NAMES = ["=1+1", "+a", "-b", "@c", "'=d", "plain"]

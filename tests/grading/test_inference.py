@@ -18,13 +18,14 @@ import pytest
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.reading import Batch, Reader, Wanted
 from dr_ovo.decoding import expected_grade
-from dr_ovo.inference import grading
-from dr_ovo.inference.input_images import PathNames, find_images
+from dr_ovo.grading import run as grading
+from dr_ovo.grading.input_images import PathNames, find_images
+from dr_ovo.grading.unfinished import Unfinished
 from dr_ovo.inference.photograph_reading import PhotographReader, Read
-from dr_ovo.inference.unfinished import Unfinished
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
+from dr_ovo.predictions.verdict import Verdict
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,10 @@ def test_grades_are_those_of_the_evaluation(one, models, trainer, tiny_dataset, 
     assert "15 photographs graded" in outcome.stdout
     assert "not a medical device" in outcome.stdout
     found = rows(output)
-    assert list(found[0]) == ["file", "grade", *(f"probability_{grade}" for grade in range(5))]
+    first = ["file", "grade", *(f"probability_{grade}" for grade in range(5))]
+    assert list(found[0])[: len(first) + 2] == [*first, "patient", "eye"]
+    assert {row["verdict"] for row in found} <= set(Verdict)
+    assert "macular oedema is not assessed" in found[0]["scope"]
     folder = models / "test_efficientnet_5class_results"
     known = load_predictions(folder / "predictions_test.npz")
     files = [Path(row["file"]).relative_to(tiny_dataset / "test").as_posix() for row in found]
@@ -244,7 +248,7 @@ def test_outputs_that_can_not_be_written_are_found_before_the_work(
     def worked(*_: object, **__: object) -> None:
         raise AssertionError("the work has begun")
 
-    monkeypatch.setattr("dr_ovo.inference.grading.open_reader", worked)
+    monkeypatch.setattr("dr_ovo.grading.run.open_reader", worked)
     monkeypatch.setattr("dr_ovo.evaluation.split_predictions.predict", worked)
     (tmp_path / "file").write_text("x")
     grading = (*one, "--input", tiny_dataset / "test")

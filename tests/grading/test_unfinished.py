@@ -9,7 +9,7 @@ import os
 import pytest
 
 from dr_ovo.errors import MachineError, UserError
-from dr_ovo.inference.unfinished import Unfinished, output_lock
+from dr_ovo.grading.unfinished import Unfinished, output_lock
 
 
 @pytest.fixture

@@ -1,14 +1,18 @@
-"""`--mode inference`: grades photographs without labels, with one model or an ensemble."""
+"""Photographs without labels to rows: what `predict.py` and `--mode inference` have in common."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from msgspec import convert
 
 from dr_ovo import __version__
 from dr_ovo.batches.reading import written_meanwhile
@@ -18,11 +22,13 @@ from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.distributed.shared_folder import require_shared
 from dr_ovo.errors import DONE, WAY_ON, MachineError, Terminated, UserError, log
 from dr_ovo.files import last_written
+from dr_ovo.grading.input_images import InputImages, PathNames, find_images
+from dr_ovo.grading.reading import Reading, unreadable
+from dr_ovo.grading.row_files import Row
+from dr_ovo.grading.rules import SCOPE, Rules, rules_of
+from dr_ovo.grading.unfinished import Unfinished, output_lock
 from dr_ovo.inference.ensemble import Ensemble, open_ensemble
-from dr_ovo.inference.inference_csv import write_csv
-from dr_ovo.inference.input_images import InputImages, PathNames, find_images
 from dr_ovo.inference.photograph_reading import PhotographReader, open_reader
-from dr_ovo.inference.unfinished import Unfinished, output_lock
 from dr_ovo.logs import Progress
 from dr_ovo.outputs import MEASURE_BATCH
 from dr_ovo.photographs.damage import Damage, describe
@@ -32,6 +38,7 @@ from dr_ovo.training.setup import choose_device
 from dr_ovo.writable import check_writable_file
 
 GROUP = 32 * MEASURE_BATCH  # photographs; what a stop loses at most
+GROUPS_AT_HAND = 8  # so that left and right eyes in two folders are read once
 
 
 @dataclass(frozen=True)
@@ -57,50 +64,107 @@ class _Job:
         return np.arange(number * GROUP, min(len(self.found.images), (number + 1) * GROUP))
 
 
-def inference(settings: Settings, launch: Launch) -> int:
-    """Grades every readable photograph of `--input`; several models are averaged, or combined as
-    the manifest of `--ensemble` says.
+class Target(Protocol):
+    """Where a run writes."""
 
-    Damaged files are listed and skipped. What is graded is kept in groups, so that a run that was
-    stopped goes on; of several ranks each takes whole groups, by turns. Raises UserError if nothing
-    can be read.
+    @property
+    def file(self) -> Path:
+        """The file that is locked, and beside which unfinished work is kept."""
+
+    def write(self, finished: Finished) -> None:
+        """Writes everything."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a target writes: the rules, the photographs' rows, how many of them could be read, and
+    the others, which are among the rows, too."""
+
+    rules: Rules
+    rows: GradedRows
+    count: int
+    damaged: Sequence[Damage]
+
+
+class GradedRows:
+    """The rows of all photographs, by their places; holds few groups of them in memory."""
+
+    def __init__(self, images: PathNames, unfinished: Unfinished) -> None:
+        self.images, self._unfinished = images, unfinished
+        self._places = unfinished.places()
+        self._group = lru_cache(GROUPS_AT_HAND)(self._read_group)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, place: int) -> Row:
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        return self._group(place // GROUP)[place % GROUP]
+
+    def __iter__(self) -> Iterator[Row]:
+        return (self[place] for place in range(len(self)))
+
+    def _read_group(self, number: int) -> list[Row]:
+        group = self._unfinished.group(self._places[number])
+        found = [(place, convert(content, Reading)) for place, content in group["rows"]]
+        found += [(place, unreadable(why)) for place, why in group["damaged"]]
+        return [
+            Row(self.images[place], reading, group["date"])
+            for place, reading in sorted(found, key=itemgetter(0))
+        ]
+
+
+def grade_photographs(
+    settings: Settings, launch: Launch, target: Callable[[Ensemble], Target], coverage: float
+) -> int:
+    """Grades every photograph of `--input`; several models are averaged, or combined as the
+    manifest of `--ensemble` says.
+
+    Damaged files are listed. What is graded is kept in groups, so that a run that was stopped goes
+    on; of several ranks each takes whole groups, by turns. Raises UserError if nothing can be read.
     """
     config = settings.config
-    if config.output:
-        check_writable_file(Path(config.output), "--output")
     found = find_images(config.input) if launch.is_first else InputImages(PathNames(), [])
     device = choose_device(config)
     ensemble = open_ensemble(settings, device)
+    rules, written = rules_of(ensemble, coverage), target(ensemble)
     WAY_ON.set("run the same command again: it goes on from there")
     with contextlib.ExitStack() as held:
-        ranks, job = launch.join(lambda: _prepare(config, ensemble, found, held))
+        ranks, job = launch.join(
+            lambda: _prepare(config, ensemble, rules, found, written.file, held)
+        )
         output, images = job.unfinished.output, job.found.images
         require_shared(ranks, output.parent, images)
         own = job.todo[ranks.index :: ranks.count]
         arguments = (device, config.num_workers, config.max_megapixels)
         try:
             with open_reader(ensemble, images, *arguments) as reader:
-                _grade(ensemble, reader, job, own, ranks)
+                _grade(ensemble, rules, reader, job, own, ranks)
         except (KeyboardInterrupt, Terminated):
             if ranks.is_first:
                 log.warning("Stopped. What is graded is kept: run the same command again.")
             raise
         ranks.meet()
         if ranks.is_first:
-            _finish(ensemble, job)
+            _finish(rules, job, written)
     return DONE
 
 
 def _prepare(
-    config: TrainConfig, ensemble: Ensemble, found: InputImages, held: contextlib.ExitStack
+    config: TrainConfig,
+    ensemble: Ensemble,
+    rules: Rules,
+    found: InputImages,
+    output: Path,
+    held: contextlib.ExitStack,
 ) -> _Job:
     """Checks the output, and looks for what an earlier run has graded. The output is locked until
     what is `held` ends. Raises UserError where another run has it."""
-    output = Path(config.output) if config.output else ensemble.folder / "inference.csv"
     check_writable_file(output, "--output")
     output.parent.mkdir(parents=True, exist_ok=True)
     held.enter_context(output_lock(output))
-    unfinished = Unfinished(output, _description(config, ensemble, found.images))
+    unfinished = Unfinished(output, _description(config, ensemble, rules, found.images))
     done = frozenset(unfinished.begin())
     if done:
         graded = sum(min(GROUP, len(found.images) - number * GROUP) for number in done)
@@ -108,8 +172,10 @@ def _prepare(
     return _Job(found, unfinished, done)
 
 
-def _description(config: TrainConfig, ensemble: Ensemble, images: Iterable[Path]) -> dict[str, Any]:
-    """What the grades depend on; what it says of the images can be read once."""
+def _description(
+    config: TrainConfig, ensemble: Ensemble, rules: Rules, images: Iterable[Path]
+) -> dict[str, Any]:
+    """What the rows depend on; what it says of the images can be read once."""
     return {
         "version": __version__,
         "group": GROUP,
@@ -125,11 +191,17 @@ def _description(config: TrainConfig, ensemble: Ensemble, images: Iterable[Path]
         "weights": ensemble.weights.tolist(),
         "temperatures": list(ensemble.temperatures),
         "fitted": [repr(fitted) for fitted in (*ensemble.fitted, ensemble.expected)],
+        "rules": repr(rules),
     }
 
 
 def _grade(
-    ensemble: Ensemble, reader: PhotographReader, job: _Job, numbers: Sequence[int], ranks: Ranks
+    ensemble: Ensemble,
+    rules: Rules,
+    reader: PhotographReader,
+    job: _Job,
+    numbers: Sequence[int],
+    ranks: Ranks,
 ) -> None:
     """Grades groups of photographs, and keeps each."""
     images = job.found.images
@@ -138,18 +210,16 @@ def _grade(
         for number in numbers:
             positions = job.positions(number)
             read = reader.read(positions)
-            rows: list[list[Any]] = []
+            readings: list[Reading] = []
             if len(read.positions):
-                grades, probabilities = ensemble.grade(read.logits)
-                rows = [
-                    [str(images[place]), ensemble.class_names[grade], *map(float, each)]
-                    for place, grade, each in zip(
-                        read.positions, grades, probabilities, strict=True
-                    )
-                ]
+                readings = rules.read(*ensemble.grade(read.logits), read.quality)
             kept = {
-                "rows": rows,
-                "damaged": [[str(images[place]), why] for place, why in read.damaged.items()],
+                "date": datetime.now(UTC).date().isoformat(),
+                "rows": [
+                    [place, asdict(one)]
+                    for place, one in zip(read.positions.tolist(), readings, strict=True)
+                ],
+                "damaged": [[int(place), why] for place, why in read.damaged.items()],
                 "changed": [str(images[place]) for place in sorted(read.changed)],
             }
             job.unfinished.add(ranks.index, number, kept)
@@ -158,8 +228,8 @@ def _grade(
         progress.close()
 
 
-def _finish(ensemble: Ensemble, job: _Job) -> None:
-    """Writes the CSV from all groups, and says what was left out. Raises UserError if nothing could
+def _finish(rules: Rules, job: _Job, target: Target) -> None:
+    """Writes the rows of all groups, and says what was left out. Raises UserError if nothing could
     be read, and MachineError if a group is not there."""
     numbers = [group["number"] for group in job.unfinished.groups()]
     if numbers != [*range(job.count)]:
@@ -173,19 +243,18 @@ def _finish(ensemble: Ensemble, job: _Job) -> None:
     damaged: list[Damage] = []
     changed: list[Path] = []
     graded = 0
+    images = job.found.images
     for group in job.unfinished.groups():
         graded += len(group["rows"])
-        damaged += [Damage(Path(path), why) for path, why in group["damaged"]]
+        damaged += [Damage(images[place], why) for place, why in group["damaged"]]
         changed += map(Path, group["changed"])
     if not graded:
         job.unfinished.remove()
         raise UserError(
             f"None of the --input files can be read as a photograph:\n{describe(damaged)}"
         )
-    output, marks = job.unfinished.output, ensemble.marks
-    write_csv(output, _rows(job.unfinished), ensemble.class_names, marks)
+    target.write(Finished(rules, GradedRows(images, job.unfinished), graded, damaged))
     job.unfinished.remove()
-    log.info("%d photographs graded: %s", graded, output)
     if damaged:
         count = len(damaged)
         log.warning("%d files can't be read and are left out:\n%s", count, describe(damaged))
@@ -193,11 +262,6 @@ def _finish(ensemble: Ensemble, job: _Job) -> None:
         log.warning("%s", not_read(job.found.others))
     if changed:
         log.warning("%s", written_meanwhile(changed))
-    if "LEAKY" in marks:
+    if "LEAKY" in rules.marks:
         log.warning("LEAKY: trained on a dataset with leaks; expect worse results than reported.")
-    log.info("Research use only; not a medical device.")
-
-
-def _rows(unfinished: Unfinished) -> Iterator[tuple[str, str, list[float]]]:
-    for group in unfinished.groups():
-        yield from ((path, grade, values) for path, grade, *values in group["rows"])
+    log.info("%s Research use only; not a medical device.", SCOPE)

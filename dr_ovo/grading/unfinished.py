@@ -84,13 +84,21 @@ class Unfinished:
 
     def groups(self) -> Iterator[dict[str, Any]]:
         """What was added, in the order of its numbers; holds one group in memory."""
-        places = {
+        places = self.places()
+        for number in sorted(places):
+            yield self._read(*places[number])
+
+    def places(self) -> dict[int, tuple[Path, int]]:
+        """Where each group is: its file, and where its line begins."""
+        return {
             number: (path, offset)
             for path in self._files()
             for number, offset in self._groups(path)
         }
-        for number in sorted(places):
-            yield self._read(*places[number])
+
+    def group(self, place: tuple[Path, int]) -> dict[str, Any]:
+        """The group at one of the `places`."""
+        return self._read(*place)
 
     @staticmethod
     def _read(path: Path, offset: int) -> dict[str, Any]:

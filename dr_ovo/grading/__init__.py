@@ -1,0 +1,1 @@
+"""Photographs to verdicts: reading, rows for photographs, eyes and patients, the sheet."""
