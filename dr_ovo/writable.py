@@ -16,9 +16,9 @@ TRIAL = bytes(4096)  # an empty file fits on a full disk
 def check_writable_folder(folder: Path, flag: str) -> None:
     """Raises UserError where `folder` can't be made, or no file in it.
 
-    `flag` names the setting that the path comes from. A file is really created, which nothing leaves
-    behind: permissions don't tell of read-only disks, and root has all of them. Raises MachineError
-    where the disk is full.
+    `flag` names the setting that the path comes from. A file without a name is really created:
+    permissions don't tell of read-only disks, and root has all of them. Raises MachineError where
+    the disk is full.
     """
     try:
         existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
