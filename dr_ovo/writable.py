@@ -16,7 +16,7 @@ TRIAL = bytes(4096)  # an empty file fits on a full disk
 def check_writable_folder(folder: Path, flag: str) -> None:
     """Raises UserError where `folder` can't be made, or no file in it.
 
-    `flag` names the setting that the path comes from. A file is really created, and removed:
+    `flag` names the setting that the path comes from. A file without a name is really created:
     permissions don't tell of read-only disks, and root has all of them. Raises MachineError where
     the disk is full.
     """
@@ -27,7 +27,7 @@ def check_writable_folder(folder: Path, flag: str) -> None:
             raise UserError(f"{flag} {folder}: {existing} is {what}; give the name of a folder.")
         for name in folder.parts[len(existing.parts) :]:
             _check_name(existing / name)
-        with tempfile.NamedTemporaryFile(dir=existing, prefix=".dr_ovo_") as trial:
+        with tempfile.TemporaryFile(dir=existing) as trial:  # without a name, also when killed
             trial.write(TRIAL)
             trial.flush()
     except OSError as error:

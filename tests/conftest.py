@@ -22,6 +22,9 @@ from hypothesis import settings
 
 from dr_ovo.decoded.processes import file_workers
 from dr_ovo.decoded.processes.decoder import ThisProcess
+from dr_ovo.safe_files import foreign
+from dr_ovo.safe_files.foreign_process import rules_for
+from dr_ovo.safe_files.torch_loading import read_torch
 from tests.fixtures.prepared import Prepared
 
 # Looking for cycles among all that imports and collection make would take a quarter of their time:
@@ -128,6 +131,19 @@ def _judged_in_threads() -> Iterator[None]:
     a second to start. Tests of those processes use `in_processes` (tests/fixtures/judging.py)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(file_workers, "DecodingPool", lambda work, _workers: ThisProcess(work))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def foreign_files_in_this_process() -> Iterator[None]:
+    """Commands inside the test's process read checkpoints of other programs there, since a process
+    takes seconds to load torch. Tests of those processes use `apart` (tests/safe_files)."""
+
+    def read_here(path: Path, *, options: bool, checksums: bool) -> object:
+        return read_torch(path, rules_for(options), checksums=checksums, mmap=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(foreign, "read_apart", read_here)
         yield
 
 

@@ -103,7 +103,7 @@ def test_the_disk_s_answer_is_told(number, kind, advice, tmp_path, monkeypatch):
     def refuse(**_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(writable.tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(writable.tempfile, "TemporaryFile", refuse)
     with pytest.raises(kind, match=advice) as error:
         check_writable_folder(tmp_path, "--output")
     assert ("space" in str(error.value)) == (kind is MachineError)

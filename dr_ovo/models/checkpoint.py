@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from torch import nn
 
@@ -24,8 +23,7 @@ from dr_ovo.decoding.fitting import fitted_from_json
 from dr_ovo.decoding.heads import HEADS, head_of
 from dr_ovo.errors import UserError
 from dr_ovo.files import known_sha256, write_json
-from dr_ovo.models.backbone import InputSpec, create_backbone, feature_width
-from dr_ovo.models.input_size import SIZE_ERRORS
+from dr_ovo.models.backbone import InputSpec, create_backbone
 from dr_ovo.models.metadata import (
     SCHEMA,
     STATE,
@@ -36,6 +34,11 @@ from dr_ovo.models.metadata import (
     require_outputs,
 )
 from dr_ovo.models.network import BranchSpec, OvoNetwork, build_network
+from dr_ovo.models.parts.built_backbone import (
+    NoArchitectureError,
+    OtherWeightsError,
+    built_backbone,
+)
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.preprocessing import Preprocessing
@@ -48,7 +51,6 @@ NEEDED = (
     "architecture", "head", "ovo_mode", "branch", "pairs", "class_names", "num_classes", "input",
     "preprocessing", "freeze_stages", "metrics",
 )  # fmt: skip
-KINDS = {torch.float32}  # of the numbers of a head
 NEW = 10  # seconds
 LONGEST = 2**24  # bytes of the JSON beside a checkpoint
 WAITS = (0.2, 1.0)  # seconds, for a training that has just written a file, not yet the other
@@ -326,35 +328,21 @@ def _require_agreement(checkpoint: Checkpoint) -> None:
 
 def _require_fit(checkpoints: list[Checkpoint]) -> int:
     """The number of features of the backbone. Raises UserError if the weights are not those of the
-    architecture, which is built on the meta device: it takes no memory, whatever it is."""
+    architecture."""
     first = checkpoints[0]
-    architecture, size = first.meta["architecture"], first.meta["input"]["size"]
-    if not timm.is_model(architecture.partition(".")[0]):
-        raise _damaged(
-            first.path, MetadataError(f"timm {timm.__version__} has no model {architecture}")
-        )
     try:
-        with torch.device("meta"):
-            backbone = create_backbone(architecture, size, weights=None)
-            width = feature_width(backbone, size)
-    except SIZE_ERRORS as error:
-        raise _misfit(first, f"it can't be built for {size} pixels ({error})") from None
+        expected = built_backbone(first.meta["architecture"], first.meta["input"]["size"])
+    except NoArchitectureError as error:
+        raise _damaged(first.path, MetadataError(str(error))) from None
+    except OtherWeightsError as error:
+        raise _misfit(first, str(error)) from None
     for checkpoint in checkpoints:
-        state, expected = backbone_state(checkpoint), backbone.state_dict()
-        for name in dict.fromkeys([*expected, *state]):
-            here, wanted = (_kind(each.get(name)) for each in (state, expected))
-            if here != wanted:
-                raise _misfit(checkpoint, f"{name} is {here}, where {wanted} is expected")
-        head = checkpoint.state["head.weight"]
-        if head.shape[1] != width or {head.dtype, checkpoint.state["head.bias"].dtype} != KINDS:
-            raise _misfit(checkpoint, f"head.weight is {_kind(head)}, for {width} features")
-    return width
-
-
-def _kind(tensor: torch.Tensor | None) -> str:
-    if tensor is None:
-        return "missing"
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+        try:
+            expected.require_same(backbone_state(checkpoint))
+            expected.require_head(checkpoint.state)
+        except OtherWeightsError as error:
+            raise _misfit(checkpoint, str(error)) from None
+    return expected.width
 
 
 def _misfit(checkpoint: Checkpoint, why: str) -> UserError:

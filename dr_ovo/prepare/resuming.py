@@ -45,7 +45,8 @@ def is_finished(output: Path, settings: dict[str, Any]) -> bool:
 
 
 def _is_empty(output: Path) -> bool:
-    return all(is_lock(path.name) for path in output.iterdir())
+    """Whether a folder holds nothing but what a preparation leaves that is killed as it begins."""
+    return all(is_lock(path.name) or path.name == f"{MARK}.part" for path in output.iterdir())
 
 
 def file_stamp(path: Path) -> str:

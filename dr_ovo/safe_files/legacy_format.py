@@ -26,13 +26,14 @@ def scan_legacy(file: BinaryIO, rules: Mapping[str, Rule]) -> None:
     length = file.seek(0, 2)
     file.seek(0)
     storages: dict[Any, Storage] = {}
-    scan = Scan(file.read(MAX_PICKLE), rules, lambda values: _storage(values, storages, length))
+    scan = Scan(file.read(MAX_PICKLE), rules, lambda values: _storage(values, storages))
     if scan.run() != MAGIC or scan.run() != PROTOCOL:
         raise DamagedError("it does not begin as a file of torch.save")
     scan.run()  # about the machine
     scan.run()
     keys = scan.run()
-    if type(keys) is not Node or sorted(keys.items) != sorted(storages):
+    listed = type(keys) is Node and all(type(key) is str for key in keys.items)
+    if not listed or sorted(keys.items) != sorted(storages):
         raise DamagedError("it does not list its storages")
     at = scan.buffer.tell()
     for key in keys.items:
@@ -45,7 +46,7 @@ def scan_legacy(file: BinaryIO, rules: Mapping[str, Rule]) -> None:
         raise DamagedError(CUT)
 
 
-def _storage(values: Sequence[Any], known: dict[Any, Storage], length: int) -> Storage:
+def _storage(values: Sequence[Any], known: dict[Any, Storage]) -> Storage:
     """("storage", its kind, key, device, count of numbers, None)"""
     if len(values) != 6 or values[0] != "storage" or values[5] is not None:
         raise DamagedError("its pickle names a storage that torch.save never writes")
@@ -56,6 +57,4 @@ def _storage(values: Sequence[Any], known: dict[Any, Storage], length: int) -> S
     storage = Storage(key, count, kind.width)
     if known.setdefault(key, storage) != storage:
         raise DamagedError("its pickle names a storage twice, with different sizes")
-    if sum(each.bytes for each in known.values()) > length:
-        raise DamagedError(CUT)
     return storage

@@ -24,6 +24,7 @@ MAX_INTEGER = 2**127
 MAX_KEY = 2**31  # integers below it spread evenly in a dict
 MADE = "argparse.Namespace"  # the one class of which an object may be made
 ROOM = 2**26  # bytes that tensors may take beyond what the file holds, whatever its size
+MAX_HANDED = 2**24  # values and letters that calls are given, each time that they are
 TIMES = 8  # how often tensors may share the same bytes of a file
 # Makes the stand-in of what a name builds from arguments; None for those that it refuses.
 Rule = Callable[[Sequence[Any]], Any]
@@ -39,7 +40,9 @@ class Scan:
         self.opcodes = 0
         self.tensors: list[Tensor] = []
         self.asked = 0  # bytes of all tensors, written out
-        self.held: dict[str, int] = {}  # key of a storage -> its bytes
+        self.held: set[str] = set()  # the keys of storages
+        self.held_bytes = 0
+        self.handed = 0
 
     def run(self) -> Any:
         """The stand-in of the next object. Raises DamagedError, ObjectsError or ExcessError."""
@@ -181,6 +184,7 @@ class Scan:
             raise DamagedError("its pickle calls what is no name")
         if called.name not in self.rules:
             raise ObjectsError([called.name])
+        self._hand_over(values)
         made = self.rules[called.name](values.items)
         if made is None:
             raise DamagedError(f"its pickle calls {called.name} with other values than torch.save")
@@ -188,6 +192,14 @@ class Scan:
             self.tensors.append(made)
             self.asked += made.bytes
         self.stack.append(made)
+
+    def _hand_over(self, values: Node) -> None:
+        """Raises ExcessError where calls go through the same values again and again."""
+        self.handed += values.nodes
+        if self.handed <= MAX_HANDED:
+            self.handed += sum(len(value) for value in values.items if type(value) is str)
+        if self.handed > MAX_HANDED:
+            raise ExcessError(f"it hands more than {MAX_HANDED:,} values to calls")
 
     def _new(self, _: Any) -> None:
         values, called = self.stack.pop(), self.stack.pop()
@@ -211,13 +223,15 @@ class Scan:
         if type(values) is not Node or values.kind != "tuple":
             raise DamagedError("its pickle names a storage that torch.save never writes")
         storage = self.storage_of(values.items)
-        self.held[storage.key] = storage.bytes
+        if storage.key not in self.held:
+            self.held.add(storage.key)
+            self.held_bytes += storage.bytes
         self.stack.append(storage)
 
     def _require_room(self, name: Any) -> None:
         """Raises ExcessError if the tensors so far would take far more memory than the file has
         bytes: one can say that a number stands for many (stride 0), which then are written out."""
-        if self.asked <= TIMES * sum(self.held.values()) + ROOM:
+        if self.asked <= TIMES * self.held_bytes + ROOM:
             return
         largest = max(self.tensors, key=lambda tensor: tensor.bytes)
         raise ExcessError(

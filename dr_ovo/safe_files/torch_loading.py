@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
 
 from dr_ovo.errors import UserError
+from dr_ovo.exhaustion import refused_by_machine
 from dr_ovo.files import Written, known_sha256, last_written
-from dr_ovo.safe_files import archive, legacy_format
-from dr_ovo.safe_files.archive import PICKLE, read_archive
-from dr_ovo.safe_files.pickle_scan import MADE, Rule, Scan
+from dr_ovo.safe_files.pickle_scan import MADE, Rule
 from dr_ovo.safe_files.problems import DamagedError, RefusedFileError
 from dr_ovo.safe_files.rules import OURS
-from dr_ovo.safe_files.stand_ins import Global, Storage
+from dr_ovo.safe_files.torch_scan import scan_torch
 
 SCALARS = ("float16", "float32", "float64", "int32", "int64", "uint8", "bool")
 # Files whose bytes this process knows to be those that were written -> when they were.
@@ -42,24 +41,23 @@ def read_torch(
     stay on the disk until they are used. Raises RefusedFileError, and OSError.
     """
     before = last_written(path)
-    with path.open("rb") as file:
-        zipped = file.read(4) == archive.BEGIN
-        if zipped:
-            _scan(file, rules, checksums=checksums and _whole.get(path) != before)
-        elif rules is not OURS and legacy_format.is_legacy(file):
-            legacy_format.scan_legacy(file, rules)
-        else:
-            raise DamagedError("it does not begin as a file of torch.save")
+    zipped = scan_torch(path, rules, checksums=checksums and _whole.get(path) != before)
     if checksums and zipped:
         _whole[path] = before
+    return load_scanned(path, rules, mmap=mmap and zipped)
+
+
+def load_scanned(path: Path, rules: Mapping[str, Rule], *, mmap: bool) -> Any:
+    """The content of a file that `scan_torch` has let pass by the same rules. Raises DamagedError,
+    and OSError."""
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_allowed(rules)):
             warnings.simplefilter("ignore")  # of an old format: a path into torch
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and zipped)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except (MemoryError, OSError):
         raise
     except Exception as error:  # the exception of a damaged file depends on where it breaks
-        if "can't allocate memory" in str(error):
+        if refused_by_machine(error):
             raise
         raise DamagedError(type(error).__name__) from None
 
@@ -77,16 +75,6 @@ def load_torch(path: Path, hint: str, *, sha256: str = "") -> Any:
         raise UserError(
             f"{path} can't be loaded safely: it can't be read ({error.strerror}). {hint}"
         ) from None
-
-
-def pickle_mentions(path: Path, text: bytes) -> bool:
-    """Whether the values in a torch file hold a text, without reading its tensors; True if that
-    can't be told."""
-    try:
-        with path.open("rb") as file:
-            return text in b"".join(read_archive(file).parts[PICKLE].chunks(file))
-    except (RefusedFileError, OSError):
-        return True
 
 
 def damage_of(path: Path, sha256: str | None = None) -> str:
@@ -109,35 +97,6 @@ def _require_sha256(path: Path, sha256: str) -> None:
     if known_sha256(path) != sha256:
         raise DamagedError("its sha256 is not the one that was written")
     _whole[path] = before
-
-
-def _scan(file: BinaryIO, rules: Mapping[str, Rule], *, checksums: bool) -> None:
-    found = read_archive(file)
-    sizes = found.storages()
-    scan = Scan(
-        b"".join(found.parts[PICKLE].chunks(file)),
-        rules,
-        lambda values: _storage(values, sizes),
-    )
-    scan.run()
-    if scan.buffer.read(1):
-        raise DamagedError("its pickle has an end before its end")
-    if checksums:
-        found.check(file)
-
-
-def _storage(values: Sequence[Any], sizes: dict[str, int]) -> Storage:
-    """("storage", its kind, key, device, count of numbers)"""
-    kinds = [type(value) for value in values]
-    if kinds != [str, Global, str, str, int] or values[0] != "storage" or not values[1].is_storage:
-        raise DamagedError("its pickle names a storage that torch.save never writes")
-    storage = Storage(values[2], values[4], values[1].width)
-    if sizes.get(storage.key) != storage.bytes:
-        raise DamagedError(
-            f"it holds {sizes.get(storage.key, 0)} bytes of the storage {storage.key[:20]}, and "
-            f"says {storage.bytes}"
-        )
-    return storage
 
 
 def _allowed(rules: Mapping[str, Rule]) -> list[Any]:

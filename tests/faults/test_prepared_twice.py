@@ -16,6 +16,7 @@ from dr_ovo.errors import run
 from dr_ovo.locks.folders import PREPARATION, only_writer
 from dr_ovo.prepare import pipeline
 from dr_ovo.prepare.command_line import parse_options
+from dr_ovo.prepare.resuming import MARK
 from dr_ovo.synthetic.folder import write_dataset
 from tests.fixtures.forks import exit_code, in_a_fork, killed_before
 from tests.fixtures.trainings import Outcome
@@ -108,6 +109,15 @@ def test_a_filled_folder_that_lost_a_picture_is_still_that_of_its_preparation(
     assert prepare("--seed", 7).code == 2
     assert prepare().code == 0
     assert pictures(folder) == listed(folder)
+
+
+def test_a_folder_in_which_only_the_mark_was_begun_is_empty(prepare, tmp_path, contents):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / f"{MARK}.part").write_text("{")
+    assert prepare().code == 0
+    assert pictures(folder) == listed(folder)
+    assert not [name for name in contents(folder) if ".part" in name]
 
 
 def stop(*_arguments: object, **_more: object) -> None:

@@ -3,21 +3,16 @@ the process that started it."""
 
 from __future__ import annotations
 
-import os
-import resource
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import cv2
 
-from dr_ovo.leash import end_with
+from dr_ovo.leash import end_with, limit_memory
 from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.image_decoding import share_room
-
-STATM = Path("/proc/self/statm")
 
 
 def start(leash: Connection, large: AbstractContextManager[object], memory: int) -> None:
@@ -28,17 +23,7 @@ def start(leash: Connection, large: AbstractContextManager[object], memory: int)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it ends it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with(leash)
-    _limit_memory(memory)
-
-
-def _limit_memory(more: int) -> None:
-    try:
-        pages = int(STATM.read_text().split()[0])
-    except OSError:  # only Linux tells
-        return
-    limits = [pages * os.sysconf("SC_PAGE_SIZE") + more, *resource.getrlimit(resource.RLIMIT_AS)]
-    soft = min(limit for limit in limits if limit != resource.RLIM_INFINITY)
-    resource.setrlimit(resource.RLIMIT_AS, (soft, limits[2]))
+    limit_memory(memory)
 
 
 def is_up() -> bool:

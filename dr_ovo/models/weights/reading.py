@@ -16,14 +16,13 @@ from dr_ovo.models.weights.formats import (
     kind_of,
     what_else,
 )
+from dr_ovo.safe_files.foreign import read_foreign
 from dr_ovo.safe_files.problems import (
     ChecksumError,
     ExcessError,
     ObjectsError,
     RefusedFileError,
 )
-from dr_ovo.safe_files.rules import WITH_OPTIONS
-from dr_ovo.safe_files.torch_loading import read_torch
 
 FLAG = "--pretrained_path"
 EXPECTED = "Expected .safetensors, or a .pth of plain tensors."
@@ -49,7 +48,7 @@ def read_content(path: Path) -> Any:
     if other := what_else(path):
         raise UserError(f"{FLAG} {path}: not a weights file for torch. It is {other}.")
     try:
-        content = read_torch(path, WITH_OPTIONS, mmap=True)
+        content = read_foreign(path, options=True)
         if is_ours(content):
             checked_metadata(content)
     except (RefusedFileError, OSError) as error:

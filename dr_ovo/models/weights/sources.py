@@ -17,7 +17,7 @@ from dr_ovo.models.weights.published import (
 )
 from dr_ovo.models.weights.reading import FLAG, read_content
 from dr_ovo.models.weights.wheels import read_wheel, wheel_file
-from dr_ovo.safe_files.torch_loading import pickle_mentions
+from dr_ovo.safe_files.torch_scan import pickle_mentions
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|hf-hub:", re.IGNORECASE)
 SHARD = re.compile(r"-0*(\d+)-of-0*(\d+)\.(safetensors|bin|pth|pt)$")

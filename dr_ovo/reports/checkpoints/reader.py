@@ -17,9 +17,8 @@ from dr_ovo.models.metadata import (
 from dr_ovo.reports.checkpoints.earlier_toolkits import earlier_checkpoint
 from dr_ovo.reports.checkpoints.record import Checkpoint, Classifier, UnreadableError, fraction
 from dr_ovo.safe_files.archive import BEGIN
+from dr_ovo.safe_files.foreign import read_foreign
 from dr_ovo.safe_files.problems import ExcessError, ObjectsError, RefusedFileError
-from dr_ovo.safe_files.rules import FOREIGN
-from dr_ovo.safe_files.torch_loading import read_torch
 
 REQUIRED = {
     "architecture": str,
@@ -73,7 +72,7 @@ def read_content(file: Path) -> Any:
     try:
         if file.stat().st_size == 0:
             raise UnreadableError("empty: 0 bytes")
-        return read_torch(file, FOREIGN, checksums=False, mmap=True)
+        return read_foreign(file, checksums=False)
     except ObjectsError as error:
         raise UnreadableError(
             f"not loaded: it holds pickled Python objects ({', '.join(error.names)}), and reading "

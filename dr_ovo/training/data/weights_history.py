@@ -12,10 +12,11 @@ from dr_ovo.copies.content_hashes import content_hashes
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.errors import LeakError, UserError, log
 from dr_ovo.models.checkpoint import load_checkpoint
-from dr_ovo.models.metadata import is_ours
+from dr_ovo.models.metadata import TOOLKIT, is_ours
 from dr_ovo.models.weights.reading import FLAG, read_content
 from dr_ovo.models.weights.sources import are_marked_leaky, weights_file
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.safe_files.torch_scan import pickle_mentions
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.copies_seen import copies_seen, dataset_of
 from dr_ovo.training.data.seen_photographs import (
@@ -129,7 +130,8 @@ def _copies(config: TrainConfig, index: DatasetIndex, *, held_out: bool) -> dict
     dataset that they were trained on is still where it was."""
     try:
         file = weights_file(config.base_models[0], config.pretrained_path)
-        ours = bool(config.pretrained_path) and is_ours(read_content(file))
+        named = bool(config.pretrained_path) and pickle_mentions(file, TOOLKIT.encode())
+        ours = named and is_ours(read_content(file))
     except UserError:  # a training goes on whose file is gone
         ours = False
     if not ours:
