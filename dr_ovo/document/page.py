@@ -16,8 +16,8 @@ from dr_ovo.files import atomic_write_text
 from dr_ovo.tables import RESEARCH_USE
 
 
-def page(title: str, summary: str, reports: Sequence[Report]) -> str:
-    """The reports as one HTML page.
+def page(title: str, summary: str, reports: Sequence[Report], lead: Report | None = None) -> str:
+    """The reports as one HTML page; the `lead` stands above the list of contents.
 
     All text from outside is escaped, and the content security policy forbids every request, so
     that no name of a file or class can run a script or contact a server.
@@ -32,6 +32,7 @@ def page(title: str, summary: str, reports: Sequence[Report]) -> str:
         style=style,
         script=script,
         marks="\n".join(f'<p class="mark" role="note">{escaped(MARKS[m])}</p>' for m in marks),
+        lead="" if lead is None else article(lead),
         contents=contents(reports),
         reports="\n".join(article(report) for report in reports),
     )

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from dr_ovo.errors import UserError
+from dr_ovo.grading.job.run import rules_of
 from dr_ovo.grading.reading import Reading
-from dr_ovo.grading.rules import Rules, rules_of
+from dr_ovo.grading.rules import Rules
 from dr_ovo.inference.ensemble import Ensemble, open_ensemble
 from dr_ovo.inference.trained_model import logits_of
 from dr_ovo.models.checkpoint import input_of

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,10 +22,6 @@ from dr_ovo.predictions.operating_points import (
     ungraded,
 )
 from dr_ovo.predictions.verdict import Graded, judge
-from dr_ovo.results.made_from import checkpoint_digests
-
-if TYPE_CHECKING:
-    from dr_ovo.inference.ensemble import Ensemble
 
 SCOPE = "By retinopathy grade alone; macular oedema is not assessed."
 
@@ -105,21 +98,6 @@ class Rules:
 
     def _tempered(self, probabilities: np.ndarray) -> np.ndarray | None:
         return temper(probabilities, self.calibration.temperature) if self.calibration else None
-
-
-def rules_of(ensemble: Ensemble, coverage: float) -> Rules:
-    """The rules that an ensemble's folder or manifest holds."""
-    folders = [model.folder for model in ensemble.models]
-    digests = json.dumps(checkpoint_digests(folders), sort_keys=True)
-    return Rules(
-        class_names=tuple(ensemble.class_names),
-        calibration=ensemble.calibration,
-        uncalibrated=ensemble.uncalibrated,
-        coverage=coverage,
-        models=hashlib.sha256(digests.encode()).hexdigest(),
-        members=len(ensemble.models),
-        marks=tuple(ensemble.marks),
-    )
 
 
 def _numbers(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:

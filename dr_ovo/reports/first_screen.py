@@ -36,9 +36,15 @@ def first_screen(results: ResultSet, reports: Sequence[Report]) -> Report:
         ("What to do next?", " ".join(_next(model, best, data, evaluation, results.marks))),
     ]
     columns = [Column("question", "question"), Column("answer", "answer")]
-    table = Table("first_screen", "In short", columns, [list(row) for row in answers])
+    table = Table("first_screen", "Answers", columns, [list(row) for row in answers])
     content = {"answers": dict(answers), "model": model.name, "workload": work}
-    return Report("summary", "In short", content, [Section("Answers", tables=[table])], ())
+    return Report(
+        "summary",
+        "In short",
+        content,
+        [Section("Questions that everyone asks", tables=[table])],
+        (),
+    )
 
 
 def _which(comparison: Mapping[str, Any]) -> str:

@@ -73,7 +73,7 @@ def test_report_from_folders(reported):
     assert done.stdout.splitlines()[-1] == "False"
     text = output.read_text(encoding="utf-8")
     Reader(text)
-    assert text.count("<article ") == 5
+    assert text.count("<article ") == 6  # the answers, and the five reports
 
 
 @pytest.fixture(scope="module")

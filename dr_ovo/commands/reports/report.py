@@ -33,7 +33,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     checklist = read_checklist(args.criteria)
     results = open_results(args.results_dirs, args.models, intersect=args.intersect)
     reports = all_reports(results, checklist, args.external)
-    whole = [first_screen(results, reports), *reports]
-    write_page(page("Report on models", summary(results), whole), args.output)
+    lead = first_screen(results, reports)
+    write_page(page("Report on models", summary(results), reports, lead), args.output)
     say(f"Written: {args.output}")
     return 0

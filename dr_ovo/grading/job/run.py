@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,12 +28,13 @@ from dr_ovo.grading.job.input_images import InputImages, PathNames, find_images
 from dr_ovo.grading.job.unfinished import Unfinished, output_lock
 from dr_ovo.grading.reading import Reading, unreadable
 from dr_ovo.grading.row_files import Row
-from dr_ovo.grading.rules import SCOPE, Rules, rules_of
+from dr_ovo.grading.rules import SCOPE, Rules
 from dr_ovo.inference.ensemble import Ensemble, open_ensemble
 from dr_ovo.inference.photograph_reading import PhotographReader, open_reader
 from dr_ovo.logs import Progress
 from dr_ovo.outputs import MEASURE_BATCH
 from dr_ovo.photographs.damage import Damage, describe
+from dr_ovo.results.made_from import checkpoint_digests
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.setup import choose_device
@@ -149,6 +152,21 @@ def grade_photographs(
         if ranks.is_first:
             _finish(rules, job, written)
     return DONE
+
+
+def rules_of(ensemble: Ensemble, coverage: float) -> Rules:
+    """The rules that an ensemble's folder or manifest holds."""
+    folders = [model.folder for model in ensemble.models]
+    digests = json.dumps(checkpoint_digests(folders), sort_keys=True)
+    return Rules(
+        class_names=tuple(ensemble.class_names),
+        calibration=ensemble.calibration,
+        uncalibrated=ensemble.uncalibrated,
+        coverage=coverage,
+        models=hashlib.sha256(digests.encode()).hexdigest(),
+        members=len(ensemble.models),
+        marks=tuple(ensemble.marks),
+    )
 
 
 def _prepare(

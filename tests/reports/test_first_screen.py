@@ -1,0 +1,74 @@
+"""The answers with which report.py begins."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dr_ovo.grading.workload import own_test
+from dr_ovo.reports.all_reports import all_reports
+from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
+from dr_ovo.reports.first_screen import _rules, first_screen
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.result_sets import open_results
+from dr_ovo.synthetic.simulated_results import simulate
+from tests.fixtures.sealed import edit
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("simulated")
+    simulate(folder, patients=120, seed=2)
+    return folder
+
+
+def answers(folders: list[Path]) -> dict[str, str]:
+    results = open_results(folders, None, intersect=False)
+    report = first_screen(results, all_reports(results, read_checklist(DEFAULT)))
+    found = report.data["answers"]
+    assert [row[0] for row in report.sections[0].tables[0].rows] == [*found]
+    return found
+
+
+def test_they_are_those_of_the_reports(simulated):
+    folders = sorted(simulated.glob("*_5class_results"))[:2]
+    found = answers(folders)
+    assert "the best by kappa on val" in found["Which model?"]
+    assert "sensitivity" in found["How good is it, on test?"]
+    assert found["Does the ensemble help?"].startswith("The ensemble is")
+    assert "after tempering" in found["Is it calibrated?"]
+    assert "random numbers" in found["Is the data clean?"]
+    assert found["How much work does it save?"].startswith("Of 1,000 eyes, ")
+    assert found["What to do next?"].startswith("Train on photographs")
+
+
+def test_one_model_has_no_ensemble(simulated):
+    found = answers(sorted(simulated.glob("*_5class_results"))[:1])
+    assert "it takes two models" in found["Does the ensemble help?"]
+    assert "there is no other here" in found["Which model?"]
+
+
+def test_the_work_saved_is_counted_by_eye(simulated):
+    folder = min(simulated.glob("*_5class_results"))
+    results = open_results([folder], None, intersect=False)
+    (model,) = results.models
+    block = own_test(ResultsFolder(folder), _rules(model))
+    assert block["eyes"] == len(model.test.targets)
+    threshold = model.calibration.referable.high_sensitivity.threshold
+    below = model.test.probabilities[:, 2:].sum(axis=1) < threshold
+    missed = below & (model.test.targets >= 2)
+    # Sets and grades that reach 2 send some of them to a person.
+    assert 0 < block["no_person"]["value"] <= below.mean()
+    assert block["missed"]["value"] <= missed.mean()
+
+
+def test_a_mixture_saves_nothing(simulated, tmp_path):
+    folder = min(simulated.glob("*_5class_results"))
+    (model,) = open_results([folder], None, intersect=False).models
+    for path in folder.glob("*.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    edit(tmp_path / "calibration.json", lambda content: content.update(temperature=3.0))
+    block = own_test(ResultsFolder(tmp_path), _rules(model))
+    assert "of other operating points" in json.dumps(block)
