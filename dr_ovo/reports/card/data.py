@@ -137,7 +137,9 @@ def _audit(audit: Mapping[str, Any] | None) -> str:
 def _dropped(facts: CardFacts) -> list[Table]:
     dropped = (facts.manifest or {}).get("dropped") or []
     kinds = [str(one.get("kind", "")) for one in dropped]
-    rows = [[kind.replace("_", " "), kinds.count(kind)] for kind in dict.fromkeys(kinds)]
+    rows: list[list[Cell]] = [
+        [kind.replace("_", " "), kinds.count(kind)] for kind in dict.fromkeys(kinds)
+    ]
     columns = [Column("why", "why"), Column("n", "photographs", "count")]
     return [Table("dropped", "Left out when prepared", columns, rows)] if rows else []
 

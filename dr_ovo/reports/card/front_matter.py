@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dr_ovo.document.yaml_text import yaml_text
+from dr_ovo.predictions.predictions_file import marks_of
 from dr_ovo.reports.card.facts import CardFacts
 from dr_ovo.reports.card.performance import SPLIT_WORDS
 from dr_ovo.reports.card.questions import LICENCE, OPEN, Answers
@@ -55,19 +56,20 @@ def _results(facts: CardFacts) -> Iterator[dict[str, Any]]:
     for split in REPORTED:
         if split in facts.evaluations:
             dataset = {
-                "name": _marked(facts.dataset or "unnamed", facts),
+                "name": _marked(facts.dataset or "unnamed", facts.marks),
                 "type": "imagefolder",
                 "split": SPLIT_WORDS[split],
             }
             yield _result(facts, facts.evaluations[split], dataset)
     for one in facts.external:
-        dataset = {"name": _marked(one.name, facts), "type": "imagefolder", "split": "external"}
+        marks = marks_of([one.evaluation, {mark.lower(): True for mark in facts.marks}], [])
+        dataset = {"name": _marked(one.name, marks), "type": "imagefolder", "split": "external"}
         yield _result(facts, one.evaluation, dataset)
 
 
-def _marked(name: str, facts: CardFacts) -> str:
+def _marked(name: str, marks: Sequence[str]) -> str:
     """The name with SYNTHETIC, SIMULATED or LEAKY, without which no figure is shown."""
-    return f"{name} ({', '.join(facts.marks)})" if facts.marks else name
+    return f"{name} ({', '.join(marks)})" if marks else name
 
 
 def _result(
@@ -90,7 +92,8 @@ def _metrics(evaluation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for block in evaluation.get("per_class", []):
         for key, word in OF_GRADE.items():
             kind = "roc_auc" if key == "auc" else key
-            name = f"{word} of grade {block['grade']}"
+            own = f"class {block['class']}" if "class" in block else f"grade {block['grade']}"
+            name = f"{word} of {own}"
             yield from _metric(kind, name, block.get(key), block["n"] if key == "recall" else count)
     for condition in ("referable", "vision_threatening"):
         found = evaluation.get(condition, {})
@@ -101,7 +104,7 @@ def _metrics(evaluation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 name = f"{rate.capitalize()}, {words}, at the point of {point.replace('_', ' ')}"
                 yield from _metric(rate, name, found.get(point, {}).get(rate), count)
     for kind, block in evaluation.get("calibration", {}).items():
-        if kind in ("raw", "tempered"):
+        if kind in ("raw", "tempered") and isinstance(block, Mapping):
             name = f"Expected calibration error, {kind}"
             yield from _metric("expected_calibration_error", name, block.get("ece"), count)
 

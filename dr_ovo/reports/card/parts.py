@@ -13,6 +13,17 @@ UNRECORDED = "not recorded"
 COUNT = Column("n", "photographs", "count")
 ACCURACY = Column("accuracy", "accuracy, %", "percent")
 KAPPA = Column("quadratic_kappa", "kappa", "decimal")
+PATIENTS = Column("n_patients", "patients", "count")
+OVERALL = (
+    KAPPA,
+    ACCURACY,
+    Column("balanced_accuracy", "balanced accuracy, %", "percent"),
+    Column("macro_auc", "macro AUC", "decimal"),
+)
+RATES = (
+    Column("sensitivity", "sensitivity, %", "percent"),
+    Column("specificity", "specificity, %", "percent"),
+)
 MISSING = {"value": None, "reason": "not in this evaluation"}
 
 

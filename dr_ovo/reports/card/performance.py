@@ -12,6 +12,8 @@ from dr_ovo.reports.card.parts import (
     ACCURACY,
     COUNT,
     KAPPA,
+    OVERALL,
+    PATIENTS,
     CardSection,
     metrics,
     number,
@@ -19,12 +21,6 @@ from dr_ovo.reports.card.parts import (
 )
 from dr_ovo.results.folder import OOF
 
-OVERALL = (
-    KAPPA,
-    ACCURACY,
-    Column("balanced_accuracy", "balanced accuracy, %", "percent"),
-    Column("macro_auc", "macro AUC", "decimal"),
-)
 OF_GRADE = (
     Column("recall", "recall, %", "percent"),
     Column("precision", "precision, %", "percent"),
@@ -73,7 +69,7 @@ def performance_sections(facts: CardFacts) -> list[CardSection]:
 
 
 def _overall(facts: CardFacts) -> Table:
-    columns = [Column("split", "split"), COUNT, Column("n_patients", "patients", "count"), *OVERALL]
+    columns = [Column("split", "split"), COUNT, PATIENTS, *OVERALL]
     rows: list[list[Cell]] = [
         [SPLIT_WORDS[split], block.get("n"), block.get("n_patients"), *metrics(block, OVERALL)]
         for split, block in facts.evaluations.items()
@@ -101,7 +97,7 @@ def _by_grade(facts: CardFacts) -> Table:
 def _confusion(facts: CardFacts) -> Table:
     matrix: Sequence[Sequence[int]] = facts.evaluation.get("confusion", [])
     columns = [Column(f"as_{grade}", f"graded {grade}", "count") for grade in range(len(matrix))]
-    rows = [[str(grade), *row] for grade, row in enumerate(matrix)]
+    rows: list[list[Cell]] = [[str(grade), *row] for grade, row in enumerate(matrix)]
     header = [Column("reference", "reference grade"), *columns]
     return Table("confusion", _on("Photographs by reference and given grade", facts), header, rows)
 
@@ -157,22 +153,3 @@ def _by_eye(block: Mapping[str, Any], facts: CardFacts) -> Table:
     rows = [[one.get(column.key) for column in columns] for one in block["eyes"]]
     note = f"Unknown of {number(block['n_unknown'], 'photograph')}." if block["n_unknown"] else ""
     return Table("by_eye", _on("By eye", facts), columns, rows, note)
-
-
-def external_section(facts: CardFacts) -> CardSection:
-    """Evaluations on datasets that took no part in the training."""
-    if not facts.external:
-        said = "None evaluated: how the model does on photographs of another place is not known."
-        return CardSection("External testing", [said])
-    columns = [Column("dataset", "dataset"), COUNT, Column("n_patients", "patients", "count")]
-    rows = [
-        [
-            one.name,
-            one.evaluation.get("n"),
-            one.evaluation.get("n_patients"),
-            *metrics(one.evaluation, OVERALL),
-        ]
-        for one in facts.external
-    ]
-    table = Table("external", "Other datasets", [*columns, *OVERALL], rows)
-    return CardSection("External testing", [], [table])

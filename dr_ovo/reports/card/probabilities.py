@@ -12,7 +12,7 @@ from dr_ovo.grading.workload import own_test, sentence
 from dr_ovo.predictions.conformal import COVERAGE
 from dr_ovo.predictions.operating_points import CONDITIONS, TARGET_SENSITIVITY, TARGET_SPECIFICITY
 from dr_ovo.reports.card.facts import CardFacts
-from dr_ovo.reports.card.parts import MISSING, CardSection, metrics, number, reason_of
+from dr_ovo.reports.card.parts import MISSING, RATES, CardSection, metrics, number, reason_of
 from dr_ovo.reports.card.performance import SPLIT_WORDS
 from dr_ovo.tables import percent
 
@@ -20,10 +20,6 @@ POINTS = {
     "high_sensitivity": f"sensitivity of {100 * TARGET_SENSITIVITY:.0f} %",
     "high_specificity": f"specificity of {100 * TARGET_SPECIFICITY:.0f} %",
 }
-RATES = (
-    Column("sensitivity", "sensitivity, %", "percent"),
-    Column("specificity", "specificity, %", "percent"),
-)
 COLUMNS = (
     Column("condition", "condition"),
     Column("point", "fixed for a"),
