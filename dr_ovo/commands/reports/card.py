@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dr_ovo.document.page import write_page
-from dr_ovo.errors import DONE
+from dr_ovo.errors import DONE, UserError
 from dr_ovo.reports.card.card import make_card
 from dr_ovo.reports.card.facts import read_card_facts
 from dr_ovo.reports.card.questions import read_answers, write_questions
 from dr_ovo.tables import say
 from dr_ovo.writable import check_writable_file
 
+TITLE = "Model card: "  # stands in both files
 SUFFIXES = (".md", ".html")
 
 
@@ -34,9 +35,13 @@ def main(argv: Sequence[str], prog: str) -> int:
     markdown = _file(args.output or args.results_dir)
     page = markdown.with_suffix(".html")
     answers = markdown.with_name(f"{markdown.stem}_answers.toml")
+    if args.output is not None:  # else reading says what is wrong with the folder
+        check_writable_file(markdown, "--output")
     facts = read_card_facts(args.results_dir)
     for path in (markdown, page, answers):
         check_writable_file(path, "--output")
+    for path in (markdown, page):
+        _check_is_card(path)
     if not answers.exists():
         answers.parent.mkdir(parents=True, exist_ok=True)
         write_questions(answers, facts.name)
@@ -50,6 +55,15 @@ def main(argv: Sequence[str], prog: str) -> int:
             "and give the command again."
         )
     return DONE
+
+
+def _check_is_card(path: Path) -> None:
+    """Raises UserError for a file that is there and no card, such as a README of one's own."""
+    if path.is_file() and TITLE.encode() not in path.read_bytes():
+        raise UserError(
+            f"{path} is there, and is no model card: it stays as it is. Give another --output, or "
+            "move it away."
+        )
 
 
 def _file(output: Path) -> Path:

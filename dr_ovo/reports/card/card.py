@@ -88,7 +88,7 @@ def _markdown(
 def _section(section: CardSection) -> str:
     """A section under a heading of the second level."""
     parts = [f"## {escaped(section.title)}", *map(escaped, section.paragraphs)]
-    parts += [table_markdown(table) for table in section.tables if table.rows]
+    parts += [table_markdown(table) for table in section.filled]
     if section.questions:
         parts.append("\n".join(_question(one.words, answer) for one, answer in section.questions))
     return "\n\n".join(parts)

@@ -78,20 +78,18 @@ def _summary(facts: CardFacts) -> list[str]:
 
 
 def _source(facts: CardFacts) -> Table:
-    manifest = facts.manifest or {}
-    columns = manifest.get("columns") or {}
+    columns = (facts.manifest or {}).get("columns") or {}
     used = "; ".join(f"{what}: {column}" for what, column in columns.items() if column)
-    unknown = "not known here: manifest.json is not where the training read it"
-    return facts_table(
-        "source",
-        "Dataset",
-        [
-            ("name of its folder", facts.dataset),
-            ("manifest, sha256", facts.config.get("data_manifest_hash")),
-            ("photographs and grades, sha256", _data_hash(facts)),
-            ("columns of the labels", used or (None if facts.manifest else unknown)),
-        ],
-    )
+    manifest = facts.config.get("data_manifest_hash", UNRECORDED) or "none; it was not prepared"
+    if facts.manifest is None:
+        used = "not known here: manifest.json is not where the training read it"
+    rows = [
+        ("name of its folder", facts.dataset),
+        ("manifest, sha256", manifest),
+        ("photographs and grades, sha256", _data_hash(facts)),
+        ("columns of the labels", used),
+    ]
+    return facts_table("source", "Dataset", rows)
 
 
 def _data_hash(facts: CardFacts) -> str | None:
@@ -124,7 +122,7 @@ def _audit(audit: Mapping[str, Any] | None) -> str:
     """What the audit before the training found; names of photographs are no part of a card."""
     if not audit:
         return "The dataset was not audited before the training."
-    leaks = audit.get("leaks")
+    leaks = audit.get("leaks", UNRECORDED)
     said = "The dataset was audited before the training: "
     said += "no leaks between splits" if leaks == 0 else f"leaks between splits: {leaks}"
     if audit.get("leaky_weights"):
@@ -163,6 +161,8 @@ def _division(facts: CardFacts) -> list[str]:
         )
     if not said:
         said.append("How photographs were dealt to splits is not known here.")
+    if not facts.config.get("counts"):
+        said.append("The counts of the splits are not recorded.")
     return said
 
 
@@ -185,8 +185,7 @@ def _splits(facts: CardFacts) -> Table:
         for split in SPLITS
         if split in counts
     ]
-    note = "" if rows else "The counts are not recorded."
-    return Table("splits", "Photographs by split and grade", columns, rows, note)
+    return Table("splits", "Photographs by split and grade", columns, rows)
 
 
 def _patients(facts: CardFacts, split: str) -> int | None:

@@ -36,14 +36,19 @@ class CardSection:
     tables: Sequence[Table] = ()
     questions: Sequence[tuple[Question, str | None]] = ()
 
+    @property
+    def filled(self) -> list[Table]:
+        """The tables that have rows."""
+        return [table for table in self.tables if table.rows]
+
     def for_page(self) -> Section:
         """The section as the page has it, with its questions as a table."""
         if not self.questions:
-            return Section(self.title, self.paragraphs, self.tables)
+            return Section(self.title, self.paragraphs, self.filled)
         rows = [(one.words, OPEN if answer is None else answer) for one, answer in self.questions]
         columns = [Column("question", "question"), Column("answer", "answer")]
         asked = Table("questions", "Asked of a person", columns, rows)
-        return Section(self.title, self.paragraphs, [*self.tables, asked])
+        return Section(self.title, self.paragraphs, [*self.filled, asked])
 
 
 def facts_table(name: str, title: str, rows: Sequence[tuple[str, Any]]) -> Table:

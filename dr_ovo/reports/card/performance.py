@@ -34,9 +34,9 @@ SPLIT_WORDS = {
     OOF: "train and val, out of fold",
 }
 SPLIT_NOTES = {
-    "test": "Neither the training nor what it chose by read test.",
-    "val": "Val is what the training chose by, and what temperature and operating points were "
-    "fitted on: these figures are too good.",
+    "test": "Test took part neither in the training nor in its choices.",
+    "val": "Temperature and operating points were fitted on val, and the training may have chosen "
+    "by it: its figures are too good.",
     OOF: "Each photograph of train and val was graded by the one network that did not see it; the "
     "model that is given away is the mean of all.",
 }
@@ -59,6 +59,8 @@ def performance_sections(facts: CardFacts) -> list[CardSection]:
     said = [*said, INTERVALS.get(evaluation.get("intervals", ""), "")]
     if facts.split != "test":
         said.insert(0, f"Test is not evaluated. Evaluate it: {EVALUATE}")
+    elif "val" in facts.evaluations:
+        said.append(SPLIT_NOTES["val"])
     if note := evaluation.get("note"):
         said.append(str(note))
     tables = [_overall(facts), _by_grade(facts), _confusion(facts)]

@@ -71,7 +71,8 @@ def _operating_points(facts: CardFacts) -> CardSection:
     said = (
         "Referable is grade 2 and above, vision-threatening grade 3 and above. A photograph is "
         "positive where the probabilities of these grades, not tempered, sum to the threshold or "
-        "more. The interval of a threshold takes photographs for independent."
+        "more. The interval of a threshold takes photographs for independent; "
+        "it ends at 0 or 1 where they are too few."
     )
     where = SPLIT_WORDS[facts.split or "test"]
     auc = [Column("condition", "condition"), Column("auc", "AUC", "decimal")]

@@ -103,6 +103,7 @@ def test_the_sections_have_the_figures_of_the_evaluation(trained):
     evaluation = json.loads((folder / "evaluation.json").read_text())
     text = card(folder)
     overall = section(text, "Performance")
+    assert "Test took part neither in the training" in overall
     assert f"| test | 120 | 60 | {DECIMAL.text(evaluation['quadratic_kappa'])} |" in overall
     for block in evaluation["per_class"]:
         row = f"| {block['grade']} | {block['n']} | {PERCENT.text(block['recall'])} |"
@@ -177,6 +178,8 @@ def test_the_manifest_counts_only_where_it_is_the_one_trained_on(trained, tmp_pa
     other = card(trained("b", settings=settings))
     assert "| train | 60 | - |" in section(other, "Data partitions")
     assert "not known here" in section(other, "Source of data")
+    none = card(trained("c", settings=settings, data_manifest_hash=None))
+    assert "| manifest, sha256 | none; it was not prepared |" in section(none, "Source of data")
 
 
 def test_without_an_evaluation(trained):
@@ -277,7 +280,7 @@ def test_the_page_has_all_that_the_text_has(trained):
         assert f"## {one.title}\n" in found.markdown
         shown = one.for_page()
         assert shown.paragraphs == one.paragraphs
-        assert len(shown.tables) == len(one.tables) + bool(one.questions)
+        assert len(shown.tables) == len(one.filled) + bool(one.questions)
     asked = found.markdown.count("**[to be answered]**")
     assert found.html.count(">[to be answered]<") == asked == len(QUESTIONS)
 

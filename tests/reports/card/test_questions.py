@@ -67,6 +67,17 @@ def test_the_output_may_be_a_file(output, trained, command, tmp_path):
     assert not (folder / "card.md").exists()
 
 
+@pytest.mark.parametrize("name", ["README.md", "README.html"])
+def test_a_file_of_ones_own_stays(name, trained, command, tmp_path):
+    own = tmp_path / name
+    own.write_text("My own words.")
+    ended = command("reports.card", trained(), "--output", own, folder=tmp_path)
+    assert ended.returncode == 2
+    assert "is no model card" in ended.stderr
+    assert own.read_text() == "My own words."
+    assert not (tmp_path / "README_answers.toml").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
