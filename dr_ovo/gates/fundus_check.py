@@ -33,24 +33,25 @@ NO_BLUE = 1.9  # log(green / blue) of pictures made of red and green light alone
 
 @dataclass(frozen=True)
 class Limit:
-    """What a measured value must be within, in a `small` picture too where that differs, and what
-    is said of one below or above."""
+    """What a measured value must be within, what is said of one below or above, and what it must be
+    within in a small picture, where that is something else."""
 
     value: str
     low: float
     high: float
     below: str
     above: str
-    small_high: float = 0.0
+    small: tuple[float, float] | None = None
 
     def broken(self, appearance: Appearance) -> str:
         """What is wrong with an appearance; "" if nothing."""
         found = getattr(appearance, self.value)
-        small = appearance.pixels < SMALL and self.small_high
-        high = self.small_high if small else self.high
-        if self.low <= found <= high:
+        low, high = self.low, self.high
+        if self.small and appearance.pixels < SMALL:
+            low, high = self.small
+        if low <= found <= high:
             return ""
-        words, limit = (self.below, self.low) if found < self.low else (self.above, high)
+        words, limit = (self.below, low) if found < low else (self.above, high)
         return f"{words} ({self.value} {found:.2f}, limit {limit:.2f})"
 
 
@@ -69,46 +70,46 @@ INFINITE = math.inf
 COLOURED = (
     Limit("green_blue", -0.75, INFINITE, "too much blue", ""),
     Limit("tint", 0.11, INFINITE, ONE_DYE, ""),
-    Limit("spread", 0.0, 0.40, "", MANY),
+    Limit("spread", 0.0, 0.40, "", MANY, (0.0, 0.50)),
     Limit("blue_spread", 0.0, 0.75, "", MANY),
-    Limit("shape", 0.01, 0.60, FEATURELESS, HARSH),
+    Limit("shape", 0.008, 0.60, FEATURELESS, HARSH),
     Limit("contrast", 0.012, 1.0, FEATURELESS, HARSH),
     Limit("flat", 0.0, 0.65, "", DRAWN),
-    Limit("gradient", 0.0, 0.10, "", EDGES, 0.22),
-    Limit("steep", 0.0, 0.47, "", EDGES, 0.62),
-    Limit("edges", 0.0, 24.0, "", DRAWN),
-    Limit("noise", 0.0, 0.60, "", GRAINY, 0.72),
+    Limit("gradient", 0.0, 0.10, "", EDGES, (0.0, 0.30)),
+    Limit("steep", 0.0, 0.52, "", EDGES, (0.0, 0.85)),
+    Limit("edges", 0.0, 45.0, "", DRAWN),
+    Limit("noise", 0.0, 0.60, "", GRAINY, (0.0, 0.75)),
 )
 RED_FIELD = (
     Limit("red_green", 0.03, 1.35, "too little red", RED),
     Limit("warm", 0.4, 1.0, BLUE, ""),
 )
 NO_FIELD = (  # the whole picture, or a part of it that is not round
-    Limit("red_green", 0.30, 1.25, "too little red", RED),
-    Limit("warm", 0.9, 1.0, BLUE, ""),
+    Limit("red_green", 0.30, 1.25, "too little red", RED, (0.15, 1.35)),
+    Limit("warm", 0.9, 1.0, BLUE, "", (0.8, 1.0)),
     Limit("green_blue", -0.05, INFINITE, "too much blue", ""),
     Limit("tint", 0.12, INFINITE, ONE_DYE, ""),
-    Limit("spread", 0.0, 0.20, "", MANY, 0.22),
-    Limit("blue_spread", 0.0, 0.45, "", MANY),
+    Limit("spread", 0.0, 0.20, "", MANY, (0.0, 0.32)),
+    Limit("blue_spread", 0.0, 0.60, "", MANY, (0.0, 0.65)),
     Limit("shape", 0.015, 0.30, FEATURELESS, HARSH),
     Limit("contrast", 0.03, 0.50, FEATURELESS, HARSH),
     Limit("flat", 0.0, 0.10, "", DRAWN),
-    Limit("gradient", 0.0, 0.042, "", EDGES, 0.17),
-    Limit("steep", 0.0, 0.24, "", EDGES, 0.37),
-    Limit("noise", 0.0, 0.35, "", GRAINY, 0.78),
-    Limit("length", 0.15, INFINITE, NO_LINES, ""),
+    Limit("gradient", 0.0, 0.05, "", EDGES, (0.0, 0.17)),
+    Limit("steep", 0.0, 0.24, "", EDGES, (0.0, 0.40)),
+    Limit("noise", 0.0, 0.35, "", GRAINY, (0.0, 0.92)),
+    Limit("length", 0.15, INFINITE, NO_LINES, "", (0.0, INFINITE)),
 )
 WITHOUT_COLOUR = (
     Limit("pixels", 100, INFINITE, "without colour, too small to show vessels", ""),
     Limit("shape", 0.02, 0.20, FEATURELESS, HARSH),
-    Limit("contrast", 0.03, 0.35, FEATURELESS, HARSH),
+    Limit("contrast", 0.03, 0.45, FEATURELESS, HARSH),
     Limit("flat", 0.0, 0.20, "", DRAWN),
     Limit("gradient", 0.008, 0.045, FEATURELESS, EDGES),
     Limit("steep", 0.0, 0.20, "", EDGES),
     Limit("noise", 0.0, 0.30, "", GRAINY),
     Limit("lines", 0.015, 0.15, NO_LINES, EDGES),
     Limit("length", 0.6, INFINITE, NO_LINES, ""),
-    Limit("longest", 0.28, INFINITE, NO_LINES, ""),
+    Limit("longest", 0.22, INFINITE, NO_LINES, ""),
 )
 
 
