@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Counts what the two gates stop: photographs as they are and altered, other sets, other pictures.
 
-    python -m benchmarks.gates --images ./idrid ./retinamnist.npz
+    python -m benchmarks.gates --images ./idrid ./retinamnist.npz --altered
     python -m benchmarks.gates --images ./idrid --results ./results --dataset ./prepared
 
 `--images`: folders of photographs, or .npz files of arrays of pictures, of which the share that is
-not taken for a fundus is printed. `--results` and `--dataset`: a trained network, and its dataset;
-the share of its test pictures, and of the others, that is called unlike its training set. Drawn
-pictures, and those that scikit-learn, matplotlib and scikit-image bring, are the ordinary ones.
+not taken for a fundus is printed; `--altered`: of those of 64 pixels and more also after each
+alteration of benchmarks/gate_pictures/altered.py. `--results` and `--dataset`: a trained network,
+and its dataset; the share of its test pictures, and of the others, that is called unlike its
+training set. Drawn pictures, and those that scikit-learn, matplotlib and scikit-image bring, are
+the ordinary ones.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from dr_ovo.results.folder import ResultsFolder
 
 DECODED = 512  # pixels, at which photographs are at least decoded
 SEEDS = 3  # pictures of each drawn kind
+SMALL = 64  # pixels; smaller pictures are not altered
 CROPS = 80  # of each photograph of something else
 SCIKIT_IMAGE = (
     "astronaut", "brick", "camera", "cat", "cell", "checkerboard", "clock", "coffee", "coins",
@@ -51,12 +54,13 @@ def main() -> int:
     parser.add_argument("--images", nargs="+", type=Path, default=[], metavar="FOLDER")
     parser.add_argument("--results", type=Path, metavar="FOLDER")
     parser.add_argument("--dataset", type=Path, metavar="FOLDER")
+    parser.add_argument("--altered", action="store_true", help="alter photographs, too")
     parser.add_argument("--every", type=int, default=1, help="use every so many photographs [1]")
     args = parser.parse_args()
     if (args.results is None) != (args.dataset is None) or not (args.images or args.results):
         raise UserError("Expected --images, or --results and --dataset, or all three.")
     sets = {str(path): pictures_of(path)[:: args.every] for path in args.images}
-    _fundus_gate(sets)
+    _fundus_gate(sets, altered=args.altered)
     if args.results:
         _training_gate(args.results, args.dataset, sets)
     return DONE
@@ -125,13 +129,12 @@ def _crops(picture: np.ndarray) -> Iterator[np.ndarray]:
         yield np.ascontiguousarray(picture[top : top + side, left : left + side])
 
 
-def _fundus_gate(sets: dict[str, list[np.ndarray]]) -> None:
+def _fundus_gate(sets: dict[str, list[np.ndarray]], *, altered: bool) -> None:
     print("stopped as no photograph of a fundus")
     for name, pictures in sets.items():
-        size = min(min(picture.shape[:2]) for picture in pictures)
-        # Pictures of 28 pixels are not made smaller, nor turned.
-        altered = ALTERED if size >= 64 else {"untouched": ALTERED["untouched"]}
-        for alteration, alter in altered.items():
+        small = min(min(picture.shape[:2]) for picture in pictures) < SMALL
+        kinds = ALTERED if altered and not small else {"untouched": ALTERED["untouched"]}
+        for alteration, alter in kinds.items():
             _say(f"{name}: {alteration}", (_stopped(alter(picture)) for picture in pictures))
     for name, pictures in ordinary().items():
         _say(name, (_stopped(picture) for picture in pictures))

@@ -50,6 +50,11 @@ class Appearance:
         return self.spread / max(self.contrast, 0.01)
 
     @property
+    def relief(self) -> float:
+        """How much of the contrast is not even shading, as that of a ball is."""
+        return self.shape / max(self.contrast, 0.01)
+
+    @property
     def edges(self) -> float:
         """How much steeper the steepest steps are than the others."""
         return self.steep / max(self.gradient, 0.004)

@@ -64,6 +64,7 @@ HARSH = "more contrast than a retina has"
 GRAINY = "noise or fine texture, where a retina is smooth"
 EDGES = "edges all over, as in drawings, text and scenes"
 DRAWN = "areas of exactly one colour, as in drawings"
+SHADED = "shaded evenly, as a ball is"
 NO_LINES = "no vessels to be seen"
 INFINITE = math.inf
 
@@ -79,6 +80,7 @@ COLOURED = (
     Limit("steep", 0.0, 0.52, "", EDGES, (0.0, 0.85)),
     Limit("edges", 0.0, 45.0, "", DRAWN),
     Limit("noise", 0.0, 0.60, "", GRAINY, (0.0, 0.75)),
+    Limit("length", 0.0, 4.5, "", "more lines than a retina has vessels"),
 )
 RED_FIELD = (
     Limit("red_green", 0.03, 1.35, "too little red", RED),
@@ -105,10 +107,11 @@ WITHOUT_COLOUR = (
     Limit("contrast", 0.03, 0.45, FEATURELESS, HARSH),
     Limit("flat", 0.0, 0.20, "", DRAWN),
     Limit("gradient", 0.008, 0.045, FEATURELESS, EDGES),
-    Limit("steep", 0.0, 0.20, "", EDGES),
+    Limit("steep", 0.0, 0.26, "", EDGES),
+    Limit("relief", 0.28, INFINITE, SHADED, ""),
     Limit("noise", 0.0, 0.30, "", GRAINY),
-    Limit("lines", 0.015, 0.15, NO_LINES, EDGES),
-    Limit("length", 0.6, INFINITE, NO_LINES, ""),
+    Limit("lines", 0.015, 0.18, NO_LINES, EDGES),
+    Limit("length", 0.75, INFINITE, NO_LINES, ""),
     Limit("longest", 0.22, INFINITE, NO_LINES, ""),
 )
 
@@ -130,7 +133,8 @@ def check_fundus(image: np.ndarray) -> FundusCheck:
     appearance = measure(image, field)
     if appearance is None:
         return FundusCheck(False, "the picture is of one plain colour", field.shape, {})
-    values = {**dataclasses.asdict(appearance), "tint": appearance.tint, "arc": field.arc}
+    derived = {name: getattr(appearance, name) for name in ("tint", "relief", "edges")}
+    values = {**dataclasses.asdict(appearance), **derived, "arc": field.arc}
     reason = judge(field, appearance)
     return FundusCheck(not reason, reason, field.shape, values)
 
