@@ -41,9 +41,11 @@ def write_train_features(run: Run, loop: TrainingLoop) -> None:
     train, val = _positions(data, loop.features)
     files = find_checkpoints(folder.models, config.base_models[0])
     try:
-        with torch.random.fork_rng(devices=[]):  # what is trained after this draws its own numbers
-            network, _ = load_network(files)
-        features = _features(run, loop, network.to(run.precision.device), [*train, *val])
+        network = run.model.network  # whose frozen backbone is that of the checkpoints
+        if loop.features is None:
+            with torch.random.fork_rng(devices=[]):  # later trainings draw their own numbers
+                network = load_network(files)[0].to(run.precision.device)
+        features = _features(run, loop, network, [*train, *val])
     except torch.OutOfMemoryError as error:
         log.warning("features of train are not kept: memory is full (%s)", first_line(error))
         return
