@@ -50,12 +50,14 @@ def read_external(results: ResultsFolder) -> tuple[External, ...]:
 
 
 def _check_calibration(results: ResultsFolder, path: Path, evaluation: Mapping[str, Any]) -> None:
+    """The calibration is calibration.json, or that in an ensemble's manifest beside it."""
     wanted = evaluation.get(MADE_FROM, {}).get("calibration")
-    there = results.calibration
-    if wanted is not None and there.is_file() and file_sha256(there) != wanted:
+    if wanted is None or not results.calibration.is_file():
+        return
+    if all(file_sha256(file) != wanted for file in sorted(results.root.glob("*.json"))):
         raise UserError(
-            f"{path} belongs to another calibration.json than {there}. Evaluate that dataset "
-            "again: --mode evaluate --external"
+            f"{path} belongs to another calibration than that in {results.root}. Evaluate that "
+            "dataset again: --mode evaluate --external"
         )
 
 

@@ -344,7 +344,19 @@ def test_another_dataset_by_another_calibration_is_refused(trained, command, tmp
     )
     ended = command("reports.card", folder, folder=tmp_path)
     assert ended.returncode == 2
-    assert "another calibration.json" in ended.stderr
+    assert "belongs to another calibration" in ended.stderr
+
+
+def test_another_dataset_by_the_calibration_of_an_ensemble(trained):
+    folder = trained()
+    external(folder, "messidor")
+    manifest = folder / "ensemble_of_mine.json"
+    write_json(manifest, {"kind": "dr_ovo ensemble"})
+    edit(
+        folder / "external" / "messidor" / "evaluation_external.json",
+        lambda content: content["made_from"].update(calibration=file_sha256(manifest)),
+    )
+    assert "| messidor | 120 |" in section(card(folder), "External testing")
 
 
 def test_eyes_and_qualities_that_are_not_known(trained):
