@@ -285,6 +285,14 @@ def test_the_page_has_all_that_the_text_has(trained):
     assert found.html.count(">[to be answered]<") == asked == len(QUESTIONS)
 
 
+def test_the_documents_say_what_each_section_covers(trained):
+    text = (Path(__file__).parents[3] / "docs" / "reports.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| section \| TRIPOD.*\n\|.*\n((?:\|.*\n)+)", text, re.M)
+    listed = [title.strip() for row in table.splitlines() for title in row.split("|")[1].split(",")]
+    titles = [one.title for one in card_sections(read_card_facts(trained()), {})]
+    assert sorted(listed) == sorted(titles)
+
+
 def test_no_compliance_is_claimed(trained):
     found = make_card(read_card_facts(trained()), {})
     for text in (found.markdown, found.html):
