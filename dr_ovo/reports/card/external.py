@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from dr_ovo.document.document import Cell, Column, Table
@@ -21,7 +20,7 @@ from dr_ovo.reports.card.parts import (
     reason_of,
 )
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.results.made_from import MADE_FROM, check_digests
+from dr_ovo.results.made_from import MADE_FROM
 
 FOLDER = SPLIT = "external"
 DIFFERENCES = {"percent": "signed_percent", "decimal": "signed_decimal"}
@@ -35,30 +34,47 @@ class External:
     evaluation: Mapping[str, Any]
 
 
-def read_external(results: ResultsFolder) -> tuple[External, ...]:
+def read_external(
+    results: ResultsFolder, evaluations: Iterable[Mapping[str, Any]]
+) -> tuple[External, ...]:
     """The evaluations on other datasets, by name. Raises UserError for a damaged one, and for one
-    of other predictions, or of another calibration, than those that are there now."""
+    of other predictions, of another calibration, or of other checkpoints than those that the own
+    `evaluations` are of."""
     found = []
     for root in sorted((results.root / FOLDER).glob("*/")):
         folder = ResultsFolder(root)
         evaluation = folder.read_evaluation(SPLIT)
         if evaluation:
-            check_digests(folder, [SPLIT])
-            _check_calibration(results, folder.evaluation(SPLIT), evaluation)
+            source = evaluation.get(MADE_FROM, {})
+            if other := next(_others(results, folder, source, evaluations), None):
+                raise UserError(
+                    f"{folder.evaluation(SPLIT)} belongs to {other} than what is there now. "
+                    "Evaluate that dataset again: --mode evaluate --external"
+                )
             found.append(External(root.name, evaluation))
     return tuple(found)
 
 
-def _check_calibration(results: ResultsFolder, path: Path, evaluation: Mapping[str, Any]) -> None:
-    """The calibration is calibration.json, or that in an ensemble's manifest beside it."""
-    wanted = evaluation.get(MADE_FROM, {}).get("calibration")
-    if wanted is None or not results.calibration.is_file():
-        return
-    if all(file_sha256(file) != wanted for file in sorted(results.root.glob("*.json"))):
-        raise UserError(
-            f"{path} belongs to another calibration than that in {results.root}. Evaluate that "
-            "dataset again: --mode evaluate --external"
-        )
+def _others(
+    results: ResultsFolder,
+    folder: ResultsFolder,
+    source: Mapping[str, Any],
+    evaluations: Iterable[Mapping[str, Any]],
+) -> Iterator[str]:
+    """What an evaluation was made from that is another by now."""
+    predictions = folder.predictions(SPLIT)
+    if predictions.is_file() and file_sha256(predictions) != source.get("predictions"):
+        yield "other predictions"
+    if results.calibration.is_file():
+        # The calibration is calibration.json, or that in an ensemble's manifest beside it.
+        known = [file_sha256(path) for path in sorted(results.root.glob("*.json"))]
+        if source.get("calibration") not in known:
+            yield "another calibration"
+    checkpoints = source.get("checkpoints", {})
+    for evaluation in evaluations:
+        for name, sha256 in evaluation.get(MADE_FROM, {}).get("checkpoints", {}).items():
+            if checkpoints.get(name, sha256) != sha256:
+                yield f"another {name}"
 
 
 def external_section(datasets: Sequence[External]) -> CardSection:

@@ -127,7 +127,7 @@ def read_card_facts(root: Path) -> CardFacts:
         eyes=_by_eye(predictions),
         calibration=load_calibration(folder.calibration) if folder.calibration.is_file() else None,
         manifest=_manifest(configs),
-        external=read_external(folder),
+        external=read_external(folder, evaluations.values()),
         verified=all(checked),
     )
 

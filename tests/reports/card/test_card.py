@@ -178,6 +178,8 @@ def test_the_manifest_counts_only_where_it_is_the_one_trained_on(trained, tmp_pa
     other = card(trained("b", settings=settings))
     assert "| train | 60 | - |" in section(other, "Data partitions")
     assert "not known here" in section(other, "Source of data")
+    member = card(trained("d", settings=settings | {"folds": 5, "fold": 2}, data_manifest_hash=own))
+    assert "| train | 60 | - |" in section(member, "Data partitions")
     none = card(trained("c", settings=settings, data_manifest_hash=None))
     assert "| manifest, sha256 | none; it was not prepared |" in section(none, "Source of data")
 
@@ -343,16 +345,28 @@ def test_other_datasets(trained):
     assert "revision" not in datasets[1]
 
 
-def test_another_dataset_by_another_calibration_is_refused(trained, command, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "other", "said"),
+    [
+        ("calibration", "0" * 64, "belongs to another calibration"),
+        ("predictions", "0" * 64, "belongs to other predictions"),
+        ("checkpoints", {"best.pth": "0" * 64}, "belongs to another best.pth"),
+    ],
+)
+def test_another_dataset_of_something_else_is_refused(key, other, said, trained, command, tmp_path):
     folder = trained()
+    own = {"best.pth": "1" * 64}
+    edit(folder / "evaluation.json", lambda one: one["made_from"].update(checkpoints=own))
     external(folder, "messidor")
+    assert command("reports.card", folder, folder=tmp_path).returncode == 0
     edit(
         folder / "external" / "messidor" / "evaluation_external.json",
-        lambda content: content["made_from"].update(calibration="0" * 64),
+        lambda content: content["made_from"].update({key: other}),
     )
     ended = command("reports.card", folder, folder=tmp_path)
     assert ended.returncode == 2
-    assert "belongs to another calibration" in ended.stderr
+    assert said in ended.stderr
+    assert "--mode evaluate --external" in ended.stderr
 
 
 def test_another_dataset_by_the_calibration_of_an_ensemble(trained):
