@@ -537,6 +537,7 @@ WAY = (
     f"python {TRAINER} --mode evaluate",
     "python model_analyzer.py",
     "python report.py",
+    "python predict.py",
     f"python {TRAINER} --mode inference",
 )
 

@@ -14,6 +14,7 @@ from dr_ovo.decoding.decoders import Fitted, decode
 from dr_ovo.decoding.heads import EXPECTED, head_of
 from dr_ovo.decoding.tempering import log_probabilities, temper
 from dr_ovo.evaluation.out_of_fold import decoded_across
+from dr_ovo.gates.gated import ungated
 from dr_ovo.grading.reading import Reading
 from dr_ovo.grading.rules import Rules
 from dr_ovo.grading.workload import KnownEyes
@@ -191,7 +192,8 @@ def read_across(p: Predictions, folds: np.ndarray) -> KnownEyes:
             marks=(),
         )
         part = _rows(p, own)
-        found = rules.read(part.predicted, part.probabilities, part.predicted[None], part.quality)
+        gated = ungated(part.quality)
+        found = rules.read(part.predicted, part.probabilities, part.predicted[None], gated)
         readings |= dict(zip(own.tolist(), found, strict=True))
     ordered = [readings[place] for place in range(len(folds))]
     return KnownEyes(ordered, p.targets, p.patient_ids)

@@ -26,6 +26,7 @@ import numpy as np
 from dr_ovo.gates.appearance import Appearance, measure
 from dr_ovo.gates.field_of_view import BLACK, FRAME, Field, find_field
 
+GATE_SIDE = 512  # pixels, at which a photograph is at least decoded for this
 SMALL = 80  # pixels of the diameter; in fewer, what is fine is next to what is coarse
 OVERFLOW = 0.5  # share of pixels with saturated red, whose colour then says little
 NO_BLUE = 1.9  # log(green / blue) of pictures made of red and green light alone

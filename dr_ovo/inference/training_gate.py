@@ -10,7 +10,7 @@ import torch
 
 from dr_ovo.gates.features_file import load_features
 from dr_ovo.gates.nearest_features import NearestFeatures, folded
-from dr_ovo.inference.trained_model import TrainedModel
+from dr_ovo.inference.trained_model import TrainedModel, logits_of
 from dr_ovo.models.checkpoint import input_of
 from dr_ovo.outputs import branch_outputs
 from dr_ovo.results.folder import ResultsFolder
@@ -23,6 +23,11 @@ class TrainingGate:
 
     nearest: NearestFeatures | None
     why_not: str = ""
+
+    @property
+    def level(self) -> float:
+        """The p-value up to which a picture is called unlike; 0 where none has one."""
+        return 0.0 if self.nearest is None else self.nearest.level
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,12 @@ def open_gate(folder: ResultsFolder, seals: Seals) -> TrainingGate:
     one that is missing, or of other checkpoints, is no error."""
     if not folder.train_features.is_file():
         return TrainingGate(
-            None, "not available: no train_features.npz, as after a training of an earlier version"
+            None, "no train_features.npz, as after a training of an earlier version"
         )
     nearest, checkpoints = load_features(folder.train_features)
     if checkpoints != {name: own["checkpoints"] for name, own in seals.items()}:
         return TrainingGate(
-            None, "not available: train_features.npz is of other checkpoints than those in models/"
+            None, "train_features.npz is of other checkpoints than those in models/"
         )
     return TrainingGate(nearest)
 
@@ -70,3 +75,28 @@ def outputs_with_features(
         np.concatenate([found[name].logits for name in names], axis=1),
         folded(np.concatenate(features, axis=1)),
     )
+
+
+@dataclass(frozen=True)
+class ModelOutputs:
+    """What a network says of n images: logits (n, K), and p-values (n,) that each is like its train
+    pictures, NaN where that can't be told."""
+
+    logits: np.ndarray
+    p_like_train: np.ndarray
+
+
+def model_outputs(
+    model: TrainedModel,
+    gate: TrainingGate,
+    batch: tuple[np.ndarray, torch.Tensor],
+    device: torch.device,
+) -> ModelOutputs:
+    """What a network and its gate say of a batch: positions (n,), and images (n, S, S, 3) uint8."""
+    if gate.nearest is None:
+        found = logits_of(model, [batch], device)
+        assert found is not None
+        return ModelOutputs(found[1], np.full(len(batch[0]), np.nan))
+    outputs = outputs_with_features(model, [batch], device)
+    assert outputs is not None
+    return ModelOutputs(outputs.logits, gate.nearest.p_values(outputs.features))

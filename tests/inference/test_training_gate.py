@@ -84,7 +84,7 @@ def test_a_folder_without_the_file_has_no_gate(trained, tmp_path):
     copy.train_features.unlink()
     gate = open_gate(copy, opened(copy).seals)
     assert gate.nearest is None
-    assert gate.why_not.startswith("not available: no train_features.npz")
+    assert gate.why_not.startswith("no train_features.npz")
 
 
 def test_features_of_other_checkpoints_are_no_gate(trained):
