@@ -43,6 +43,13 @@ def test_it_leads_to_a_report(walked):
     assert "Train on photographs" in page
 
 
+def test_it_leads_to_a_card(walked):
+    card = (walked / "card" / "card.md").read_text()
+    assert "model-index" in card
+    assert "SYNTHETIC" in card
+    assert "[to be answered]" in card
+
+
 def test_what_it_names_is_there(walked):
     text = TUTORIAL.read_text()
     for name in ("sheet.html", "photographs.csv", "eyes.csv", "patients.csv"):
