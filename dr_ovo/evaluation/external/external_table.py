@@ -1,0 +1,148 @@
+"""The printed evaluation on another data set: beside the own test, with the differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dr_ovo.tables import RESEARCH_USE, decimal, percent, table, wrapped
+
+OVERALL = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "quadratic_kappa": "quadratic weighted kappa",
+    "macro_auc": "macro AUC",
+}
+CONDITIONS = {"referable": "referable", "vision_threatening": "vision-threatening"}
+POINTS = ("high_sensitivity", "high_specificity")
+DECIMALS = {"quadratic_kappa", "macro_auc", "auc"}
+MEASURES = 6  # shifts that are shown, the largest first
+
+
+def external_table(report: Mapping[str, Any]) -> str:
+    """The readable form of evaluation_external.json, at most 100 columns wide."""
+    sections = [_heading(report), _metrics(report), _calibration(report), _shift(report["shift"])]
+    sections += [_without_shared(report), _reasons(report), RESEARCH_USE]
+    return "\n\n".join(section for section in sections if section)
+
+
+def _heading(report: Mapping[str, Any]) -> str:
+    lines = [
+        f"{report['dataset']}: {report['n']} images, 95 % intervals ({report['n_patients']} "
+        f"patients; {report['intervals']})"
+    ]
+    merged: dict[str, list[str]] = {name: [] for name in report["classes"]}
+    for grade, name in report["grade_map"].items():
+        merged[name].append(grade)
+    rows = zip(report["per_class"], merged.items(), strict=True)
+    for row, (name, grades) in rows:
+        lines.append(f"  {name}: grade {', '.join(grades)}; {row['n']} images")
+    if report["leaky"]:
+        lines.append(
+            "LEAKY: the network has seen photographs of this set; these figures are too good."
+        )
+    return "\n".join(map(wrapped, lines))
+
+
+def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
+    """Of each metric that is shown the label, its name, and its path in a block."""
+    for name, label in OVERALL.items():
+        yield label, name, (name,)
+    for number, row in enumerate(report["per_class"]):
+        yield f"recall of {row['class']}", "recall", ("per_class", number, "recall")
+    for condition, words in CONDITIONS.items():
+        if "value" in report[condition]:
+            continue
+        yield f"{words} AUC", "auc", (condition, "auc")
+        for point in POINTS:
+            for rate in ("sensitivity", "specificity"):
+                label = f"{words} {rate} at {point}"
+                yield label, rate, (condition, point, rate)
+    for kind in ("raw", "tempered"):
+        yield f"calibration error, {kind}", "ece", ("calibration", kind, "ece")
+    if "value" not in report["conformal"]:
+        yield "sets of likely grades hold the class", "covered", ("conformal", "covered")
+
+
+def _at(block: Any, path: tuple[str | int, ...]) -> Mapping[str, Any]:
+    for key in path:
+        if isinstance(block, Mapping) and "reason" in block:
+            return block
+        block = block[key]
+    return dict(block)
+
+
+def _metrics(report: Mapping[str, Any]) -> str:
+    rows = []
+    for label, name, path in _rows(report):
+        blocks = (report, report["own_test"], report["difference"])
+        there, own, change = (_at(block, path) for block in blocks)
+        rows.append([label, *_both(name, there), *_both(name, own), *_both(name, change, "+")])
+    header = ["metric", "there", "interval", "own test", "interval", "difference", "interval"]
+    return table(header, rows)
+
+
+def _both(name: str, metric: Mapping[str, Any], sign: str = "") -> list[str]:
+    ends = [metric.get(end) for end in ("low", "high")]
+    shown = "-" if None in ends else " - ".join(_shown(name, end, "", sign) for end in ends)
+    return [_shown(name, metric["value"], " %", sign), shown.replace(" - ", " to ")]
+
+
+def _shown(name: str, value: float | None, unit: str, sign: str) -> str:
+    if value is None or name not in DECIMALS:
+        return percent(None if value is None else max(-1.0, min(1.0, value)), unit, sign)
+    return f"{value:{sign}.3f}" if sign else decimal(value)
+
+
+def _calibration(report: Mapping[str, Any]) -> str:
+    block = report["calibration"]
+    return wrapped(
+        f"Temperature {decimal(block['temperature'])}, from the own val; the best one there would "
+        f"have been {decimal(block['best_temperature'])}, and is used for nothing."
+    )
+
+
+def _shift(block: Mapping[str, Any]) -> str:
+    if "measures" not in block:
+        return f"Shift of quality and image statistics: -\n{wrapped(block['reason'])}"
+    rows = []
+    for row in block["measures"][:MEASURES]:
+        medians = [decimal(row["medians"][key]) for key in ("external", "train", "test")]
+        spread = row["from_train"]["standardised"]["value"]
+        rows.append(
+            [
+                row["measure"],
+                *medians,
+                decimal(row["from_train"]["distance"]),
+                "-" if spread is None else f"{spread:+.1f}",
+                decimal(row["test_from_train"]["distance"]),
+            ]
+        )
+    header = ["shift (medians)", "there", "train", "test", "distance", "in SD", "test's distance"]
+    return table(header, rows)
+
+
+def _without_shared(report: Mapping[str, Any]) -> str:
+    block = report["without_shared"]
+    if block is None:
+        return ""
+    if "reason" in block:
+        return f"Without the patients of shared photographs: {block['reason']}."
+    heading = f"Without the patients of shared photographs: {block['n']} images"
+    rows = [[label, *_both(name, block[name])] for name, label in OVERALL.items()]
+    return f"{heading}\n{table(['metric', 'there', 'interval'], rows)}"
+
+
+def _reasons(report: Mapping[str, Any]) -> str:
+    """Why metrics that are shown, or conditions, have no value."""
+    reasons: dict[str, list[str]] = {}
+    for condition, words in CONDITIONS.items():
+        if "value" in report[condition]:
+            reasons.setdefault(report[condition]["reason"], []).append(words)
+    for label, _, path in _rows(report):
+        for where, block in (("", report), ("own test: ", report["own_test"])):
+            metric = _at(block, path)
+            if metric.get("reason"):
+                reasons.setdefault(metric["reason"], []).append(f"{where}{label}")
+    lines = [wrapped(f"- {', '.join(labels)}: {reason}") for reason, labels in reasons.items()]
+    return "\n".join(["Without a value, or without an interval:", *lines]) if lines else ""
