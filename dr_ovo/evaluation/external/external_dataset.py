@@ -21,10 +21,9 @@ from dr_ovo.evaluation.external.class_map import ClassMap, require_classes
 from dr_ovo.inference.trained_model import TrainedModel
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.prepare.readers.folder_tree import folder_of_splits
+from dr_ovo.results.folder import EXTERNAL
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.opening import examined, usable
-
-EXTERNAL = "external"  # the name of the split
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,7 +25,7 @@ from dr_ovo.ensembles.combination import replaced
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.evaluation import of_the_models
 from dr_ovo.evaluation.external.class_map import ClassMap, Merged, class_map, merged
-from dr_ovo.evaluation.external.external_dataset import EXTERNAL, open_external
+from dr_ovo.evaluation.external.external_dataset import open_external
 from dr_ovo.evaluation.external.external_metrics import (
     differences,
     external_metrics,
@@ -44,15 +44,13 @@ from dr_ovo.photographs.damage import Damage
 from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.predictions_file import MARKS, Predictions, marks_of, save_predictions
 from dr_ovo.results.evaluation_file import SCHEMA
-from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.folder import EXTERNAL, ResultsFolder
 from dr_ovo.results.made_from import MADE_FROM
 from dr_ovo.sealed_json import write_sealed
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.setup import choose_device
 from dr_ovo.writable import check_writable_folder
-
-FOLDER = "external"  # in a results folder: a folder for each data set
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def _folder(config: TrainConfig, ensemble: Ensemble) -> ResultsFolder:
     """Where the evaluation goes. Raises UserError where one of another data set is there."""
     root = ensemble.folder if config.ensemble else ensemble.evaluated.root
     name = Path(config.external).resolve().name
-    folder = ResultsFolder(root / FOLDER / name)
+    folder = ResultsFolder(root / EXTERNAL / name)
     before = folder.read_evaluation(EXTERNAL).get("dataset")
     if before is not None and before != str(Path(config.external).resolve()):
         raise UserError(

@@ -17,8 +17,8 @@ from dr_ovo.copies.descriptor_cache import describe_files
 from dr_ovo.dataset.index import DatasetIndex, Split
 from dr_ovo.dataset.words import is_unknown
 from dr_ovo.errors import log
-from dr_ovo.evaluation.external.external_dataset import EXTERNAL
 from dr_ovo.inference.trained_model import TrainedModel
+from dr_ovo.results.folder import EXTERNAL
 from dr_ovo.training.data.seen_photographs import seen_by
 
 LISTED = 20  # files and patients of each kind that are named

@@ -1,0 +1,440 @@
+"""`--mode evaluate --external DIR`: a trained network on another data set."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy.stats import ks_2samp
+from sklearn.metrics import cohen_kappa_score
+
+from dr_ovo.decoding.tempering import temper
+from dr_ovo.errors import UserError
+from dr_ovo.evaluation.external.class_map import class_map, merged
+from dr_ovo.evaluation.external.external_metrics import best_temperature
+from dr_ovo.evaluation.external.shift import distance, standardised
+from dr_ovo.predictions.calibration_file import load_calibration
+from dr_ovo.predictions.metrics import expected_calibration_error
+from dr_ovo.predictions.predictions_file import Predictions, load_predictions
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.made_from import check_digests
+from dr_ovo.statistics.differences import unpaired_difference
+from dr_ovo.statistics.intervals import Estimate
+
+THREE = ("0", "NPDR", "PDR")
+TO_THREE = ("--grade_map", "0=0", "1,2,3=NPDR", "4=PDR")
+CLASS_OF = np.array([0, 1, 1, 1, 2])
+NAMES = {"0": "0", "1": "NPDR", "2": "NPDR", "3": "NPDR", "4": "PDR"}
+
+
+@pytest.fixture(scope="module")
+def model(small, tiny_dataset, trainer, tmp_path_factory) -> Path:
+    """A network of five grades, evaluated on its own val and test. Read only."""
+    folder = tmp_path_factory.mktemp("model") / "out"
+    common = ("--dataset_path", tiny_dataset, "--output_dir", folder)
+    learning = ("--epochs", 2, "--learning_rate", "1e-2", "--warmup_epochs", 0)
+    trained = trainer(*small, *common, *learning)
+    assert trained.code == 0, trained.stderr
+    evaluated = trainer("--mode", "evaluate", "--device", "cpu", "--num_workers", 0, *common)
+    assert evaluated.code == 0, evaluated.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory, draw_dataset) -> Path:
+    """45 other photographs, of the same five grades. Read only."""
+    return draw_dataset(tmp_path_factory.mktemp("five") / "five", height=80)
+
+
+@pytest.fixture(scope="module")
+def three(five, tmp_path_factory) -> Path:
+    """The same photographs in three classes, without splits. Read only."""
+    folder = tmp_path_factory.mktemp("three") / "three"
+    for path in five.rglob("*.jpeg"):
+        (folder / NAMES[path.parent.name]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / NAMES[path.parent.name] / path.name)
+    return folder
+
+
+@pytest.fixture
+def evaluate(trainer, model, tmp_path):
+    """Evaluates a copy of the model on another data set; the outcome, and the results folder."""
+
+    def run(external: object, *flags: object, folder: Path | None = None):
+        if folder is None:
+            folder = tmp_path / "out"
+            shutil.copytree(model, folder, dirs_exist_ok=True)
+        outcome = trainer(
+            "--mode", "evaluate", "--external", external, "--output_dir", folder, "--device", "cpu",
+            "--num_workers", 0, *flags,
+        )  # fmt: skip
+        return outcome, folder
+
+    return run
+
+
+def found(folder: Path, name: str) -> tuple[dict, Predictions]:
+    there = folder / "external" / name
+    report = json.loads((there / "evaluation_external.json").read_text())
+    return report, load_predictions(there / "predictions_external.npz")
+
+
+def estimate(metric: dict) -> Estimate:
+    return Estimate(metric["value"], metric.get("low"), metric.get("high"))
+
+
+def test_merged_metrics_are_those_of_the_summed_probabilities(evaluate, five, three):
+    outcome, folder = evaluate(five)
+    assert outcome.code == 0, outcome.stderr
+    outcome, _ = evaluate(three, *TO_THREE, folder=folder)
+    assert outcome.code == 0, outcome.stderr
+    of_grades, raw = found(folder, "five")
+    of_classes, merged_there = found(folder, "three")
+    assert of_grades["n"] == of_classes["n"] == 45  # of all splits
+    place = {Path(str(name)).name: i for i, name in enumerate(raw.sample_ids)}
+    order = [place[Path(str(name)).name] for name in merged_there.sample_ids]
+    probabilities, predicted = raw.probabilities[order], CLASS_OF[raw.predicted[order]]
+    targets = CLASS_OF[raw.targets[order]]
+
+    def summed(own: np.ndarray) -> np.ndarray:
+        return np.stack([own[:, 0], own[:, 1:4].sum(axis=1), own[:, 4]], axis=1)
+
+    assert merged_there.class_names.tolist() == list(THREE)
+    assert merged_there.probabilities == pytest.approx(summed(probabilities))
+    assert merged_there.predicted.tolist() == predicted.tolist()
+    assert merged_there.targets.tolist() == targets.tolist()
+    assert of_classes["accuracy"]["value"] == pytest.approx((targets == predicted).mean())
+    kappa = cohen_kappa_score(targets, predicted, weights="quadratic")
+    assert of_classes["quadratic_kappa"]["value"] == pytest.approx(kappa)
+    npdr = of_classes["per_class"][1]
+    assert (npdr["class"], npdr["n"]) == ("NPDR", 27)
+    assert npdr["recall"]["value"] == pytest.approx((predicted == 1)[targets == 1].mean())
+
+    # Probabilities are tempered in the model's grades, and then summed.
+    temperature = load_calibration(folder / "calibration.json").temperature
+    block = of_classes["calibration"]
+    assert block["temperature"] == temperature
+    for kind, own in (("raw", probabilities), ("tempered", temper(probabilities, temperature))):
+        error = expected_calibration_error(targets, summed(own))
+        metric = block[kind]["ece"]
+        assert metric["value"] == pytest.approx(error)
+        assert metric["low"] <= metric["value"] <= metric["high"]
+
+
+def test_what_merging_hides_has_no_value_but_a_reason(evaluate, five, three):
+    _, folder = evaluate(five)
+    evaluate(three, *TO_THREE, folder=folder)
+    whole, raw = found(folder, "five")
+    report, _ = found(folder, "three")
+    reason = "grades 1, 2 and 3 are one class there, NPDR"
+    missing = {"value": None, "reason": reason}
+    for block in (report, report["own_test"], report["difference"]):
+        assert block["referable"] == block["vision_threatening"] == missing
+        assert [row["recall"] == missing for row in block["per_grade"]] == [
+            False, True, True, True, False,
+        ]  # fmt: skip
+        known = [row["pair"] for row in block["pairs"] if row["auc"] != missing]
+        assert known == [[0, 4]]
+    assert report["conformal"]["covered_referable"] == missing
+    assert report["conformal"]["covered"]["value"] is not None
+    # What is not hidden is the same as without merging.
+    assert [report["per_grade"][g] for g in (0, 4)] == [whole["per_grade"][g] for g in (0, 4)]
+    assert report["pairs"][3] == whole["pairs"][3]
+    ends = np.isin(raw.targets, (0, 4))
+    right = (raw.logits[ends, 3] > 0) == (raw.targets[ends] == 4)
+    assert report["pairs"][3]["accuracy"]["value"] == pytest.approx(right.mean())
+
+
+def test_a_boundary_between_classes_keeps_its_condition(evaluate, five, tmp_path):
+    """Referable disease stands between the two classes, vision-threatening inside one."""
+    two = tmp_path / "two"
+    for path in five.rglob("*.jpeg"):
+        place = two / "test" / ("referable" if path.parent.name > "1" else "not")
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place / path.name)
+    _, folder = evaluate(five)
+    outcome, _ = evaluate(two, "--grade_map", "0,1=not", "2,3,4=referable", folder=folder)
+    assert outcome.code == 0, outcome.stderr
+    assert "referable sensitivity at high_sensitivity" in outcome.stdout
+    whole, _ = found(folder, "five")
+    report, _ = found(folder, "two")
+    assert report["referable"] == whole["referable"]
+    threshold = load_calibration(folder / "calibration.json").referable.high_sensitivity.threshold
+    assert report["referable"]["high_sensitivity"]["threshold"] == threshold
+    assert report["conformal"]["covered_referable"]["value"] is not None
+    reason = "grades 2, 3 and 4 are one class there, referable"
+    assert report["vision_threatening"] == {"value": None, "reason": reason}
+    assert "between two classes" in report["quadratic_kappa"]["reason"]
+    assert report["balanced_accuracy"]["value"] is not None
+
+
+def test_the_own_test_is_merged_by_the_same_map(evaluate, three):
+    outcome, folder = evaluate(three, *TO_THREE)
+    report, _ = found(folder, "three")
+    test = load_predictions(folder / "predictions_test.npz")
+    right = CLASS_OF[test.predicted] == CLASS_OF[test.targets]
+    own = report["own_test"]
+    assert own["n"] == 15
+    assert own["accuracy"]["value"] == pytest.approx(right.mean())
+    for path in (("accuracy",), ("calibration", "raw", "ece"), ("per_class", 1, "recall")):
+        metrics = []
+        for metric in (report, own, report["difference"]):
+            for key in path:
+                metric = metric[key]
+            metrics.append(metric)
+        expected = unpaired_difference(*map(estimate, metrics[:2]))
+        assert metrics[2] == expected.to_json()
+        assert metrics[2]["value"] == pytest.approx(metrics[0]["value"] - metrics[1]["value"])
+    assert "own test" in outcome.stdout
+
+
+def test_everything_else_in_the_folder_stays_as_it_is(evaluate, three, model, contents):
+    _, folder = evaluate(three, *TO_THREE, "--patient_level")
+    after, before = contents(folder), contents(model)
+    assert {name: after[name] for name in before} == before
+    assert sorted(set(after) - set(before)) == [
+        "external/three/evaluation_external.json",
+        "external/three/predictions_external.npz",
+    ]
+    there = ResultsFolder(folder / "external" / "three")
+    assert check_digests(there, ["external"])
+    assert there.read_evaluation("external")["made_from"]["own_test"]
+    shutil.copy(folder / "predictions_test.npz", there.predictions("external"))
+    with pytest.raises(UserError, match=r"another predictions_external\.npz"):
+        check_digests(there, ["external"])
+
+
+def test_again_gives_the_same_bytes(evaluate, three, contents):
+    _, folder = evaluate(three, *TO_THREE)
+    before = contents(folder)
+    evaluate(three, *TO_THREE, folder=folder)
+    assert contents(folder) == before
+
+
+REFUSED = {
+    "": "has the classes 0, NPDR, PDR, and the model has 0, 1, 2, 3, 4",
+    "0=0 1,2=NPDR 4=PDR": "no rule says what grade 3 is",
+    "0=0 1,2,3=NPDR 4,5=PDR": "5 is not one of the model's grades",
+    "0=0 1,2,3=NPDR 3,4=PDR": "grade 3 stands in two rules",
+    "0,4=0 1,2,3=NPDR": "must be neighbours",
+    "0,1,2,3,4=all": "expected two or more classes",
+    "0=0 1,2,3=mild 4=PDR": "NPDR is none of the classes that --grade_map names",
+    "0=0 1,2,3": "expected LABEL=GRADE",
+}
+
+
+@pytest.mark.parametrize("grade_map", REFUSED)
+def test_wrong_maps_are_refused(grade_map, evaluate, three, model, contents):
+    outcome, folder = evaluate(three, *(("--grade_map", *grade_map.split()) if grade_map else ()))
+    assert outcome.code == 2
+    assert REFUSED[grade_map] in outcome.stderr
+    assert "=" in outcome.stderr  # it shows how to write one
+    assert contents(folder) == contents(model)
+
+
+def test_missing_grades_are_taken_for_other_classes_unless_said(evaluate, five, tmp_path):
+    """0 and 1 alone may be two of five grades, or healthy and sick."""
+    binary = tmp_path / "binary"
+    for grade in "01":
+        shutil.copytree(five / "test" / grade, binary / "test" / grade)
+    outcome, folder = evaluate(binary)
+    assert outcome.code == 2
+    assert "--grade_map 0=0 1=1 2=2 3=3 4=4" in outcome.stderr
+    same = ("--grade_map", *(f"{grade}={grade}" for grade in range(5)))
+    outcome, _ = evaluate(binary, *same, folder=folder)
+    assert outcome.code == 0, outcome.stderr
+    report, predictions = found(folder, "binary")
+    assert predictions.num_classes == 5
+    assert report["per_class"][4]["recall"]["value"] is None
+
+
+def test_what_can_not_be_evaluated(evaluate, model, three, tmp_path, contents):
+    outcome, _ = evaluate(tmp_path / "nowhere")
+    assert (outcome.code, "not there" in outcome.stderr) == (2, True)
+    (tmp_path / "empty").mkdir()
+    outcome, _ = evaluate(tmp_path / "empty")
+    assert (outcome.code, "no photographs" in outcome.stderr) == (2, True)
+    outcome, _ = evaluate(three, *TO_THREE, "--splits", "test")
+    assert (outcome.code, "--splits is for the own val and test" in outcome.stderr) == (2, True)
+    outcome, _ = evaluate(three, *TO_THREE, "--decoder", "vote")
+    assert (outcome.code, "--decoder coupling" in outcome.stderr) == (2, True)
+    bare = tmp_path / "bare"
+    shutil.copytree(model / "models", bare / "models")
+    outcome, _ = evaluate(three, *TO_THREE, folder=bare)
+    assert (outcome.code, "is not evaluated" in outcome.stderr) == (2, True)
+    assert all(name.startswith("models/") for name in contents(bare))
+
+
+def test_the_data_set_of_the_training_is_no_other_one(evaluate, tiny_dataset):
+    outcome, _ = evaluate(tiny_dataset / "test")
+    assert outcome.code == 2
+    assert "one folder is inside the other" in outcome.stderr
+
+
+def test_another_data_set_of_the_same_name_is_not_written_over(evaluate, three, tmp_path):
+    _, folder = evaluate(three, *TO_THREE)
+    other = shutil.copytree(three, tmp_path / "other" / "three")
+    outcome, _ = evaluate(other, *TO_THREE, folder=folder)
+    assert outcome.code == 2
+    assert "another data set of that name" in outcome.stderr
+
+
+def test_photographs_that_the_network_has_seen_are_a_leak(evaluate, five, tiny_dataset, tmp_path):
+    data = shutil.copytree(five, tmp_path / "mixed")
+    shutil.copy(tiny_dataset / "train/1/train-1-0.jpeg", data / "test/1/p7_left.jpeg")
+    shutil.copy(five / "test/2/test-2-0.jpeg", data / "test/2/p7_right.jpeg")
+    shutil.copy(tiny_dataset / "test/3/test-3-0.jpeg", data / "test/3/own_test.jpeg")
+    outcome, folder = evaluate(data)
+    assert outcome.code == 0, outcome.stderr
+    report, predictions = found(folder, "mixed")
+    assert report["leaky"] is True
+    assert "LEAKY" in predictions.marks
+    assert "LEAKY" in outcome.stdout
+    shared = report["shared"]
+    assert shared["seen"]["listed"] == ["test/1/p7_left.jpeg"]
+    assert {name: shared["photographs"][name] for name in ("train", "val", "test")} == {
+        "train": 1, "val": 0, "test": 1,
+    }  # fmt: skip
+    assert (shared["leaky"], shared["of_their_patients"]) == (1, 2)
+    assert report["without_shared"]["n"] == report["n"] - 2
+    names = [str(name) for name in predictions.sample_ids]
+    rest = np.array(["p7_" not in name for name in names])
+    right = (predictions.predicted == predictions.targets)[rest].mean()
+    assert report["without_shared"]["accuracy"]["value"] == pytest.approx(right)
+
+
+def test_altered_copies_are_a_leak(evaluate, draw_dataset, five, tmp_path):
+    """The network has seen other files of these photographs."""
+    own = draw_dataset(tmp_path / "own", images=1, height=240)
+    data = shutil.copytree(five, tmp_path / "copies")
+    image = cv2.imread(str(own / "train/3/train-3-0.jpeg"))
+    smaller = cv2.resize(cv2.flip(image, 1), None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(data / "test/3/copy.png"), smaller)
+    outcome, folder = evaluate(data, "--dataset_path", own)
+    assert outcome.code == 0, outcome.stderr
+    report, _ = found(folder, "copies")
+    assert report["shared"]["seen"]["files"] == 0
+    assert report["shared"]["photographs"]["train"] == 1
+    (listed,) = report["shared"]["photographs"]["listed"]
+    assert listed["files"] == ["test/3/copy.png"]
+    assert listed["own_files"] == ["train/3/train-3-0.jpeg"]
+    assert report["leaky"] is True
+
+
+def test_the_same_names_of_patients_are_said_but_no_leak(evaluate, five, draw_dataset, tmp_path):
+    own = draw_dataset(tmp_path / "own")
+    data = shutil.copytree(five, tmp_path / "named")
+    for root, name in ((own / "train/0", "train-0-0"), (data / "test/1", "test-1-0")):
+        (root / f"{name}.jpeg").rename(root / "4711_left.jpeg")
+    outcome, folder = evaluate(data, "--dataset_path", own)
+    assert outcome.code == 0, outcome.stderr
+    report, _ = found(folder, "named")
+    assert report["shared"]["patient_names"] == {
+        "patients": 1, "photographs": 1, "names": ["4711"],
+    }  # fmt: skip
+    assert "names of patients" in outcome.stderr
+    assert report["leaky"] is False
+    assert report["without_shared"] is None
+
+
+def test_without_the_data_set_of_the_training(evaluate, five, tmp_path, model):
+    """What the network has seen stands in its checkpoint; copies and shift remain unknown."""
+    folder = tmp_path / "out"
+    shutil.copytree(model / "models", folder / "models")
+    shutil.copy(model / "calibration.json", folder)
+    outcome, _ = evaluate(five, folder=folder)
+    assert outcome.code == 0, outcome.stderr
+    report, _ = found(folder, "five")
+    assert report["shared"]["seen"]["files"] == 0
+    for block in (report["shift"], report["shared"]["photographs"]):
+        assert block["value"] is None
+        assert "no config.json" in block["reason"]
+    for block in (report["own_test"], report["difference"]):
+        assert "no predictions on test" in block["reason"]
+    assert report["accuracy"]["value"] is not None
+
+
+def test_shift(evaluate, five, tmp_path):
+    darker = tmp_path / "darker"
+    for path in five.rglob("*.jpeg"):
+        place = darker / path.relative_to(five)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(place), (cv2.imread(str(path)) * 0.5).astype(np.uint8))
+    outcome, folder = evaluate(darker)
+    assert outcome.code == 0, outcome.stderr
+    report, _ = found(folder, "darker")
+    block = report["shift"]
+    assert block["n"] == {"external": 45, "train": 15, "test": 15}
+    rows = {row["measure"]: row for row in block["measures"]}
+    red = rows["red, 0 to 255"]
+    assert red["medians"]["external"] < 0.7 * red["medians"]["train"]
+    assert red["from_train"]["distance"] == 1.0
+    assert red["from_train"]["standardised"]["value"] < -1
+    assert red["test_from_train"]["distance"] < 0.5
+    assert rows["height in pixels"]["medians"] == pytest.approx(
+        {"external": 80, "train": 72, "test": 72}
+    )
+    assert "one value" in rows["height in pixels"]["from_train"]["standardised"]["reason"]
+    distances = [row["from_train"]["distance"] for row in block["measures"]]
+    assert distances == sorted(distances, reverse=True)
+
+
+def test_distances_of_samples():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=70), rng.normal(0.5, 2, size=40).round(1)
+    assert distance(first, second) == pytest.approx(ks_2samp(first, second).statistic)
+    assert distance(first, first) == 0
+    normal = rng.normal(3, 2, size=200_000)
+    assert standardised(normal + 4, normal)["value"] == pytest.approx(2, rel=0.01)
+
+
+def test_the_best_temperature_of_merged_classes():
+    """Of classes drawn from tempered probabilities, that temperature is found again."""
+    rng = np.random.default_rng(1)
+    truth = rng.dirichlet(np.ones(5), size=40_000)
+    grades = (truth.cumsum(axis=1) < rng.random((len(truth), 1))).sum(axis=1).clip(max=4)
+    given = temper(truth, 0.5)  # too sure: the temperature that mends it is 2
+    count = len(grades)
+    predictions = Predictions(
+        "softmax", "argmax", list("01234"), np.arange(count).astype(str),
+        np.arange(count).astype(str), np.full(count, ""), np.full(count, np.nan),
+        np.zeros(count, bool), grades, given.argmax(axis=1), np.zeros((0, 2)), np.log(given), given,
+    )  # fmt: skip
+    classes = class_map(list("01234"), TO_THREE[1:])
+    found_there = merged(predictions, classes, CLASS_OF[grades])
+    assert best_temperature(found_there) == pytest.approx(2, rel=0.05)
+
+
+def test_class_map():
+    classes = class_map(["No_DR", "Mild", "Worse"], ["0,Mild=none", "Worse=some"])
+    assert classes.names == ("none", "some")
+    assert classes.class_of == (0, 0, 1)
+    assert classes.class_of_folder("Some") == 1
+    assert classes.class_of_folder("1") is None
+    assert class_map(list("01234"), TO_THREE[1:]).class_of_folder("proliferative") == 2
+    same = class_map(list("01234"), [])
+    assert (same.names, same.merges) == (tuple("01234"), False)
+    assert same.class_of_folder("No DR") == 0
+
+
+def test_members_of_folds_together(small, trainer, three, tiny_dataset, evaluate, tmp_path):
+    folder = tmp_path / "folds"
+    outcome = trainer(
+        *small, "--dataset_path", tiny_dataset, "--output_dir", folder, "--folds", 2,
+        "--epochs", 1, "--keep_epoch", "last",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    common = ("--mode", "evaluate", "--dataset_path", tiny_dataset, "--output_dir", folder)
+    assert trainer(*common, "--device", "cpu", "--num_workers", 0).code == 0
+    outcome, _ = evaluate(three, *TO_THREE, folder=folder)
+    assert outcome.code == 0, outcome.stderr
+    assert "mean of 2 models" in outcome.stdout
+    report, predictions = found(folder, "three")
+    assert (report["decoder"], report["own_test"]["n"]) == ("mean", 15)
+    assert len(report["made_from"]["checkpoints"]) == 2
+    assert check_digests(ResultsFolder(folder / "external" / "three"), ["external"])
+    assert len(predictions.targets) == 45
