@@ -159,7 +159,8 @@ def test_a_boundary_between_classes_keeps_its_condition(evaluate, five, tmp_path
     _, folder = evaluate(five)
     outcome, _ = evaluate(two, "--grade_map", "0,1=not", "2,3,4=referable", folder=folder)
     assert outcome.code == 0, outcome.stderr
-    assert "referable sensitivity at high_sensitivity" in outcome.stdout
+    assert "referable (grade >= 2)" in outcome.stdout
+    assert "vision-threatening (grade >= 3)  " not in outcome.stdout
     whole, _ = found(folder, "five")
     report, _ = found(folder, "two")
     assert report["referable"] == whole["referable"]
@@ -190,6 +191,13 @@ def test_the_own_test_is_merged_by_the_same_map(evaluate, three):
         assert metrics[2] == expected.to_json()
         assert metrics[2]["value"] == pytest.approx(metrics[0]["value"] - metrics[1]["value"])
     assert "own test" in outcome.stdout
+
+
+def test_the_tables_fit_a_screen(evaluate, five):
+    outcome, _ = evaluate(five)
+    assert "high specificity: sensitivity" in outcome.stdout
+    lines = [line for line in outcome.stdout.splitlines() if str(five.parent) not in line]
+    assert max(map(len, lines)) <= 100
 
 
 def test_everything_else_in_the_folder_stays_as_it_is(evaluate, three, model, contents):

@@ -13,14 +13,18 @@ OVERALL = {
     "quadratic_kappa": "quadratic weighted kappa",
     "macro_auc": "macro AUC",
 }
-CONDITIONS = {"referable": "referable", "vision_threatening": "vision-threatening"}
+CONDITIONS = {
+    "referable": "referable (grade >= 2)",
+    "vision_threatening": "vision-threatening (grade >= 3)",
+}
 POINTS = ("high_sensitivity", "high_specificity")
 DECIMALS = {"quadratic_kappa", "macro_auc", "auc"}
 MEASURES = 6  # shifts that are shown, the largest first
 
 
 def external_table(report: Mapping[str, Any]) -> str:
-    """The readable form of evaluation_external.json, at most 100 columns wide."""
+    """The readable form of evaluation_external.json, at most 100 columns wide; the intervals on the
+    own test stand in the file alone."""
     sections = [_heading(report), _metrics(report), _calibration(report), _shift(report["shift"])]
     sections += [_without_shared(report), _reasons(report), RESEARCH_USE]
     return "\n\n".join(section for section in sections if section)
@@ -44,24 +48,24 @@ def _heading(report: Mapping[str, Any]) -> str:
     return "\n".join(map(wrapped, lines))
 
 
-def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
-    """Of each metric that is shown the label, its name, and its path in a block."""
+def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str, tuple[str | int, ...]]]:
+    """Of each metric that is shown its section, its label, its name, and its path in a block."""
     for name, label in OVERALL.items():
-        yield label, name, (name,)
+        yield "overall", label, name, (name,)
     for number, row in enumerate(report["per_class"]):
-        yield f"recall of {row['class']}", "recall", ("per_class", number, "recall")
-    for condition, words in CONDITIONS.items():
+        yield "overall", f"recall of {row['class']}", "recall", ("per_class", number, "recall")
+    for condition, title in CONDITIONS.items():
         if "value" in report[condition]:
             continue
-        yield f"{words} AUC", "auc", (condition, "auc")
+        yield title, "AUC", "auc", (condition, "auc")
         for point in POINTS:
             for rate in ("sensitivity", "specificity"):
-                label = f"{words} {rate} at {point}"
-                yield label, rate, (condition, point, rate)
+                label = f"{point.replace('_', ' ')}: {rate}"
+                yield title, label, rate, (condition, point, rate)
     for kind in ("raw", "tempered"):
-        yield f"calibration error, {kind}", "ece", ("calibration", kind, "ece")
+        yield "calibration", f"expected error, {kind}", "ece", ("calibration", kind, "ece")
     if "value" not in report["conformal"]:
-        yield "sets of likely grades hold the class", "covered", ("conformal", "covered")
+        yield "calibration", "sets of grades hold the class", "covered", ("conformal", "covered")
 
 
 def _at(block: Any, path: tuple[str | int, ...]) -> Mapping[str, Any]:
@@ -73,13 +77,14 @@ def _at(block: Any, path: tuple[str | int, ...]) -> Mapping[str, Any]:
 
 
 def _metrics(report: Mapping[str, Any]) -> str:
-    rows = []
-    for label, name, path in _rows(report):
-        blocks = (report, report["own_test"], report["difference"])
-        there, own, change = (_at(block, path) for block in blocks)
-        rows.append([label, *_both(name, there), *_both(name, own), *_both(name, change, "+")])
-    header = ["metric", "there", "interval", "own test", "interval", "difference", "interval"]
-    return table(header, rows)
+    sections: dict[str, list[list[str]]] = {}
+    for section, label, name, path in _rows(report):
+        there = _both(name, _at(report, path))
+        own = _both(name, _at(report["own_test"], path))[0]
+        change = _both(name, _at(report["difference"], path), "+")
+        sections.setdefault(section, []).append([label, *there, own, *change])
+    header = ["there", "interval", "own test", "difference", "interval"]
+    return "\n\n".join(table([section, *header], rows) for section, rows in sections.items())
 
 
 def _both(name: str, metric: Mapping[str, Any], sign: str = "") -> list[str]:
@@ -134,15 +139,17 @@ def _without_shared(report: Mapping[str, Any]) -> str:
 
 
 def _reasons(report: Mapping[str, Any]) -> str:
-    """Why metrics that are shown, or conditions, have no value."""
+    """Why metrics that are shown, or conditions, have no value, or no interval."""
     reasons: dict[str, list[str]] = {}
     for condition, words in CONDITIONS.items():
         if "value" in report[condition]:
             reasons.setdefault(report[condition]["reason"], []).append(words)
-    for label, _, path in _rows(report):
+    for section, label, _, path in _rows(report):
         for where, block in (("", report), ("own test: ", report["own_test"])):
             metric = _at(block, path)
             if metric.get("reason"):
-                reasons.setdefault(metric["reason"], []).append(f"{where}{label}")
+                reasons.setdefault(metric["reason"], []).append(
+                    f"{where}{label}" if section == "overall" else f"{where}{section}: {label}"
+                )
     lines = [wrapped(f"- {', '.join(labels)}: {reason}") for reason, labels in reasons.items()]
     return "\n".join(["Without a value, or without an interval:", *lines]) if lines else ""
