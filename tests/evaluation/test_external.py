@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import ks_2samp
 from sklearn.metrics import cohen_kappa_score
 
+from dr_ovo.commands.reports import validate
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.external.class_map import class_map, merged
@@ -20,6 +21,7 @@ from dr_ovo.evaluation.external.shift import distance, standardised
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.metrics import expected_calibration_error
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions
+from dr_ovo.reports.criteria.external_results import read_external
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.made_from import check_digests
 from dr_ovo.statistics.differences import unpaired_difference
@@ -446,3 +448,91 @@ def test_members_of_folds_together(small, trainer, three, tiny_dataset, evaluate
     assert len(report["made_from"]["checkpoints"]) == 2
     assert check_digests(ResultsFolder(folder / "external" / "three"), ["external"])
     assert len(predictions.targets) == 45
+
+
+def test_the_mean_of_several_models(small, trainer, model, tiny_dataset, five, evaluate, tmp_path):
+    shutil.copytree(model, tmp_path / "test_efficientnet_5class_results")
+    trained = trainer(
+        "--base_models", "test_resnet", "--no-pretrained", "--img_size", 48, "--head", "softmax",
+        "--dataset_path", tiny_dataset, "--output_dir", tmp_path / "test_resnet_5class_results",
+        "--device", "cpu", "--num_workers", 0, "--epochs", 1,
+    )  # fmt: skip
+    assert trained.code == 0, trained.stderr
+    both = ("--base_models", "test_efficientnet", "test_resnet")
+    common = ("--mode", "evaluate", "--dataset_path", tiny_dataset, "--output_dir", tmp_path)
+    assert trainer(*common, *both, "--device", "cpu", "--num_workers", 0).code == 0
+    outcome, _ = evaluate(five, *both, folder=tmp_path)
+    assert outcome.code == 0, outcome.stderr
+    report, predictions = found(tmp_path / "ensemble", "five")
+    assert report["own_test"]["n"] == 15
+    parts = []
+    for name in both[1:]:
+        folder = tmp_path / f"{name}_5class_results"
+        outcome, _ = evaluate(five, "--base_models", name, folder=folder)
+        assert outcome.code == 0, outcome.stderr
+        temperature = load_calibration(folder / "calibration.json").temperature
+        parts.append(temper(found(folder, "five")[1].probabilities, temperature))
+    assert predictions.probabilities == pytest.approx(sum(parts) / 2)
+    assert predictions.predicted.tolist() == (sum(parts) / 2).argmax(axis=1).tolist()
+    assert len(report["made_from"]["checkpoints"]) == 2
+    assert report["calibration"]["temperature"] == pytest.approx(
+        load_calibration(tmp_path / "ensemble" / "calibration.json").temperature
+    )
+
+
+def test_damaged_files_stop_it_unless_they_are_skipped(evaluate, three, tmp_path, contents, model):
+    data = shutil.copytree(three, tmp_path / "damaged")
+    (data / "PDR" / "test-4-0.jpeg").write_bytes(b"")
+    outcome, folder = evaluate(data, *TO_THREE)
+    assert outcome.code == 2
+    assert "test-4-0.jpeg" in outcome.stderr
+    assert contents(folder) == contents(model)
+    outcome, _ = evaluate(data, *TO_THREE, "--skip_damaged")
+    assert outcome.code == 0, outcome.stderr
+    report, _ = found(folder, "damaged")
+    assert report["n"] == 44
+    assert [Path(name).name for name in report["skipped_images"]] == ["test-4-0.jpeg"]
+
+
+def test_figures_per_patient(evaluate, three, tmp_path):
+    """The worse eye decides, in classes."""
+    data = tmp_path / "eyes"
+    for number, path in enumerate(sorted(three.rglob("*.jpeg"))):
+        place = data / path.parent.name
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(
+            path, place / f"{number % 20}_{('left', 'right')[number // 20 % 2]}{path.suffix}"
+        )
+    outcome, folder = evaluate(data, *TO_THREE, "--patient_level")
+    assert outcome.code == 0, outcome.stderr
+    report, p = found(folder, "eyes")
+    assert report["intervals"] == "patient bootstrap"
+    worst = {
+        owner: (p.predicted[p.patient_ids == owner].max(), p.targets[p.patient_ids == owner].max())
+        for owner in np.unique(p.patient_ids)
+    }
+    assert len(worst) == report["n_patients"] == report["patient_level"]["n_patients"]
+    right = np.mean([called == true for called, true in worst.values()])
+    assert report["patient_level"]["accuracy"]["value"] == pytest.approx(right)
+    assert "one class there" in report["patient_level"]["referable"]["reason"]
+
+
+def test_criteria_are_held_against_it(evaluate, five, three, tmp_path):
+    _, folder = evaluate(five)
+    evaluate(three, *TO_THREE, folder=folder)
+    _, predictions = found(folder, "five")
+    results = read_external(folder / "external" / "five", "external")
+    assert results.test.sample_ids.tolist() == predictions.sample_ids.tolist()
+    assert results.calibration == load_calibration(folder / "calibration.json")
+    output = tmp_path / "validation"
+    code = validate.main(
+        ["--results_dirs", str(folder), "--external", str(folder / "external" / "five"),
+         "--output", str(output)], "medical_validation.py",
+    )  # fmt: skip
+    assert code == 1
+    with pytest.raises(UserError, match="where grades are merged"):
+        read_external(folder / "external" / "three", "external")
+    calibration = json.loads((folder / "calibration.json").read_text())
+    (folder / "calibration.json").write_text(json.dumps(calibration | {"temperature": 1.5}))
+    with pytest.raises(UserError, match="calibration"):
+        read_external(folder / "external" / "five", "external")

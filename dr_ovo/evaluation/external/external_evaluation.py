@@ -180,8 +180,7 @@ def _decoder(ensemble: Ensemble, config: TrainConfig) -> str:
 
 
 def _facts(found: Merged, config: TrainConfig, data: _Data) -> dict[str, Any]:
-    p, classes = found.of_classes, found.classes
-    marks = [str(mark) for mark in p.marks]
+    classes = found.classes
     return {
         "schema": SCHEMA,
         "split": EXTERNAL,
@@ -193,10 +192,15 @@ def _facts(found: Merged, config: TrainConfig, data: _Data) -> dict[str, Any]:
         },
         "head": found.of_grades.head,
         "decoder": found.of_grades.decoder,
-        **{mark.lower(): mark in marks for mark in MARKS},
+        **_marks(found),
         "skipped_images": [str(damage.path) for damage in data.skipped],
         "shared": data.shared.block,
     }
+
+
+def _marks(found: Merged) -> dict[str, Any]:
+    marks = [str(mark) for mark in found.of_classes.marks]
+    return {mark.lower(): mark in marks for mark in MARKS}
 
 
 def _compared(
@@ -210,7 +214,7 @@ def _compared(
     if isinstance(own, str):
         own_metrics = difference = {"value": None, "reason": own}
     else:
-        own_metrics = external_metrics(own, calibration, patient_level=per_patient)
+        own_metrics = _marks(own) | external_metrics(own, calibration, patient_level=per_patient)
         difference = differences(there, own_metrics)
     alone = None
     if not rest.all():

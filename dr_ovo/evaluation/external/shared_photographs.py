@@ -77,6 +77,12 @@ def say_shared(shared: Shared, count: int, name: str) -> None:
             "the figures on the others are under without_shared.",
             block["leaky"], count, name, block["of_their_patients"],
         )  # fmt: skip
+    if in_test := block["photographs"].get("test"):
+        log.warning(
+            "%d of the photographs of %s are in the own test, or copies of them are: the intervals "
+            "of the differences, which take the patients for others, are not right.",
+            in_test, name,
+        )  # fmt: skip
     if reason := block["photographs"].get("reason"):
         log.warning(
             "Only files that the network itself has seen are recognised, no copies of them and no "
