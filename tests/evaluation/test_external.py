@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import ks_2samp
 from sklearn.metrics import cohen_kappa_score
 
+from dr_ovo.commands import prepare
 from dr_ovo.commands.reports import validate
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.errors import UserError
@@ -478,6 +479,90 @@ def test_the_mean_of_several_models(small, trainer, model, tiny_dataset, five, e
     assert report["calibration"]["temperature"] == pytest.approx(
         load_calibration(tmp_path / "ensemble" / "calibration.json").temperature
     )
+
+
+AS_ON_TEST = {
+    "--head ovo": "",
+    "--head regression": "",
+    "--head softmax": "--decoder expected",
+    "--head softmax --class_weights 1 2 3 4 5": "--prior_correction",
+    "--ovo_mode independent --epochs 1": "--decoder weighted",
+}
+
+
+@pytest.mark.parametrize("trained", AS_ON_TEST)
+def test_the_same_photographs_are_graded_as_on_test(
+    trained, small, trainer, tiny_dataset, evaluate, tmp_path
+):
+    """A copy of the own test: the same grades and probabilities, and no differences."""
+    folder, how = tmp_path / "trained", AS_ON_TEST[trained].split()
+    common = ("--dataset_path", tiny_dataset, "--output_dir", folder)
+    learning = ("--epochs", 2, "--learning_rate", "1e-2", "--warmup_epochs", 0)
+    assert trainer(*small, *common, *learning, *trained.split()).code == 0
+    evaluation = ("--mode", "evaluate", "--device", "cpu", "--num_workers", 0, *common, *how)
+    assert trainer(*evaluation).code == 0
+    shutil.copytree(tiny_dataset / "test", tmp_path / "copy" / "test")
+    outcome, _ = evaluate(tmp_path / "copy", *how, folder=folder)
+    assert outcome.code == 0, outcome.stderr
+    report, there = found(folder, "copy")
+    own = load_predictions(folder / "predictions_test.npz")
+    assert there.sample_ids.tolist() == [f"test/{name}" for name in own.sample_ids]
+    for name in ("predicted", "targets", "logits", "probabilities"):
+        assert np.array_equal(getattr(there, name), getattr(own, name)), name
+    whole = json.loads((folder / "evaluation.json").read_text())
+    for name in ("accuracy", "macro_auc", "pairs", "referable", "confusion", "by_quality"):
+        assert report[name] == report["own_test"].get(name, report[name]) == whole[name]
+    for kind in ("raw", "tempered"):
+        assert report["calibration"][kind] == whole["calibration"][kind]
+    assert report["difference"]["accuracy"]["value"] == 0
+    assert report["shared"]["photographs"]["test"] == 15
+    assert "are in the own test" in outcome.stderr
+    assert report["leaky"] is False
+
+
+def test_reasons_name_classes(evaluate, three, tmp_path):
+    data = shutil.copytree(three, tmp_path / "healthy")
+    for name in ("NPDR", "PDR"):
+        shutil.rmtree(data / name)
+    outcome, folder = evaluate(data, *TO_THREE)
+    assert outcome.code == 0, outcome.stderr
+    report, _ = found(folder, "healthy")
+    assert report["macro_auc"]["reason"] == "no image of class NPDR, PDR"
+    assert report["per_class"][1]["recall"]["reason"] == "no image of class NPDR"
+    assert report["per_grade"][4]["recall"]["reason"] == "no image of grade 4"
+
+
+def test_a_damaged_evaluation_is_written_again(evaluate, three):
+    _, folder = evaluate(three, *TO_THREE)
+    path = folder / "external" / "three" / "evaluation_external.json"
+    before = path.read_bytes()
+    path.write_bytes(before[:100])
+    outcome, _ = evaluate(three, *TO_THREE, folder=folder)
+    assert outcome.code == 0, outcome.stderr
+    assert path.read_bytes() == before
+
+
+def test_a_prepared_data_set_with_a_manifest(evaluate, three, tmp_path):
+    """Patients are those of the manifest, and both eyes count as one."""
+    listed = tmp_path / "listed"
+    listed.mkdir()
+    rows = ["image,grade,patient"]
+    for number, path in enumerate(sorted(three.rglob("*.jpeg"))):
+        shutil.copy(path, listed / path.name)
+        rows.append(f"{path.name},{path.parent.name},p{number // 2}")
+    (listed / "labels.csv").write_text("\n".join(rows))
+    code = prepare.main(
+        ["--images", str(listed), "--labels", str(listed / "labels.csv"), "--output",
+         str(tmp_path / "prepared"), "--class_names", *THREE, "--patient_column", "patient"],
+        "prepare_dataset.py",
+    )  # fmt: skip
+    assert code == 0
+    outcome, folder = evaluate(tmp_path / "prepared", *TO_THREE)
+    assert outcome.code == 0, outcome.stderr
+    report, predictions = found(folder, "prepared")
+    assert (report["n"], report["n_patients"]) == (45, 23)
+    assert report["intervals"] == "patient bootstrap"
+    assert set(predictions.patient_ids.tolist()) == {f"p{number}" for number in range(23)}
 
 
 def test_damaged_files_stop_it_unless_they_are_skipped(evaluate, three, tmp_path, contents, model):

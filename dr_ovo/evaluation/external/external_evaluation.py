@@ -6,47 +6,40 @@ operating points and sets from the networks' own val.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from dr_ovo.audit.measurement_cache import DESCRIPTORS, cache_folder
 from dr_ovo.copies.content_hashes import content_hashes
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.decoded.processes.file_workers import shared_workers
-from dr_ovo.decoding.heads import head_of
 from dr_ovo.distributed.launch import Launch
-from dr_ovo.distributed.ranks import Ranks
-from dr_ovo.ensembles.combination import replaced
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.evaluation import of_the_models
 from dr_ovo.evaluation.external.class_map import ClassMap, Merged, class_map, merged
 from dr_ovo.evaluation.external.external_dataset import open_external
-from dr_ovo.evaluation.external.external_metrics import (
-    differences,
-    external_metrics,
-    rest_metrics,
+from dr_ovo.evaluation.external.external_metrics import external_metrics, rest_metrics
+from dr_ovo.evaluation.external.external_predictions import (
+    decoder_of,
+    is_corrected,
+    predict_external,
 )
+from dr_ovo.evaluation.external.external_writing import external_folder, write_external
+from dr_ovo.evaluation.external.metric_blocks import differences
 from dr_ovo.evaluation.external.own_dataset import own_dataset
-from dr_ovo.evaluation.external.own_test import is_corrected, own_test, require_same_decoding
+from dr_ovo.evaluation.external.own_test import own_test, require_same_decoding
 from dr_ovo.evaluation.external.shared_photographs import Shared, find_shared, say_shared
 from dr_ovo.evaluation.external.shift import shift_block
-from dr_ovo.evaluation.split_predictions import predict_split
-from dr_ovo.files import file_sha256, flush
 from dr_ovo.inference.ensemble import Ensemble, open_ensemble
 from dr_ovo.inference.trained_model import seals_of_models
-from dr_ovo.locks.folders import EVALUATION, only_writer
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.predictions.calibration_file import Calibration
-from dr_ovo.predictions.predictions_file import MARKS, Predictions, marks_of, save_predictions
+from dr_ovo.predictions.predictions_file import MARKS
 from dr_ovo.results.evaluation_file import SCHEMA
 from dr_ovo.results.folder import EXTERNAL, ResultsFolder
 from dr_ovo.results.made_from import MADE_FROM
-from dr_ovo.sealed_json import write_sealed
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.setup import choose_device
@@ -94,12 +87,14 @@ def evaluate_external(settings: Settings, launch: Launch) -> ExternalEvaluation 
             f"--external needs the temperature and the operating points of the own val. "
             f"{ensemble.uncalibrated}"
         )
-    require_same_decoding(ensemble, _decoder(ensemble, settings.config))
+    if not settings.config.ensemble:  # a manifest says itself how it decodes
+        require_same_decoding(ensemble, decoder_of(ensemble, settings.config))
     classes = class_map(ensemble.class_names, settings.config.grade_map)
-    folder = _folder(settings.config, ensemble)
+    folder = external_folder(settings.config, ensemble)
     ranks, data = launch.join(lambda: _prepare(settings, ensemble, classes, folder))
     config = of_the_models(settings.config, ensemble.models[0].meta)
-    predictions = _predict(ensemble, data, config, device, ranks)
+    leaky = bool(data.shared.leaky.any())
+    predictions = predict_external(ensemble, data.index, config, device, ranks, leaky=leaky)
     if not ranks.is_first:
         return None
     found = merged(predictions, classes, predictions.targets)
@@ -111,27 +106,14 @@ def evaluate_external(settings: Settings, launch: Launch) -> ExternalEvaluation 
             "prior_corrected": is_corrected(ensemble),
         }
     known = Path(config.ensemble) if config.ensemble else ensemble.evaluated.calibration
-    with only_writer(folder.root, EVALUATION, wait=True):
-        report = _write(folder, found.of_classes, report, ensemble, known)
+    report = write_external(
+        folder, found.of_classes, report, seals_of_models(ensemble.models), known
+    )
     architectures = dict.fromkeys(model.meta["architecture"] for model in ensemble.models)
     title = ", ".join(architectures)
     if len(ensemble.models) > 1:
         title += f", {ensemble.method} of {len(ensemble.models)} models"
     return ExternalEvaluation(title, folder.root, report, not_read(data.index.others))
-
-
-def _folder(config: TrainConfig, ensemble: Ensemble) -> ResultsFolder:
-    """Where the evaluation goes. Raises UserError where one of another data set is there."""
-    root = ensemble.folder if config.ensemble else ensemble.evaluated.root
-    name = Path(config.external).resolve().name
-    folder = ResultsFolder(root / EXTERNAL / name)
-    before = folder.read_evaluation(EXTERNAL).get("dataset")
-    if before is not None and before != str(Path(config.external).resolve()):
-        raise UserError(
-            f"{folder.root} has the evaluation on another data set of that name, {before}. Rename "
-            "or remove it, or rename the folder of the data set."
-        )
-    return folder
 
 
 def _prepare(
@@ -146,37 +128,6 @@ def _prepare(
         shared = find_shared(ensemble.models, index, own, folder.root, limit)
     say_shared(shared, len(index.splits[EXTERNAL]), config.external)
     return _Data(index, skipped, own, shared)
-
-
-def _predict(
-    ensemble: Ensemble, data: _Data, config: TrainConfig, device: torch.device, ranks: Ranks
-) -> Predictions:
-    """The predictions of the networks together; their true grades are numbers of classes."""
-    sources = [model.meta for model in ensemble.models]
-    leaky = {"leaky": bool(data.shared.leaky.any()), "synthetic": data.index.synthetic}
-    marked = marks_of([*sources, leaky], [])
-    parts = []
-    rows = zip(ensemble.models, ensemble.decoders, ensemble.fitted, strict=True)
-    for model, decoder, fitted in rows:
-        corrected = fitted.prior_shift is not None
-        own = dataclasses.replace(config, decoder=decoder, prior_correction=corrected)
-        parts.append(predict_split(model, data.index, EXTERNAL, device, own, marked, ranks))
-    grades, probabilities, _ = ensemble.grade([part.logits for part in parts])
-    if _is_single(ensemble, config):
-        return dataclasses.replace(parts[0], predicted=grades, probabilities=probabilities)
-    return replaced(parts[0], ensemble.method, grades, probabilities)
-
-
-def _is_single(ensemble: Ensemble, config: TrainConfig) -> bool:
-    """Whether the predictions are those of a model itself."""
-    return len(ensemble.models) == 1 and not config.ensemble
-
-
-def _decoder(ensemble: Ensemble, config: TrainConfig) -> str:
-    """What gives the grades, as a predictions file names it."""
-    if not _is_single(ensemble, config):
-        return ensemble.method
-    return head_of(ensemble.models[0].meta["head"]).decoder(ensemble.decoders[0])
 
 
 def _facts(found: Merged, config: TrainConfig, data: _Data) -> dict[str, Any]:
@@ -210,7 +161,7 @@ def _compared(
     per_patient = config.patient_level
     there = external_metrics(found, calibration, patient_level=per_patient)
     rest = ~data.shared.of_patients
-    own, source = own_test(ensemble, found.classes)
+    own, source = own_test(ensemble, found.classes, found.of_grades.decoder)
     if isinstance(own, str):
         own_metrics = difference = {"value": None, "reason": own}
     else:
@@ -239,33 +190,3 @@ def _shift(data: _Data, folder: ResultsFolder) -> dict[str, Any]:
         for name in ("train", "test"):
             own_contents[name] = content_hashes(own.splits[name].paths, file)
     return shift_block(contents, index.root, own, own_contents, folder.root)
-
-
-def _write(
-    folder: ResultsFolder,
-    predictions: Predictions,
-    report: dict[str, Any],
-    ensemble: Ensemble,
-    known: Path,
-) -> dict[str, Any]:
-    """Writes predictions and evaluation, which says what it was made from (`known` holds the
-    calibration); returns that."""
-    folder.root.mkdir(parents=True, exist_ok=True)
-    save_predictions(folder.predictions(EXTERNAL), predictions)
-    seals = seals_of_models(ensemble.models)
-    source = {
-        key: {name: own[key] for name, own in seals.items() if key in own}
-        for key in ("checkpoints", "directories", "descriptors")
-    }
-    report = {
-        **report,
-        MADE_FROM: {
-            **source,
-            **report[MADE_FROM],
-            "calibration": file_sha256(known),
-            "predictions": file_sha256(folder.predictions(EXTERNAL)),
-        },
-    }
-    write_sealed(folder.evaluation(EXTERNAL), report)
-    flush(folder.root)
-    return report

@@ -1,9 +1,8 @@
-"""Every metric of a model on another data set, in the classes of that set, and the differences of
-two sets of patients. What merging the grades hides has no value, and the reason."""
+"""Every metric of a model on another data set, in the classes of that set. What merging the grades
+hides has no value, and the reason."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from scipy.optimize import minimize_scalar
 
 from dr_ovo.decoding.tempering import log_probabilities, temper
 from dr_ovo.evaluation.external.class_map import Merged
+from dr_ovo.evaluation.external.metric_blocks import in_words
 from dr_ovo.pairs import class_pairs
 from dr_ovo.predictions.calibration_file import TEMPERATURES, Calibration
 from dr_ovo.predictions.conformal import COVERAGE, covered
@@ -25,19 +25,11 @@ from dr_ovo.results.evaluation_file import (
     overall_statistics,
 )
 from dr_ovo.statistics.by_quality import by_quality
-from dr_ovo.statistics.differences import unpaired_difference
 from dr_ovo.statistics.intervals import Estimate, patients_repeat, with_intervals
 from dr_ovo.statistics.model_statistics import pair_statistics, recall_statistic
 from dr_ovo.statistics.weighted_statistics import Proportion
 
 TWO_CLASSES = "between two classes there are no distances to weight"
-OVERALL = ("accuracy", "balanced_accuracy", "quadratic_kappa", "macro_auc")
-# Blocks whose metrics mean the same in both sets; thirds of quality are those of each set.
-COMPARED = (
-    *OVERALL, "per_class", "per_grade", "pairs", "referable", "vision_threatening", "calibration",
-    "conformal", "patient_level",
-)  # fmt: skip
-LABELS = ("class", "grade", "pair")
 TRIED = 41  # temperatures, before the best is searched between its neighbours
 
 
@@ -56,10 +48,7 @@ def external_metrics(
         "n_patients": len(np.unique(p.patient_ids)),
         "intervals": "patient bootstrap" if patients_repeat(p.patient_ids) else "image",
         **_overall(p),
-        "per_class": [
-            {"class": found.classes.names[number], **class_statistics(p, number)}
-            for number in range(p.num_classes)
-        ],
+        "per_class": _per_class(found),
         "per_grade": _per_grade(found),
         "pairs": _pairs(found),
         **_conditions(found, found.of_grades, calibration),
@@ -71,7 +60,7 @@ def external_metrics(
     report = dict(with_intervals(tree, p.patient_ids))
     if patient_level:
         report["patient_level"] = _patient_level(found, calibration)
-    return report
+    return report | in_words(report, found.classes)
 
 
 def rest_metrics(found: Merged, calibration: Calibration) -> dict[str, Any]:
@@ -79,16 +68,8 @@ def rest_metrics(found: Merged, calibration: Calibration) -> dict[str, Any]:
     p = found.of_classes
     conditions = _conditions(found, found.of_grades, calibration)
     tree = {"n": len(p.targets), **_overall(p), **conditions}
-    return dict(with_intervals(tree, p.patient_ids))
-
-
-def differences(external: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Each metric of `external` minus that of `own`, of other patients, with its interval."""
-    return {
-        key: _difference(external[key], own[key])
-        for key in COMPARED
-        if key in external and key in own
-    }
+    report = dict(with_intervals(tree, p.patient_ids))
+    return report | in_words(report, found.classes)
 
 
 def best_temperature(found: Merged) -> float:
@@ -116,6 +97,15 @@ def _missing(reason: str) -> dict[str, Any]:
 def _overall(p: Predictions) -> dict[str, Any]:
     tree: dict[str, Any] = dict(overall_statistics(p))
     return tree if p.num_classes > 2 else {**tree, "quadratic_kappa": _missing(TWO_CLASSES)}
+
+
+def _per_class(found: Merged) -> list[dict[str, Any]]:
+    rows = []
+    for number, name in enumerate(found.classes.names):
+        row = class_statistics(found.of_classes, number)
+        del row["grade"]  # which is a number of classes here
+        rows.append({"class": name, **row})
+    return rows
 
 
 def _per_grade(found: Merged) -> list[dict[str, Any]]:
@@ -213,23 +203,3 @@ def _patient_level(found: Merged, calibration: Calibration) -> dict[str, Any]:
     conditions = _conditions(found, per_patient(found.of_grades), calibration)
     tree = {**counts, **_overall(patients), **conditions}
     return dict(with_intervals(tree, patients.patient_ids))
-
-
-def _difference(external: Any, own: Any) -> Any:
-    """The differences of two trees of metrics, which keeps what labels them."""
-    if isinstance(external, list):
-        return [_difference(*both) for both in zip(external, own, strict=True)]
-    # One of them may have a reason where the other has a block.
-    if lacking := [one["reason"] for one in (external, own) if one.get("value", 0) is None]:
-        return _missing(lacking[0])
-    if "value" in external:
-        return unpaired_difference(_estimate(external), _estimate(own)).to_json()
-    return {
-        key: child if key in LABELS else _difference(child, own[key])
-        for key, child in external.items()
-        if key in own and (key in LABELS or isinstance(child, (dict, list)))
-    }
-
-
-def _estimate(metric: Mapping[str, Any]) -> Estimate:
-    return Estimate(metric["value"], metric.get("low"), metric.get("high"))

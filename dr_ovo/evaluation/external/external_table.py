@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dr_ovo.dataset.words import SPLITS
 from dr_ovo.tables import RESEARCH_USE, decimal, percent, table, wrapped
 
 OVERALL = {
@@ -41,11 +42,21 @@ def _heading(report: Mapping[str, Any]) -> str:
     rows = zip(report["per_class"], merged.items(), strict=True)
     for row, (name, grades) in rows:
         lines.append(f"  {name}: grade {', '.join(grades)}; {row['n']} images")
+    lines.append(_shared(report["shared"]))
     if report["leaky"]:
         lines.append(
             "LEAKY: the network has seen photographs of this set; these figures are too good."
         )
     return "\n".join(map(wrapped, lines))
+
+
+def _shared(block: Mapping[str, Any]) -> str:
+    """What was looked for first, and found."""
+    found = f"Shared with the training: {block['seen']['files']} files that the network has seen"
+    if "reason" in block["photographs"]:
+        return f"{found}; copies and patients unknown"
+    counts = ", ".join(f"{block['photographs'][name]} of {name}" for name in SPLITS)
+    return f"{found}; copies: {counts}; names of patients: {block['patient_names']['patients']}"
 
 
 def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str, tuple[str | int, ...]]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.external.class_map import ClassMap, Merged, merged
+from dr_ovo.evaluation.external.external_predictions import is_corrected
 from dr_ovo.files import file_sha256
 from dr_ovo.inference.ensemble import Ensemble
 from dr_ovo.inference.trained_model import seals_of_models
@@ -15,11 +16,6 @@ from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.results.made_from import MADE_FROM, check_evaluation_files
 
 EVALUATE = "evaluate it: --mode evaluate"
-
-
-def is_corrected(ensemble: Ensemble) -> bool:
-    """Whether what class weights added to the logits is taken from them."""
-    return ensemble.fitted[0].prior_shift is not None
 
 
 def require_same_decoding(ensemble: Ensemble, decoder: str) -> None:
@@ -36,9 +32,11 @@ def require_same_decoding(ensemble: Ensemble, decoder: str) -> None:
         )
 
 
-def own_test(ensemble: Ensemble, classes: ClassMap) -> tuple[Merged | str, dict[str, Any]]:
-    """The predictions of these networks on their own test, or why there are none; and what is to be
-    said of the file, to tell later whether it is still that.
+def own_test(
+    ensemble: Ensemble, classes: ClassMap, decoder: str
+) -> tuple[Merged | str, dict[str, Any]]:
+    """The predictions of these networks, by this `decoder`, on their own test, or why there are
+    none; and what is to be said of the file, to tell later whether it is still that.
 
     Raises UserError for an evaluation whose files don't belong together.
     """
@@ -54,5 +52,7 @@ def own_test(ensemble: Ensemble, classes: ClassMap) -> tuple[Merged | str, dict[
     predictions = load_predictions(path)
     if tuple(map(str, predictions.class_names)) != classes.grades:
         return f"test in {folder.root} was evaluated in other grades: {EVALUATE}", {}
+    if predictions.decoder != decoder:
+        return f"test in {folder.root} was evaluated with the decoder {predictions.decoder}", {}
     targets = np.array(classes.class_of)[predictions.targets]
     return merged(predictions, classes, targets), {"own_test": file_sha256(path)}

@@ -77,6 +77,10 @@ def say_shared(shared: Shared, count: int, name: str) -> None:
             "the figures on the others are under without_shared.",
             block["leaky"], count, name, block["of_their_patients"],
         )  # fmt: skip
+    if reason := block["seen"].get("incomplete"):
+        log.warning(
+            "Whether the network has seen photographs of %s is not all known: %s.", name, reason
+        )
     if in_test := block["photographs"].get("test"):
         log.warning(
             "%d of the photographs of %s are in the own test, or copies of them are: the intervals "
