@@ -215,7 +215,7 @@ def test_everything_else_in_the_folder_stays_as_it_is(evaluate, three, model, co
     assert check_digests(there, ["external"])
     assert there.read_evaluation("external")["made_from"]["own_test"]
     shutil.copy(folder / "predictions_test.npz", there.predictions("external"))
-    with pytest.raises(UserError, match=r"another predictions_external\.npz"):
+    with pytest.raises(UserError, match=r"another predictions_external\.npz.*--external DIR"):
         check_digests(there, ["external"])
 
 
