@@ -23,6 +23,7 @@ COMMANDS = {
     "ensemble": ("reports.ensemble", "several models as one"),
     "validate": ("reports.validate", "models held against criteria"),
     "report": ("reports.report", "all reports on one page"),
+    "card": ("reports.card", "the model card of a results folder"),
     "audit": ("audit", "what makes the scores on a dataset too good: copies, patients, filters"),
     "cache": ("cache", "lists the decoded photographs that are kept, and deletes them"),
     "rerun": ("rerun", "trains again from a results folder, and says what came out the same"),

@@ -1,4 +1,4 @@
-"""What the branches of a network put out on images: logits, and statistics of the features."""
+"""What the branches of a network put out on images: logits, features and their statistics."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ _Part = tuple[np.ndarray, torch.Tensor, torch.Tensor]  # positions (B,), logits 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The outputs of a branch on n samples: `positions` (n,), `logits` (n, K), and the mean and
-    standard deviation (F,) of its pooled features."""
+    """The outputs of a branch on n samples: `positions` (n,), `logits` (n, K), the mean and
+    standard deviation (F,) of its pooled features, and these, where asked for: `features` (n, F).
+    """
 
     positions: np.ndarray
     logits: np.ndarray
     feature_mean: torch.Tensor
     feature_std: torch.Tensor
+    features: np.ndarray | None = None
 
 
 def branch_outputs(
@@ -41,6 +43,7 @@ def branch_outputs(
     ranks: Ranks = ALONE,
     *,
     are_features: bool = False,
+    with_features: bool = False,
 ) -> dict[str, Outputs]:
     """The outputs of the branches `wanted`, in eval mode, on the images of `batches`.
 
@@ -54,7 +57,7 @@ def branch_outputs(
     trained: 16-bit logits have ties, and results would depend on the machine.
     """
     network.eval()
-    gathered = {name: _Collector() for name in wanted}
+    gathered = {name: _Collector(with_features) for name in wanted}
     halving = Halving("in evaluation")
     with contiguous(network, wanted), without_tf32(), torch.inference_mode():
         for number, (positions, images) in enumerate(batches):
@@ -107,29 +110,33 @@ def _own_samples(
 
 @dataclass(frozen=True)
 class _Summed:
-    """A part of a batch, with that batch's number: positions (B,), logits (B, K), and the sums (F,)
-    of the features and of their squares."""
+    """A part of a batch, with that batch's number: positions (B,), logits (B, K), the sums (F,) of
+    the features and of their squares, and, where asked for, the features (B, F)."""
 
     batch: int
     positions: np.ndarray
     logits: torch.Tensor
     total: torch.Tensor
     squares: torch.Tensor
+    features: torch.Tensor | None = None
 
 
 class _Collector:
-    """Collects a branch's outputs batch by batch, on the device; of its features only the sums."""
+    """Collects a branch's outputs batch by batch, on the device; of its features only the sums,
+    unless all are asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_features: bool = False) -> None:
         self.parts: list[_Summed] = []
+        self.with_features = with_features
 
     def add(
         self, batch: int, positions: np.ndarray, logits: torch.Tensor, features: torch.Tensor
     ) -> None:
         """Adds a part of a batch: positions (B,), logits (B, K), features (B, F)."""
+        kept = features if self.with_features else None
         features = features.double()
         sums = features.sum(0), features.square().sum(0)
-        self.parts.append(_Summed(batch, positions, logits, *sums))
+        self.parts.append(_Summed(batch, positions, logits, *sums, kept))
 
     def outputs(self, ranks: Ranks) -> Outputs | None:
         """The outputs over all batches of all ranks; None without any."""
@@ -146,13 +153,23 @@ class _Collector:
             logits=torch.cat([part.logits for part in parts]).cpu().numpy(),
             feature_mean=mean.float().cpu(),
             feature_std=variance.clamp_min(0).sqrt().float().cpu(),
+            features=self._features(parts),
         )
+
+    def _features(self, parts: list[_Summed]) -> np.ndarray | None:
+        """The features (n, F) of all parts, where asked for."""
+        kept = [part.features for part in parts if part.features is not None]
+        return torch.cat(kept).float().cpu().numpy() if kept else None
 
 
 def _of_all(parts: list[_Summed], ranks: Ranks) -> list[_Summed]:
     """The parts of all ranks, in the order of a single process."""
     own = [
-        _Summed(p.batch, p.positions, p.logits.cpu(), p.total.cpu(), p.squares.cpu()) for p in parts
-    ]
+        _Summed(
+            p.batch, p.positions, p.logits.cpu(), p.total.cpu(), p.squares.cpu(),
+            None if p.features is None else p.features.cpu(),
+        )
+        for p in parts
+    ]  # fmt: skip
     found = [(p.batch, rank, p) for rank, each in enumerate(ranks.gather(own)) for p in each]
     return [part for _, _, part in sorted(found, key=lambda one: one[:2])]

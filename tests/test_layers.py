@@ -30,7 +30,7 @@ LAYERS = (
     ("copies", "integrity", "decoded"),
     ("prepare",),
     ("audit",),
-    ("predictions",),
+    ("predictions", "gates"),
     ("statistics",),
     ("ensembles",),
     ("models",),
@@ -52,8 +52,8 @@ TORCH = {"torch", "torchvision", "timm"}
 # takes half a second.
 WITHOUT_TORCH = (
     "choices", "pairs", "caches", "settings", "decoding", "photographs", "dataset", "copies",
-    "integrity", "decoded", "prepare", "audit", "predictions", "statistics", "ensembles", "results",
-    "document", "reports", "synthetic",
+    "integrity", "decoded", "prepare", "audit", "predictions", "gates", "statistics",
+    "ensembles", "results", "document", "reports", "synthetic",
 )  # fmt: skip
 WITHOUT_CV2 = (
     "choices", "pairs", "settings", "decoding", "predictions", "statistics", "ensembles", "results",

@@ -14,10 +14,15 @@ from dr_ovo.decoding.decoders import Fitted, decode
 from dr_ovo.decoding.heads import EXPECTED, head_of
 from dr_ovo.decoding.tempering import log_probabilities, temper
 from dr_ovo.evaluation.out_of_fold import decoded_across
-from dr_ovo.predictions.calibration import fit_temperature, tempered_log_loss
+from dr_ovo.gates.gated import ungated
+from dr_ovo.grading.reading import Reading
+from dr_ovo.grading.rules import Rules
+from dr_ovo.grading.workload import KnownEyes
+from dr_ovo.predictions.calibration import fit_calibration, fit_temperature, tempered_log_loss
+from dr_ovo.predictions.conformal import COVERAGE
 from dr_ovo.predictions.kappa_error import kappa_standard_error
 from dr_ovo.predictions.metrics import confusion_matrix, quadratic_kappa
-from dr_ovo.predictions.predictions_file import Predictions
+from dr_ovo.predictions.predictions_file import PER_SAMPLE, Predictions
 from dr_ovo.statistics.differences import Difference
 from dr_ovo.statistics.intervals import Estimate, estimates
 from dr_ovo.statistics.model_statistics import (
@@ -168,3 +173,31 @@ def _chosen(
         if epoch - max(run.progress_epoch, 1) >= patience:  # one epoch of warm-up
             break
     return run.best_epoch
+
+
+def read_across(p: Predictions, folds: np.ndarray) -> KnownEyes:
+    """The pictures of each fold as `predict.py` reads them, by operating points and sets fitted on
+    the other folds; each picture is an eye."""
+    readings: dict[int, Reading] = {}
+    for fold in np.unique(folds):
+        own = np.flatnonzero(folds == fold)
+        others = _rows(p, folds != fold)
+        rules = Rules(
+            class_names=tuple(map(str, p.class_names)),
+            calibration=fit_calibration(others, []),
+            uncalibrated="",
+            coverage=COVERAGE,
+            models="",
+            members=1,
+            marks=(),
+        )
+        part = _rows(p, own)
+        gated = ungated(part.quality)
+        found = rules.read(part.predicted, part.probabilities, part.predicted[None], gated)
+        readings |= dict(zip(own.tolist(), found, strict=True))
+    ordered = [readings[place] for place in range(len(folds))]
+    return KnownEyes(ordered, p.targets, p.patient_ids)
+
+
+def _rows(p: Predictions, chosen: np.ndarray) -> Predictions:
+    return dataclasses.replace(p, **{name: getattr(p, name)[chosen] for name in PER_SAMPLE})

@@ -14,14 +14,19 @@ from benchmarks.skill.analysis import (
     figures,
     kappa_difference,
     log_losses,
+    read_across,
     rounded,
 )
 from benchmarks.skill.arms import BASELINE, LARGE, RECOMMENDED, SEEDS, SMALL, STAGES, Run
 from benchmarks.skill.saved import Saved, load, load_test
 from dr_ovo.decoding.heads import EXPECTED, head_of
+from dr_ovo.grading.workload import workload
+from dr_ovo.predictions.conformal import covered
+from dr_ovo.predictions.operating_points import CONDITIONS
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.statistics.differences import unpaired_difference
-from dr_ovo.statistics.intervals import Estimate
+from dr_ovo.statistics.intervals import Estimate, estimates
+from dr_ovo.statistics.weighted_statistics import Proportion
 from dr_ovo.training.resume.epoch_choice import RULES
 
 INTRODUCTION = """# Results
@@ -57,6 +62,13 @@ HEADINGS = (
     *("referable sensitivity", "referable specificity"),
 )
 FEWER = HEADINGS[:4]  # of tables with many rows
+READ = (BASELINE, "one-vs-one, plain", "regression, plain")  # arms that are read as eyes
+WORK = {
+    "no_person": "negative: no person",
+    "missed": "missed among them",
+    "positive": "referable at once",
+    "refer_to_a_person": "for a person",
+}
 EARLY = 4  # a patience that ends most of these trainings
 Arms = Mapping[str, Mapping[int, Saved]]  # by arm and seed
 
@@ -72,7 +84,8 @@ def write_report(path: Path) -> None:
             how = f"{size.network}, {size.pixels} px, {size.epochs} epochs, rate {size.rate:g}"
             parts.append(f"## {dataset}, {count} pictures, {how}\n")
             first = {arm: seeds[SEEDS[0]] for arm, seeds in own.items() if SEEDS[0] in seeds}
-            parts += [_arms(own), _decoders(first), _rules(first), _missing(dataset, (1, 2))]
+            parts += [_arms(own), _decoders(first), _rules(first), _readings(first)]
+            parts.append(_missing(dataset, (1, 2)))
     path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
 
 
@@ -212,6 +225,35 @@ def _rules(arms: Mapping[str, Saved]) -> str:
     return (
         "**Which epoch: half of the patients of each fold choose it, and where patience ends a "
         "training, for the other half**\n\n" + _table(heads, rows)
+    )
+
+
+def _readings(arms: Mapping[str, Saved]) -> str:
+    """Sets of likely grades, and the work saved, as `predict.py` has them."""
+    rows = []
+    for arm in READ:
+        if arm not in arms:
+            continue
+        saved = arms[arm]
+        p = decoded(saved)
+        eyes = read_across(p, saved.folds)
+        work = workload(eyes)
+        sets = np.array([one.likely for one in eyes.readings])
+        inside = covered(sets, p.targets)
+        of = {"all": np.ones(len(inside), bool), "referable": p.targets >= CONDITIONS["referable"]}
+        of["other"] = ~of["referable"]
+        shares = [Proportion("none", inside, among) for among in of.values()]
+        rows.append([
+            arm, *(_shown(one, percent=True) for one in estimates(shares, p.patient_ids)),
+            f"{(sets[:, 1] - sets[:, 0] + 1).mean():.2f}",
+            *(_shown(Estimate(**work[name]), percent=True) for name in WORK),
+        ])  # fmt: skip
+    if not rows:
+        return ""
+    heads = ["arm", "covered", "referable", "other", "grades in a set", *WORK.values()]
+    return (
+        "**Sets of likely grades for a coverage of 90 %, and verdicts; points and sets are of the "
+        "other folds**\n\n" + _table(heads, rows)
     )
 
 

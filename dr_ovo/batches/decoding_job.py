@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dr_ovo.decoded.processes.process import errors_are_damage
+from dr_ovo.gates.fundus_check import GATE_SIDE, check_fundus
 from dr_ovo.photographs.content_check import judge
 from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.image_decoding import decode_bytes, read_bytes, room_for
@@ -19,11 +20,12 @@ from dr_ovo.photographs.quality import decode_with_quality
 @dataclass(frozen=True)
 class Decoding:
     """What all jobs have in common: files that were not judged before are, under the limit of
-    `max_megapixels`."""
+    `max_megapixels`. `with_gate`: whether each is a fundus photograph is told."""
 
     preprocessing: Preprocessing
     with_quality: bool
     max_megapixels: float
+    with_gate: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class DecodingJob:
 
 @dataclass(frozen=True)
 class DecodedInput:
-    """The network input (size, size, 3) uint8 and its quality (NaN: not measured), or `damage`."""
+    """The network input (size, size, 3) uint8, its quality (NaN: not measured) and why it is no
+    fundus photograph ("" if it is, or was not asked); or `damage`."""
 
     image: np.ndarray | None
     quality: float = math.nan
     damage: str = ""
+    no_fundus: str = ""
 
 
 def decode_input(decoding: Decoding, job: DecodingJob) -> DecodedInput:
@@ -60,8 +64,15 @@ def decode_input(decoding: Decoding, job: DecodingJob) -> DecodedInput:
 
 def _decoded(decoding: Decoding, data: bytes) -> DecodedInput:
     preprocessing = decoding.preprocessing
-    with room_for(data, preprocessing.size):
+    largest = max(preprocessing.size, GATE_SIDE * decoding.with_gate)
+    with room_for(data, largest):
         if decoding.with_quality:
             image, quality = decode_with_quality(data, preprocessing)
-            return DecodedInput(image, quality.score)
+            no_fundus = _no_fundus(data) if decoding.with_gate else ""
+            return DecodedInput(image, quality.score, no_fundus=no_fundus)
         return DecodedInput(preprocessing.apply(decode_bytes(data, preprocessing.size)))
+
+
+def _no_fundus(data: bytes) -> str:
+    """Why a file's picture is no fundus photograph; "" if it is one."""
+    return check_fundus(decode_bytes(data, GATE_SIDE)).reason

@@ -59,6 +59,7 @@ class ImageLoader:
         num_workers: int,
         *,
         with_quality: bool = False,
+        with_gate: bool = False,
         max_megapixels: float = MAX_MEGAPIXELS,
         judged: Mapping[Path, Written | None] | None = None,
         source: RowSource | None = None,
@@ -68,13 +69,15 @@ class ImageLoader:
         self.paths = paths
         self.damaged: dict[int, str] = {}  # position -> reason, of files read so far
         self.quality: dict[int, float] = {}  # position -> score, of files read so far, if requested
+        self.no_fundus: dict[int, str] = {}  # position -> why it is none, likewise
         self.changed: set[int] = set()  # positions of files that were written since this began
         known = judged or {}
         self.written = [known[path] if path in known else last_written(path) for path in paths]
         self._source, self._device = source, device
         self.decodes = source is None or not source.is_complete  # and does not only read rows
         workers = min(num_workers, available_cores(), len(paths))
-        decode = partial(decode_input, Decoding(preprocessing, with_quality, max_megapixels))
+        job = Decoding(preprocessing, with_quality, max_megapixels, with_gate)
+        decode = partial(decode_input, job)
         self._decoder: Decoder[DecodingJob, DecodedInput] = ThisProcess(decode)
         if workers:
             self._decoder = DecodingPool(decode, workers, timeout=STALLED_SECONDS)
@@ -143,12 +146,15 @@ class ImageLoader:
                 self.damaged[reading.position] = reading.damage
             else:
                 self.quality[reading.position] = reading.quality
+                if reading.no_fundus:
+                    self.no_fundus[reading.position] = reading.no_fundus
         self.changed |= batch.changed
 
     def forget(self) -> None:
         """Forgets what is known of the files read so far."""
         self.damaged.clear()
         self.quality.clear()
+        self.no_fundus.clear()
         self.changed.clear()
 
     def close(self) -> None:

@@ -31,12 +31,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Reading:
-    """One photograph of a batch: its quality (NaN: not measured), or the `damage` that leaves it
-    without pixels."""
+    """One photograph of a batch: its quality (NaN: not measured), and why it is no fundus
+    photograph ("" if it is, or was not asked); or the `damage` that leaves it without pixels."""
 
     position: int
     quality: float = math.nan
     damage: str = ""
+    no_fundus: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Reader:
         outcomes = self._decoder.do(jobs, self._note)
         for slot, position, outcome in zip(slots, positions, outcomes, strict=True):
             found = outcome or DecodedInput(None, damage=CRASHED)
-            readings[slot] = Reading(position, found.quality, found.damage)
+            readings[slot] = Reading(position, found.quality, found.damage, found.no_fundus)
             if found.image is not None:
                 pixels[slot] = found.image
                 self._repair(position, found.image)

@@ -29,8 +29,8 @@ def main(argv: Sequence[str], prog: str) -> int:
         raise UserError(f"--models {models}: there is no such results folder or ensemble manifest.")
     output: Path = args.output or (models if models.is_dir() else models.parent) / "reading"
     check_writable_folder(output, "--output")
-    if args.first_reader is not None and not args.first_reader.is_file():
-        raise UserError(f"--first_reader {args.first_reader}: there is no such file.")
+    if args.first_reader is not None and not args.first_reader.exists():
+        raise UserError(f"--first_reader {args.first_reader}: there is no such file or folder.")
     words = [
         *("--mode", "inference"),
         *(("--output_dir", str(models)) if models.is_dir() else ("--ensemble", str(models))),
@@ -66,8 +66,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--input", nargs="+", required=True, metavar="FILE|DIR",
         help="photographs, or folders of them")  # fmt: skip
     add("--output", type=Path, metavar="DIR", help="folder for the results [DIR/reading]")
-    add("--first_reader", type=Path, metavar="CSV",
-        help="a person's grades of the same photographs: file name and grade")  # fmt: skip
+    add("--first_reader", type=Path, metavar="CSV|DIR",
+        help="a person's grades of the same photographs: a CSV with file name and grade, or the "
+        "photographs in a folder for each grade")  # fmt: skip
     add("--coverage", type=_coverage, default=COVERAGE, metavar="SHARE",
         help=f"of the sets of likely grades [{COVERAGE}]")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... [auto]")

@@ -19,6 +19,7 @@ from dr_ovo.predictions.operating_points import CONDITIONS, GRADED_CLASSES
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.predictions.verdict import POSITIVE, Verdict
 from dr_ovo.prepare.readers.csv_labels import LabelRules, read_labels
+from dr_ovo.prepare.readers.folder_tree import read_tree
 from dr_ovo.prepare.readers.grade_scale import GradeScale
 from dr_ovo.statistics.intervals import with_intervals
 from dr_ovo.statistics.model_statistics import accuracy_statistic, kappa_statistic
@@ -39,26 +40,28 @@ class FirstReader:
 def read_first_reader(
     labels: Path, folder: Path, paths: Sequence[Path], class_names: Sequence[str]
 ) -> FirstReader:
-    """The grades in a label file of photographs below `folder`, those of `paths`; rows without a
-    grade, and of other photographs, are passed over.
+    """The grades of the photographs at `paths`, all below `folder`, in a label file; or by the
+    folders in which they are, where `labels` is a folder. What has no grade, and other
+    photographs, are passed over.
 
-    Raises UserError for a file that can't be understood, or that has none of the photographs.
+    Raises UserError for labels that can't be understood, or that have none of the photographs.
     """
     five = len(class_names) == GRADED_CLASSES
     scale = GradeScale() if five else GradeScale(tuple(class_names))
-    found = read_labels(
-        folder, [labels], {}, LabelRules(scale, skip_ungraded=True, skip_missing=True)
-    )
+    if labels.is_dir():
+        photographs = read_tree(labels, scale, keep_splits=False)[0]
+    else:
+        rules = LabelRules(scale, skip_ungraded=True, skip_missing=True)
+        photographs = read_labels(folder, [labels], {}, rules).photographs
     places = {path.resolve(): place for place, path in enumerate(paths)}
     grades = {
-        places[one.path.resolve()]: one.grade
-        for one in found.photographs
-        if one.path.resolve() in places
+        places[one.path.resolve()]: one.grade for one in photographs if one.path.resolve() in places
     }
     if not grades:
         raise UserError(
             f"--first_reader {labels}: it has a grade for none of the {len(paths)} photographs of "
-            "--input. Expected a column with their file names, and one with grades."
+            "--input. Expected a CSV with a column of their file names and one of grades, or the "
+            "folder of these photographs with a folder for each grade."
         )
     return FirstReader(grades)
 

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 
 from dr_ovo.errors import UserError
+from dr_ovo.gates.fundus_check import check_fundus
+from dr_ovo.gates.gated import Gated
 from dr_ovo.grading.job.run import rules_of
 from dr_ovo.grading.reading import Reading
 from dr_ovo.grading.rules import Rules
 from dr_ovo.inference.ensemble import Ensemble, open_ensemble
-from dr_ovo.inference.trained_model import logits_of
+from dr_ovo.inference.training_gate import model_outputs
 from dr_ovo.models.checkpoint import input_of
 from dr_ovo.outputs import MEASURE_BATCH
 from dr_ovo.photographs.quality import quality_of
@@ -74,18 +76,23 @@ class Grader:
 
     def _grade(self, images: list[np.ndarray]) -> list[Reading]:
         places = np.arange(len(images))
-        quality = np.array([quality_of(image).score for image in images])
+        no_fundus = [check_fundus(image).reason for image in images]
         prepared: dict[object, torch.Tensor] = {}
-        logits = []
-        for model in self.ensemble.models:
+        found = []
+        for model, gate in zip(self.ensemble.models, self.ensemble.gates, strict=True):
             _, preprocessing = input_of(model.meta)
             if preprocessing not in prepared:
                 inputs = np.stack([preprocessing.apply(image) for image in images])
                 prepared[preprocessing] = torch.from_numpy(inputs)
-            found = logits_of(model, iter([(places, prepared[preprocessing])]), self.device)
-            assert found is not None
-            logits.append(found[1])
-        return self.rules.read(*self.ensemble.grade(logits), quality)
+            batch = places, prepared[preprocessing]
+            found.append(model_outputs(model, gate, batch, self.device))
+        gated = Gated(
+            np.array([quality_of(image).score for image in images]),
+            no_fundus,
+            np.array([one.p_like_train for one in found]),
+            np.array([gate.level for gate in self.ensemble.gates]),
+        )
+        return self.rules.read(*self.ensemble.grade([one.logits for one in found]), gated)
 
 
 def _check(image: np.ndarray, number: int) -> None:

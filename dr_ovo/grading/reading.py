@@ -18,7 +18,8 @@ class Reading:
     the ones to look at (None without a calibration). `p_referable` and `p_vision_threatening` are
     the sums of `probabilities` from grade 2 and 3 on (None unless C is 5). `agreement`: the share
     of the members with the same grade. `likely`: the lowest and the highest grade of the conformal
-    set. `quality`: 0 to 1, None where it is unknown.
+    set. `quality`: 0 to 1, None where it is unknown. `p_like_train`: the p-value that it is like
+    the photographs of the training, None where that can't be told.
     """
 
     verdict: str  # one of `dr_ovo.predictions.verdict.Verdict`
@@ -33,6 +34,7 @@ class Reading:
     agreement: float | None = None
     likely: tuple[int, int] | None = None
     quality: float | None = None
+    p_like_train: float | None = None
 
     @property
     def judged(self) -> Judged:
@@ -74,6 +76,7 @@ def joint_reading(readings: Sequence[Reading]) -> Reading:
         agreement=_smallest([one.agreement for one in graded]),
         likely=(max(low for low, _ in likely), max(high for _, high in likely)) if likely else None,
         quality=max(qualities) if qualities else None,
+        p_like_train=_largest([one.p_like_train for one in used]),
     )
 
 

@@ -114,6 +114,7 @@ def _common(reading: Reading, date: str, rules: Rules) -> Cells:
         "reasons": list(reading.reasons),
         "gradable": reading.gradable,
         "quality": reading.quality,
+        "p_like_train": reading.p_like_train,
         "p_referable": reading.p_referable,
         "p_vision_threatening": reading.p_vision_threatening,
         **_by_name("tempered", reading.tempered, rules),

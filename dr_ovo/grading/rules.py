@@ -9,8 +9,8 @@ import numpy as np
 
 from dr_ovo import __version__
 from dr_ovo.decoding.tempering import temper
+from dr_ovo.gates.gated import Gated
 from dr_ovo.grading.reading import Reading
-from dr_ovo.photographs.gradability import MIN_GRADABLE, ungradable
 from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.conformal import Conformal
 from dr_ovo.predictions.operating_points import (
@@ -29,7 +29,8 @@ SCOPE = "By retinopathy grade alone; macular oedema is not assessed."
 @dataclass(frozen=True)
 class Rules:
     """What is fixed before any photograph is read. `models`: the sha256 of the checkpoints' own.
-    `calibration` is None where there is none, for the reason in `uncalibrated`."""
+    `calibration` is None where there is none, for the reason in `uncalibrated`. `no_gate`: why some
+    networks can't tell photographs that are unlike those of their training."""
 
     class_names: tuple[str, ...]
     calibration: Calibration | None
@@ -38,6 +39,7 @@ class Rules:
     models: str
     members: int
     marks: tuple[str, ...]
+    no_gate: tuple[str, ...] = ()
     version: str = __version__
 
     @property
@@ -60,15 +62,12 @@ class Rules:
         predicted: np.ndarray,
         probabilities: np.ndarray,
         grades: np.ndarray,
-        quality: np.ndarray,
+        gated: Gated,
     ) -> list[Reading]:
         """The readings of n photographs: grades (n,) and probabilities (n, C), not tempered, of the
-        ensemble, the `grades` (M, n) of its members, and quality (n,), NaN where unknown."""
+        ensemble, the `grades` (M, n) of its members, and what the gates say of them."""
         sets = self.conformal.sets(probabilities, self.coverage) if self.conformal else None
-        why = [
-            (f"quality {score:.2f} is below {MIN_GRADABLE}",) if bad else ()
-            for score, bad in zip(quality, ungradable(quality), strict=True)
-        ]
+        why, quality, p_like_train = gated.reasons, gated.quality, gated.p_like_train
         judged = judge(Graded(probabilities, sets, grades, why), self.points, self.class_names)
         sums = {name: self._summed(probabilities, name) for name in CONDITIONS}
         tempered = self._tempered(probabilities)
@@ -86,7 +85,8 @@ class Rules:
                 p_vision_threatening=sums["vision_threatening"][place],
                 agreement=float(agreement[place]),
                 likely=None if sets is None else (int(sets[place, 0]), int(sets[place, 1])),
-                quality=None if np.isnan(quality[place]) else float(quality[place]),
+                quality=_known(quality[place]),
+                p_like_train=_known(p_like_train[place]),
             )
             for place, one in enumerate(judged)
         ]
@@ -98,6 +98,10 @@ class Rules:
 
     def _tempered(self, probabilities: np.ndarray) -> np.ndarray | None:
         return temper(probabilities, self.calibration.temperature) if self.calibration else None
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _numbers(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:

@@ -64,6 +64,11 @@ def statements(rules: Rules, summary: Mapping[str, Any]) -> list[str]:
                 + (f" ({kappa['low']:.3f} to {kappa['high']:.3f})" if kappa.get("low") else "")
                 + f". To arbitrate: {reader['disagreements']:,} eyes, in disagreements.csv."
             )
+    if rules.no_gate:
+        said.append(
+            "Photographs unlike those of the training are not told by "
+            f"{len(rules.no_gate)} of {rules.members} networks: {rules.no_gate[0]}."
+        )
     return [*said, *_of_sets(rules), SCOPE]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dr_ovo.errors import UserError
+from dr_ovo.gates.gated import ungated
 from dr_ovo.grading.reading import Reading, joint_reading
 from dr_ovo.grading.rules import Rules
 from dr_ovo.predictions.calibration_file import load_calibration
@@ -96,7 +97,7 @@ def own_test(folder: ResultsFolder, rules: Rules) -> dict[str, Any]:
 
 def known_eyes(p: Predictions, rules: Rules) -> KnownEyes:
     """The eyes of predictions with reference grades; a photograph without a known eye is one."""
-    readings = rules.read(p.predicted, p.probabilities, p.predicted[None], p.quality)
+    readings = rules.read(p.predicted, p.probabilities, p.predicted[None], ungated(p.quality))
     owners = [
         (patient, eye) if eye else (patient, sample)
         for patient, eye, sample in zip(p.patient_ids, p.eyes, p.sample_ids, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from dr_ovo.inference.trained_model import (
     pair_accuracy,
     with_decoding_of,
 )
+from dr_ovo.inference.training_gate import TrainingGate, open_gate
 from dr_ovo.models.architectures import resolve_architecture
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.predictions.predictions_file import marks_of
@@ -59,6 +61,12 @@ class Ensemble:
     expected: Fitted | None = None  # None: the grade is the most probable one
     calibration: Calibration | None = None
     uncalibrated: str = ""
+
+    @cached_property
+    def gates(self) -> list[TrainingGate]:
+        """Of each network, what tells photographs unlike those of its training. Raises UserError
+        for a damaged file."""
+        return [open_gate(model.folder, model.seals) for model in self.models]
 
     @property
     def class_names(self) -> list[str]:

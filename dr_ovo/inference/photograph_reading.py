@@ -13,8 +13,9 @@ import torch
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.errors import MachineError
 from dr_ovo.files import Written
+from dr_ovo.gates.gated import Gated
 from dr_ovo.inference.ensemble import Ensemble
-from dr_ovo.inference.trained_model import logits_of
+from dr_ovo.inference.training_gate import ModelOutputs, model_outputs
 from dr_ovo.models.checkpoint import input_of
 from dr_ovo.outputs import MEASURE_BATCH
 from dr_ovo.photographs.damage import Damage, describe
@@ -24,12 +25,11 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 @dataclass(frozen=True)
 class Read:
     """The positions (n,) of the photographs that could be read, the logits (n, K) of each model,
-    their quality (n,), NaN where unknown; the damaged ones, and those that were written meanwhile,
-    by position."""
+    and what the gates say; the damaged ones, and those that were written meanwhile, by position."""
 
     positions: np.ndarray
     logits: Sequence[np.ndarray]
-    quality: np.ndarray
+    gated: Gated
     damaged: dict[int, str]
     changed: set[int]
 
@@ -52,9 +52,9 @@ class PhotographReader:
     def read(self, positions: np.ndarray) -> Read:
         """The logits on the photographs at `positions` (n,). Raises MachineError for a photograph
         that could be read once, and then no more."""
-        logits: dict[int, np.ndarray] = {}
+        outputs: dict[int, ModelOutputs] = {}
         readable, damaged, changed = positions, {}, set()
-        quality: list[float] = []
+        quality, no_fundus = np.zeros(0), list[str]()
         for number, (preprocessing, loader) in enumerate(self.loaders.items()):
             own = [
                 place
@@ -72,27 +72,37 @@ class PhotographReader:
                 )
             if not number:
                 damaged, readable = lost, found
-                quality = [loader.quality[place] for place in found.tolist()]
-            logits |= parts
+                quality = np.array([loader.quality[place] for place in found.tolist()])
+                no_fundus = [loader.no_fundus.get(place, "") for place in found.tolist()]
+            outputs |= parts
             loader.forget()
-        ordered = [logits[place] for place in range(len(self.ensemble.models))] if logits else []
-        return Read(readable, ordered, np.array(quality), damaged, changed)
+        every = [outputs[place] for place in range(len(self.ensemble.models))] if outputs else []
+        p_values = np.array([one.p_like_train for one in every]).reshape(len(every), len(readable))
+        levels = np.array([gate.level for gate in self.ensemble.gates[: len(every)]])
+        gated = Gated(quality, no_fundus, p_values, levels)
+        return Read(readable, [one.logits for one in every], gated, damaged, changed)
 
     def _read_with(
         self, loader: ImageLoader, models: Sequence[int], positions: np.ndarray
-    ) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-        """The positions that the loader can read, and the logits of these models there."""
+    ) -> tuple[np.ndarray, dict[int, ModelOutputs]]:
+        """The positions that the loader can read, and what these models say there."""
         found: list[np.ndarray] = []
-        parts: dict[int, list[np.ndarray]] = {place: [] for place in models}
+        parts: dict[int, list[ModelOutputs]] = {place: [] for place in models}
         for batch in loader.batches(positions, MEASURE_BATCH):
             found.append(batch[0])
             for place in models:
-                outputs = logits_of(self.ensemble.models[place], [batch], self.device)
-                assert outputs is not None
-                parts[place].append(outputs[1])
+                model, gate = self.ensemble.models[place], self.ensemble.gates[place]
+                parts[place].append(model_outputs(model, gate, batch, self.device))
         if not found:
             return np.zeros(0, dtype=np.int64), {}
-        return np.concatenate(found), {place: np.concatenate(each) for place, each in parts.items()}
+        return np.concatenate(found), {place: _joined(each) for place, each in parts.items()}
+
+
+def _joined(parts: Sequence[ModelOutputs]) -> ModelOutputs:
+    return ModelOutputs(
+        np.concatenate([part.logits for part in parts]),
+        np.concatenate([part.p_like_train for part in parts]),
+    )
 
 
 @contextmanager
@@ -113,6 +123,7 @@ def open_reader(
                 preprocessing,
                 num_workers,
                 with_quality=first is None,
+                with_gate=first is None,
                 max_megapixels=max_megapixels,
                 judged=None if first is None else _judged(paths, first),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dr_ovo.results.folder import OOF
 from dr_ovo.tables import RESEARCH_USE, decimal, percent, table, wrapped
 
 OUTCOMES = {
@@ -19,8 +20,8 @@ OVERALL = {
 }
 PER_CLASS = ("recall", "precision", "specificity", "f1", "auc")
 UNDIVIDED = (
-    "Val was too small to be divided: it served to choose the epoch and to fit the temperature and "
-    "the thresholds."
+    "Val was too small to be divided: what it chose in training, such as an epoch, it chose by the "
+    "images that also fitted the temperature and the thresholds."
 )
 POINTS = ("argmax", "high_sensitivity", "high_specificity")
 # The field reports these as decimals; all other metrics are percentages.
@@ -38,7 +39,8 @@ def evaluation_table(report: Mapping[str, Any], decoders: Mapping[str, Mapping[s
     sections += [_per_class(report), _pairs(report)]
     sections += [_outcome(report[key], title) for key, title in OUTCOMES.items()]
     sections += [_patient_level(report), quality_section(report.get("by_quality"))]
-    sections += [_confusion(report), _calibration(report), _reasons(report), RESEARCH_USE]
+    sections += [_confusion(report), _calibration(report), _conformal(report)]
+    sections += [_reasons(report), RESEARCH_USE]
     return "\n\n".join(section for section in sections if section)
 
 
@@ -178,10 +180,31 @@ def _calibration(report: Mapping[str, Any]) -> str:
     lines = [table(header, rows)]
     if "temperature" in given:
         lines.append(f"temperature {decimal(given['temperature'])}, fitted on {given['fitted_on']}")
-        lines[-1] += " validation images"
-        if not given["val_divided"]:
+        oof = report["split"] == OOF
+        lines[-1] += " images, out of fold" if oof else " validation images"
+        if not given["val_divided"] and not oof:
             lines.append(wrapped(UNDIVIDED))
     return "\n".join(lines)
+
+
+def _conformal(report: Mapping[str, Any]) -> str:
+    """How often the sets of likely grades hold the grade, and what is guaranteed."""
+    block = report.get("conformal")
+    if not block or "reason" in block:
+        return ""
+    named = {"all": "covered", "referable": "covered_referable", "others": "covered_other"}
+    shares = ", ".join(
+        f"{name} {_value(key, block[key]['value'])} ({_interval(key, block[key])})"
+        for name, key in named.items()
+        if block[key]["value"] is not None
+    )
+    lines = [
+        f"Sets of likely grades for a coverage of {percent(block['coverage'])}: {shares}; on "
+        f"average {block['mean_size']:.2f} grades."
+    ]
+    if block["chosen"]:
+        lines.append(f"No coverage is guaranteed: {'; '.join(block['chosen'])}.")
+    return "\n".join(map(wrapped, lines))
 
 
 def _metrics(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -108,6 +108,11 @@ class ResultsFolder:
         return self.root / RETRAINING / "outcome.json"
 
     @property
+    def train_features(self) -> Path:
+        """Features of train pictures, by which others are told to be unlike them."""
+        return self.root / "train_features.npz"
+
+    @property
     def calibration(self) -> Path:
         """Temperature and operating points from val."""
         return self.root / "calibration.json"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dr_ovo.photographs.gradability import MIN_GRADABLE, ungradable
 from dr_ovo.predictions.predictions_file import Predictions
-from dr_ovo.statistics.model_statistics import kappa_statistic
-from dr_ovo.statistics.weighted_statistics import Proportion, Resampled
+from dr_ovo.statistics.subgroups import subgroup
+from dr_ovo.statistics.weighted_statistics import Proportion
 
 THIRDS = ("lowest", "middle", "highest")
 UNKNOWN = "no photograph has a known quality (too few pixels, or evaluated without it)"
@@ -49,21 +48,11 @@ def _thirds(quality: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
 
 def _third(p: Predictions, name: str, in_third: np.ndarray) -> dict[str, Any]:
     values = p.quality[in_third]
-    empty = "no photograph in this third of quality"
-    kappa = kappa_statistic(p)
+    measured = subgroup(p, in_third, "no photograph in this third of quality")
     return {
         "third": name,
-        "n": int(in_third.sum()),
+        "n": measured.pop("n"),
         "low": float(values.min()) if len(values) else None,
         "high": float(values.max()) if len(values) else None,
-        "accuracy": Proportion(empty, p.predicted == p.targets, in_third),
-        "quadratic_kappa": replace(
-            kappa,
-            undefined=kappa.undefined if len(values) else empty,
-            function=_restricted(kappa, in_third),
-        ),
+        **measured,
     }
-
-
-def _restricted(statistic: Resampled, selected: np.ndarray) -> Any:
-    return lambda weights: statistic.compute(weights * selected[:, None].astype(weights.dtype))

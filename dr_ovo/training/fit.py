@@ -27,6 +27,7 @@ from dr_ovo.training.resume.numerics import say_changes
 from dr_ovo.training.resume.state import kept_state
 from dr_ovo.training.writing.run import Run
 from dr_ovo.training.writing.run_writer import RunWriter
+from dr_ovo.training.writing.train_features import write_train_features
 
 # Flags that `resume_command` sets itself, or that must not be repeated.
 LEFT_OUT = {f"__{no}{name}" for name in ("resume", "recover") for no in ("", "no_")}
@@ -75,6 +76,8 @@ def fit(writer: RunWriter) -> None:
         with deferred(run.config.grace_seconds) as asked:
             with open_loop(run, asked) as loop:
                 loop.run(reached.epochs + 1, writer, reached.seconds)
+                if run.model.ranks.is_first:
+                    write_train_features(run, loop)
             ranks = ALONE if asked() else run.model.ranks  # others may have ended already
             changed = set().union(*ranks.gather(loop.loader.changed))
             if changed and run.model.ranks.is_first:

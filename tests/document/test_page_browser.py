@@ -12,11 +12,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from dr_ovo.document.document import Column, Report, Section, Table
 from dr_ovo.document.page import page
+from dr_ovo.grading.reading import Reading, unreadable
+from dr_ovo.grading.row_files import Row
+from dr_ovo.grading.rules import Rules
+from dr_ovo.grading.sheet import sheet
+from dr_ovo.grading.workload import own_test
+from dr_ovo.photographs.damage import Damage
+from dr_ovo.predictions.calibration_file import load_calibration
+from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.synthetic.simulated_predictions import ACCURACIES
+from tests.conftest import drawn_eye
 from tests.document.tags import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,14 +88,40 @@ def test_report_from_folders(reported):
 
 
 @pytest.fixture(scope="module")
-def pages(reported: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Addresses of the page of three simulated models and of one with hostile names."""
+def pages(
+    reported: Any, simulated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """Addresses of the page of three simulated models, of one with hostile names, and of a reading
+    of photographs with such names."""
     columns = [Column("m", "Model"), Column("v", "Value", "percent"), Column("t", EVIL)]
     section = Section(EVIL, [LONG], [Table("t", EVIL, columns, ROWS, LONG)])
     hostile = Report("hostile", EVIL, {}, [section], ["SYNTHETIC", "LEAKY"])
     file = tmp_path_factory.mktemp("pages") / "hostile.html"
     file.write_text(page(EVIL, EVIL, [hostile]), encoding="utf-8")
-    return {"real": reported[1].as_uri(), "hostile": file.as_uri()}
+    reading = file.with_name("sheet.html")
+    reading.write_text(sheet_page(simulated, file.parent), encoding="utf-8")
+    return {"real": reported[1].as_uri(), "hostile": file.as_uri(), "sheet": reading.as_uri()}
+
+
+def sheet_page(simulated: Path, folder: Path) -> str:
+    """The page of a reading, with a drawn photograph and one that is gone, of hostile names."""
+    calibration = load_calibration(simulated / "coatnet_5class_results" / "calibration.json")
+    names = ("No DR", "Mild", "Moderate", "Severe", EVIL)
+    rules = Rules(names, calibration, "", 0.9, "0" * 64, 2, ("SYNTHETIC",), ("no file",))
+    picture = folder / f"{LONG}.jpeg"
+    cv2.imwrite(str(picture), drawn_eye(3, np.random.default_rng(0)))
+    p = (0.1, 0.1, 0.2, 0.3, 0.3)
+    seen = Reading("referable", (EVIL, LONG), True, 4, EVIL, p, p, 0.8, 0.6, 0.5, (2, 4), 0.9, 0.4)
+    rows = [
+        (EVIL, "left", Row(picture, seen, "2026-01-01")),
+        ("10", "", Row(folder / "<b>gone.jpeg", unreadable(EVIL), "2026-01-01")),
+    ]
+    kinds = ("photographs", "eyes", "patients")
+    counts = {kind: {"referable": 1, "ungradable": 1} for kind in kinds}
+    own = own_test(ResultsFolder(simulated / "coatnet_5class_results"), rules)
+    summary = {"counts": counts, "own_test": own}
+    report = sheet(rules, summary, rows, [Damage(folder / "<b>gone.jpeg", EVIL)])
+    return page(report.title, EVIL, [report])
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +153,7 @@ def show(browser: Any, address: str, width: int = 1280, scheme: str = "light") -
     browser.get(address)
 
 
-@pytest.mark.parametrize("name", ["real", "hostile"])
+@pytest.mark.parametrize("name", ["real", "hostile", "sheet"])
 def test_no_error_and_no_request(browser, pages, name):
     for kind in ("browser", "performance"):
         browser.get_log(kind)
@@ -130,7 +167,7 @@ def test_no_error_and_no_request(browser, pages, name):
     assert [url for url in sent if url != pages[name] and not url.startswith("data:")] == []
 
 
-@pytest.mark.parametrize("name", ["real", "hostile"])
+@pytest.mark.parametrize("name", ["real", "hostile", "sheet"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_overflows(browser, pages, name, width):
     show(browser, pages[name], width)
@@ -139,7 +176,7 @@ def test_nothing_overflows(browser, pages, name, width):
     assert browser.execute_script("return document.scrollingElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("name", ["real", "hostile"])
+@pytest.mark.parametrize("name", ["real", "hostile", "sheet"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read(browser, pages, name, scheme):
     show(browser, pages[name], 1280, scheme)
@@ -184,6 +221,26 @@ def test_tables_sort_by_click_and_keyboard(browser, pages):
     buttons[2].send_keys(Keys.SPACE)
     assert first_column(browser)[:2] == ["evil", "long"]  # b9 before b10
     assert [h.get_attribute("aria-sort") for h in headers] == ["none", "none", "ascending"]
+
+
+def test_a_sheet_sorts_by_the_keyboard_and_keeps_its_pictures(browser, pages):
+    from selenium.webdriver.common.keys import Keys
+
+    show(browser, pages["sheet"], 360)
+    width = browser.execute_script(
+        "return document.querySelector('td img').getBoundingClientRect().width"
+    )
+    assert width > 100
+    title = "The 2 photographs to look at first, of 2"
+    button, files = "thead button", "tbody tr"
+    table = f"[...document.querySelectorAll('table')].find((t) => t.innerText.includes({title!r}))"
+    first = f"return {table}.querySelectorAll('{files}')[0].innerText.includes('gone.jpeg')"
+    assert not browser.execute_script(first)
+    verdict = browser.execute_script(f"return {table}.querySelectorAll('{button}')[2]")
+    verdict.send_keys(Keys.ENTER)
+    assert not browser.execute_script(first)
+    verdict.send_keys(Keys.ENTER)
+    assert browser.execute_script(first)  # ungradable after referable, reversed
 
 
 def test_paper_is_white_and_shows_whole_tables(browser, pages):

@@ -340,7 +340,8 @@ def test_nothing_stays_of_a_photograph_that_is_graded(one, trainer, many, tmp_pa
     tracemalloc.stop()
     assert outcome.code == 0, outcome.stderr
     assert len(held) == 25
-    assert np.median(np.diff(held)) < 40 * 14  # bytes, of a group; the median passes over caches
+    growth = np.diff(held)[12:]  # before, caches fill
+    assert np.median(growth) < 40 * 14  # bytes, of a group
 
 
 def test_of_a_photograph_its_name_and_time_of_writing_are_held(many):

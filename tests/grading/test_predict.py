@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -186,3 +187,19 @@ def test_what_is_missing_is_said(folder, eyes, tmp_path, capsys):
         predict(*words, "--coverage", "2")
     assert ended.value.code == 2
     assert not output.exists()
+
+
+def test_what_is_no_fundus_photograph_is_ungradable(folder, tiny_dataset, tmp_path):
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(tmp_path / "noise.png"), rng.integers(0, 256, (300, 300, 3), np.uint8))
+    shutil.copy(next((tiny_dataset / "test" / "4").iterdir()), tmp_path / "eye.jpeg")
+    output = tmp_path / "out"
+    assert predict("--models", folder, "--input", tmp_path, "--output", output) == 0
+    noise, eye = (
+        next(row for row in lines(output / "photographs.jsonl") if row["file"].endswith(name))
+        for name in ("noise.png", "eye.jpeg")
+    )
+    assert (noise["verdict"], noise["gradable"]) == ("ungradable", False)
+    assert noise["reasons"][0].startswith("no fundus photograph: ")
+    assert noise["grade"] is not None  # what the network says is shown all the same
+    assert not any(reason.startswith("no fundus") for reason in eye["reasons"])

@@ -86,6 +86,19 @@ def test_every_figure_is_in_it_within_a_hundred_columns(full: dict[str, Any]) ->
     assert "SYNTHETIC" not in text
 
 
+def test_sets_of_likely_grades_and_why_nothing_is_guaranteed(full: dict[str, Any]) -> None:
+    sets = full["conformal"]
+    text = " ".join(evaluation_table(full, DECODERS).split())
+    assert f"all {100 * sets['covered']['value']:.1f} % (" in text
+    assert f"on average {sets['mean_size']:.2f} grades." in text
+    assert "No coverage is guaranteed" not in text
+    chosen = {**full, "conformal": {**sets, "chosen": ["one reason", "another"]}}
+    text = " ".join(evaluation_table(chosen, DECODERS).split())
+    assert "No coverage is guaranteed: one reason; another." in text
+    earlier = {**full, "conformal": {"value": None, "reason": "by an earlier version"}}
+    assert "Sets of likely grades" not in evaluation_table(earlier, DECODERS)
+
+
 def test_the_decoder_of_the_figures_is_marked(full: dict[str, Any]) -> None:
     text = evaluation_table({**full, "decoder": "vote"}, DECODERS)
     assert [line.split()[0] for line in text.splitlines() if "<-" in line] == ["vote"]

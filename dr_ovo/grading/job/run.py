@@ -166,6 +166,7 @@ def rules_of(ensemble: Ensemble, coverage: float) -> Rules:
         models=hashlib.sha256(digests.encode()).hexdigest(),
         members=len(ensemble.models),
         marks=tuple(ensemble.marks),
+        no_gate=tuple(gate.why_not for gate in ensemble.gates if gate.nearest is None),
     )
 
 
@@ -230,7 +231,7 @@ def _grade(
             read = reader.read(positions)
             readings: list[Reading] = []
             if len(read.positions):
-                readings = rules.read(*ensemble.grade(read.logits), read.quality)
+                readings = rules.read(*ensemble.grade(read.logits), read.gated)
             kept = {
                 "date": datetime.now(UTC).date().isoformat(),
                 "rows": [
