@@ -16,9 +16,11 @@ from dr_ovo.commands import prepare
 from dr_ovo.commands.reports import validate
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.errors import UserError
-from dr_ovo.evaluation.external.class_map import class_map, merged
-from dr_ovo.evaluation.external.external_metrics import best_temperature
+from dr_ovo.evaluation.external.external_gates import gates_block
+from dr_ovo.evaluation.external.metrics.class_map import class_map, merged
+from dr_ovo.evaluation.external.metrics.external_metrics import best_temperature
 from dr_ovo.evaluation.external.shift import distance, standardised
+from dr_ovo.gates.gated import Gated
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.metrics import expected_calibration_error
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions
@@ -392,6 +394,57 @@ def test_shift(evaluate, five, tmp_path):
     assert "one value" in rows["height in pixels"]["from_train"]["standardised"]["reason"]
     distances = [row["from_train"]["distance"] for row in block["measures"]]
     assert distances == sorted(distances, reverse=True)
+
+
+def test_what_the_gates_say(evaluate, five, tmp_path, model):
+    data = shutil.copytree(five, tmp_path / "gated")
+    noise = np.random.default_rng(0).integers(0, 256, (80, 107, 3), np.uint8)
+    cv2.imwrite(str(data / "test/2/noise.png"), noise)
+    (data / "labels.csv").write_text("outside the classes: stops nothing")
+    outcome, folder = evaluate(data)
+    assert outcome.code == 0, outcome.stderr
+    report, predictions = found(folder, "gated")
+    block = report["gates"]
+    listed = {row["file"]: row["reasons"] for row in block["listed"]}
+    assert any(why.startswith("no fundus photograph") for why in listed["test/2/noise.png"])
+    # The listed files are all that are stopped, or the first of them.
+    assert len(listed) == min(block["stopped"]["n"], 20)
+    share = block["stopped"]["share"]
+    assert share["value"] == pytest.approx(block["stopped"]["n"] / report["n"])
+    assert share["low"] < share["value"] <= share["high"]
+    assert report["n"] == 46
+    if block["stopped"]["n"] <= 20:
+        kept = np.array([str(name) not in listed for name in predictions.sample_ids])
+        right = (predictions.predicted == predictions.targets)[kept].mean()
+        assert block["passed"]["n"] == kept.sum()
+        assert block["passed"]["accuracy"]["value"] == pytest.approx(right)
+    assert "The gates stop" in outcome.stdout
+    assert "no train_features.npz" in block["unlike_training"]["reason"]
+
+
+def test_photographs_unlike_the_training(model):
+    """More than half of the networks that can tell must call one so; one can't tell here."""
+    p = load_predictions(model / "predictions_test.npz")
+    count = len(p.targets)
+    p_values = np.full((3, count), 0.5)
+    p_values[0, :4] = p_values[1, :3] = 0.005
+    p_values[2] = np.nan
+    levels = np.array([0.01, 0.01, 0.0])
+    quality = np.full(count, 0.9)
+    quality[2] = 0.0
+    gated = Gated(quality, [""] * (count - 1) + ["flat"], p_values, levels)
+    whole = merged(p, class_map(list("01234"), []), p.targets)
+    calibration = load_calibration(model / "calibration.json")
+    block = gates_block(gated, whole, calibration, ["no file"])
+    assert {name: block[name]["n"] for name in ("no_fundus", "unlike_training", "ungradable")} == {
+        "no_fundus": 1, "unlike_training": 3, "ungradable": 1,
+    }  # fmt: skip
+    assert block["stopped"]["n"] == 4
+    right = (p.predicted == p.targets)[3:-1].mean()
+    assert block["passed"]["n"] == count - 4
+    assert block["passed"]["accuracy"]["value"] == pytest.approx(right)
+    none = gates_block(gated, whole, calibration, ["no file"] * 3)["unlike_training"]
+    assert none == {"value": None, "reason": "no file"}
 
 
 def test_distances_of_samples():

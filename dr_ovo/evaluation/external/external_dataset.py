@@ -15,9 +15,9 @@ from dr_ovo.dataset.manifest import MANIFEST, read_manifest
 from dr_ovo.dataset.patients_and_eyes import patients_and_eyes_of
 from dr_ovo.dataset.synthetic_mark import is_synthetic
 from dr_ovo.dataset.words import split_of
-from dr_ovo.errors import UserError
+from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.evaluation import decodable_by_all
-from dr_ovo.evaluation.external.class_map import ClassMap, require_classes
+from dr_ovo.evaluation.external.metrics.class_map import ClassMap, require_classes
 from dr_ovo.inference.trained_model import TrainedModel
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.prepare.readers.folder_tree import folder_of_splits
@@ -71,8 +71,9 @@ def scan_external(root: Path, classes: ClassMap, *, mapped: bool) -> DatasetInde
     require_classes(classes, {row.folder for row in rows}, str(root), mapped=mapped)
     rows.sort(key=lambda row: row.sample)
     manifest = read_manifest(base / MANIFEST)
-    graded = {row.path for row in rows}
-    others = [path for path in (*content.images, *content.others) if path not in graded]
+    if outside := len(content.images) - len(rows):
+        log.warning("%s: %d photographs in no folder of a class are left out.", root, outside)
+    others = [path for path in content.others if _row(base, path) is not None]
     split = _split(rows, classes, manifest)
     return DatasetIndex(
         root=base,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dr_ovo.audit.measurement_cache import DESCRIPTORS, cache_folder
 from dr_ovo.copies.content_hashes import content_hashes
 from dr_ovo.dataset.image_files import not_read
@@ -18,16 +20,17 @@ from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.evaluation import of_the_models
-from dr_ovo.evaluation.external.class_map import ClassMap, Merged, class_map, merged
 from dr_ovo.evaluation.external.external_dataset import open_external
-from dr_ovo.evaluation.external.external_metrics import external_metrics, rest_metrics
+from dr_ovo.evaluation.external.external_gates import gated_photographs, gates_block
 from dr_ovo.evaluation.external.external_predictions import (
     decoder_of,
     is_corrected,
     predict_external,
 )
 from dr_ovo.evaluation.external.external_writing import external_folder, write_external
-from dr_ovo.evaluation.external.metric_blocks import differences
+from dr_ovo.evaluation.external.metrics.class_map import ClassMap, Merged, class_map, merged
+from dr_ovo.evaluation.external.metrics.external_metrics import external_metrics, rest_metrics
+from dr_ovo.evaluation.external.metrics.metric_blocks import differences
 from dr_ovo.evaluation.external.own_dataset import own_dataset
 from dr_ovo.evaluation.external.own_test import own_test, require_same_decoding
 from dr_ovo.evaluation.external.shared_photographs import Shared, find_shared, say_shared
@@ -103,6 +106,7 @@ def evaluate_external(settings: Settings, launch: Launch) -> ExternalEvaluation 
             **_facts(found, config, data),
             **_compared(found, ensemble, calibration, data, config),
             "shift": _shift(data, folder),
+            "gates": _gates(found, ensemble, calibration, data, config, device),
             "prior_corrected": is_corrected(ensemble),
         }
     known = Path(config.ensemble) if config.ensemble else ensemble.evaluated.calibration
@@ -178,6 +182,19 @@ def _compared(
         "difference": difference,
         MADE_FROM: source,
     }
+
+
+def _gates(
+    found: Merged,
+    ensemble: Ensemble,
+    calibration: Calibration,
+    data: _Data,
+    config: TrainConfig,
+    device: torch.device,
+) -> dict[str, Any]:
+    gated = gated_photographs(ensemble, data.index.splits[EXTERNAL].paths, config, device)
+    unavailable = [gate.why_not for gate in ensemble.gates if gate.nearest is None]
+    return gates_block(gated, found, calibration, unavailable)
 
 
 def _shift(data: _Data, folder: ResultsFolder) -> dict[str, Any]:

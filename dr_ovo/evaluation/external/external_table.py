@@ -27,7 +27,7 @@ def external_table(report: Mapping[str, Any]) -> str:
     """The readable form of evaluation_external.json, at most 100 columns wide; the intervals on the
     own test stand in the file alone."""
     sections = [_heading(report), _metrics(report), _calibration(report), _shift(report["shift"])]
-    sections += [_without_shared(report), _reasons(report), RESEARCH_USE]
+    sections += [_gates(report["gates"]), _without_shared(report), _reasons(report), RESEARCH_USE]
     return "\n\n".join(section for section in sections if section)
 
 
@@ -138,13 +138,31 @@ def _shift(block: Mapping[str, Any]) -> str:
     return table(header, rows)
 
 
+def _gates(block: Mapping[str, Any]) -> str:
+    unlike = block["unlike_training"]
+    counts = [f"{block['no_fundus']['n']} no fundus photograph"]
+    counts.append(
+        f"unlike the training: unknown ({unlike['reason']})"
+        if "reason" in unlike
+        else f"{unlike['n']} unlike the training"
+    )
+    counts.append(f"{block['ungradable']['n']} of too low quality")
+    share = " (".join(_both("share", block["stopped"]["share"]))
+    said = wrapped(f"The gates stop {block['stopped']['n']}, {share}): {', '.join(counts)}.")
+    return "\n".join(filter(None, [said, _some("Of those that pass", block["passed"])]))
+
+
 def _without_shared(report: Mapping[str, Any]) -> str:
-    block = report["without_shared"]
+    return _some("Without the patients of shared photographs", report["without_shared"])
+
+
+def _some(title: str, block: Mapping[str, Any] | None) -> str:
+    """The metrics of some of the photographs; "" where these are all."""
     if block is None:
         return ""
     if "reason" in block:
-        return f"Without the patients of shared photographs: {block['reason']}."
-    heading = f"Without the patients of shared photographs: {block['n']} images"
+        return f"{title}: {block['reason']}."
+    heading = f"{title}: {block['n']} images"
     rows = [[label, *_both(name, block[name])] for name, label in OVERALL.items()]
     return f"{heading}\n{table(['metric', 'there', 'interval'], rows)}"
 

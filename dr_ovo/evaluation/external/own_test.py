@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from dr_ovo.errors import UserError
-from dr_ovo.evaluation.external.class_map import ClassMap, Merged, merged
 from dr_ovo.evaluation.external.external_predictions import is_corrected
+from dr_ovo.evaluation.external.metrics.class_map import ClassMap, Merged, merged
 from dr_ovo.files import file_sha256
 from dr_ovo.inference.ensemble import Ensemble
 from dr_ovo.inference.trained_model import seals_of_models

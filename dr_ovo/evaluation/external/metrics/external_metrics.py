@@ -9,8 +9,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from dr_ovo.decoding.tempering import log_probabilities, temper
-from dr_ovo.evaluation.external.class_map import Merged
-from dr_ovo.evaluation.external.metric_blocks import in_words
+from dr_ovo.evaluation.external.metrics.class_map import Merged
+from dr_ovo.evaluation.external.metrics.metric_blocks import in_words
 from dr_ovo.pairs import class_pairs
 from dr_ovo.predictions.calibration_file import TEMPERATURES, Calibration
 from dr_ovo.predictions.conformal import COVERAGE, covered

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dr_ovo.evaluation.external.class_map import ClassMap
+from dr_ovo.evaluation.external.metrics.class_map import ClassMap
 from dr_ovo.statistics.differences import unpaired_difference
 from dr_ovo.statistics.intervals import Estimate
 
