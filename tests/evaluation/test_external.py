@@ -14,6 +14,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from dr_ovo.commands import prepare
 from dr_ovo.commands.reports import validate
+from dr_ovo.dataset.synthetic_mark import SYNTHETIC_MARK
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.external.external_gates import gates_block
@@ -21,6 +22,7 @@ from dr_ovo.evaluation.external.metrics.class_map import class_map, merged
 from dr_ovo.evaluation.external.metrics.external_metrics import best_temperature
 from dr_ovo.evaluation.external.shift import distance, standardised
 from dr_ovo.gates.gated import Gated
+from dr_ovo.grading.grader import Grader
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.metrics import expected_calibration_error
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions
@@ -420,6 +422,33 @@ def test_what_the_gates_say(evaluate, five, tmp_path, model):
         assert block["passed"]["accuracy"]["value"] == pytest.approx(right)
     assert "The gates stop" in outcome.stdout
     assert "no train_features.npz" in block["unlike_training"]["reason"]
+
+
+def test_the_gates_say_what_they_say_to_a_reader(
+    small, trainer, draw_dataset, five, evaluate, tmp_path
+):
+    """With the features of the train pictures: as when the same pictures are read one by one."""
+    own, folder = draw_dataset(tmp_path / "own", images=21), tmp_path / "gated"
+    (own / SYNTHETIC_MARK).write_text("{}")
+    common = ("--dataset_path", own, "--output_dir", folder)
+    assert trainer(*small, *common, "--epochs", 1).code == 0
+    assert trainer("--mode", "evaluate", "--device", "cpu", "--num_workers", 0, *common).code == 0
+    data = shutil.copytree(five, tmp_path / "strange")
+    for number in range(4):
+        noise = np.random.default_rng(number).integers(0, 256, (80, 107, 3), np.uint8)
+        cv2.imwrite(str(data / f"test/2/noise{number}.png"), noise)
+    outcome, _ = evaluate(data, folder=folder)
+    assert outcome.code == 0, outcome.stderr
+    report, predictions = found(folder, "strange")
+    images = [cv2.imread(str(data / str(name)))[..., ::-1] for name in predictions.sample_ids]
+    readings = Grader.load(folder, device="cpu").grade(images)
+    said = [[why.partition(" ")[0] for why in one.reasons] for one in readings]
+    block = report["gates"]
+    for name, first in (("unlike_training", "unlike"), ("no_fundus", "no")):
+        assert block[name]["n"] == sum(first in words for words in said)
+    assert block["unlike_training"]["n"] >= 4
+    assert block["unlike_training"]["levels"] == [0.01]
+    assert block["stopped"]["n"] == sum(not one.gradable for one in readings)
 
 
 def test_photographs_unlike_the_training(model):

@@ -52,9 +52,9 @@ def _heading(report: Mapping[str, Any]) -> str:
 
 def _shared(block: Mapping[str, Any]) -> str:
     """What was looked for first, and found."""
-    found = f"Shared with the training: {block['seen']['files']} files that the network has seen"
+    found = f"Shared with the training: files that the network has seen: {block['seen']['files']}"
     if "reason" in block["photographs"]:
-        return f"{found}; copies and patients unknown"
+        return f"{found}; copies and names of patients: unknown"
     counts = ", ".join(f"{block['photographs'][name]} of {name}" for name in SPLITS)
     return f"{found}; copies: {counts}; names of patients: {block['patient_names']['patients']}"
 
@@ -180,5 +180,14 @@ def _reasons(report: Mapping[str, Any]) -> str:
                 reasons.setdefault(metric["reason"], []).append(
                     f"{where}{label}" if section == "overall" else f"{where}{section}: {label}"
                 )
+    parts = {
+        "passing the gates": report["gates"]["passed"],
+        "without shared patients": report["without_shared"],
+    }
+    for words, block in parts.items():
+        for name, label in OVERALL.items():
+            metric = (block or {}).get(name, {})
+            if metric.get("reason"):
+                reasons.setdefault(metric["reason"], []).append(f"{words}: {label}")
     lines = [wrapped(f"- {', '.join(labels)}: {reason}") for reason, labels in reasons.items()]
     return "\n".join(["Without a value, or without an interval:", *lines]) if lines else ""

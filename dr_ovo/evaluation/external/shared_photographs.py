@@ -73,8 +73,8 @@ def say_shared(shared: Shared, count: int, name: str) -> None:
     if block["leaky"]:
         log.warning(
             "%d of the %d photographs of %s, or copies of them, have been seen in the training: "
-            "scores there are too good, and marked LEAKY. %d photographs are of these patients; "
-            "the figures on the others are under without_shared.",
+            "scores there are too good, and marked LEAKY. Photographs of these patients: %d; the "
+            "figures on all others are under without_shared.",
             block["leaky"], count, name, block["of_their_patients"],
         )  # fmt: skip
     if reason := block["seen"].get("incomplete"):
