@@ -46,6 +46,8 @@ STAND_ALONE = {
     "best_figures.sh": "the best figures reached on IDRiD and RetinaMNIST",
     "cameras.py": "how the audit tells a camera that follows a grade from a filter on it",
     "damaged_jpegs.py": "how much damage inside JPEGs is found, and what the checks cost",
+    "gate_pictures": "photographs that are altered, and other pictures, for gates.py",
+    "gates.py": "which pictures are told from fundus photographs, and from those of a training",
     "gpu.sh": "the toolkit on a GPU, in 9 minutes and without network",
     "heads.py": "one-vs-one, softmax and ordinal heads on the same data",
     "inference_memory.py": "whether the memory of inference grows with the photographs",

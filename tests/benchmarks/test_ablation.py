@@ -150,5 +150,5 @@ def test_a_run_is_kept_and_read(kept_in, small, trainer, draw_dataset, tmp_path,
         load(other)
     report.write_report(tmp_path / "results.md")
     page = (tmp_path / "results.md").read_text()
-    assert "## idrid, 40 pictures, 112 px, 12 epochs, rate 0.0005" in page
+    assert "## idrid, 40 pictures, tf_efficientnet_lite0, 112 px, 12 epochs, rate 0.0005" in page
     assert page.count("| one-vs-one, guide |") >= 8
