@@ -178,6 +178,7 @@ LONGER = f"{LEARNING} --epochs 4 --learning_rate 0.1"
 # Four grades have six pairs instead of ten, and a network for each in `independent`.
 FOUR = "--num_classes 4 --dataset_path {four}"
 APPLIED = "--mode inference --input {data}/test"
+ELSEWHERE = "--mode evaluate --ensemble ensemble.json --external"
 ROWS = (
     Row("mode", "--mode evaluate", files, trained=True),
     Row("dataset_path", "--dataset_path {other}", weights),
@@ -195,6 +196,8 @@ ROWS = (
     Row("decoder", "--decoder expected", decoder, "--mode evaluate", True),
     Row("prior_correction", "--prior_correction", grades, APPLIED, True),
     Row("splits", "--splits val", files, "--mode evaluate", True),
+    Row("external", "--external {other}", files, f"{ELSEWHERE} {{leaky}}", True),
+    Row("grade_map", "--grade_map 3,4=3 0=0 1=1 2=2", exit_code, f"{ELSEWHERE} {{four}}", True),
     Row("patient_level", "--patient_level", blocks, "--mode evaluate", True),
     Row("allow_leaks", "--allow_leaks", exit_code, f"{BASE} --dataset_path {{leaky}}"),
     Row("skip_damaged", "--skip_damaged", exit_code, f"{BASE} --dataset_path {{damaged}}"),

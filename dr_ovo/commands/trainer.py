@@ -16,9 +16,10 @@ from dr_ovo.signals import importing
 
 if TYPE_CHECKING:
     from dr_ovo.evaluation.evaluation import Evaluation
+    from dr_ovo.evaluation.external.external_evaluation import ExternalEvaluation
 
 
-SPLIT_NAMES = {"oof": "train and val, out of fold"}
+SPLIT_NAMES = {"oof": "train and val, out of fold", "external": "another data set"}
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -71,6 +72,8 @@ def _assemble(settings: Settings) -> None:
 
 
 def _evaluate(settings: Settings) -> int:
+    if settings.config.external:
+        return _evaluate_external(settings)
     with importing():
         from dr_ovo.distributed.launch import launched
         from dr_ovo.evaluation.evaluation import evaluate
@@ -97,7 +100,23 @@ def _evaluate(settings: Settings) -> int:
     return DONE
 
 
-def _show(evaluation: Evaluation, table: str) -> None:
+def _evaluate_external(settings: Settings) -> int:
+    with importing():
+        from dr_ovo.distributed.launch import launched
+        from dr_ovo.evaluation.external.external_evaluation import evaluate_external
+        from dr_ovo.evaluation.external.external_table import external_table
+
+    with launched() as launch:
+        evaluation = evaluate_external(settings, launch)
+    if evaluation is None:  # another rank has it
+        return DONE
+    _show(evaluation, external_table(evaluation.report))
+    if evaluation.not_read:
+        log.warning("%s", evaluation.not_read)
+    return DONE
+
+
+def _show(evaluation: Evaluation | ExternalEvaluation, table: str) -> None:
     report = evaluation.report
     marks = ", SYNTHETIC data" * report["synthetic"] + ", LEAKY data" * report["leaky"]
     split = SPLIT_NAMES.get(report["split"], report["split"])

@@ -153,11 +153,11 @@ def prepare(
         require_redone(folder, splits)
     with shared_workers(processes=config.num_workers > 0):
         index, skipped = open_dataset(config, [model.folder for model in models], splits)
-    index, undecodable = _decodable(models, index, config, splits)
+    index, undecodable = decodable_by_all(models, index, config, splits)
     return index, [*skipped, *undecodable]
 
 
-def _decodable(
+def decodable_by_all(
     models: Sequence[TrainedModel],
     index: DatasetIndex,
     config: TrainConfig,

@@ -33,7 +33,7 @@ class Gated:
     @property
     def reasons(self) -> list[tuple[str, ...]]:
         """Why each photograph can't be graded; nothing for one that can."""
-        unlike = self._unlike()
+        unlike = self.unlike
         low, p = ungradable(self.quality), self.p_like_train
         found = []
         for place, no_fundus in enumerate(self.no_fundus):
@@ -45,7 +45,8 @@ class Gated:
             found.append(tuple(why))
         return found
 
-    def _unlike(self) -> list[bool]:
+    @property
+    def unlike(self) -> list[bool]:
         """Whether more than half of the networks that can tell call a photograph unlike."""
         known = ~np.isnan(self.p_values)
         calls = known & (np.nan_to_num(self.p_values, nan=1.0) <= self.levels[:, None])

@@ -50,13 +50,14 @@ def remaining(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
 
 
 def without(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
-    """The same. Raises UserError where train or val loses a grade, or test its last image."""
+    """The same. Raises UserError where train or val loses a grade, or another split its last
+    image."""
     clean = remaining(index, damaged)
     emptied = [
         f"{name}/{grade}"
         for name, grades in clean.counts.items()
         for grade, count in grades.items()
-        if count == 0 and (name != "test" or not len(clean.splits[name]))
+        if count == 0 and (name in ("train", "val") or not len(clean.splits[name]))
     ]
     if emptied:
         raise UserError(

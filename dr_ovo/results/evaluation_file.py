@@ -67,9 +67,9 @@ def patient_report(predictions: Predictions, calibration: Calibration) -> dict[s
     patients = per_patient(predictions)
     tree = {
         **counts,
-        **_overall(patients),
-        "referable": _condition(patients, calibration, "referable"),
-        "vision_threatening": _condition(patients, calibration, "vision_threatening"),
+        **overall_statistics(patients),
+        "referable": condition_statistics(patients, calibration, "referable"),
+        "vision_threatening": condition_statistics(patients, calibration, "vision_threatening"),
     }
     return dict(with_intervals(tree, patients.patient_ids))
 
@@ -89,11 +89,11 @@ def evaluation_statistics(
         "n": len(p.targets),
         "n_patients": len(np.unique(p.patient_ids)),
         "intervals": "patient bootstrap" if repeat else "image",
-        **_overall(p),
-        "per_class": [_one_class(p, grade) for grade in range(p.num_classes)],
+        **overall_statistics(p),
+        "per_class": [class_statistics(p, grade) for grade in range(p.num_classes)],
         "pairs": _pairs(p),
-        "referable": _condition(p, calibration, "referable"),
-        "vision_threatening": _condition(p, calibration, "vision_threatening"),
+        "referable": condition_statistics(p, calibration, "referable"),
+        "vision_threatening": condition_statistics(p, calibration, "vision_threatening"),
         "calibration": _calibration(p, calibration),
         "operating_points": {name: asdict(getattr(calibration, name)) for name in CONDITIONS},
         "conformal": _conformal(p, calibration, split),
@@ -102,7 +102,8 @@ def evaluation_statistics(
     }
 
 
-def _overall(p: Predictions) -> dict[str, Statistic]:
+def overall_statistics(p: Predictions) -> dict[str, Statistic]:
+    """The metrics of all classes together."""
     return {
         "accuracy": accuracy_statistic(p),
         "balanced_accuracy": balanced_accuracy_statistic(p),
@@ -111,7 +112,8 @@ def _overall(p: Predictions) -> dict[str, Statistic]:
     }
 
 
-def _one_class(p: Predictions, grade: int) -> dict[str, Any]:
+def class_statistics(p: Predictions, grade: int) -> dict[str, Any]:
+    """The metrics of one class against the others."""
     return {
         "grade": grade,
         "n": int((p.targets == grade).sum()),
@@ -130,7 +132,10 @@ def _pairs(p: Predictions) -> list[dict[str, Any]]:
     ]
 
 
-def _condition(p: Predictions, calibration: Calibration, condition: str) -> dict[str, Any]:
+def condition_statistics(
+    p: Predictions, calibration: Calibration, condition: str
+) -> dict[str, Any]:
+    """The block of a condition: AUC, and rates at the grades and at both operating points."""
     if p.num_classes != GRADED_CLASSES:
         return {"value": None, "reason": ungraded(p.num_classes)}
     points = getattr(calibration, condition)
@@ -157,8 +162,8 @@ def _rates(p: Predictions, condition: str, threshold: float | None) -> dict[str,
 def _calibration(p: Predictions, calibration: Calibration) -> dict[str, Any]:
     tempered = temper(p.probabilities, calibration.temperature)
     return {
-        "raw": _calibration_errors(p.targets, p.probabilities),
-        "tempered": _calibration_errors(p.targets, tempered),
+        "raw": calibration_errors(p.targets, p.probabilities),
+        "tempered": calibration_errors(p.targets, tempered),
         "temperature": calibration.temperature,
         "fitted_on": calibration.n,
         "val_divided": calibration.divided,
@@ -193,7 +198,8 @@ def _conformal(p: Predictions, calibration: Calibration, split: str) -> dict[str
     }
 
 
-def _calibration_errors(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, Statistic]:
+def calibration_errors(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, Statistic]:
+    """The calibration error and the Brier score of probabilities (N, C) on classes (N,)."""
     return {
         "ece": calibration_error_statistic(targets, probabilities),
         "brier": brier_statistic(targets, probabilities),

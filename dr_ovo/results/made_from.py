@@ -9,7 +9,7 @@ from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256, known_sha256
-from dr_ovo.results.folder import FOLDS_FILE, ResultsFolder
+from dr_ovo.results.folder import EXTERNAL, FOLDS_FILE, ResultsFolder
 from dr_ovo.results.sealing import directory_sha256
 from dr_ovo.results.training_files import config_digest
 
@@ -140,6 +140,9 @@ def _checkpoint(folder: ResultsFolder, name: str) -> Path:
 def _again(folder: ResultsFolder) -> str:
     """How to fix the evaluations in a folder."""
     command = "python ensemble_5class_trainer.py --mode"
+    if folder.evaluation(EXTERNAL).is_file():
+        results = folder.root.parent.parent
+        return f"Evaluate again: {command} evaluate --external DIR --output_dir {results}"
     if (folder.root / FOLDS_FILE).is_file():
         return (
             "Put its members together again by the command that trained them, with --resume; then "

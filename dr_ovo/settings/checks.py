@@ -138,10 +138,23 @@ def check_learning_rates(min_lr: float, learning_rate: float) -> None:
         raise UserError(f"--min_lr {min_lr} is above --learning_rate {learning_rate}.")
 
 
-def check_ensemble(ensemble: str, mode: str) -> None:
-    """Raises UserError for an ensemble manifest outside --mode inference."""
-    if ensemble and mode != "inference":
-        raise UserError(f"--ensemble is for --mode inference, not --mode {mode}.")
+def check_ensemble(ensemble: str, mode: str, external: str) -> None:
+    """Raises UserError for an ensemble manifest where no photographs are graded by it."""
+    if ensemble and mode != "inference" and not external:
+        raise UserError(
+            f"--ensemble is for --mode inference, and for --mode evaluate with --external, not "
+            f"--mode {mode}."
+        )
+
+
+def check_external(external: str, grade_map: Sequence[str], mode: str) -> None:
+    """Raises UserError for another data set outside --mode evaluate, and for a map without one."""
+    if external and mode != "evaluate":
+        raise UserError(f"--external is for --mode evaluate, not --mode {mode}.")
+    if grade_map and not external:
+        raise UserError(
+            "--grade_map says which grades are which class of --external: give that, too."
+        )
 
 
 def check_folds(folds: int, fold: int) -> None:

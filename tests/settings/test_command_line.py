@@ -27,6 +27,8 @@ OWN_VALUES = {
     "feature_views": ["2", "--freeze_stages", "4"],
     "min_lr": ["1e-6"],
     "ensemble": ["file.json", "--mode", "inference"],
+    "external": ["folder", "--mode", "evaluate"],
+    "grade_map": ["0,1=none", "2,3,4=some", "--mode", "evaluate", "--external", "folder"],
     "pairs": ["0-1", "--ovo_mode", "independent"],
     "class_weights": ["1", "2", "--num_classes", "2"],
     "class_names": ["none", "some", "--num_classes", "2"],

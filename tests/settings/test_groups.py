@@ -22,7 +22,7 @@ FREE = {
     "dry_run", "tensorboard", "max_megapixels", "allow_leaks", "decoder", "patient_level", "input",
     "output", "ensemble", "device", "grad_checkpointing", "compile", "num_workers", "cache",
     "cache_dir", "micro_batch", "recover", "save_every", "grace_seconds", "prior_correction",
-    "splits",
+    "splits", "external", "grade_map",
 }  # fmt: skip
 
 

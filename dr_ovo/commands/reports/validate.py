@@ -28,7 +28,8 @@ def main(argv: Sequence[str], prog: str) -> int:
     parser.add_argument("--criteria", type=Path, default=DEFAULT, metavar="FILE",
                         help="as TOML [dr_ovo/reports/criteria/default_criteria.toml]")  # fmt: skip
     parser.add_argument("--external", type=Path, metavar="DIR",
-                        help="results of a model on an independent hold-out")  # fmt: skip
+                        help="results of a model on an independent hold-out, such as "
+                        "RESULTS_DIR/external/NAME")  # fmt: skip
     args = parser.parse_args(argv)
     check_writable_folder(args.output, "--output")
     checklist = read_checklist(args.criteria)

@@ -21,7 +21,7 @@ def scale_of(class_names: Sequence[str], grade_map: Sequence[str]) -> GradeScale
     are ordered by their lowest grade; classes made of other labels are in the order of the rules.
     Raises UserError for rules that can't be read or contradict each other.
     """
-    rules = [_rule(item) for item in grade_map]
+    rules = [parse_rule(item) for item in grade_map]
     labels = {label: target for many, target in rules for label in many}
     if sum(len(many) for many, _ in rules) > len({label_key(label) for label in labels}):
         raise UserError(f"--grade_map {' '.join(grade_map)}: a label has two meanings.")
@@ -45,7 +45,9 @@ def scale_of(class_names: Sequence[str], grade_map: Sequence[str]) -> GradeScale
     return GradeScale(names, mapped, _joined(names, labels, mapped) if joins else {})
 
 
-def _rule(item: str) -> tuple[list[str], str]:
+def parse_rule(item: str) -> tuple[list[str], str]:
+    """The labels on the left of a rule such as `1,2,3=NPDR`, and what stands on its right. Raises
+    UserError for what is no rule."""
     left, equals, target = item.rpartition("=")
     labels = [label.strip() for label in left.split(",")]
     if not equals or not target.strip() or not all(labels):

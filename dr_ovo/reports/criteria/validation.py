@@ -29,8 +29,9 @@ from dr_ovo.reports.criteria.criterion_values import (
     matching,
     model_subject,
 )
+from dr_ovo.reports.criteria.external_results import read_external
 from dr_ovo.reports.plausibility import implausible
-from dr_ovo.results.model_results import ModelResults, read_results
+from dr_ovo.results.model_results import ModelResults
 from dr_ovo.results.result_sets import ResultSet
 
 HEADLINE = ("accuracy", "quadratic_kappa")  # metrics checked for the leakage warning
@@ -56,7 +57,7 @@ def validate(results: ResultSet, checklist: Checklist, external: Path | None) ->
     if len(models) < len(results.models):
         names = ", ".join(results.names)
         raise UserError(f"Two of {names} share an architecture. Name one of each with --models.")
-    external_results = read_results(external, EXTERNAL) if external else None
+    external_results = read_external(external, EXTERNAL) if external else None
     subjects, missing_reasons = _subjects(models, checklist, external_results)
     first = next(iter(subjects.values()))
     check_paths({one.id: one.metric for one in checklist.criteria}, first.leaves)

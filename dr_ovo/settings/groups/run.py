@@ -133,12 +133,27 @@ class RunOptions(Options):
     ensemble: str = option(
         "",
         str,
-        "inference: the manifest of an ensemble (evaluate_super_ensemble.py --export)",
+        "inference, or evaluate with --external: the manifest of an ensemble "
+        "(evaluate_super_ensemble.py --export)",
         metavar="FILE",
+    )
+    external: str = option(
+        "",
+        str,
+        "evaluate: another data set, of which all photographs are graded; the own test is compared",
+        metavar="DIR",
+    )
+    grade_map: tuple[str, ...] = option(
+        (),
+        str,
+        "with --external: which grades of the model are which class there, such as 0=0 1,2,3=NPDR "
+        "4=PDR",
+        metavar="GRADES=CLASS",
     )
 
     def check(self) -> None:
-        """Raises UserError for an ensemble manifest outside --mode inference, and for folds that
-        there can't be."""
-        checks.check_ensemble(self.ensemble, self.mode)
+        """Raises UserError for an ensemble manifest, or another data set, where the mode has none,
+        and for folds that there can't be."""
+        checks.check_external(self.external, self.grade_map, self.mode)
+        checks.check_ensemble(self.ensemble, self.mode, self.external)
         checks.check_folds(self.folds, self.fold)

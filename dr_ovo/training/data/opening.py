@@ -14,7 +14,7 @@ from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.dataset.words import SPLITS
 from dr_ovo.errors import UserError, log
 from dr_ovo.files import last_written
-from dr_ovo.integrity.damaged_files import Findings, examine, remaining, without
+from dr_ovo.integrity.damaged_files import examine, remaining, without
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
@@ -34,18 +34,15 @@ def open_dataset(
     Raises UserError, listing all that can't be used, without `--skip_damaged`.
     """
     index = scan_dataset(Path(config.dataset_path), config.grades, splits)
-    paths = [path for split in index.splits.values() for path in split.paths]
-    index = dataclasses.replace(index, written={path: last_written(path) for path in paths})
     # With --resume, a finished training leaves everything as it is.
     finished = config.resume and all(folder.is_finished() for folder in folders)
-    found = _examined(config, index, folders[0], keep=not (config.dry_run or finished))
-    index = dataclasses.replace(index, contents=found.contents)
-    damaged = found.damaged
+    keep = not (config.dry_run or finished)
+    index, damaged = examined(config, index, folders[0].root, keep=keep)
     begun = None
     if config.mode == "train" and config.resume:
         begun = files_begun_with(index, damaged, folders)
     if begun is None:
-        index, left_out = _usable(config, index, damaged)
+        index, left_out = usable(config, index, damaged)
     else:
         index, left_out = remaining(index, begun.left_out), begun.left_out
         if begun.damaged:
@@ -59,30 +56,34 @@ def open_dataset(
     return (_debug_subset(index) if config.debug_mode else index), left_out
 
 
-def _examined(
-    config: TrainConfig, index: DatasetIndex, folder: ResultsFolder, *, keep: bool
-) -> Findings:
-    """What the files of the dataset are; warns of those that are odd, but whole. The verdicts go to
-    the audit's cache, unless not to `keep` them."""
-    cache = cache_folder(index.root, folder.root)
+def examined(
+    config: TrainConfig, index: DatasetIndex, output: Path, *, keep: bool = True
+) -> tuple[DatasetIndex, list[Damage]]:
+    """A dataset with what its files are, and the damaged ones; warns of those that are odd, but
+    whole. The verdicts go to the audit's cache (that of `output` for a dataset that can't be
+    written), unless not to `keep` them."""
+    paths = [path for split in index.splits.values() for path in split.paths]
+    index = dataclasses.replace(index, written={path: last_written(path) for path in paths})
+    cache = cache_folder(index.root, output)
     file = cache / DESCRIPTORS if cache else None
     found = examine(index, file, config.max_megapixels, keep=keep)
     if found.odd:
         log.warning("%d files are odd, but whole:\n%s", len(found.odd), describe(found.odd))
-    return found
+    return dataclasses.replace(index, contents=found.contents), found.damaged
 
 
-def _usable(
+def usable(
     config: TrainConfig, index: DatasetIndex, damaged: Sequence[Damage]
 ) -> tuple[DatasetIndex, list[Damage]]:
-    """The dataset without the files that can't be used, and these."""
+    """The dataset without the files that can't be used, and these. Raises UserError, listing them,
+    without `--skip_damaged`."""
     in_grades = [path for path in index.others if path.parent.parent != index.root]
     unusable = [*damaged, *(Damage(path, "is not a photograph that is read") for path in in_grades)]
     if not unusable:
         return index, []
     if not config.skip_damaged:
         raise UserError(
-            f"{len(unusable)} files in {config.dataset_path} can't be used:\n{describe(unusable)}\n"
+            f"{len(unusable)} files in {index.root} can't be used:\n{describe(unusable)}\n"
             "Repair or remove them, or continue without them with --skip_damaged. "
             f"{not_read(in_grades)}".rstrip()
         )

@@ -1,0 +1,1 @@
+"""The metrics of a model in the classes of another data set."""
