@@ -9,6 +9,7 @@ from pathlib import Path
 from dr_ovo.choices import MAX_MEGAPIXELS
 from dr_ovo.distributed.place import place_in_environment
 from dr_ovo.errors import UserError
+from dr_ovo.grading.models import words_for
 from dr_ovo.logs import start_log
 from dr_ovo.predictions.conformal import COVERAGE
 from dr_ovo.settings.command_line import parse_settings
@@ -32,8 +33,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     if args.first_reader is not None and not args.first_reader.exists():
         raise UserError(f"--first_reader {args.first_reader}: there is no such file or folder.")
     words = [
-        *("--mode", "inference"),
-        *(("--output_dir", str(models)) if models.is_dir() else ("--ensemble", str(models))),
+        *words_for(models),
         *("--input", *args.input, "--device", args.device),
         *("--num_workers", str(args.num_workers), "--max_megapixels", str(args.max_megapixels)),
     ]

@@ -48,11 +48,15 @@ def read_first_reader(
     """
     five = len(class_names) == GRADED_CLASSES
     scale = GradeScale() if five else GradeScale(tuple(class_names))
-    if labels.is_dir():
-        photographs = read_tree(labels, scale, keep_splits=False)[0]
-    else:
-        rules = LabelRules(scale, skip_ungraded=True, skip_missing=True)
-        photographs = read_labels(folder, [labels], {}, rules).photographs
+    rules = LabelRules(scale, skip_ungraded=True, skip_missing=True)
+    try:
+        if labels.is_dir():
+            photographs = read_tree(labels, scale, keep_splits=False)[0]
+        else:
+            own = [path.absolute() for path in paths]
+            photographs = read_labels(folder, [labels], {}, rules, own).photographs
+    except UserError as error:
+        raise UserError(f"--first_reader {labels}: {error}") from None
     places = {path.resolve(): place for place, path in enumerate(paths)}
     grades = {
         places[one.path.resolve()]: one.grade for one in photographs if one.path.resolve() in places

@@ -13,12 +13,14 @@ from dr_ovo.errors import UserError
 from dr_ovo.gates.fundus_check import check_fundus
 from dr_ovo.gates.gated import Gated
 from dr_ovo.grading.job.run import rules_of
+from dr_ovo.grading.models import words_for
 from dr_ovo.grading.reading import Reading
 from dr_ovo.grading.rules import Rules
 from dr_ovo.inference.ensemble import Ensemble, open_ensemble
 from dr_ovo.inference.training_gate import model_outputs
 from dr_ovo.models.checkpoint import input_of
 from dr_ovo.outputs import MEASURE_BATCH
+from dr_ovo.photographs.image_decoding import MIN_SIDE
 from dr_ovo.photographs.quality import quality_of
 from dr_ovo.predictions.conformal import COVERAGE
 from dr_ovo.settings.command_line import parse_settings
@@ -51,8 +53,7 @@ class Grader:
             raise UserError(f"{path}: there is no such results folder or ensemble manifest.")
         if not 0 < coverage < 1:
             raise UserError(f"coverage {coverage}: expected a share between 0 and 1.")
-        where = ("--output_dir", str(path)) if path.is_dir() else ("--ensemble", str(path))
-        settings = parse_settings(["--mode", "inference", *where, "--device", device], "Grader")
+        settings = parse_settings([*words_for(path), "--device", device], "Grader")
         chosen = choose_device(settings.config)
         ensemble = open_ensemble(settings, chosen)
         if ensemble.calibration is None:
@@ -101,7 +102,10 @@ def _check(image: np.ndarray, number: int) -> None:
         or image.dtype != np.uint8
         or image.ndim != 3
         or image.shape[2] != 3
-        or 0 in image.shape
+        or min(image.shape[:2]) < MIN_SIDE
     ):
         what = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image)
-        raise UserError(f"image {number}: expected an array (H, W, 3) of uint8, RGB, not {what}.")
+        raise UserError(
+            f"image {number}: expected an array (H, W, 3) of uint8, RGB, of at "
+            f"least {MIN_SIDE} pixels a side, not {what}."
+        )

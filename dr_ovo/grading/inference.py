@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.errors import log
@@ -19,6 +20,7 @@ from dr_ovo.writable import check_writable_file
 class _Table:
     """A CSV of photographs."""
 
+    of_damaged: ClassVar[str] = "are left out"
     file: Path
 
     def write(self, finished: Finished) -> None:

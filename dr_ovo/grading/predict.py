@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.document.page import page, write_page
@@ -42,6 +42,7 @@ class Request:
 class _Folder:
     """The folder of a reading."""
 
+    of_damaged: ClassVar[str] = "are ungradable"
     request: Request
     evaluated: ResultsFolder
     reader: FirstReader | None = None
@@ -61,20 +62,20 @@ class _Folder:
         compared = self._compare(owners, rows, rules)
         summary = self._summary(finished, compared)
         write_json(self.request.output / "summary.json", summary)
-        shown = [(*owners.of(place), row) for place, row in worst(rows)]
+        shown = [(owners.name(place), *owners.of(place), row) for place, row in worst(rows)]
         report = sheet(rules, summary, shown, finished.damaged)
         about = f"{rules.members} network{'s' * (rules.members > 1)}, version {rules.version}"
         write_page(page(report.title, about, [report]), self.request.output / "sheet.html")
         self._say(rules, summary)
 
     def _compare(self, owners: Owners, rows: GradedRows, rules: Rules) -> Compared | None:
-        reader = self.reader
+        reader, path = self.reader, self.request.output / "disagreements.csv"
+        path.unlink(missing_ok=True)  # of an earlier reading
         if reader is None:
             return None
         by_reader = reader.grades.keys()
         known = [one for one in eyes(owners, rows) if not by_reader.isdisjoint(one.places)]
         compared = compare(known, reader, rules)
-        path = self.request.output / "disagreements.csv"
         write_rows(path, compared.disagreements, columns=COLUMNS)
         return compared
 

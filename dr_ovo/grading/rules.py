@@ -68,7 +68,8 @@ class Rules:
         ensemble, the `grades` (M, n) of its members, and what the gates say of them."""
         sets = self.conformal.sets(probabilities, self.coverage) if self.conformal else None
         why, quality, p_like_train = gated.reasons, gated.quality, gated.p_like_train
-        judged = judge(Graded(probabilities, sets, grades, why), self.points, self.class_names)
+        graded = Graded(probabilities, predicted, sets, grades, why)
+        judged = judge(graded, self.points, self.class_names)
         sums = {name: self._summed(probabilities, name) for name in CONDITIONS}
         tempered = self._tempered(probabilities)
         agreement = (grades == predicted).mean(axis=0)

@@ -33,11 +33,11 @@ def _urgency(placed: tuple[int, Row]) -> tuple[int, float, int]:
 def sheet(
     rules: Rules,
     summary: Mapping[str, Any],
-    shown: Sequence[tuple[str, str, Row]],
+    shown: Sequence[tuple[str, str, str, Row]],
     damaged: Sequence[Damage],
 ) -> Report:
-    """The report: `summary` as in summary.json, and the photographs to be shown, each with patient
-    and eye."""
+    """The report: `summary` as in summary.json, and the photographs to be shown, each with name,
+    patient and eye."""
     sections = [
         _counts(summary["counts"]),
         _trust(rules, summary),
@@ -58,11 +58,13 @@ def statements(rules: Rules, summary: Mapping[str, Any]) -> list[str]:
             said.append(f"By the first reader: {sentence(reader['workload'])}")
         kappa, same = reader["quadratic_kappa"], reader["agreement"]
         if kappa["value"] is not None and same["value"] is not None:
+            within = ""
+            if kappa.get("low") is not None:
+                within = f" ({kappa['low']:.3f} to {kappa['high']:.3f})"
             said.append(
                 f"Agreement with the first reader on {reader['graded_by_both']:,} eyes: "
-                f"{100 * same['value']:.1f} %, quadratic kappa {kappa['value']:.3f}"
-                + (f" ({kappa['low']:.3f} to {kappa['high']:.3f})" if kappa.get("low") else "")
-                + f". To arbitrate: {reader['disagreements']:,} eyes, in disagreements.csv."
+                f"{100 * same['value']:.1f} %, quadratic kappa {kappa['value']:.3f}{within}. "
+                f"To arbitrate: {reader['disagreements']:,} eyes, in disagreements.csv."
             )
     if rules.no_gate:
         said.append(
@@ -148,7 +150,7 @@ def _curve(rules: Rules, test: Mapping[str, Any]) -> list[Figure]:
     return [Figure("workload", png(figure), f"{alt} The dot is the frozen high_sensitivity point.")]
 
 
-def _photographs(rules: Rules, shown: Sequence[tuple[str, str, Row]], count: int) -> Section:
+def _photographs(rules: Rules, shown: Sequence[tuple[str, str, str, Row]], count: int) -> Section:
     columns = [
         Column("file", "file"), Column("picture", "photograph"), Column("verdict", "verdict"),
         Column("reasons", "why"), Column("grade", "grade"), Column("likely", "likely grades"),
@@ -159,16 +161,16 @@ def _photographs(rules: Rules, shown: Sequence[tuple[str, str, Row]], count: int
     ]  # fmt: skip
     names = rules.class_names
     rows: list[list[Any]] = []
-    for patient, eye, row in shown:
+    for name, patient, eye, row in shown:
         reading = row.reading
         small = thumbnail(row.path)
-        picture = small and Picture(small.jpeg, small.width, small.height, row.path.name)
+        picture = small and Picture(small.jpeg, small.width, small.height, name)
         ends = [] if reading.likely is None else [names[grade] for grade in reading.likely]
         rows.append([
-            row.path.name, picture, reading.verdict, "; ".join(reading.reasons),
+            name, picture, reading.verdict, "; ".join(reading.reasons),
             reading.grade_name or None, " to ".join(dict.fromkeys(ends)) or None,
             reading.p_referable, reading.p_vision_threatening, reading.agreement,
-            None if patient.endswith(row.path.name) else patient, eye or None,
+            None if patient == name else patient, eye or None,
         ])  # fmt: skip
     title = f"The {len(rows)} photographs to look at first, of {count:,}"
     note = "All are in photographs.csv. By verdict, then by P(referable)."

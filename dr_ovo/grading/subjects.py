@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dr_ovo.dataset.patients_and_eyes import patients_and_eyes_of
+from dr_ovo.dataset.patients_and_eyes import patient_and_eye, patients_and_eyes_of
 from dr_ovo.grading.reading import Reading, joint_reading
 from dr_ovo.grading.row_files import Row
 
@@ -36,15 +36,30 @@ class Subject:
 
 class Owners:
     """Patient and eye of each photograph by the names of all of them; a photograph whose name tells
-    no patient is a patient of its own."""
+    no patient is a patient of its own, and one whose name tells no eye an eye of its own.
+
+    To take two patients for one would mix their verdicts. So where a file's own name says patient
+    and eye (`10_left`), folders only add to that.
+    """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        top = common_folder(paths)
-        places = [PurePosixPath(os.path.relpath(path, top)) for path in paths]
+        self._top = common_folder(paths)
+        self._paths = paths
+        places = [PurePosixPath(self.name(place)) for place in range(len(paths))]
         found = patients_and_eyes_of(places)
-        names = [patient or str(place) for (patient, _), place in zip(found, places, strict=True)]
+        names, eyes = [], []
+        for place, (patient, eye) in zip(places, found, strict=True):
+            of_name, eye_of_name = patient_and_eye(place.stem, "")
+            if of_name and patient != of_name:
+                patient, eye = f"{patient}/{of_name}" if patient else of_name, eye_of_name
+            names.append(patient or str(place))
+            eyes.append(eye)
         self.patients, self._patient = np.unique(np.array(names), return_inverse=True)
-        self.eyes, self._eye = np.unique(np.array([eye for _, eye in found]), return_inverse=True)
+        self.eyes, self._eye = np.unique(np.array(eyes), return_inverse=True)
+
+    def name(self, place: int) -> str:
+        """The path of a photograph below the folder that holds all of them."""
+        return os.path.relpath(self._paths[place], self._top)
 
     def of(self, place: int) -> tuple[str, str]:
         """Patient and eye ("left", "right" or "") of the photograph at a place."""
@@ -61,7 +76,8 @@ class Owners:
             if current and current[0][0] != patient:
                 yield current
                 current = []
-            current.append((patient, eye, places.tolist()))
+            parts = [places.tolist()] if eye else [[place] for place in places.tolist()]
+            current += [(patient, eye, part) for part in parts]
         yield current
 
 

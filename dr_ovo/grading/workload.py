@@ -114,9 +114,11 @@ def known_eyes(p: Predictions, rules: Rules) -> KnownEyes:
 
 def curve(eyes: KnownEyes, val: np.ndarray) -> list[dict[str, float]]:
     """For thresholds of P(referable) at quantiles of val, by its probabilities (n, C): the share of
-    the eyes below, and the share of referable eyes among these. Sets and members, which send some
-    negatives to a person, take no part."""
-    scores = np.array([one.p_referable or 0.0 for one in eyes.readings])
+    the eyes below, and the share of referable eyes among these. An eye that can't be graded is
+    never below. Sets and grades, which send some negatives to a person, take no part."""
+    scores = np.array(
+        [one.p_referable if one.gradable and one.p_referable else 1.0 for one in eyes.readings]
+    )
     referable = eyes.grades >= CONDITIONS["referable"]
     of_val = val[:, CONDITIONS["referable"] :].sum(axis=1)
     return [

@@ -114,7 +114,8 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
         [model.folder for model in models], _calibrated_on(models) if calibrated else []
     )
     own = models[0].folder if count == 1 else mean_folder(config)
-    calibration, uncalibrated = _known_calibration(own, models)
+    corrected = {each.prior_correction for each in configs}
+    calibration, uncalibrated = _known_calibration(own, models, corrected)
     return Ensemble(
         models,
         [each.decoder for each in configs],
@@ -131,10 +132,10 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
 
 
 def _known_calibration(
-    folder: ResultsFolder, models: Sequence[TrainedModel]
+    folder: ResultsFolder, models: Sequence[TrainedModel], corrected: set[bool]
 ) -> tuple[Calibration | None, str]:
-    """The calibration that the evaluation of just these models on val left in a folder; or None,
-    and why."""
+    """The calibration that the evaluation of just these models on val, with the prior `corrected`
+    or not, left in a folder; or None, and why."""
     if not folder.calibration.is_file():
         return None, f"{folder.root} is not evaluated: --mode evaluate"
     try:
@@ -142,7 +143,14 @@ def _known_calibration(
         calibration = load_calibration(folder.calibration)
     except UserError as error:
         return None, str(error)
-    before = folder.read_evaluation("val").get(MADE_FROM, {}).get("checkpoints")
+    report = folder.read_evaluation("val")
+    before = report.get(MADE_FROM, {}).get("checkpoints")
+    evaluated = report.get("prior_corrected", False)
+    if {evaluated} != corrected:
+        return None, (
+            f"{folder.root} was evaluated with --prior_correction {str(evaluated).lower()}: give "
+            "the same, or evaluate again"
+        )
     if before is not None and before != checkpoint_digests([model.folder for model in models]):
         return None, f"{folder.root} was evaluated with other checkpoints: --mode evaluate"
     return calibration, ""

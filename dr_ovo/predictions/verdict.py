@@ -39,11 +39,12 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class Graded:
-    """What verdicts depend on, of N photographs: `probabilities` (N, C), not tempered; the
-    conformal `sets` (N, 2), lowest and highest grade, or None; the `grades` (M, N) of the members;
-    and for each why it can't be graded, if anything."""
+    """What verdicts depend on, of N photographs: `probabilities` (N, C), not tempered; their grades
+    `predicted` (N,); the conformal `sets` (N, 2), lowest and highest grade, or None; the `grades`
+    (M, N) of the members; and for each why it can't be graded, if anything."""
 
     probabilities: np.ndarray
+    predicted: np.ndarray
     sets: np.ndarray | None
     grades: np.ndarray
     ungradable: Sequence[tuple[str, ...]]
@@ -99,6 +100,8 @@ def _doubts(graded: Graded, place: int, class_names: Sequence[str]) -> Iterable[
     if graded.sets is not None and graded.sets[place, 1] >= first:
         low, high = graded.sets[place]
         yield f"the set of likely grades reaches {class_names[high]} (from {class_names[low]})"
+    if graded.predicted[place] >= first:
+        yield f"it is graded {class_names[graded.predicted[place]]}"
     above = int((graded.grades[:, place] >= first).sum())
     if above:
         yield f"{above} of {len(graded.grades)} members grade it {class_names[first]} or worse"

@@ -113,8 +113,8 @@ def sheet_page(simulated: Path, folder: Path) -> str:
     p = (0.1, 0.1, 0.2, 0.3, 0.3)
     seen = Reading("referable", (EVIL, LONG), True, 4, EVIL, p, p, 0.8, 0.6, 0.5, (2, 4), 0.9, 0.4)
     rows = [
-        (EVIL, "left", Row(picture, seen, "2026-01-01")),
-        ("10", "", Row(folder / "<b>gone.jpeg", unreadable(EVIL), "2026-01-01")),
+        (picture.name, EVIL, "left", Row(picture, seen, "2026-01-01")),
+        ("<b>gone.jpeg", "10", "", Row(folder / "<b>gone.jpeg", unreadable(EVIL), "2026-01-01")),
     ]
     kinds = ("photographs", "eyes", "patients")
     counts = {kind: {"referable": 1, "ungradable": 1} for kind in kinds}

@@ -14,7 +14,9 @@ import pytest
 from dr_ovo.commands.predict import main
 from dr_ovo.errors import UserError, run
 from dr_ovo.grading.grader import Grader
+from dr_ovo.grading.subjects import Owners
 from dr_ovo.photographs.image_decoding import decode_image
+from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.predictions.verdict import RANK, Verdict
 
 
@@ -203,3 +205,63 @@ def test_what_is_no_fundus_photograph_is_ungradable(folder, tiny_dataset, tmp_pa
     assert noise["reasons"][0].startswith("no fundus photograph: ")
     assert noise["grade"] is not None  # what the network says is shown all the same
     assert not any(reason.startswith("no fundus") for reason in eye["reasons"])
+
+
+def test_folders_never_join_patients(tmp_path):
+    names = (
+        "2023-01/10_left.jpg", "2023-01/11_left.jpg", "2023-02/12_left.jpg", "2023-02/12_right.jpg",
+        "clinic_1/1_left.jpg", "clinic_2/1_left.jpg",
+    )  # fmt: skip
+    owners = Owners([tmp_path / name for name in names])
+    found = [owners.of(place) for place in range(len(names))]
+    assert len({patient for patient, _ in found[:4]}) == 3
+    assert found[2][0] == found[3][0]
+    assert [eye for _, eye in found] == ["left", "left", "left", "right", "left", "left"]
+    eyes = [places for own in owners.eyes_of_patients() for _, _, places in own]
+    assert sorted(map(len, eyes)) == [1] * 6 or found[4][0] == found[5][0]
+    grades = Owners([tmp_path / "0" / "7_left.jpg", tmp_path / "3" / "7_right.jpg"])
+    assert [grades.of(place) for place in (0, 1)] == [("7", "left"), ("7", "right")]
+
+
+def test_a_photograph_without_an_eye_is_one_eye(tmp_path):
+    owners = Owners([tmp_path / name for name in ("5_left.jpg", "5_left_2.jpg", "a.jpg", "b.jpg")])
+    parts = [
+        (patient, eye, places) for own in owners.eyes_of_patients() for patient, eye, places in own
+    ]
+    assert sum(len(places) for *_, places in parts) == 4
+    assert all(len(places) == 1 for _, eye, places in parts if not eye)
+
+
+def test_points_of_a_corrected_evaluation(folder, trainer, tiny_dataset, tmp_path):
+    """Verdicts are by the probabilities on which the points were fitted."""
+    own = shutil.copytree(folder, tmp_path / "own")
+    flags = ("--mode", "evaluate", "--dataset_path", tiny_dataset, "--output_dir", own)
+    outcome = trainer(*flags, "--prior_correction", "--device", "cpu", "--num_workers", 0)
+    assert outcome.code == 0, outcome.stderr
+    test = load_predictions(own / "predictions_test.npz")
+    output = tmp_path / "out"
+    assert predict("--models", own, "--input", tiny_dataset / "test", "--output", output) == 0
+    rows = lines(output / "photographs.jsonl")
+    found = [[row[f"probability_{grade}"] for grade in range(5)] for row in rows]
+    assert np.array(found) == pytest.approx(test.probabilities, abs=1e-5)
+    inference = ("--mode", "inference", "--output_dir", own, "--input", tiny_dataset / "test")
+    outcome = trainer(*inference, "--device", "cpu", "--num_workers", 0)
+    assert outcome.code == 0
+    assert "was evaluated with --prior_correction true" in outcome.stderr
+
+
+def test_what_an_earlier_reading_left_goes(folder, eyes, tmp_path):
+    words = ("--models", folder, "--input", eyes, "--output", tmp_path / "out")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,level\n0_right,4\n0_left,0\n")
+    assert predict(*words, "--first_reader", labels) == 0
+    assert (tmp_path / "out" / "disagreements.csv").is_file()
+    assert predict(*words) == 0
+    assert not (tmp_path / "out" / "disagreements.csv").exists()
+
+
+def test_a_file_that_is_named_twice_counts_once(folder, eyes, tmp_path, monkeypatch):
+    monkeypatch.chdir(eyes.parent)
+    words = ("--input", eyes.name, eyes, "--output", tmp_path / "out")
+    assert predict("--models", folder, *words) == 0
+    assert len(lines(tmp_path / "out" / "photographs.jsonl")) == 15

@@ -28,7 +28,7 @@ def photograph(
     that see referable disease."""
     p = [1 - referable, 0, referable - threatening, threatening, 0]
     grades = np.array([[2 if number < members else 0] for number in range(3)])
-    return Graded(np.array([p]), np.array([[0, reach]]), grades, [why])
+    return Graded(np.array([p]), np.zeros(1, int), np.array([[0, reach]]), grades, [why])
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,19 @@ def test_what_has_no_point_is_left_to_a_person():
 def test_without_sets_the_members_alone_raise_doubts():
     one = photograph(0.1, 0.0)
     (judged,) = judge(
-        Graded(one.probabilities, None, one.grades, [()]), points(0.2, 0.7, 0.6), NAMES
+        Graded(one.probabilities, one.predicted, None, one.grades, [()]),
+        points(0.2, 0.7, 0.6),
+        NAMES,
     )
     assert judged.verdict is Verdict.NEGATIVE
+
+
+def test_a_negative_is_not_graded_referable():
+    """The joint grade may be, though no member's is."""
+    one = photograph(0.1, 0.0)
+    graded = Graded(one.probabilities, np.array([2]), one.sets, one.grades, [()])
+    (judged,) = judge(graded, points(0.2, 0.7, 0.6), NAMES)
+    assert judged == Judged(Verdict.PERSON, ("it is graded Moderate",))
 
 
 def test_a_positive_wins_then_a_person_then_ungradable():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,4 +62,12 @@ def find_images(inputs: Sequence[str]) -> InputImages:
     if not images:
         said = " ".join([f"no images ({SUFFIXES_SHOWN}).", not_read(others)]).strip()
         raise UserError(f"--input {' '.join(inputs)}: {said}")
-    return InputImages(PathNames(dict.fromkeys(images)), list(dict.fromkeys(others)))
+    return InputImages(PathNames(_once(images)), _once(others))
+
+
+def _once(paths: Iterable[Path]) -> list[Path]:
+    """Each file once, by its first path, also where others spell it otherwise."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        found.setdefault(os.path.normpath(path.absolute()), path)
+    return list(found.values())

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from msgspec import convert
@@ -22,7 +21,7 @@ from dr_ovo.dataset.image_files import not_read
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.distributed.shared_folder import require_shared
-from dr_ovo.errors import DONE, WAY_ON, MachineError, Terminated, UserError, log
+from dr_ovo.errors import DONE, WAY_ON, MachineError, Terminated, UserError, disk_advice, log
 from dr_ovo.files import last_written
 from dr_ovo.grading.job.input_images import InputImages, PathNames, find_images
 from dr_ovo.grading.job.unfinished import Unfinished, output_lock
@@ -41,7 +40,6 @@ from dr_ovo.training.setup import choose_device
 from dr_ovo.writable import check_writable_file
 
 GROUP = 32 * MEASURE_BATCH  # photographs; what a stop loses at most
-GROUPS_AT_HAND = 8  # so that left and right eyes in two folders are read once
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,9 @@ class _Job:
 
 
 class Target(Protocol):
-    """Where a run writes."""
+    """Where a run writes; `of_damaged`: what becomes of files that can't be read."""
+
+    of_damaged: ClassVar[str]
 
     @property
     def file(self) -> Path:
@@ -90,12 +90,25 @@ class Finished:
 
 
 class GradedRows:
-    """The rows of all photographs, by their places; holds few groups of them in memory."""
+    """The rows of all photographs, by their places, in a nameless file: one in memory at a time.
+    Raises MachineError where there is no room for it."""
 
     def __init__(self, images: PathNames, unfinished: Unfinished) -> None:
-        self.images, self._unfinished = images, unfinished
-        self._places = unfinished.places()
-        self._group = lru_cache(GROUPS_AT_HAND)(self._read_group)
+        self.images = images
+        self._begins = np.zeros(len(images), np.int64)
+        try:
+            self._file = tempfile.TemporaryFile(dir=unfinished.output.parent)  # noqa: SIM115
+            for group in unfinished.groups():
+                found = [(place, content) for place, content in group["rows"]]
+                found += [(place, asdict(unreadable(why))) for place, why in group["damaged"]]
+                for place, content in found:
+                    self._begins[place] = self._file.tell()
+                    self._file.write(json.dumps([content, group["date"]]).encode() + b"\n")
+        except OSError as error:
+            raise MachineError(
+                f"{unfinished.output.parent}: a file of rows could not be written: "
+                f"{error.strerror or error}. {disk_advice(error.errno)}"
+            ) from error
 
     def __len__(self) -> int:
         return len(self.images)
@@ -103,19 +116,12 @@ class GradedRows:
     def __getitem__(self, place: int) -> Row:
         if not 0 <= place < len(self):
             raise IndexError(place)
-        return self._group(place // GROUP)[place % GROUP]
+        self._file.seek(int(self._begins[place]))
+        content, date = json.loads(self._file.readline())
+        return Row(self.images[place], convert(content, Reading), date)
 
     def __iter__(self) -> Iterator[Row]:
         return (self[place] for place in range(len(self)))
-
-    def _read_group(self, number: int) -> list[Row]:
-        group = self._unfinished.group(self._places[number])
-        found = [(place, convert(content, Reading)) for place, content in group["rows"]]
-        found += [(place, unreadable(why)) for place, why in group["damaged"]]
-        return [
-            Row(self.images[place], reading, group["date"])
-            for place, reading in sorted(found, key=itemgetter(0))
-        ]
 
 
 def grade_photographs(
@@ -276,7 +282,8 @@ def _finish(rules: Rules, job: _Job, target: Target) -> None:
     job.unfinished.remove()
     if damaged:
         count = len(damaged)
-        log.warning("%d files can't be read and are left out:\n%s", count, describe(damaged))
+        said = target.of_damaged
+        log.warning("%d files can't be read and %s:\n%s", count, said, describe(damaged))
     if job.found.others:
         log.warning("%s", not_read(job.found.others))
     if changed:

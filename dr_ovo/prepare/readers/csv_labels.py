@@ -51,9 +51,14 @@ class LabelReading:
 
 
 def read_labels(
-    images: Path, labels: Sequence[Path], named: Mapping[str, str], rules: LabelRules
+    images: Path,
+    labels: Sequence[Path],
+    named: Mapping[str, str],
+    rules: LabelRules,
+    paths: Sequence[Path] | None = None,
 ) -> LabelReading:
-    """What the files `labels` say of the photographs in `images` (searched recursively).
+    """What the files `labels` say of the photographs in `images` (searched recursively), or of
+    those of `paths`, which are in it.
 
     `named` maps roles to columns named by flags (see `find_columns`). The image column has file
     names or paths, with or without suffix. Raises UserError for cells that can't be interpreted,
@@ -61,7 +66,7 @@ def read_labels(
     """
     if not images.is_dir():
         raise UserError(f"--images {images}: there is no such folder.")
-    lookup = ImageLookup(images)
+    lookup = ImageLookup(images, paths)
     files = open_label_files(labels, named, lookup, rules.scale)
     rows, missing, remarks = located_rows(files, lookup, skip_missing=rules.skip_missing)
     rows = with_one_form(rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path, PurePosixPath
 
 from dr_ovo.dataset.image_files import IMAGE_SUFFIXES, folder_content
@@ -13,12 +13,14 @@ from dr_ovo.errors import UserError
 
 
 class ImageLookup:
-    """The images below a folder, by path and by name; `others` are files of other formats."""
+    """The images below a folder, or those of `paths`, which are in it; by path and by name.
+    `others` are files of other formats."""
 
-    def __init__(self, images: Path) -> None:
-        self.images = images
-        content = folder_content(images)
-        self.paths, self.others = content.images, content.others
+    def __init__(self, images: Path, paths: Sequence[Path] | None = None) -> None:
+        self.images, self.paths, self.others = images, list(paths or ()), list[Path]()
+        if paths is None:
+            content = folder_content(images)
+            self.paths, self.others = content.images, content.others
         self._root_name = images.resolve().name
         # Paths are looked up first: two folders may have the same name (IDRiD_001.jpg in both).
         self._by_path: dict[str, list[Path]] = defaultdict(list)
