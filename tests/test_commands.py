@@ -337,7 +337,20 @@ def train_or_apply(words: list[str], folder: Path) -> Ended:
         config: TrainConfig = parse_settings(quick).config
     if config.mode == "train" and not (config.resume or config.pairs):
         shutil.rmtree(folder / config.output_dir, ignore_errors=True)
+    if config.external:
+        evaluated(config.output_dir, folder)
+        names = {"0": ["0"], "NPDR": ["1", "2", "3"], "PDR": ["4"]}
+        for name, grades in names.items():
+            for grade in grades:
+                own = folder / config.external / name
+                shutil.copytree(folder / "photographs" / grade, own, dirs_exist_ok=True)
     return python([TRAINER, *quick], folder)
+
+
+def evaluated(results: str, folder: Path) -> None:
+    flags = ["--mode", "evaluate", "--dataset_path", DATASET, "--output_dir", results]
+    ended = python([TRAINER, *flags, "--device", "cpu", "--num_workers", "0"], folder)
+    assert ended.code == 0, ended.said
 
 
 def wrapper(words: list[str], folder: Path) -> Ended:
@@ -350,10 +363,7 @@ def script(words: list[str], folder: Path) -> Ended:
 
 def reading(words: list[str], folder: Path) -> Ended:
     """By an evaluated network; the first reader says of each photograph what its folder does."""
-    where = words[words.index("--models") + 1]
-    flags = ["--mode", "evaluate", "--dataset_path", DATASET, "--output_dir", where]
-    ended = python([TRAINER, *flags, "--device", "cpu", "--num_workers", "0"], folder)
-    assert ended.code == 0, ended.said
+    evaluated(words[words.index("--models") + 1], folder)
     photographs = (folder / "photographs").glob("*/*")
     grades = [f"{path.name},{path.parent.name}" for path in photographs]
     (folder / "grades.csv").write_text("\n".join(["image,level", *grades]))
