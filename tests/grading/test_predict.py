@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from dr_ovo.commands.predict import main
+from dr_ovo.commands.reports.ensemble import main as export
 from dr_ovo.errors import UserError, run
 from dr_ovo.grading.grader import Grader
 from dr_ovo.grading.subjects import Owners
 from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.predictions.verdict import RANK, Verdict
+from dr_ovo.sealed_json import write_sealed
 
 
 @pytest.fixture(scope="module")
@@ -265,3 +267,27 @@ def test_a_file_that_is_named_twice_counts_once(folder, eyes, tmp_path, monkeypa
     words = ("--input", eyes.name, eyes, "--output", tmp_path / "out")
     assert predict("--models", folder, *words) == 0
     assert len(lines(tmp_path / "out" / "photographs.jsonl")) == 15
+
+
+def test_an_exported_ensemble_has_points_of_its_own(models, eyes, tmp_path):
+    folders = [models / f"test_{name}_5class_results" for name in ("efficientnet", "resnet")]
+    words = ["--results_dirs", *map(str, folders), "--output", str(tmp_path / "ensemble")]
+    file = tmp_path / "ensemble.json"
+    assert run(lambda: export([*words, "--export", str(file)], "evaluate_super_ensemble.py")) == 0
+    output = tmp_path / "out"
+    assert predict("--models", file, "--input", eyes, "--output", output) == 0
+    points = json.loads(file.read_text())["calibration"]["referable"]
+    rows = [row for row in lines(output / "photographs.jsonl") if row["grade"]]
+    assert {row["referable_high_sensitivity"] for row in rows} == {
+        points["high_sensitivity"]["threshold"]
+    }
+    assert {row["agreement"] for row in rows} <= {0.0, 0.5, 1.0}
+    readings = Grader.load(file, device="cpu").grade(
+        [decode_image(Path(row["file"]), 32) for row in rows]
+    )
+    for row, reading in zip(rows, readings, strict=True):
+        assert reading.p_referable == pytest.approx(row["p_referable"], abs=1e-5)
+    manifest = json.loads(file.read_text())
+    earlier = {key: value for key, value in manifest.items() if key != "calibration"}
+    write_sealed(file, {key: value for key, value in earlier.items() if key != "digest"})
+    assert predict("--models", file, "--input", eyes, "--output", output) == 2
