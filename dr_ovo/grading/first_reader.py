@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class FirstReader:
-    """The grades of a person, by the place of the photograph."""
+    """The grades of a person, by the path of the photograph as it was given."""
 
-    grades: dict[int, int]
+    grades: dict[str, int]
+
+    def by_place(self, paths: Iterable[Path]) -> dict[int, int]:
+        """The grades by the place of the photograph among these."""
+        places = enumerate(map(str, paths))
+        return {place: self.grades[path] for place, path in places if path in self.grades}
 
 
 def read_first_reader(
@@ -57,9 +62,9 @@ def read_first_reader(
             photographs = read_labels(folder, [labels], {}, rules, own).photographs
     except UserError as error:
         raise UserError(f"--first_reader {labels}: {error}") from None
-    places = {path.resolve(): place for place, path in enumerate(paths)}
+    given = {path.resolve(): str(path) for path in paths}
     grades = {
-        places[one.path.resolve()]: one.grade for one in photographs if one.path.resolve() in places
+        given[one.path.resolve()]: one.grade for one in photographs if one.path.resolve() in given
     }
     if not grades:
         raise UserError(
@@ -78,19 +83,20 @@ class Compared:
     disagreements: list[Cells]
 
 
-def compare(subjects: Sequence[Subject], reader: FirstReader, rules: Rules) -> Compared:
-    """The eyes whose photographs the first reader has graded, each by its worst grade there."""
+def compare(subjects: Iterable[Subject], grades: Mapping[int, int], rules: Rules) -> Compared:
+    """The eyes whose photographs the first reader has graded, by place; each by its worst grade
+    there."""
     known = [
-        (one, max(reader.grades[place] for place in one.places if place in reader.grades))
+        (one, max(grades[place] for place in one.places if place in grades))
         for one in subjects
-        if any(place in reader.grades for place in one.places)
+        if not grades.keys().isdisjoint(one.places)
     ]
     eyes = KnownEyes(
         [one.reading for one, _ in known],
         np.array([grade for _, grade in known]),
         np.array([one.patient for one, _ in known]),
     )
-    report: dict[str, Any] = {"eyes": len(known), "photographs": len(reader.grades)}
+    report: dict[str, Any] = {"eyes": len(known), "photographs": len(grades)}
     report["workload"] = workload(eyes) if len(rules.class_names) == GRADED_CLASSES else None
     report |= _agreement(eyes, rules)
     return Compared(report, _disagreements(known, rules))

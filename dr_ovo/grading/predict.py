@@ -73,9 +73,7 @@ class _Folder:
         path.unlink(missing_ok=True)  # of an earlier reading
         if reader is None:
             return None
-        by_reader = reader.grades.keys()
-        known = [one for one in eyes(owners, rows) if not by_reader.isdisjoint(one.places)]
-        compared = compare(known, reader, rules)
+        compared = compare(eyes(owners, rows), reader.by_place(rows.images), rules)
         write_rows(path, compared.disagreements, columns=COLUMNS)
         return compared
 

@@ -117,7 +117,7 @@ def curve(eyes: KnownEyes, val: np.ndarray) -> list[dict[str, float]]:
     the eyes below, and the share of referable eyes among these. An eye that can't be graded is
     never below. Sets and grades, which send some negatives to a person, take no part."""
     scores = np.array(
-        [one.p_referable if one.gradable and one.p_referable else 1.0 for one in eyes.readings]
+        [one.p_referable if one.gradable else np.inf for one in eyes.readings], dtype=np.float64
     )
     referable = eyes.grades >= CONDITIONS["referable"]
     of_val = val[:, CONDITIONS["referable"] :].sum(axis=1)

@@ -490,7 +490,7 @@ def test_the_best_temperature_of_merged_classes():
     rng = np.random.default_rng(1)
     truth = rng.dirichlet(np.ones(5), size=40_000)
     grades = (truth.cumsum(axis=1) < rng.random((len(truth), 1))).sum(axis=1).clip(max=4)
-    given = temper(truth, 0.5)  # too sure: the temperature that mends it is 2
+    given = temper(truth, 0.5)  # overconfident: the temperature that corrects it is 2
     count = len(grades)
     predictions = Predictions(
         "softmax", "argmax", list("01234"), np.arange(count).astype(str),

@@ -14,8 +14,11 @@ import pytest
 from dr_ovo.commands.predict import main
 from dr_ovo.commands.reports.ensemble import main as export
 from dr_ovo.errors import UserError, run
+from dr_ovo.grading.first_reader import FirstReader
 from dr_ovo.grading.grader import Grader
+from dr_ovo.grading.reading import Reading
 from dr_ovo.grading.subjects import Owners
+from dr_ovo.grading.workload import KnownEyes, curve
 from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.predictions.verdict import RANK, Verdict
@@ -291,3 +294,18 @@ def test_an_exported_ensemble_has_points_of_its_own(models, eyes, tmp_path):
     earlier = {key: value for key, value in manifest.items() if key != "calibration"}
     write_sealed(file, {key: value for key, value in earlier.items() if key != "digest"})
     assert predict("--models", file, "--input", eyes, "--output", output) == 2
+
+
+def test_an_eye_without_any_probability_of_disease_lies_below_every_threshold():
+    def reading(p: float, gradable: bool) -> Reading:
+        return Reading("negative", (), gradable, 0, "0", p_referable=p)
+
+    readings = [reading(0.0, True), reading(0.0, False), reading(0.9, True)]
+    eyes = KnownEyes(readings, np.array([0, 0, 4]), np.array(["a", "b", "c"]))
+    points = curve(eyes, np.array([[0.5, 0.0, 0.5, 0.0, 0.0]]))
+    assert points == [{"threshold": 0.5, "saved": pytest.approx(1 / 3), "missed": 0.0}]
+
+
+def test_grades_of_a_first_reader_follow_the_paths():
+    reader = FirstReader({"b.jpeg": 3, "c.jpeg": 1})
+    assert reader.by_place([Path("a.jpeg"), Path("c.jpeg"), Path("b.jpeg")]) == {1: 1, 2: 3}
