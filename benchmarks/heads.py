@@ -81,7 +81,7 @@ def settings(args: argparse.Namespace, epochs: int, seed: int) -> list[str]:
         "--base_models", "tf_efficientnet_lite0", "--img_size", str(args.img_size),
         "--epochs", str(epochs), "--warmup_epochs", "1", "--patience", str(epochs),
         "--batch_size", "8", "--gradient_accumulation_steps", "2", "--learning_rate", "5e-4",
-        "--train_sample", "0", "--num_workers", "1", "--seed", str(seed),
+        "--train_sample", "0", "--num_workers", "1", "--seed", str(seed), "--keep_epoch", "best",
     ]  # fmt: skip
 
 
