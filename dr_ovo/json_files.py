@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -25,6 +25,7 @@ _SAID = re.compile(
 _MISSING = re.compile(
     r"Object missing required field `(?P<key>[^`]+)`(?: - at `\$\.?(?P<place>.*)`)?"
 )
+_KEY = re.compile(r".* - at `key` in `\$\.?(?P<place>.*)`", re.DOTALL)
 _ELSE = re.compile(r"(?P<said>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
 _KINDS = {
     "int": "a whole number",
@@ -68,7 +69,7 @@ def as_schema(data: dict[str, Any], schema: type[T], path: Path, advice: str) ->
     try:
         return msgspec.convert(data, schema)
     except (msgspec.ValidationError, ValueError) as error:
-        problem = _in_words(str(error), data)
+        problem = _in_words(str(error), data, schema)
     raise UserError(f"{path} is damaged: {problem}. {advice}")
 
 
@@ -77,7 +78,7 @@ def problem_of(data: Mapping[str, Any], schema: Any) -> str:
     try:
         msgspec.convert(data, schema)
     except (msgspec.ValidationError, ValueError) as error:
-        return _in_words(str(error), data)
+        return _in_words(str(error), data, schema)
     return ""
 
 
@@ -88,15 +89,29 @@ def check_schema(data: dict[str, Any], schema: Any, path: Path, advice: str) -> 
     return data
 
 
-def _in_words(said: str, data: Mapping[str, Any]) -> str:
+def _in_words(said: str, data: Mapping[str, Any], schema: Any) -> str:
     if match := _MISSING.fullmatch(said):
         return f"it has no {'.'.join(filter(None, (match['place'], match['key'])))}"
-    if match := _SAID.fullmatch(said):
+    if match := _KEY.fullmatch(said):
+        return f"a key of its {match['place'] or 'content'} is no text"
+    match = _SAID.fullmatch(said)
+    other = match or _ELSE.fullmatch(said)
+    assert other is not None  # the pattern takes any text
+    found = _place_and_value(other["place"], data)
+    if expected := _expected(schema, other["place"]):
+        return f"its {found}; expected {expected}"
+    if match:
         kinds = " or ".join(_KINDS.get(kind, kind) for kind in match["kind"].split(" | "))
-        return f"its {_place_and_value(match['place'], data)}; expected {kinds}{match['condition']}"
-    match = _ELSE.fullmatch(said)
-    assert match is not None  # the pattern takes any text
-    return f"its {_place_and_value(match['place'], data)} ({match['said']})"
+        return f"its {found}; expected {kinds}{match['condition']}"
+    return f"its {found} ({other['said']})"
+
+
+def _expected(schema: Any, key: str | None) -> str:
+    """The values of a key that is a Literal, or the description of its Meta; "" for neither."""
+    hint = get_type_hints(schema, include_extras=True).get(key or "")
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(str, get_args(hint)))}"
+    return next((meta.description or "" for meta in getattr(hint, "__metadata__", ())), "")
 
 
 def _place_and_value(place: str | None, data: Mapping[str, Any]) -> str:
@@ -109,7 +124,10 @@ def _place_and_value(place: str | None, data: Mapping[str, Any]) -> str:
             value = value[int(part)] if isinstance(value, list) else value[part]
         except (KeyError, TypeError, ValueError, IndexError):
             return f"{place} is wrong"
-    shown = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        shown = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):  # a tensor, or a key that is no text
+        return f"{place} is a {type(value).__name__}"
     return f"{place} is {shown[:LONGEST_SHOWN]}{'...' * (len(shown) > LONGEST_SHOWN)}"
 
 

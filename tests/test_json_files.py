@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import pytest
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
-from dr_ovo.json_files import check_schema, read_as, read_json
+from dr_ovo.json_files import check_schema, problem_of, read_as, read_json
 
 ADVICE = "Make it again."
 
@@ -24,6 +24,8 @@ class Content(Struct):
     rate: Annotated[float, Meta(gt=0, le=1)]
     branches: dict[str, Branch] | UnsetType = UNSET
     ends: list[str | None] | UnsetType = UNSET
+    head: Literal["ovo", "softmax"] = "ovo"
+    place: Annotated[str, Meta(pattern=r"^[a-z]+\Z", description="a name such as a")] = "a"
 
 
 def refusal(path: Path, text: str | bytes) -> str:
@@ -55,12 +57,36 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
         ('{"name": "a", "rate": 1, "branches": []}', "its branches is []; expected an object"),
         ('{"name": "a", "rate": 1, "branches": {"x": {}}}', "it has no branches[...].epoch"),
         ('{"name": "a", "rate": 1, "ends": ["b", 7]}', "its ends[1] is 7; expected text or null"),
+        ('{"name": "a", "rate": 1, "head": "x"}', 'its head is "x"; expected one of ovo, softmax'),
+        (
+            '{"name": "a", "rate": 1, "place": "a\\n"}',
+            r'its place is "a\n"; expected a name such as',
+        ),
+        ('{"name": "a", "rate": 1, "place": 5}', "its place is 5; expected a name such as a"),
         ("[1]", "it is no JSON object"),
         ("null", "it is no JSON object"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, text: str, said: str) -> None:
     assert said in refusal(tmp_path / "a.json", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ({(1, 2): 3}, "its name is a dict; expected text"),
+        (b"a", "its name is a bytes; expected text"),
+        (float("nan"), "its name is NaN; expected text"),
+    ],
+)
+def test_what_json_does_not_have_is_named_too(name: Any, said: str) -> None:
+    assert problem_of({"name": name, "rate": 1}, Content) == said
+
+
+def test_a_key_that_is_no_text_is_named() -> None:
+    content: Any = {"name": "a", "rate": 1, "branches": {7: Branch(1)}}
+    assert problem_of(content, Content) == "a key of its branches is no text"
+    assert problem_of({7: 1, **content}, Content) == "a key of its content is no text"
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,9 @@ def problem_of_state(state: object, own: Mapping[str, Any], shapes: Sequence[tor
     these shapes, in the order of its optimizer; "" for nothing."""
     if not isinstance(state, dict):
         return "it holds no state"
+    for key in _State.__struct_fields__:
+        if isinstance(state.get(key), torch.Tensor):  # msgspec may take it for an object
+            return f"its {key} is a tensor"
     return problem_of(state, _State) or next(_problems(state, own, shapes), "")
 
 

@@ -43,6 +43,10 @@ CHANGES = {
     "a group too few": lambda s: s["optimizer"]["param_groups"].pop(),
     "a rate that is none": lambda s: s["optimizer"]["param_groups"][0].update(lr=float("nan")),
     "betas that are none": lambda s: s["optimizer"]["param_groups"][0].update(betas=0.9),
+    "a tensor for the weights": lambda s: s.update(branch=torch.zeros(3)),
+    "a tensor for the plateau": lambda s: s.update(plateau=torch.zeros(3)),
+    "a key that is no text": lambda s: s["branch"].update({(1, 2): torch.zeros(1)}),
+    "a number that is another's key": lambda s: s.update(steps={(1, 2): 3}),
     "a plateau that is none": lambda s: s["plateau"].update(scale=0.0),
     "a place inside an epoch that is none": lambda s: s.update(within={"done": -1}),
 }
