@@ -202,7 +202,7 @@ def marks(model: TrainedModel, index: DatasetIndex) -> list[str]:
 
 
 def _title(model: TrainedModel) -> str:
-    return " ".join(filter(None, (model.meta["architecture"], model.meta["experiment_name"])))
+    return " ".join(filter(None, (model.meta["architecture"], model.meta.get("experiment_name"))))
 
 
 def _evaluate_mean(

@@ -263,10 +263,11 @@ def _require_same_network(checkpoints: list[Checkpoint]) -> None:
     first = checkpoints[0]
     for other in checkpoints[1:]:
         for key in COMMON:
-            if other.meta[key] != first.meta[key]:
+            one, two = first.meta.get(key), other.meta.get(key)
+            if one != two:
                 raise UserError(
                     f"{first.path.name} and {other.path.name} do not belong to one network: {key} "
-                    f"is {first.meta[key]} in one, {other.meta[key]} in the other."
+                    f"is {one} in one, {two} in the other."
                 )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypedDict
 
-from dr_ovo.choices import HEADS, VIEWS
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from dr_ovo.choices import HEADS, OVO_MODES, VIEWS
+from dr_ovo.json_files import problem_of
 from dr_ovo.settings.checks import MIN_SIZE
 from dr_ovo.settings.train_config import FIELDS
 
@@ -16,22 +18,94 @@ TOOLKIT = "dr_ovo"
 # Keys that older files lack -> how those networks behave.
 ADDED_LATER: dict[str, Any] = {"tta_views": 1, "decoding": None, "prior_shift": None}
 STATE = "state_dict"
+PHOTOGRAPHS = ("learned_from", "chosen_on")  # that a network has seen: tensors
 CLASSES = range(2, FIELDS["num_classes"].metadata["high"] + 1)
-SIZES = range(MIN_SIZE, FIELDS["img_size"].metadata["high"] + 1)
-TILES = range(1, FIELDS["clahe_tile_grid_size"].metadata["high"] + 1)
+OUTPUTS = CLASSES[-1] * (CLASSES[-1] - 1) // 2  # a network has at most: one for each pair
 MANY = 10**12
-NAME = re.compile(r"[A-Za-z0-9_-]{1,100}(\.[\w-]{1,100})?")  # of an architecture, with its tag
-BRANCH = re.compile(rf"{'|'.join(HEADS)}|\d{{1,3}}_\d{{1,3}}")
-# What preprocessing may say -> whether a value is one.
-STEPS: dict[str, Callable[[Any], bool]] = {
-    "size": lambda value: _is_in(value, SIZES),
-    "version": lambda value: _is_in(value, range(1, 1000)),
-    "clahe": lambda value: type(value) is bool,
-    "disc_crop": lambda value: type(value) is bool,
-    "ben_graham": lambda value: type(value) is bool,
-    "clahe_clip_limit": lambda value: _is_number(value) and value > 0,
-    "clahe_tile_grid_size": lambda value: _is_in(value, TILES),
-}
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_-]{1,100}(\.[\w-]{1,100})?\Z",  # with its tag
+        description="the name of one of timm's own models, such as convnext_tiny",
+    ),
+]
+Branch = Annotated[
+    str,
+    Meta(
+        pattern=rf"^({'|'.join(HEADS)}|[0-9]{{1,3}}_[0-9]{{1,3}})\Z",
+        description=f"{', '.join(HEADS)}, or a pair such as 0_1",
+    ),
+]
+Classes = Annotated[int, Meta(ge=CLASSES[0], le=CLASSES[-1])]
+ClassName = Annotated[str, Meta(max_length=999)]
+Grade = Annotated[int, Meta(ge=0, lt=CLASSES[-1])]
+Pair = tuple[Grade, Grade]
+Size = Annotated[int, Meta(ge=MIN_SIZE, le=FIELDS["img_size"].metadata["high"])]
+Tiles = Annotated[int, Meta(ge=1, le=FIELDS["clahe_tile_grid_size"].metadata["high"])]
+Count = Annotated[int, Meta(ge=0, lt=MANY)]
+Number = Annotated[float, Meta(gt=-MANY, lt=MANY)]  # no NaN, which is in no range
+Positive = Annotated[float, Meta(gt=0, lt=MANY)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Input(Struct, forbid_unknown_fields=True):
+    """What a network is given: its size in pixels, and by what the three colours are scaled."""
+
+    size: Size
+    mean: tuple[Number, Number, Number]
+    std: tuple[Positive, Positive, Positive]
+
+
+class Steps(Struct, forbid_unknown_fields=True):
+    """How a photograph is prepared for it."""
+
+    size: Size
+    version: Annotated[int, Meta(ge=1, lt=1000)]
+    clahe: bool | UnsetType = UNSET
+    disc_crop: bool | UnsetType = UNSET
+    ben_graham: bool | UnsetType = UNSET
+    clahe_clip_limit: Positive | UnsetType = UNSET
+    clahe_tile_grid_size: Tiles | UnsetType = UNSET
+
+
+class PairMetrics(Struct):
+    """What was measured of a pair."""
+
+    pair: Pair
+    val_accuracy: Fraction | None
+
+
+class Metrics(Struct):
+    """What was measured, as far as more than a report reads it."""
+
+    pairs: Annotated[list[PairMetrics], Meta(max_length=OUTPUTS)] | UnsetType = UNSET
+
+
+class Metadata(TypedDict, total=False):
+    """Everything but the weights. Keys that a version added later, or that are not read, may be
+    missing, and others be there."""
+
+    architecture: Name
+    head: Literal[HEADS]  # type: ignore[valid-type]
+    ovo_mode: Literal[OVO_MODES]  # type: ignore[valid-type]
+    branch: Branch
+    num_classes: Classes
+    class_names: Annotated[list[ClassName], Meta(max_length=CLASSES[-1])]
+    pairs: Annotated[list[Pair], Meta(max_length=OUTPUTS)]
+    experiment_name: str
+    input: Input
+    preprocessing: Steps
+    tta_views: Literal[VIEWS]  # type: ignore[valid-type]
+    freeze_stages: Annotated[int, Meta(ge=0, le=4)]
+    epoch: Annotated[int, Meta(ge=0, lt=10**9)]
+    parameters: Count
+    trained_parameters: Count
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    leaky: bool
+    synthetic: bool
+    prior_shift: Annotated[list[Number], Meta(max_length=OUTPUTS)] | None
+    metrics: Metrics
 
 
 class MetadataError(Exception):
@@ -51,18 +125,8 @@ def checked_metadata(content: Mapping[str, Any]) -> dict[str, Any]:
     may be missing.
     """
     meta = ADDED_LATER | {key: value for key, value in content.items() if key != STATE}
-    for key, (is_right, expected) in KEYS.items():
-        if key in meta and not is_right(meta[key]):
-            raise MetadataError(f"its {key} is {_shown(meta[key])}; expected {expected}")
-    state = content.get(STATE, {})
-    if type(state) is not dict or not all(_is_weight(*each) for each in state.items()):
-        raise MetadataError(f"its {STATE} is {_shown(state)}; expected tensors by name")
-    classes = meta.get("num_classes", 0)
-    names, pairs = meta.get("class_names", []), meta.get("pairs", [])
-    if classes and names and len(names) != classes:
-        raise MetadataError(f"it has {len(names)} class_names; expected {classes}, its num_classes")
-    if classes and any(b >= classes for _, b in pairs):
-        raise MetadataError(f"its pairs are {_shown(pairs)}; expected those of {classes} classes")
+    if problem := next(_problems(meta, content.get(STATE, {})), ""):
+        raise MetadataError(problem)
     return meta
 
 
@@ -78,129 +142,41 @@ def require_outputs(meta: Mapping[str, Any], state: Mapping[str, Any], outputs: 
         raise MetadataError(f"its head.weight is {found}; expected rows, {each}")
 
 
-def _is_weight(name: Any, value: Any) -> bool:
+def _problems(meta: Mapping[str, Any], state: object) -> Iterator[str]:
+    for key in Metadata.__annotations__:
+        if not _is_plain(meta.get(key)):  # a tuple, a tensor: msgspec may take them
+            yield f"its {key} holds something else than numbers, text, lists and objects"
+    if problem := problem_of(meta, Metadata):
+        yield problem
+    if type(state) is not dict or not all(_is_weight(*each) for each in state.items()):
+        yield f"its {STATE} is wrong; expected tensors by name"
+    for key in PHOTOGRAPHS:
+        if key in meta and not _are_marks(meta[key]):
+            yield f"its {key} is a {type(meta[key]).__name__}; expected a row of 64-bit integers"
+    pairs = [tuple(pair) for pair in meta.get("pairs", [])]
+    rows = [tuple(row["pair"]) for row in meta.get("metrics", {}).get("pairs", [])]
+    for what, found in (("pairs", pairs), ("metrics.pairs", rows)):
+        if len(set(found)) < len(found) or any(a >= b for a, b in found):
+            yield f"its {what} are {reprlib.repr(found)}; expected each once, the lower first"
+    classes, names = meta.get("num_classes", 0), meta.get("class_names", [])
+    if classes and names and len(names) != classes:
+        yield f"it has {len(names)} class_names; expected {classes}, its num_classes"
+    if classes and any(b >= classes for _, b in pairs):
+        yield f"its pairs are {reprlib.repr(pairs)}; expected those of {classes} classes"
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value is of the kinds that JSON has."""
+    if type(value) is dict:
+        return all(type(key) is str and _is_plain(one) for key, one in value.items())
+    if type(value) is list:
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def _is_weight(name: object, value: object) -> bool:
     return type(name) is str and hasattr(value, "shape")
-
-
-def _is_in(value: Any, numbers: range) -> bool:
-    return type(value) is int and value in numbers
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < MANY  # not of NaN
-
-
-def _are_numbers(values: Any, count: int = 0) -> bool:
-    """Whether they are finite numbers, `count` of them, if that is given."""
-    return (
-        type(values) is list
-        and all(map(_is_number, values))
-        and len(values) in ((count,) if count else range(10**6))
-    )
-
-
-def _is_input(value: Any) -> bool:
-    return (
-        type(value) is dict
-        and value.keys() == {"size", "mean", "std"}
-        and _is_in(value["size"], SIZES)
-        and _are_numbers(value["mean"], 3)
-        and _are_numbers(value["std"], 3)
-        and min(value["std"]) > 0
-    )
-
-
-def _is_preprocessing(value: Any) -> bool:
-    known = type(value) is dict and {"size", "version"} <= value.keys() <= STEPS.keys()
-    return known and all(STEPS[key](one) for key, one in value.items())
-
-
-def _are_pairs(value: Any) -> bool:
-    rows = type(value) is list and all(map(_is_pair, value))
-    return rows and len({tuple(row) for row in value}) == len(value)
-
-
-def _is_pair(value: Any) -> bool:
-    return (
-        type(value) is list
-        and len(value) == 2
-        and all(_is_in(grade, range(CLASSES.stop)) for grade in value)
-        and value[0] < value[1]
-    )
-
-
-def _are_metrics(value: Any) -> bool:
-    if type(value) is not dict:
-        return False
-    rows = value.get("pairs", [])
-    return type(rows) is list and all(
-        type(row) is dict
-        and (row.get("pair") is None or _is_pair(row["pair"]))
-        and (row.get("val_accuracy") is None or _is_share(row["val_accuracy"]))
-        for row in rows
-    )
 
 
 def _are_marks(value: Any) -> bool:
     return str(getattr(value, "dtype", "")) == "torch.int64" and value.ndim == 1
-
-
-def _is_share(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= 1
-
-
-def _are_names(value: Any) -> bool:
-    return type(value) is list and all(type(name) is str and len(name) < 1000 for name in value)
-
-
-def _one_of(names: Sequence[Any]) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: type(value) in (str, int) and value in names, (
-        f"one of {', '.join(map(str, names))}"
-    )
-
-
-def _whole(numbers: range) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _is_in(value, numbers), (
-        f"a whole number from {numbers.start} to {numbers.stop - 1}"
-    )
-
-
-def _shown(value: Any) -> str:
-    """A value in a few words; of others than plain ones their kind."""
-    plain = isinstance(value, str | int | float | list | tuple | dict | None)
-    return reprlib.repr(value) if plain else f"a {type(value).__name__}"
-
-
-# Key -> (whether a value can be right, what is expected).
-KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "architecture": (
-        lambda value: type(value) is str and bool(NAME.fullmatch(value)),
-        "the name of one of timm's own models, such as convnext_tiny",
-    ),
-    "head": _one_of([*HEADS]),
-    "ovo_mode": _one_of(["shared", "independent"]),
-    "branch": (
-        lambda value: type(value) is str and bool(BRANCH.fullmatch(value)),
-        f"{', '.join(HEADS)}, or a pair such as 0_1",
-    ),
-    "num_classes": _whole(CLASSES),
-    "class_names": (_are_names, "a list of names"),
-    "pairs": (_are_pairs, "a list of pairs of classes, each once, such as [[0, 1], [0, 2]]"),
-    "input": (
-        _is_input,
-        f"size ({SIZES.start} to {SIZES.stop - 1}), and mean and std of three colours",
-    ),
-    "preprocessing": (_is_preprocessing, f"settings among {', '.join(STEPS)}, each in its range"),
-    "tta_views": _one_of(VIEWS),
-    "freeze_stages": _whole(range(5)),
-    "epoch": _whole(range(10**9)),
-    "parameters": _whole(range(MANY)),
-    "trained_parameters": _whole(range(MANY)),
-    "seed": _whole(range(2**63)),
-    "leaky": (lambda value: type(value) is bool, "true or false"),
-    "synthetic": (lambda value: type(value) is bool, "true or false"),
-    "learned_from": (_are_marks, "a list of whole numbers, in 64 bits each"),
-    "chosen_on": (_are_marks, "a list of whole numbers, in 64 bits each"),
-    "prior_shift": (lambda value: value is None or _are_numbers(value), "finite numbers, or none"),
-    "metrics": (_are_metrics, "figures, and those of `pairs` with val_accuracy from 0 to 1"),
-}

@@ -28,6 +28,7 @@ from dr_ovo.models.checkpoint import (
     load_single,
     save_checkpoint,
 )
+from dr_ovo.models.metadata import ADDED_LATER
 from dr_ovo.models.network import branch_specs
 from dr_ovo.pairs import class_pairs, pair_name
 from dr_ovo.photographs.preprocessing import Preprocessing
@@ -303,6 +304,16 @@ def test_files_of_different_networks_are_refused(tmp_path, ten, ten_files, save_
     (strange,) = save_network(tmp_path, built.network, specs[3:4], **changes)
     paths = [*ten_files[:3], strange, *ten_files[4:]]
     with pytest.raises(UserError, match=rf"do not belong to one network: {key} is"):
+        load_network(paths)
+
+
+@pytest.mark.parametrize("key", [key for key in COMMON if key not in ADDED_LATER])
+def test_a_file_that_lacks_what_the_others_say_is_refused(tmp_path, ten_files, key):
+    content = torch.load(ten_files[3], weights_only=True)
+    del content[key]
+    torch.save(content, tmp_path / ten_files[3].name)
+    paths = [*ten_files[:3], tmp_path / ten_files[3].name, *ten_files[4:]]
+    with pytest.raises(UserError, match=rf"do not belong to one network: {key} is .* None in the"):
         load_network(paths)
 
 

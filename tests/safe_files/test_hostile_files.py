@@ -121,7 +121,7 @@ def test_inference_asks_no_hub_for_what_a_checkpoint_names(checkpoint, trainer, 
     folder = checkpoint.parent.parent
     done = trainer("--mode", "inference", "--output_dir", folder, "--input", picture)
     assert done.code == 2
-    assert f"its architecture is '{name}'" in done.stderr
+    assert f'its architecture is "{name}"' in done.stderr
 
 
 def test_the_analyzer_ends_with_exit_2_and_the_reason(checkpoint, command):
