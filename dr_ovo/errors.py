@@ -19,7 +19,14 @@ from pathlib import Path
 
 from dr_ovo.broken_imports import explain, too_old
 from dr_ovo.exhaustion import first_line, refused_by_machine
-from dr_ovo.signals import INTERRUPTED, TERMINATED, Terminated, raise_errors, received_code
+from dr_ovo.signals import (
+    INTERRUPTED,
+    TERMINATED,
+    Terminated,
+    end_at_once,
+    raise_errors,
+    received_code,
+)
 from dr_ovo.tables import visible
 
 DONE, NOT_MET, WRONG_INPUT, LEAK, MACHINE_FAILED, UNEXPECTED = 0, 1, 2, 3, 4, 70
@@ -101,8 +108,10 @@ def run(command: Callable[[], int]) -> int:
 
 
 def code_to_end_with(code: int) -> int:
-    """The exit code of this process. Ends it at once where the machine has refused memory or
-    threads: what Python does at its end may need them, or wait for a thread that is no more."""
+    """The exit code of this process, whose work is done: a signal ends it without a word. Ends it
+    at once where the machine has refused memory or threads: what Python does at its end may need
+    them, or wait for a thread that is no more."""
+    end_at_once()
     if _exhausted:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):

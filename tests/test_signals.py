@@ -63,6 +63,19 @@ def test_a_signal_while_a_package_loads(words, package, number, code, tmp_path):
     assert (process.returncode, said) == (code, "")
 
 
+@pytest.mark.parametrize(("number", "code"), signals.CODES.items())
+def test_a_signal_after_the_command_has_ended(number, code):
+    program = (
+        "import os, time; from dr_ovo.errors import code_to_end_with, run\n"
+        f"code_to_end_with(run(lambda: 0)); os.kill(os.getpid(), {int(number)}); time.sleep(60)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, text=True, timeout=50,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (code, "")
+
+
 def test_a_signal_that_was_ignored_stays_so():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as under nohup
     signals.end_at_once()
