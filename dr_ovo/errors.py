@@ -95,7 +95,6 @@ def run(command: Callable[[], int]) -> int:
     """
     WAY_ON.set(AGAIN)
     _escape_what_can_not_be_shown()
-    raise_errors()
     logging.raiseExceptions = False  # else a log on a full disk prints a traceback per line
     before = threading.excepthook
     threading.excepthook = partial(_stop_with_thread, before)
@@ -123,6 +122,7 @@ def code_to_end_with(code: int) -> int:
 def _code_of(command: Callable[[], int]) -> int:
     reserve = bytearray(_RESERVE)
     try:
+        raise_errors()  # no sooner: only here they are caught
         if outdated := too_old():
             raise UserError(outdated)
         return command()

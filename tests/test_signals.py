@@ -63,12 +63,31 @@ def test_a_signal_while_a_package_loads(words, package, number, code, tmp_path):
     assert (process.returncode, said) == (code, "")
 
 
+AROUND_THE_WORK = """
+import os, time
+from dr_ovo import errors, signals
+
+class Reserve:
+    def __index__(self):  # is asked for after the imports, and before the command begins
+        if {early}:
+            signal_here()
+        return 1
+
+def signal_here():
+    os.kill(os.getpid(), {number})
+    time.sleep(60)
+
+signals.end_at_once()
+errors._RESERVE = Reserve()
+errors.code_to_end_with(errors.run(lambda: 0))
+signal_here()
+"""
+
+
+@pytest.mark.parametrize("early", [True, False])
 @pytest.mark.parametrize(("number", "code"), signals.CODES.items())
-def test_a_signal_after_the_command_has_ended(number, code):
-    program = (
-        "import os, time; from dr_ovo.errors import code_to_end_with, run\n"
-        f"code_to_end_with(run(lambda: 0)); os.kill(os.getpid(), {int(number)}); time.sleep(60)"
-    )
+def test_a_signal_before_and_after_the_work(number, code, early):
+    program = AROUND_THE_WORK.format(number=int(number), early=early)
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, text=True, timeout=50,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
