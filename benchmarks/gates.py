@@ -24,7 +24,8 @@ import numpy as np
 import torch
 
 from benchmarks.gate_pictures.altered import ALTERED, MIRRORED_AND_TURNED
-from benchmarks.gate_pictures.ordinary import disc, drawn
+from benchmarks.gate_pictures.canvas import disc
+from benchmarks.gate_pictures.ordinary import drawn
 from dr_ovo.dataset.image_files import IMAGE_SUFFIXES
 from dr_ovo.errors import DONE, UserError, run
 from dr_ovo.gates.fundus_check import check_fundus

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from benchmarks.alterations import equalised, recompressed, rescaled
-from benchmarks.gate_pictures.ordinary import u8
+from benchmarks.gate_pictures.canvas import u8
 from dr_ovo.photographs.disc import disc_box
 
 Alteration = Callable[[np.ndarray], np.ndarray]
