@@ -13,7 +13,7 @@ from dr_ovo.document.page import page, write_page
 from dr_ovo.errors import UserError, log
 from dr_ovo.files import write_json
 from dr_ovo.grading.first_reader import COLUMNS, Compared, FirstReader, compare, read_first_reader
-from dr_ovo.grading.job.input_images import find_images
+from dr_ovo.grading.job.input_images import PathNames
 from dr_ovo.grading.job.run import Finished, GradedRows, grade_photographs
 from dr_ovo.grading.row_files import Cells, photograph_cells, subject_cells, write_rows
 from dr_ovo.grading.rules import Rules
@@ -132,14 +132,13 @@ class _Folder:
 def predict(settings: Settings, launch: Launch, request: Request) -> int:
     """Grades the photographs of `--input` into a folder."""
 
-    def target(ensemble: Ensemble) -> _Folder:
+    def target(ensemble: Ensemble, images: PathNames) -> _Folder:
         if ensemble.calibration is None:
             raise UserError(
                 f"There are no operating points: {ensemble.uncalibrated}. A verdict needs them."
             )
         reader = None
         if request.first_reader is not None and launch.is_first:
-            images = find_images(settings.config.input).images
             folder, classes = common_folder(images), ensemble.class_names
             reader = read_first_reader(request.first_reader, folder, images, classes)
         return _Folder(request, ensemble.evaluated, reader)
