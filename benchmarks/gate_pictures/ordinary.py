@@ -6,7 +6,7 @@ purpose. All are (H, W, 3) uint8 RGB.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -37,6 +37,17 @@ from benchmarks.gate_pictures.noises import (
     sunset,
     wood,
 )
+from benchmarks.gate_pictures.red_things import (
+    desert,
+    fire,
+    gas_planet,
+    heat_map,
+    leaf,
+    marble,
+    red_gradient,
+    red_planet,
+    tomato,
+)
 from benchmarks.gate_pictures.things import (
     ball,
     basketball,
@@ -66,6 +77,7 @@ PLAIN = {
 }  # fmt: skip
 NOISES = (noise_grey, noise_rgb, noise_red, noise_red2, clouds_rgb, clouds_red, clouds_grey)
 TEXTURES = (wood, bricks, skin, sunset, stained, checker, cartoon, iris)
+RED = (heat_map, red_gradient, red_planet, gas_planet, tomato, desert, leaf, marble, fire)
 THINGS = (ball, moon, petri, plate, pizza, sign, clock, basketball, coin, wheel)
 KINDS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     **{name: (lambda rng, own=colour: uniform(own)) for name, colour in PLAIN.items()},
@@ -97,12 +109,16 @@ KINDS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "grey ball": lambda rng: ball(rng, (180, 180, 180)),
     **{draw.__name__: draw for draw in (stars, cells, phantom, xray, sun)},
 }
+# Drawn after the limits had been set.
+LATER: dict[str, Callable[[np.random.Generator], np.ndarray]] = {d.__name__: d for d in RED}
 
 
-def drawn(seeds: int) -> dict[str, np.ndarray]:
+def drawn(
+    seeds: int, kinds: Mapping[str, Callable[[np.random.Generator], np.ndarray]] = KINDS
+) -> dict[str, np.ndarray]:
     """A picture of each kind for each of so many seeds, by name."""
     return {
         f"{name} {seed}": draw(np.random.default_rng([77, seed, number]))
-        for number, (name, draw) in enumerate(KINDS.items())
+        for number, (name, draw) in enumerate(kinds.items())
         for seed in range(seeds)
     }
