@@ -25,10 +25,9 @@ from dr_ovo.batches.augmentation import FLIPS, flipped_views
 from dr_ovo.explanations.layers import (
     LAST,
     NoPlacesError,
-    as_places,
     halves,
     last_pool,
-    prefix_tokens,
+    layout_of,
     stage_modules,
 )
 from dr_ovo.models.network import OvoNetwork
@@ -160,7 +159,7 @@ def _by_gradient(
         if stride == LAST and pools:
             try:
                 leaves, logits = _forward_with_leaves(network, images, pools, before=True)
-                as_places(leaves[0], model)
+                layout_of(leaves[0], model)
             except NoPlacesError:
                 pools = []
         if stride != LAST or not pools:
@@ -187,10 +186,10 @@ def _by_gradient(
 
 def _summed(products: torch.Tensor, leaf: torch.Tensor, model: nn.Module) -> torch.Tensor:
     """(B, h, w): the sum over the channels of gradient times features."""
-    height, width, channels_last = as_places(leaf, model)
+    layout = layout_of(leaf, model)
     if leaf.dim() == 3:
-        return products[:, prefix_tokens(model) :].sum(-1).unflatten(1, (height, width))
-    return products.sum(-1 if channels_last else 1)
+        return products[:, layout.prefix :].sum(-1).unflatten(1, layout[:2])
+    return products.sum(-1 if layout.channels_last else 1)
 
 
 def _forward_with_leaves(

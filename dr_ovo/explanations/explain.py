@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from dr_ovo.errors import DONE, UserError, log
 from dr_ovo.explanations.explained import Explainer, rivals_of
 from dr_ovo.explanations.page import SHOWN, page_of
 from dr_ovo.explanations.words import CAUTION
-from dr_ovo.explanations.writing import MapsFolder
+from dr_ovo.explanations.writing import Mapped, MapsFolder
 from dr_ovo.inference.ensemble import open_ensemble
 from dr_ovo.inference.photograph_reading import open_reader
 from dr_ovo.locks.folders import MAPS, only_writer
@@ -49,7 +48,7 @@ def explain(settings: Settings, request: Request) -> int:
     with only_writer(request.output, MAPS):
         paths = list(found.images)
         folder = _begun(request.output, paths, explainer)
-        shown: list[tuple[dict[str, Any], Thumbnail]] = []
+        shown: list[Mapped] = []
         damaged: list[Damage] = []
         progress = Progress("maps", len(paths))
         arguments = (device, config.num_workers, config.max_megapixels)
@@ -63,9 +62,8 @@ def explain(settings: Settings, request: Request) -> int:
                         grades, probabilities, _ = ensemble.grade(read.logits)
                         rivals = rivals_of(probabilities, grades)
                         rows = read.positions.tolist(), grades.tolist(), rivals.tolist()
-                        for small in _mapped(explainer, folder, paths, *rows):
-                            if small is not None and len(shown) < SHOWN:
-                                shown.append((folder.entries[-1], small))
+                        mapped = _mapped(explainer, folder, paths, *rows)
+                        shown += [one for one in mapped if one is not None][: SHOWN - len(shown)]
                     progress.update(len(places), lambda: "maps")
         finally:
             progress.close()
@@ -103,9 +101,9 @@ def strips_of(
         return []
     with only_writer(output, MAPS):
         folder = _begun(output, paths, explainer)
-        strips = _mapped(explainer, folder, paths, range(len(paths)), grades, rivals)
+        found = _mapped(explainer, folder, paths, range(len(paths)), grades, rivals)
         folder.finish()
-    return strips
+    return [None if one is None else one.strip for one in found]
 
 
 def _begun(output: Path, paths: Sequence[Path], explainer: Explainer) -> MapsFolder:
@@ -128,8 +126,8 @@ def _mapped(
     places: Sequence[int],
     grades: Sequence[int],
     rivals: Sequence[int],
-) -> list[Thumbnail | None]:
-    """Writes the maps of the photographs at `places`; their strips."""
+) -> list[Mapped | None]:
+    """Writes the maps of the photographs at `places`; None of one that can't be read any more."""
     found = explainer.explain([paths[place] for place in places], grades, rivals)
     return [
         None if one is None else folder.add(place, one)

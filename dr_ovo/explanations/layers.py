@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from timm.layers import SelectAdaptivePool2d
@@ -58,28 +58,34 @@ def stage_modules(network: OvoNetwork, stride: int) -> list[nn.Module]:
     return found
 
 
-def as_places(features: Any, model: nn.Module) -> tuple[int, int, bool]:
-    """Height and width of the map in features (B, C, h, w), (B, h, w, C) or tokens (B, N, C), and
-    whether the channels come last. Raises NoPlacesError for any other."""
+class Layout(NamedTuple):
+    """How features are laid out: the sides of their map, whether the channels come last, and how
+    many tokens come before those of the places."""
+
+    height: int
+    width: int
+    channels_last: bool
+    prefix: int = 0
+
+
+def layout_of(features: Any, model: nn.Module) -> Layout:
+    """The layout of features (B, C, h, w), (B, h, w, C), or of tokens (B, N, C) of a square map.
+    Raises NoPlacesError for any other, and for a single place."""
     shape = tuple(features.shape) if isinstance(features, torch.Tensor) else ()
     if len(shape) == 4:
         last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         height, width = shape[1:3] if last else shape[2:]
         if height * width > 1:
-            return height, width, last
+            return Layout(height, width, last)
     if len(shape) == 3:
-        side = math.isqrt(shape[1] - prefix_tokens(model))
-        if side > 1 and side**2 + prefix_tokens(model) == shape[1]:
-            return side, side, True
+        for prefix in (int(getattr(model, "num_prefix_tokens", 0)), 0):
+            side = math.isqrt(shape[1] - prefix)
+            if side > 1 and side**2 + prefix == shape[1]:
+                return Layout(side, side, True, prefix)
     raise NoPlacesError(
         f"There are no maps of this architecture: its last features have the shape {shape or '?'}, "
         "which has a single place or none."
     )
-
-
-def prefix_tokens(model: nn.Module) -> int:
-    """How many tokens come before those of the places."""
-    return int(getattr(model, "num_prefix_tokens", 0))
 
 
 def _blocks(network: OvoNetwork) -> int:

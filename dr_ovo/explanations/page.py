@@ -13,21 +13,20 @@ from dr_ovo.explanations.words import (
     STRIP_TITLE,
     strip_text,
 )
-from dr_ovo.photographs.thumbnail import Thumbnail
+from dr_ovo.explanations.writing import Mapped
 
 SHOWN = 200  # photographs, about 20 kB each
 
 
 def page_of(
     count: int,
-    shown: Sequence[tuple[Mapping[str, Any], Thumbnail]],
+    shown: Sequence[Mapped],
     class_names: Sequence[str],
     marks: Sequence[str],
 ) -> Report:
-    """The report on `count` photographs, of which some are `shown`: their entries in maps.json, and
-    their strips."""
+    """The report on `count` photographs, of which some are `shown`."""
     paragraphs = [HOW_TO_READ, CAUTION]
-    if not all(entry["adds_up"] for entry, _ in shown):
+    if not all(one.entry["adds_up"] for one in shown):
         paragraphs.append(GRADIENT)
     columns = [
         Column("file", "file"), Column("maps", STRIP_TITLE),
@@ -37,7 +36,8 @@ def page_of(
         Column("quadrant", "of which most by"),
     ]  # fmt: skip
     rows: list[list[Any]] = []
-    for entry, small in shown:
+    for one in shown:
+        entry, small = one.entry, one.strip
         name = entry["figure"].removesuffix(".png")
         grade, rival = (class_names[entry[key]] for key in ("grade", "rival"))
         picture = Picture(small.jpeg, small.width, small.height, strip_text(name, grade, rival))

@@ -26,6 +26,14 @@ FIGURE, STRIP, VALUES = ".png", ".jpg", ".npy"
 SMALLEST_TOTAL = 0.05  # of all that quadrants contribute, below which shares of it mean nothing
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """A photograph's entry in maps.json, and its strip."""
+
+    entry: dict[str, Any]
+    strip: Thumbnail
+
+
 @dataclass
 class MapsFolder:
     """A folder with the maps of photographs; `names` are their paths below a common folder.
@@ -55,9 +63,9 @@ class MapsFolder:
         self.stems = file_stems(self.names)
         self._write()
 
-    def add(self, place: int, explanation: Explanation) -> Thumbnail | None:
-        """Writes the files of a photograph, and returns its strip; None where it can't be read any
-        more. Raises MachineError where the disk refuses."""
+    def add(self, place: int, explanation: Explanation) -> Mapped | None:
+        """Writes the files of a photograph; None where it can't be read any more. Raises
+        MachineError where the disk refuses."""
         drawn = figure(explanation, self.class_names, self.marks)
         small = strip(explanation)
         if drawn is None or small is None:
@@ -79,19 +87,18 @@ class MapsFolder:
                     "square": seen.geometry.square._asdict(),
                 }
             )
-        self.entries.append(
-            {
-                "file": str(explanation.path.absolute()),
-                "grade": explanation.grade,
-                "rival": explanation.rival,
-                "questions": answers_of(explanation),
-                "adds_up": explanation.is_exact,
-                "figure": f"{stem}{FIGURE}",
-                "strip": f"{stem}{STRIP}",
-                "networks": networks,
-            }
-        )
-        return small
+        entry = {
+            "file": str(explanation.path.absolute()),
+            "grade": explanation.grade,
+            "rival": explanation.rival,
+            "questions": answers_of(explanation),
+            "adds_up": explanation.is_exact,
+            "figure": f"{stem}{FIGURE}",
+            "strip": f"{stem}{STRIP}",
+            "networks": networks,
+        }
+        self.entries.append(entry)
+        return Mapped(entry, small)
 
     def finish(self) -> None:
         """Writes maps.json with all photographs."""
