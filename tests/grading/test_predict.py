@@ -13,10 +13,10 @@ import pytest
 
 from dr_ovo.commands.predict import main
 from dr_ovo.commands.reports.ensemble import main as export
+from dr_ovo.dataset import input_images
 from dr_ovo.errors import UserError, run
 from dr_ovo.grading.first_reader import FirstReader
 from dr_ovo.grading.grader import Grader
-from dr_ovo.grading.job import input_images
 from dr_ovo.grading.reading import Reading
 from dr_ovo.grading.subjects import Owners
 from dr_ovo.grading.workload import KnownEyes, curve

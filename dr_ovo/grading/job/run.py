@@ -18,12 +18,12 @@ from msgspec import convert
 from dr_ovo import __version__
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.dataset.image_files import not_read
+from dr_ovo.dataset.input_images import InputImages, PathNames, find_images
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.distributed.shared_folder import require_shared
 from dr_ovo.errors import DONE, WAY_ON, MachineError, Terminated, UserError, disk_advice, log
 from dr_ovo.files import last_written
-from dr_ovo.grading.job.input_images import InputImages, PathNames, find_images
 from dr_ovo.grading.job.unfinished import Unfinished, output_lock
 from dr_ovo.grading.reading import Reading, unreadable
 from dr_ovo.grading.row_files import Row
