@@ -68,7 +68,7 @@ def test_maps_of_other_checkpoints_are_not_shown(explained, tmp_path):
     assert len(read_strips(ResultsFolder(root), samples(root))) == len(samples(root))
     path = root / "maps/maps.json"
     content = json.loads(path.read_text())
-    content["checkpoints"] = {name: "0" * 64 for name in content["checkpoints"]}
+    content["checkpoints"] = dict.fromkeys(content["checkpoints"], "0" * 64)
     path.write_text(json.dumps(content))
     assert read_strips(ResultsFolder(root), samples(root)) == {}
 
