@@ -119,7 +119,7 @@ def test_the_page(maps):
     assert page.count("data:image/jpeg") == 3
     assert "not where lesions are" in page
     for stem in ("a_eye", "an_eye_more", "b_eye"):
-        assert f'alt="{stem}: the photograph, the map for ' in page
+        assert f'alt="{stem}: the photograph, the map for grade ' in page
 
 
 def test_damaged_files_are_named(folder, photographs, tmp_path, capsys):
