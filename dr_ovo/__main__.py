@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": ("trainer", "evaluates trained models on val and test"),
     "inference": ("trainer", "grades photographs without labels"),
     "predict": ("predict", "verdicts on photographs, eyes and patients"),
+    "explain": ("explain", "maps of what each place of a photograph contributes to its grade"),
     "prepare": ("prepare", "makes a dataset folder from photographs and their grades"),
     "analyze": ("reports.analyze", "shows what checkpoints hold"),
     "compare": ("reports.compare", "which model to trust: intervals and paired tests"),

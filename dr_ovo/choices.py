@@ -11,6 +11,7 @@ REGRESSION_LOSSES = ("smooth_l1", "mse")
 PREPROCESSING_STEPS = ("disc_crop", "ben_graham", "clahe")
 NO_STEPS = "none"
 VIEWS = (1, 2, 4)  # 1: as it is; 2: also flipped left-right; 4: also upside down, and both
+MAP_STRIDES = (32, 16)  # pixels of the input that a step on a map is
 
 AUTO = "auto"
 CACHE_OFF = "off"

@@ -40,7 +40,7 @@ LAYERS = (
     ("inference",),
     ("evaluation",),
     ("document",),
-    ("grading",),
+    ("explanations", "grading"),
     ("reports",),
     ("synthetic",),
     ("doctor",),

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from dr_ovo.choices import MAX_MEGAPIXELS
+from dr_ovo.choices import MAP_STRIDES, MAX_MEGAPIXELS
 from dr_ovo.distributed.place import place_in_environment
 from dr_ovo.errors import UserError
 from dr_ovo.grading.models import words_for
@@ -37,13 +37,17 @@ def main(argv: Sequence[str], prog: str) -> int:
         *("--input", *args.input, "--device", args.device),
         *("--num_workers", str(args.num_workers), "--max_megapixels", str(args.max_megapixels)),
     ]
+    if args.map_stride is not None and not args.explain:
+        raise UserError("--map_stride is the step of maps: give --explain, too.")
     settings = parse_settings(words, prog)
     with importing():
         from dr_ovo.distributed.launch import launched
         from dr_ovo.grading.predict import Request, predict
 
     with launched() as launch:
-        return predict(settings, launch, Request(output, args.coverage, args.first_reader))
+        stride = (args.map_stride or MAP_STRIDES[0]) if args.explain else None
+        request = Request(output, args.coverage, args.first_reader, stride)
+        return predict(settings, launch, request)
 
 
 def _coverage(text: str) -> float:
@@ -71,6 +75,11 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "photographs in a folder for each grade")  # fmt: skip
     add("--coverage", type=_coverage, default=COVERAGE, metavar="SHARE",
         help=f"of the sets of likely grades [{COVERAGE}]")  # fmt: skip
+    add("--explain", action="store_true",
+        help="maps of what each place of a photograph contributes to its grade, for those on the "
+        "page")  # fmt: skip
+    add("--map_stride", type=int, choices=MAP_STRIDES,
+        help=f"pixels of the input that a step on a map is [{MAP_STRIDES[0]}]")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... [auto]")
     add("--num_workers", type=int, default=4, metavar="COUNT", help="decoding processes [4]")
     add("--max_megapixels", type=positive, default=MAX_MEGAPIXELS, metavar="MEGAPIXELS",

@@ -3,39 +3,48 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
+from dr_ovo.dataset.input_images import PathNames, common_folder
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.document.page import page, write_page
 from dr_ovo.errors import UserError, log
+from dr_ovo.explanations.explain import strips_of
+from dr_ovo.explanations.explained import Explainer, rivals_of
 from dr_ovo.files import write_json
 from dr_ovo.grading.first_reader import COLUMNS, Compared, FirstReader, compare, read_first_reader
-from dr_ovo.grading.job.input_images import find_images
 from dr_ovo.grading.job.run import Finished, GradedRows, grade_photographs
-from dr_ovo.grading.row_files import Cells, photograph_cells, subject_cells, write_rows
+from dr_ovo.grading.row_files import Cells, Row, photograph_cells, subject_cells, write_rows
 from dr_ovo.grading.rules import Rules
 from dr_ovo.grading.sheet import sheet, statements, worst
-from dr_ovo.grading.subjects import Owners, Subject, common_folder, eyes, patients
+from dr_ovo.grading.subjects import Owners, Subject, eyes, patients
 from dr_ovo.grading.workload import own_test
 from dr_ovo.inference.ensemble import Ensemble
+from dr_ovo.photographs.thumbnail import Thumbnail
 from dr_ovo.predictions.verdict import Verdict
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.maps_file import FOLDER as MAPS
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.tables import table, wrapped
+from dr_ovo.training.setup import choose_device
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Request:
-    """Where to write, the coverage of the sets, and the first reader's file, if there is one."""
+    """Where to write, the coverage of the sets, the first reader's file, if there is one, and the
+    step of maps in pixels of the network's input; None: no maps."""
 
     output: Path
     coverage: float
     first_reader: Path | None
+    map_stride: int | None = None
 
 
 @dataclass
@@ -46,6 +55,7 @@ class _Folder:
     request: Request
     evaluated: ResultsFolder
     reader: FirstReader | None = None
+    explainer: Explainer | None = None
     counts: dict[str, Counter[str]] = field(default_factory=dict)
 
     @property
@@ -63,10 +73,23 @@ class _Folder:
         summary = self._summary(finished, compared)
         write_json(self.request.output / "summary.json", summary)
         shown = [(owners.name(place), *owners.of(place), row) for place, row in worst(rows)]
-        report = sheet(rules, summary, shown, finished.damaged)
+        strips = self._strips([row for *_, row in shown])
+        report = sheet(rules, summary, shown, finished.damaged, strips)
         about = f"{rules.members} network{'s' * (rules.members > 1)}, version {rules.version}"
         write_page(page(report.title, about, [report]), self.request.output / "sheet.html")
         self._say(rules, summary)
+
+    def _strips(self, rows: Sequence[Row]) -> dict[Path, Thumbnail]:
+        """Of the photographs on the page the maps, where they are wanted; writes these."""
+        graded = [row for row in rows if row.reading.grade is not None]
+        if self.explainer is None or not graded:
+            return {}
+        paths = [row.path for row in graded]
+        grades = np.array([row.reading.grade for row in graded])
+        rivals = rivals_of(np.array([row.reading.probabilities for row in graded]), grades)
+        asked = grades.tolist(), rivals.tolist()
+        strips = strips_of(self.request.output / MAPS, self.explainer, paths, *asked)
+        return {path: one for path, one in zip(paths, strips, strict=True) if one is not None}
 
     def _compare(self, owners: Owners, rows: GradedRows, rules: Rules) -> Compared | None:
         reader, path = self.reader, self.request.output / "disagreements.csv"
@@ -132,17 +155,19 @@ class _Folder:
 def predict(settings: Settings, launch: Launch, request: Request) -> int:
     """Grades the photographs of `--input` into a folder."""
 
-    def target(ensemble: Ensemble) -> _Folder:
+    def target(ensemble: Ensemble, images: PathNames) -> _Folder:
         if ensemble.calibration is None:
             raise UserError(
                 f"There are no operating points: {ensemble.uncalibrated}. A verdict needs them."
             )
         reader = None
         if request.first_reader is not None and launch.is_first:
-            images = find_images(settings.config.input).images
             folder, classes = common_folder(images), ensemble.class_names
             reader = read_first_reader(request.first_reader, folder, images, classes)
-        return _Folder(request, ensemble.evaluated, reader)
+        explainer = None
+        if request.map_stride is not None and launch.is_first:
+            explainer = Explainer(ensemble, choose_device(settings.config), request.map_stride)
+        return _Folder(request, ensemble.evaluated, reader, explainer)
 
     return grade_photographs(settings, launch, target, request.coverage)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dr_ovo.document.document import Column, Figure, Picture, Report, Section, Table
 from dr_ovo.document.figure_style import COLOURS, headline, new_figure, png
+from dr_ovo.explanations.words import CAUTION, HOW_TO_READ, STRIP_TITLE
 from dr_ovo.grading.row_files import Row
 from dr_ovo.grading.rules import SCOPE, Rules
 from dr_ovo.grading.workload import sentence
 from dr_ovo.photographs.damage import Damage
-from dr_ovo.photographs.thumbnail import thumbnail
+from dr_ovo.photographs.thumbnail import Thumbnail, thumbnail
 from dr_ovo.predictions.calibration_file import POINTS
 from dr_ovo.predictions.operating_points import CONDITIONS
 from dr_ovo.predictions.verdict import RANK, Verdict
@@ -35,13 +37,14 @@ def sheet(
     summary: Mapping[str, Any],
     shown: Sequence[tuple[str, str, str, Row]],
     damaged: Sequence[Damage],
+    strips: Mapping[Path, Thumbnail] | None = None,
 ) -> Report:
     """The report: `summary` as in summary.json, and the photographs to be shown, each with name,
-    patient and eye."""
+    patient and eye; in place of some the `strips` of their maps."""
     sections = [
         _counts(summary["counts"]),
         _trust(rules, summary),
-        _photographs(rules, shown, sum(summary["counts"]["photographs"].values())),
+        _photographs(rules, shown, sum(summary["counts"]["photographs"].values()), strips or {}),
     ]
     if damaged:
         sections.append(_damaged(damaged))
@@ -150,9 +153,15 @@ def _curve(rules: Rules, test: Mapping[str, Any]) -> list[Figure]:
     return [Figure("workload", png(figure), f"{alt} The dot is the frozen high_sensitivity point.")]
 
 
-def _photographs(rules: Rules, shown: Sequence[tuple[str, str, str, Row]], count: int) -> Section:
+def _photographs(
+    rules: Rules,
+    shown: Sequence[tuple[str, str, str, Row]],
+    count: int,
+    strips: Mapping[Path, Thumbnail],
+) -> Section:
     columns = [
-        Column("file", "file"), Column("picture", "photograph"), Column("verdict", "verdict"),
+        Column("file", "file"), Column("picture", STRIP_TITLE if strips else "photograph"),
+        Column("verdict", "verdict"),
         Column("reasons", "why"), Column("grade", "grade"), Column("likely", "likely grades"),
         Column("p_referable", "P(grade >= 2)", "decimal"),
         Column("p_vision_threatening", "P(grade >= 3)", "decimal"),
@@ -163,7 +172,7 @@ def _photographs(rules: Rules, shown: Sequence[tuple[str, str, str, Row]], count
     rows: list[list[Any]] = []
     for name, patient, eye, row in shown:
         reading = row.reading
-        small = thumbnail(row.path)
+        small = strips.get(row.path) or thumbnail(row.path)
         picture = small and Picture(small.jpeg, small.width, small.height, name)
         ends = [] if reading.likely is None else [names[grade] for grade in reading.likely]
         rows.append([
@@ -174,7 +183,8 @@ def _photographs(rules: Rules, shown: Sequence[tuple[str, str, str, Row]], count
         ])  # fmt: skip
     title = f"The {len(rows)} photographs to look at first, of {count:,}"
     note = "All are in photographs.csv. By verdict, then by P(referable)."
-    return Section("Photographs", tables=[Table("worst", title, columns, rows, note)])
+    said = [HOW_TO_READ, CAUTION] if strips else []
+    return Section("Photographs", said, tables=[Table("worst", title, columns, rows, note)])
 
 
 def _damaged(damaged: Sequence[Damage]) -> Section:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from dr_ovo.dataset.input_images import common_folder
 from dr_ovo.dataset.patients_and_eyes import patient_and_eye, patients_and_eyes_of
 from dr_ovo.grading.reading import Reading, joint_reading
 from dr_ovo.grading.row_files import Row
@@ -108,8 +109,3 @@ def _eyes(own: Sequence[tuple[str, str, list[int]]], rows: Rows) -> Iterator[Sub
         used = sum(one.gradable for one in readings)
         date = max(row.date for row in found)
         yield Subject(patient, eye, tuple(places), used, joint_reading(readings), date)
-
-
-def common_folder(paths: Sequence[Path]) -> Path:
-    """The deepest folder with all of them."""
-    return Path(os.path.commonpath([str(path.absolute().parent) for path in paths]))

@@ -28,12 +28,13 @@ TRAINING = Work(".training.lock", "trains into it", "give another --output_dir")
 DIVISION = Work(".folds.lock", "divides it into folds or puts these together", "end that process")
 EVALUATION = Work(".evaluation.lock", "evaluates it", "end that process")
 PREPARATION = Work(".preparation.lock", "fills it", "choose a new folder")
+MAPS = Work(".maps.lock", "writes maps into it", "give another --output")
 TRIALS = Work(".trials.lock", "trains into it", "give another --output")
 
 
 def is_lock(name: str) -> bool:
     """Whether a file of this name in a folder is a lock on it, or the facts of one."""
-    works = (TRAINING, DIVISION, EVALUATION, PREPARATION, TRIALS)
+    works = (TRAINING, DIVISION, EVALUATION, PREPARATION, MAPS, TRIALS)
     return any(name in (work.lock, facts_file(Path(work.lock)).name) for work in works)
 
 

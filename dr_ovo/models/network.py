@@ -167,10 +167,12 @@ class OvoNetwork(nn.Module):
 
     def stem_features(self, images: torch.Tensor) -> torch.Tensor:
         """Images (B, 3, S, S) -> the input of the branches; without gradients."""
-        if self.stem is None:
-            return images
         with torch.no_grad():
-            return self._stem_function(images)
+            return self.stem_with_gradients(images)
+
+    def stem_with_gradients(self, images: torch.Tensor) -> torch.Tensor:
+        """`stem_features`, through which gradients flow where they are asked for."""
+        return images if self.stem is None else self._stem_function(images)
 
     def trained_stem(self, images: torch.Tensor) -> torch.Tensor:
         """`stem_features` in training: compiled, where that was asked for and can be."""

@@ -17,12 +17,12 @@ import numpy as np
 
 from dr_ovo.errors import UserError
 from dr_ovo.photographs.disc import pad_to_square
+from dr_ovo.photographs.geometry import Geometry
 from dr_ovo.photographs.preprocessing_steps import (
     AFTER_RESIZING,
-    BEFORE_RESIZING,
+    CROPS,
     STEPS,
     Clahe,
-    Step,
 )
 
 # Increase VERSION when the same settings would give other pixels. The first version had only the
@@ -83,15 +83,27 @@ class Preprocessing:
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 RGB -> (size, size, 3) uint8 RGB."""
-        square = pad_to_square(self._run(BEFORE_RESIZING, image))
+        top, bottom, left, right = self._crop(image)
+        square = pad_to_square(image[top:bottom, left:right])
         shrinking = square.shape[0] > self.size
         interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
-        resized = cv2.resize(square, (self.size, self.size), interpolation=interpolation)
-        return self._run(AFTER_RESIZING, resized)
-
-    def _run(self, steps: dict[str, Step], image: np.ndarray) -> np.ndarray:
+        result = cv2.resize(square, (self.size, self.size), interpolation=interpolation)
         settings = Clahe(self.clahe_clip_limit, self.clahe_tile_grid_size)
-        for name, step in steps.items():
+        for name, step in AFTER_RESIZING.items():
             if getattr(self, name):
-                image = step(image, settings)
-        return image
+                result = step(result, settings)
+        return result
+
+    def geometry(self, image: np.ndarray) -> Geometry:
+        """Which part of (H, W, 3) uint8 RGB `apply` takes."""
+        return Geometry.of_crop(self._crop(image), image.shape)
+
+    def _crop(self, image: np.ndarray) -> tuple[int, int, int, int]:
+        """Top, bottom, left and right of what is kept, in pixels, ends excluded."""
+        top, bottom, left, right = 0, image.shape[0], 0, image.shape[1]
+        for name, crop in CROPS.items():
+            if getattr(self, name):
+                above, below, before, after = crop(image[top:bottom, left:right])
+                top, bottom = top + above, top + below
+                left, right = left + before, left + after
+        return top, bottom, left, right

@@ -1,8 +1,8 @@
 """The preprocessing steps by name: disc crop, Ben Graham's normalisation, CLAHE. Add a step here.
 
-Each step maps a picture to a picture; none sees a grade or a split. They run in the order of STEPS,
-the first before the picture is resized and the others after it: CLAHE costs 20 times more at
-1024 px than at 224.
+None sees a grade or a split. They run in the order of STEPS: those of CROPS choose a part of the
+picture, then it is resized, then those of AFTER_RESIZING map it to another picture. CLAHE costs 20
+times more at 1024 px than at 224.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dr_ovo.photographs.disc import crop_to_disc, disc_region
+from dr_ovo.photographs.disc import disc_box, disc_region
 
 # Graham's constants: gain on the difference to the local mean, width of the Gaussian in radii of
 # the disc, share of the radius that is kept (the edge would stand out), and the grey elsewhere.
@@ -31,6 +31,7 @@ class Clahe:
     tile_grid_size: int
 
 
+Crop = Callable[[np.ndarray], tuple[int, int, int, int]]  # to top, bottom, left, right in pixels
 Step = Callable[[np.ndarray, Clahe], np.ndarray]
 
 
@@ -66,9 +67,9 @@ def equalise(image: np.ndarray, settings: Clahe) -> np.ndarray:
     return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
 
 
-BEFORE_RESIZING: dict[str, Step] = {"disc_crop": lambda image, _: crop_to_disc(image)}
+CROPS: dict[str, Crop] = {"disc_crop": disc_box}
 AFTER_RESIZING: dict[str, Step] = {
     "ben_graham": lambda image, _: ben_graham(image),
     "clahe": equalise,
 }
-STEPS = {**BEFORE_RESIZING, **AFTER_RESIZING}
+STEPS = (*CROPS, *AFTER_RESIZING)

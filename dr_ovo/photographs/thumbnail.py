@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.image_decoding import decode_image
@@ -26,12 +27,20 @@ class Thumbnail:
 def thumbnail(path: Path, side: int = SIDE) -> Thumbnail | None:
     """The picture with `side` pixels on its longer side; None where it can't be decoded."""
     try:
-        image = decode_image(path, side)
+        return as_jpeg(shrunken(decode_image(path, side), side))
     except DamagedImage:
         return None
+
+
+def shrunken(image: np.ndarray, side: int) -> np.ndarray:
+    """(H, W, 3) uint8 with `side` pixels on its longer side."""
     scale = side / max(image.shape[:2])
     width, height = (max(1, round(length * scale)) for length in image.shape[1::-1])
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def as_jpeg(image: np.ndarray) -> Thumbnail:
+    """(H, W, 3) uint8 RGB as a small file."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return Thumbnail(encoded.tobytes(), width, height)
+    return Thumbnail(encoded.tobytes(), image.shape[1], image.shape[0])

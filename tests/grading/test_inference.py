@@ -17,9 +17,9 @@ import pytest
 
 from dr_ovo.batches.loader import ImageLoader
 from dr_ovo.batches.reading import Batch, Reader, Wanted
+from dr_ovo.dataset.input_images import PathNames, find_images
 from dr_ovo.decoding import expected_grade
 from dr_ovo.grading.job import run as grading
-from dr_ovo.grading.job.input_images import PathNames, find_images
 from dr_ovo.grading.job.unfinished import Unfinished
 from dr_ovo.inference.photograph_reading import PhotographReader, Read
 from dr_ovo.photographs.preprocessing import Preprocessing

@@ -18,12 +18,12 @@ from msgspec import convert
 from dr_ovo import __version__
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.dataset.image_files import not_read
+from dr_ovo.dataset.input_images import InputImages, PathNames, find_images
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.distributed.shared_folder import require_shared
 from dr_ovo.errors import DONE, WAY_ON, MachineError, Terminated, UserError, disk_advice, log
 from dr_ovo.files import last_written
-from dr_ovo.grading.job.input_images import InputImages, PathNames, find_images
 from dr_ovo.grading.job.unfinished import Unfinished, output_lock
 from dr_ovo.grading.reading import Reading, unreadable
 from dr_ovo.grading.row_files import Row
@@ -125,10 +125,13 @@ class GradedRows:
 
 
 def grade_photographs(
-    settings: Settings, launch: Launch, target: Callable[[Ensemble], Target], coverage: float
+    settings: Settings,
+    launch: Launch,
+    target: Callable[[Ensemble, PathNames], Target],
+    coverage: float,
 ) -> int:
     """Grades every photograph of `--input`; several models are averaged, or combined as the
-    manifest of `--ensemble` says.
+    manifest of `--ensemble` says. `target` is given the photographs; on ranks but the first, none.
 
     Damaged files are listed. What is graded is kept in groups, so that a run that was stopped goes
     on; of several ranks each takes whole groups, by turns. Raises UserError if nothing can be read.
@@ -137,7 +140,7 @@ def grade_photographs(
     found = find_images(config.input) if launch.is_first else InputImages(PathNames(), [])
     device = choose_device(config)
     ensemble = open_ensemble(settings, device)
-    rules, written = rules_of(ensemble, coverage), target(ensemble)
+    rules, written = rules_of(ensemble, coverage), target(ensemble, found.images)
     WAY_ON.set("run the same command again: it goes on from there")
     with contextlib.ExitStack() as held:
         ranks, job = launch.join(

@@ -19,6 +19,7 @@ from dr_ovo.reports.strengths.leads import (
     pair_lead_statistics,
     pair_rankings,
 )
+from dr_ovo.reports.strengths.mistake_maps import mistake_maps
 from dr_ovo.reports.strengths.shared_mistakes import mistakes_data, shared_share_statistic
 from dr_ovo.reports.strengths.statistics import class_strengths, pair_strengths
 from dr_ovo.reports.strengths.tables import sections
@@ -35,7 +36,8 @@ def analyze_strengths(results: ResultSet) -> Report:
     several = len(results.names) > 1
     who = f"{len(results.names)} models" if several else results.names[0]
     title = f"Strengths of {who} by class, on {data['n']} test images"
-    return Report("strengths", title, data, sections(data, figures), tuple(results.marks))
+    maps = mistake_maps(results.models, data["shared_mistakes"]["samples"])
+    return Report("strengths", title, data, sections(data, figures, maps), tuple(results.marks))
 
 
 def strengths_data(results: ResultSet) -> dict[str, Any]:

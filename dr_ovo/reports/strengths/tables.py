@@ -20,8 +20,13 @@ LEAD_NOTE = (
 )
 
 
-def sections(data: Mapping[str, Any], figures: tuple[Figure, Figure]) -> list[Section]:
-    """Best models, classes, pairs, confusions and shared mistakes; `figures`: heat, confusion."""
+def sections(
+    data: Mapping[str, Any],
+    figures: tuple[Figure, Figure],
+    maps: tuple[list[str], Table | None],
+) -> list[Section]:
+    """Best models, classes, pairs, confusions and shared mistakes; `figures`: heat, confusion;
+    `maps`: what is said of those of the mistakes, and their table."""
     heat, confusion = figures
     names, mistakes = data["models"], data["shared_mistakes"]
     words = mistakes_in_words(mistakes, names)
@@ -32,7 +37,11 @@ def sections(data: Mapping[str, Any], figures: tuple[Figure, Figure]) -> list[Se
         Section(
             "Confusions", ["Rows are true grades; shares of a row by colour."], (), [confusion]
         ),
-        Section("Mistakes that all models share", words, [mistakes_table(mistakes, names)]),
+        Section(
+            "Mistakes that all models share",
+            [*words, *maps[0]],
+            [mistakes_table(mistakes, names), *([] if maps[1] is None else [maps[1]])],
+        ),
     ]
 
 

@@ -65,6 +65,11 @@ def find_images(inputs: Sequence[str]) -> InputImages:
     return InputImages(PathNames(_once(images)), _once(others))
 
 
+def common_folder(paths: Sequence[Path]) -> Path:
+    """The deepest folder with all of them."""
+    return Path(os.path.commonpath([str(path.absolute().parent) for path in paths]))
+
+
 def _once(paths: Iterable[Path]) -> list[Path]:
     """Each file once, by its first path, also where others spell it otherwise."""
     found: dict[str, Path] = {}

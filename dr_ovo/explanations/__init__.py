@@ -1,0 +1,1 @@
+"""Which places of a photograph carry a grade, and how far."""

@@ -1,0 +1,24 @@
+"""What is said of maps wherever they are shown."""
+
+from __future__ import annotations
+
+STRIP_TITLE = "photograph; map for the grade; against the next"
+HOW_TO_READ = (
+    "Side by side: the photograph, the map for its grade, and the map for that grade against the "
+    "next most probable one. Orange places speak for, blue ones against; a place without colour "
+    "contributes nothing. The range of the colours is fixed in logits, the same for all "
+    "photographs: a pale map says that no place weighs much."
+)
+CAUTION = (
+    "A map shows what this network used, not where lesions are: how often they are the same was "
+    "measured, and stands in docs/explanations.md. The grade can be right for a wrong reason."
+)
+GRADIENT = (
+    "The contributions of this architecture do not add up to its logits; they are gradient times "
+    "features at a stage before the last average."
+)
+
+
+def strip_text(name: str, grade: str, rival: str) -> str:
+    """The alternative text of a strip."""
+    return f"{name}: the photograph, the map for {grade}, and the map for it against {rival}"

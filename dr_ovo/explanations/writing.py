@@ -1,0 +1,164 @@
+"""A folder of maps: the numbers, a figure and a strip of each photograph, and maps.json."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dr_ovo import __version__
+from dr_ovo.errors import UserError
+from dr_ovo.explanations.explained import QUADRANTS, Explanation
+from dr_ovo.explanations.overlay import figure, strip
+from dr_ovo.files import atomic_write_bytes, write_json
+from dr_ovo.json_files import read_as
+from dr_ovo.locks.folders import is_lock
+from dr_ovo.photographs.thumbnail import Thumbnail
+from dr_ovo.results.maps_file import AGAIN, FILE, SCHEMA, MapsFile
+
+LONGEST = 120  # characters of a file name, without its suffix
+FIGURE, STRIP, VALUES = ".png", ".jpg", ".npy"
+SMALLEST_TOTAL = 0.05  # of all that quadrants contribute, below which shares of it mean nothing
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A photograph's entry in maps.json, and its strip."""
+
+    entry: dict[str, Any]
+    strip: Thumbnail
+
+
+@dataclass
+class MapsFolder:
+    """A folder with the maps of photographs; `names` are their paths below a common folder.
+
+    `about`: what maps.json says of all of them, with the digests of the `checkpoints`.
+    """
+
+    root: Path
+    names: Sequence[str]
+    class_names: Sequence[str]
+    marks: Sequence[str]
+    about: dict[str, Any]
+    entries: list[dict[str, Any]] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Removes the maps of an earlier run. Raises UserError for a folder with anything else."""
+        path = self.root / FILE
+        if path.is_file():
+            before = read_as(path, MapsFile, AGAIN)
+            for file in _files_of(self.root, set(before.stems)):
+                file.unlink(missing_ok=True)
+        elif any(not is_lock(one.name) for one in self.root.iterdir()):
+            raise UserError(
+                f"{self.root} holds other files, and no {FILE}: give another --output, which is "
+                "new or empty."
+            )
+        self.stems = file_stems(self.names)
+        self._write()
+
+    def add(self, place: int, explanation: Explanation) -> Mapped | None:
+        """Writes the files of a photograph; None where it can't be read any more. Raises
+        MachineError where the disk refuses."""
+        drawn = figure(explanation, self.class_names, self.marks)
+        small = strip(explanation)
+        if drawn is None or small is None:
+            return None
+        stem = self.stems[place]
+        atomic_write_bytes(self.root / f"{stem}{FIGURE}", drawn)
+        atomic_write_bytes(self.root / f"{stem}{STRIP}", small.jpeg)
+        several = len(explanation.networks) > 1
+        networks = []
+        for number, seen in enumerate(explanation.networks):
+            file = f"{stem}.{number + 1}{VALUES}" if several else f"{stem}{VALUES}"
+            atomic_write_bytes(self.root / file, _npy(seen.values))
+            networks.append(
+                {
+                    "values": file,
+                    "weight": float(explanation.weights[number]),
+                    "answers": seen.outputs.tolist(),
+                    "crop": seen.geometry.crop._asdict(),
+                    "square": seen.geometry.square._asdict(),
+                }
+            )
+        entry = {
+            "file": str(explanation.path.absolute()),
+            "grade": explanation.grade,
+            "rival": explanation.rival,
+            "questions": answers_of(explanation),
+            "adds_up": explanation.is_exact,
+            "figure": f"{stem}{FIGURE}",
+            "strip": f"{stem}{STRIP}",
+            "networks": networks,
+        }
+        self.entries.append(entry)
+        return Mapped(entry, small)
+
+    def finish(self) -> None:
+        """Writes maps.json with all photographs."""
+        self._write()
+
+    def _write(self) -> None:
+        about = {"schema": SCHEMA, "version": __version__, "marks": [*self.marks], **self.about}
+        about["class_names"] = [*self.class_names]
+        write_json(self.root / FILE, {**about, "stems": self.stems, "photographs": self.entries})
+
+
+def answers_of(explanation: Explanation) -> list[dict[str, Any]]:
+    """Each question with its answer, and what the quadrants contribute to it."""
+    found = []
+    rows = zip(
+        explanation.questions, explanation.outputs, explanation.rest, explanation.quadrants,
+        strict=True,
+    )  # fmt: skip
+    for question, output, rest, quadrants in rows:
+        total = float(quadrants.sum())
+        told = abs(total) > SMALLEST_TOTAL * float(np.abs(quadrants).sum())
+        found.append(
+            {
+                "kind": question.kind,
+                "for": question.words,
+                "answer": float(output),
+                "places": total,
+                "rest": float(rest),
+                "limit": question.limit,
+                "quadrants": {
+                    name: {"logit": float(own), "share": float(own) / total if told else None}
+                    for name, own in zip(QUADRANTS, quadrants, strict=True)
+                },
+            }
+        )
+    return found
+
+
+def file_stems(names: Iterable[str]) -> list[str]:
+    """A file name without suffix for each photograph, by its path below the folder of all: its
+    parts joined, and numbered where two would be the same."""
+    found: dict[str, None] = {}
+    for name in names:
+        stem = re.sub(r"[^\w-]+", "_", name.rpartition(".")[0] or name)[-LONGEST:] or "photograph"
+        own, number = stem, 1
+        while own in found:
+            number += 1
+            own = f"{stem}-{number}"
+        found[own] = None
+    return list(found)
+
+
+def _files_of(folder: Path, stems: set[str]) -> list[Path]:
+    """The files of these photographs in a folder."""
+    named = [(path, re.sub(r"\.\d+$", "", path.stem)) for path in folder.iterdir()]
+    kinds = (FIGURE, STRIP, VALUES)
+    return [path for path, stem in named if stem in stems and path.suffix in kinds]
+
+
+def _npy(values: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values.astype(np.float64), allow_pickle=False)
+    return buffer.getvalue()
