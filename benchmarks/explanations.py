@@ -37,7 +37,7 @@ from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.tables import say
 
 CPU = torch.device("cpu")
-SHUFFLES = 3
+SHUFFLES = 2
 # The questions: why the grade, why not the next most probable one, why not grade 0.
 ASKED = ("grade", "rival", "not_none")
 
@@ -116,33 +116,36 @@ def score(subject: Subject) -> dict[str, Any]:
         "area": float((every & retina).sum() / retina.sum()),
         "area_near": float(near.sum() / retina.sum()),
         "maps": {
-            name: {
-                question: scores_of(own[number], number, every, lesions, retina, image, answers)
-                for number, question in enumerate(ASKED)
-            }
+            name: scores_of(own, every, lesions, retina, image, answers)
             for name, own in maps.items()
         },
     }
 
 
 def scores_of(
-    values: np.ndarray,
-    number: int,
+    maps: np.ndarray,
     every: np.ndarray,
     lesions: dict[str, np.ndarray],
     retina: np.ndarray,
     image: np.ndarray,
     answers: Any,
 ) -> dict[str, Any]:
-    """Of one map (S, S), that of question `number`."""
-    taken, given = deletion_and_insertion(image, values, retina, answers)
-    return {
-        "points": points_at(values, every, retina),
-        "any": shares_on(values, every, retina),
-        **{kind: shares_on(values, mask, retina) for kind, mask in lesions.items()},
-        "deletion": float(taken[number]),
-        "insertion": float(given[number]),
-    }
+    """Of the maps (3, S, S) of ASKED."""
+    found: dict[str, Any] = {}
+    changed: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}  # a control is the same for all
+    for number, (question, values) in enumerate(zip(ASKED, maps, strict=True)):
+        key = values.tobytes()
+        if key not in changed:
+            changed[key] = deletion_and_insertion(image, values, retina, answers)
+        taken, given = changed[key]
+        found[question] = {
+            "points": points_at(values, every, retina),
+            "any": shares_on(values, every, retina),
+            **{kind: shares_on(values, mask, retina) for kind, mask in lesions.items()},
+            "deletion": float(taken[number]),
+            "insertion": float(given[number]),
+        }
+    return found
 
 
 def graded_as(ensemble: Ensemble, image: np.ndarray, true: int) -> tuple[int, int, int]:

@@ -27,6 +27,9 @@ from dr_ovo.safe_files.foreign_process import rules_for
 from dr_ovo.safe_files.torch_loading import read_torch
 from tests.fixtures.prepared import Prepared
 
+# Fixtures that tests of several packages share.
+pytest_plugins = [f"tests.fixtures.{name}" for name in ("commands", "judging", "results")]
+
 # Looking for cycles among all that imports and collection make would take a quarter of their time:
 # `pytest_collection_finish` sets it aside.
 gc.disable()

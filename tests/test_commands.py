@@ -32,9 +32,6 @@ from dr_ovo.synthetic.fundus import draw_fundus
 from dr_ovo.synthetic.simulated_predictions import ACCURACIES
 from dr_ovo.synthetic.simulated_results import simulate
 from dr_ovo.training.setup import resolve_models
-from tests.fixtures.commands import blank_figures, reports_here
-
-__all__ = ["blank_figures", "reports_here"]
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"

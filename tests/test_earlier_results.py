@@ -23,10 +23,9 @@ from dr_ovo.commands.reports import analyze, compare, report
 from dr_ovo.models.network import branch_seed
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.window_gradients import WindowGradients
-from tests.fixtures.commands import reports_here
 from tests.fixtures.trainings import contents, one_thread, trainer
 
-__all__ = ["contents", "one_thread", "reports_here", "trainer"]
+__all__ = ["contents", "one_thread", "trainer"]
 
 EARLIER = Path(__file__).resolve().parent / "earlier_results"
 FINISHED = ("shared", "independent")

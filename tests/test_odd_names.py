@@ -16,10 +16,6 @@ import pytest
 from dr_ovo.commands.reports import compare, diversity, ensemble, report, strengths, validate
 from dr_ovo.errors import run
 from dr_ovo.predictions.predictions_file import load_predictions, save_predictions
-from tests.fixtures.commands import reports_here
-from tests.fixtures.results import results, simulated
-
-__all__ = ["reports_here", "results", "simulated"]
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ["$x$ {", "=1+1\x1b[31m", "\u4e2d\u6587", "\u05d0\u202egpj", "a\nb_%\\frac"]

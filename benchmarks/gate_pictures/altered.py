@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from benchmarks.alterations import equalised, recompressed, rescaled
-from benchmarks.gate_pictures.ordinary import u8
+from benchmarks.gate_pictures.canvas import u8
 from dr_ovo.photographs.disc import disc_box
 
 Alteration = Callable[[np.ndarray], np.ndarray]
@@ -101,6 +101,22 @@ def lasered(image: np.ndarray) -> np.ndarray:
     return u8(result)
 
 
+def lasered_in_rows(image: np.ndarray) -> np.ndarray:
+    """Pale scars with dark middles in rows, but for the middle of the picture."""
+    result, side = image.astype(np.float32), min(image.shape[:2])
+    lit, middle = image.max(axis=2) > 30, np.array(image.shape[1::-1]) / 2
+    radius = max(2, round(0.011 * side))
+    scars = np.zeros((2, *image.shape[:2]), np.float32)
+    for row, y in enumerate(range(0, image.shape[0], 4 * radius)):
+        for x in range(2 * radius * (row % 2), image.shape[1], 4 * radius):
+            if np.hypot(*(middle - (x, y))) > 0.17 * side:
+                cv2.circle(scars[0], (x, y), radius, 1, -1, cv2.LINE_AA)
+                cv2.circle(scars[1], (x, y), radius // 3, 1, -1, cv2.LINE_AA)
+    pale, dark = cv2.GaussianBlur(scars.transpose(1, 2, 0), (0, 0), 0.3 * radius).transpose(2, 0, 1)
+    result += (0.5 * pale * lit)[..., None] * np.array([70, 90, 55])
+    return u8(result * (1 - 0.5 * (dark * lit)[..., None]))
+
+
 def bleeding(image: np.ndarray) -> np.ndarray:
     """Large dark haemorrhages."""
     rng = np.random.default_rng(1)
@@ -169,6 +185,7 @@ ALTERED: dict[str, Alteration] = {
     "wide field, greenish": lambda image: wide_field(image, 1.6),
     "phone": through_phone,
     "laser scars": lasered,
+    "laser scars in rows": lasered_in_rows,
     "haemorrhages": bleeding,
     "CLAHE": equalised,
     "JPEG quality 30": lambda image: recompressed(image, 30),

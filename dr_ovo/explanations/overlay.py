@@ -10,6 +10,7 @@ import numpy as np
 
 from dr_ovo.document.figure_style import figure_name, headline, new_figure, png
 from dr_ovo.explanations.explained import Explanation
+from dr_ovo.explanations.questions import in_words
 from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.photographs.thumbnail import SIDE, Thumbnail, as_jpeg, shrunken
@@ -75,8 +76,9 @@ def figure(explanation: Explanation, names: Sequence[str], marks: Sequence[str])
             fontsize=10,
         )
         _draw_scale(scale, question.limit)
-    graded, rival = (figure_name(names[one]) for one in (explanation.grade, explanation.rival))
-    headline(drawn, f"Graded {graded}; next most probable: {rival}", marks)
+    both = (explanation.grade, explanation.rival)
+    grade, rival = (figure_name(in_words(names[one])) for one in both)
+    headline(drawn, f"{grade[0].upper()}{grade[1:]}; next most probable: {rival}", marks)
     return png(drawn)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dr_ovo.document.document import Column, Picture, Report, Section, Table
+from dr_ovo.explanations.questions import in_words
 from dr_ovo.explanations.words import (
     CAUTION,
     GRADIENT,
@@ -39,7 +40,12 @@ def page_of(
     for one in shown:
         entry, small, name = one.entry, one.strip, one.name
         grade, rival = (class_names[entry[key]] for key in ("grade", "rival"))
-        picture = Picture(small.jpeg, small.width, small.height, strip_text(name, grade, rival))
+        picture = Picture(
+            small.jpeg,
+            small.width,
+            small.height,
+            strip_text(name, in_words(grade), in_words(rival)),
+        )
         both = [question["answer"] for question in entry["questions"]]
         rows.append([name, picture, grade, rival, *both, _largest(entry["questions"][-1])])
     title = f"{len(rows):,} of {count:,} photographs" if len(rows) < count else "The photographs"

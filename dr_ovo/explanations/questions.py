@@ -42,14 +42,20 @@ def questions(head: str, names: Sequence[str], grade: int, rival: int) -> list[Q
     one = _row(head, classes, grade)
     both = _between(head, classes, grade, rival)
     severity = head_of(head).is_number or head == "ordinal"
-    first = "a more severe grade" if severity else names[grade]
+    own, other = (in_words(names[one]) for one in (grade, rival))
+    first = "a more severe grade" if severity else own
     terms = 1 if head_of(head).is_number else classes - 1
     apart = abs(grade - rival) if head == "ordinal" else 1
     limit = NUMBER_RANGE if head_of(head).is_number else RANGE
     return [
         Question(GRADE, first, one, terms, limit * terms),
-        Question(RIVAL, f"{names[grade]}, not {names[rival]}", both, apart, limit * apart),
+        Question(RIVAL, f"{own}, not {other}", both, apart, limit * apart),
     ]
+
+
+def in_words(name: str) -> str:
+    """A class's name, which may be a number alone."""
+    return f"grade {name}" if name.isdecimal() else name
 
 
 def _row(head: str, classes: int, grade: int) -> np.ndarray:

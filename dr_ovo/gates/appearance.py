@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from dr_ovo.gates.colours import colours
 from dr_ovo.gates.field_of_view import FRAME, Field
 
 DIAMETER = 128  # pixels at which all but flatness is measured; smaller pictures stay as they are
@@ -18,7 +19,6 @@ RIM = 0.06  # of the diameter; excluded, as the edge of the field is no detail
 FLAT_SIDE = 700  # pixels; flatness is measured at the picture's own size up to this one
 LINE_SCALES = (1.0, 1.6, 2.4)  # pixels; widths of vessels
 LONG_LINE = 0.15  # of the diameter
-CLIPPED = 250  # grey level from which a channel counts as saturated
 SMALLEST = 30  # pixels
 
 
@@ -33,6 +33,8 @@ class Appearance:
     spread: float  # of log(red / green): its 10th to 90th percentile, in standard deviations
     blue_spread: float  # the same of log(green / blue)
     warm: float  # share of pixels in which red is the strongest channel
+    other: float  # share of pixels, without the darkest, in which green or blue is the strongest
+    drift: float  # of log(green / blue), from side to side: the standard deviation of its plane
     clipped: float  # share of pixels with a saturated red channel
     contrast: float  # standard deviation of the log brightness
     noise: float  # share of the contrast that is in single pixels
@@ -60,6 +62,11 @@ class Appearance:
         return self.steep / max(self.gradient, 0.004)
 
     @property
+    def hatching(self) -> float:
+        """How many lines there are, by how sharp it is: vessels are many, but soft."""
+        return self.length * self.steep
+
+    @property
     def monochrome(self) -> bool:
         """Whether it is grey, or of green light alone, as a red-free photograph."""
         return self.colour < 0.1 or (self.red_green < -1.5 and self.green_blue > 1.5)
@@ -82,7 +89,7 @@ def measure(image: np.ndarray, field: Field) -> Appearance | None:
     log_light = np.log(light + 0.05 * float(np.median(light[inside])) + 1)
     return Appearance(
         pixels=diameter,
-        **_colours(picture[inside]),
+        **colours(picture, inside),
         **_textures(log_light, inside),
         **_dark_lines(log_light, inside, diameter),
         flat=_flatness(crop, inside),
@@ -107,29 +114,6 @@ def _without_rim(mask: np.ndarray, field: Field, diameter: float) -> np.ndarray:
     padded = np.pad(mask, rim, constant_values=int(frame))
     eroded = cv2.erode(padded, np.ones((2 * rim + 1,) * 2, np.uint8))
     return np.asarray(eroded[rim:-rim, rim:-rim] > 0)
-
-
-def _colours(pixels: np.ndarray) -> dict[str, float]:
-    """What is measured on the colours of pixels (n, 3)."""
-    red, green, blue = pixels.T
-    offset = 0.03 * max(float(np.median(pixels, axis=0).max()), 1.0) + 1  # black is no colour
-    red_green = np.log((red + offset) / (green + offset))
-    green_blue = np.log((green + offset) / (blue + offset))
-    brightest = np.maximum(pixels.max(axis=1), 8)
-    return {
-        "colour": float(np.median((pixels.max(axis=1) - pixels.min(axis=1)) / brightest)),
-        "red_green": float(np.median(red_green)),
-        "green_blue": float(np.median(green_blue)),
-        "spread": _spread(red_green),
-        "blue_spread": _spread(green_blue),
-        "warm": float(((red >= 1.02 * green) & (red >= 1.1 * blue)).mean()),
-        "clipped": float((red >= CLIPPED).mean()),
-    }
-
-
-def _spread(values: np.ndarray) -> float:
-    low, high = np.percentile(values, (10, 90))
-    return float(high - low) / 2.56
 
 
 def _textures(light: np.ndarray, inside: np.ndarray) -> dict[str, float]:

@@ -7,6 +7,7 @@ up with black, white or grey.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -30,13 +31,19 @@ TOLERANCE = 0.02  # of the radius
 TRIALS = 200  # circles through three points of the outline
 POINTS = 240  # of the outline
 SECTORS = 72  # of the circle, in which the outline is looked for
+HALO = 0.03  # of the diameter; nearer to the field, the ground may shine
+FEW_GROUND = 20  # pixels of ground at this size, below which nothing is said of it
+DIM = 50  # grey levels; in a darker field, the ground is compared with this
 
 
 @dataclass(frozen=True)
 class Field:
     """The lit part of a picture: its `shape`, (h, w) bool `inside` at 1 / `scale` of the picture's
     size, its `diameter` in the picture's pixels, the share of its circle that is seen (`arc`),
-    and the level of its bright part (`light`, 0 to 255). `on_dark`: there is dark ground."""
+    and the level of its bright part (`light`, 0 to 255). `on_dark`: there is dark ground. That is
+    how uneven (`ground`: its 10th to 90th percentile) and how coloured (`ground_colour`: brightest
+    minus darkest channel), as shares of `light`; of one plain colour that fills corners, nothing
+    is said."""
 
     shape: str
     inside: np.ndarray
@@ -45,6 +52,13 @@ class Field:
     arc: float
     light: float
     on_dark: bool
+    ground: float = 0.0
+    ground_colour: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """The share of the picture that lies inside."""
+        return float(self.inside.mean())
 
 
 def find_field(image: np.ndarray) -> Field:
@@ -63,7 +77,26 @@ def find_field(image: np.ndarray) -> Field:
     if floor > MAX_GROUND * top or top - floor < MIN_STEP:
         return whole
     hull = _largest_hull(light > floor + max(2.0, LIT * (top - floor)), kernel)
-    return whole if hull is None else _shaped(hull, light.shape, scale, top)
+    if hull is None:
+        return whole
+    return _with_ground(_shaped(hull, light.shape, scale, top), small, filled)
+
+
+def _with_ground(field: Field, small: np.ndarray, filled: np.ndarray) -> Field:
+    """The field with what is said of its ground, in the picture (h, w, 3) of its size."""
+    halo = 2 * max(2, round(HALO * field.diameter / field.scale)) + 1
+    near = cv2.dilate((field.inside | filled).astype(np.uint8), np.ones((halo, halo), np.uint8))
+    ground = small[near == 0]
+    if len(ground) < FEW_GROUND:
+        return field
+    middle = np.median(ground, axis=0)
+    if field.shape == FRAME and middle[0] > 1.1 * max(middle[1:]):
+        return field  # a part of a retina, with corners in the shade
+    low, high = np.percentile(ground.max(axis=1), (10, 90))
+    light = max(field.light, DIM)
+    return dataclasses.replace(
+        field, ground=float(high - low) / light, ground_colour=float(np.ptp(middle)) / light
+    )
 
 
 def _shaped(hull: np.ndarray, sides: tuple[int, ...], scale: float, light: float) -> Field:

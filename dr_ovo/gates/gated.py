@@ -21,6 +21,11 @@ class Gated:
     p_values: np.ndarray
     levels: np.ndarray
 
+    def take(self, places: np.ndarray) -> Gated:
+        """The same of the photographs at some places (k,)."""
+        why = [self.no_fundus[place] for place in places.tolist()]
+        return Gated(self.quality[places], why, self.p_values[:, places], self.levels)
+
     @property
     def p_like_train(self) -> np.ndarray:
         """(n,) the median p-value of the networks that have one; NaN where none has."""

@@ -45,6 +45,6 @@ def inference(settings: Settings, launch: Launch) -> int:
     return grade_photographs(
         settings,
         launch,
-        lambda ensemble: _Table(Path(output) if output else ensemble.folder / "inference.csv"),
+        lambda ensemble, _: _Table(Path(output) if output else ensemble.folder / "inference.csv"),
         COVERAGE,
     )

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dr_ovo.dataset.input_images import common_folder, find_images
+from dr_ovo.dataset.input_images import PathNames, common_folder
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.document.page import page, write_page
 from dr_ovo.errors import UserError, log
@@ -157,14 +157,13 @@ class _Folder:
 def predict(settings: Settings, launch: Launch, request: Request) -> int:
     """Grades the photographs of `--input` into a folder."""
 
-    def target(ensemble: Ensemble) -> _Folder:
+    def target(ensemble: Ensemble, images: PathNames) -> _Folder:
         if ensemble.calibration is None:
             raise UserError(
                 f"There are no operating points: {ensemble.uncalibrated}. A verdict needs them."
             )
         reader = None
         if request.first_reader is not None and launch.is_first:
-            images = find_images(settings.config.input).images
             folder, classes = common_folder(images), ensemble.class_names
             reader = read_first_reader(request.first_reader, folder, images, classes)
         explainer = None

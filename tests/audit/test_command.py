@@ -21,9 +21,6 @@ from dr_ovo.audit.measurement_cache import (
 )
 from dr_ovo.audit.measurements import STATISTICS, measure
 from tests.fixtures import decoders
-from tests.fixtures.judging import in_processes
-
-__all__ = ["in_processes"]
 
 
 @pytest.fixture

@@ -16,9 +16,6 @@ from dr_ovo.copies.near_duplicates import Pair, clusters, find_pairs
 from dr_ovo.errors import MachineError
 from dr_ovo.photographs.image_decoding import decode_image
 from tests.fixtures import decoders
-from tests.fixtures.judging import in_processes
-
-__all__ = ["in_processes"]
 
 Alteration = Callable[[np.ndarray], np.ndarray]
 

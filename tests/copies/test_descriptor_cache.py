@@ -19,9 +19,6 @@ from dr_ovo.errors import MachineError, UserError
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.photographs.image_decoding import decode_image
 from tests.fixtures import decoders
-from tests.fixtures.judging import in_processes
-
-__all__ = ["in_processes"]
 
 
 @pytest.fixture

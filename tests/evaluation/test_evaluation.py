@@ -23,10 +23,7 @@ from dr_ovo.models.checkpoint import save_checkpoint
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
 from tests.fixtures import decoders
-from tests.fixtures.judging import in_processes
 from tests.fixtures.sealed import edit
-
-__all__ = ["in_processes"]
 
 ROOT = Path(__file__).resolve().parents[2]
 # Each with a size, preprocessing or head that is not the default.

@@ -422,6 +422,17 @@ def test_what_the_gates_say(evaluate, five, tmp_path, model):
         assert block["passed"]["accuracy"]["value"] == pytest.approx(right)
     assert "The gates stop" in outcome.stdout
     assert "no train_features.npz" in block["unlike_training"]["reason"]
+    # The own test beside it.
+    own = block["own_test"]
+    assert own.get("n") == own.get("n_photographs") == 15, own
+    assert "no train_features.npz" in own["unlike_training"]["reason"]
+    change = block["difference"]
+    assert change["stopped"]["value"] == pytest.approx(
+        share["value"] - own["stopped"]["share"]["value"]
+    )
+    assert change["stopped"]["low"] < change["stopped"]["value"] < change["stopped"]["high"]
+    assert "no train_features.npz" in change["unlike_training"]["reason"]
+    assert "Of 15 of the own test they stop" in " ".join(outcome.stdout.split())
 
 
 def test_the_gates_say_what_they_say_to_a_reader(
@@ -449,6 +460,17 @@ def test_the_gates_say_what_they_say_to_a_reader(
     assert block["unlike_training"]["n"] >= 4
     assert block["unlike_training"]["levels"] == [0.01]
     assert block["stopped"]["n"] == sum(not one.gradable for one in readings)
+    tests = sorted((own / "test").glob("*/*.jpeg"))
+    images = [cv2.imread(str(path))[..., ::-1] for path in tests]
+    readings = Grader.load(folder, device="cpu").grade(images)
+    assert block["own_test"]["n"] == len(tests)
+    assert block["own_test"]["stopped"]["n"] == sum(not one.gradable for one in readings)
+    shutil.rmtree(own)
+    outcome, _ = evaluate(data, folder=folder)
+    assert outcome.code == 0, outcome.stderr
+    report, _ = found(folder, "strange")
+    assert "give --dataset_path" in report["gates"]["own_test"]["reason"]
+    assert "Of the own test: unknown" in " ".join(outcome.stdout.split())
 
 
 def test_photographs_unlike_the_training(model):
@@ -464,7 +486,10 @@ def test_photographs_unlike_the_training(model):
     gated = Gated(quality, [""] * (count - 1) + ["flat"], p_values, levels)
     whole = merged(p, class_map(list("01234"), []), p.targets)
     calibration = load_calibration(model / "calibration.json")
-    block = gates_block(gated, whole, calibration, ["no file"])
+    own = {"value": None, "reason": "not there"}
+    block = gates_block(gated, whole, calibration, ["no file"], own)
+    assert block["own_test"] == own
+    assert block["difference"] == {"value": None, "reason": "not there"}
     assert {name: block[name]["n"] for name in ("no_fundus", "unlike_training", "ungradable")} == {
         "no_fundus": 1, "unlike_training": 3, "ungradable": 1,
     }  # fmt: skip
@@ -472,7 +497,7 @@ def test_photographs_unlike_the_training(model):
     right = (p.predicted == p.targets)[3:-1].mean()
     assert block["passed"]["n"] == count - 4
     assert block["passed"]["accuracy"]["value"] == pytest.approx(right)
-    none = gates_block(gated, whole, calibration, ["no file"] * 3)["unlike_training"]
+    none = gates_block(gated, whole, calibration, ["no file"] * 3, own)["unlike_training"]
     assert none == {"value": None, "reason": "no file"}
 
 

@@ -120,7 +120,7 @@ def test_the_page(maps):
     assert page.count("data:image/jpeg") == 3
     assert "not where lesions are" in page
     for name in ("a/eye.jpeg", "an eye &amp; more.jpeg", "b/eye.jpeg"):
-        assert f'alt="{name}: the photograph, the map for ' in page
+        assert f'alt="{name}: the photograph, the map for grade ' in page
 
 
 def test_damaged_files_are_named(folder, photographs, tmp_path, capsys):

@@ -85,5 +85,5 @@ def test_a_strip_is_a_jpeg_in_the_folder_itself(explained, tmp_path):
     assert set(read_strips(ResultsFolder(root), names)) == set(names[3:])
     content["photographs"][3]["strip"] = "../config.json"
     path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"maps.json is damaged: its photographs.3..strip"):
+    with pytest.raises(UserError, match=r"maps\.json is damaged: its photographs\[3\]\.strip"):
         read_strips(ResultsFolder(root), names)

@@ -13,6 +13,7 @@ import pytest
 
 from dr_ovo.commands.predict import main
 from dr_ovo.commands.reports.ensemble import main as export
+from dr_ovo.dataset import input_images
 from dr_ovo.errors import UserError, run
 from dr_ovo.grading.first_reader import FirstReader
 from dr_ovo.grading.grader import Grader
@@ -263,6 +264,19 @@ def test_what_an_earlier_reading_left_goes(folder, eyes, tmp_path):
     assert (tmp_path / "out" / "disagreements.csv").is_file()
     assert predict(*words) == 0
     assert not (tmp_path / "out" / "disagreements.csv").exists()
+
+
+def test_the_input_is_walked_once(folder, eyes, tmp_path, monkeypatch):
+    walked = []
+    own = input_images.folder_content
+    monkeypatch.setattr(
+        input_images, "folder_content", lambda path: walked.append(path) or own(path)
+    )
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,level\n0_right,4\n0_left,0\n")
+    words = ("--input", eyes, "--output", tmp_path / "out", "--first_reader", labels)
+    assert predict("--models", folder, *words) == 0
+    assert walked == [eyes]
 
 
 def test_a_file_that_is_named_twice_counts_once(folder, eyes, tmp_path, monkeypatch):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from dr_ovo.errors import MachineError, UserError
 from dr_ovo.grading.job.unfinished import Unfinished, output_lock
+from tests.fixtures.forks import killed_before
 
 
 @pytest.fixture
@@ -72,10 +75,31 @@ def test_photographs_that_could_not_be_read_are_tried_again(job):
     for number, damaged in enumerate(([], [["b.jpg", "is empty"]], [])):
         job.add(0, number, {"rows": [str(number)], "damaged": damaged})
     again = Unfinished(job.output, {"images": ["a", "b"]})
-    (job.output.parent / "out.csv.unfinished-1.before").write_text("of a killed process")
+    (job.output.parent / "out.csv.unfinished-1.part").write_text("of a killed process")
     assert again.begin() == {0, 2}
     assert numbers(again) == [0, 2]
     assert [path.name for path in job.output.parent.iterdir()] == ["out.csv.unfinished-0"]
+
+
+def test_a_group_that_could_be_read_outlives_any_two_kills(job):
+    for number, damaged in enumerate(([], [["b.jpg", "is empty"]], [])):
+        job.add(0, number, {"rows": [str(number)], "damaged": damaged})
+    written = job.path(0).read_bytes()
+
+    def begins() -> SimpleNamespace:
+        Unfinished(job.output, {"images": ["a", "b"]}).begin()
+        return SimpleNamespace(code=0)
+
+    count = killed_before(0, begins, job.output.parent)
+    assert count > 5  # operations, before each of which a process is killed
+    for first, second in itertools.product(range(1, count + 1), repeat=2):
+        job.path(0).write_bytes(written)
+        for number in (first, second):
+            killed_before(number, begins, job.output.parent)
+        again = Unfinished(job.output, {"images": ["a", "b"]})
+        assert again.begin() == {0, 2}, (first, second)
+        assert numbers(job) == [0, 2]
+        assert [path.name for path in job.output.parent.iterdir()] == ["out.csv.unfinished-0"]
 
 
 def test_one_run_at_a_time_writes_an_output(tmp_path):

@@ -11,9 +11,6 @@ from dr_ovo.errors import UserError
 from dr_ovo.integrity.damaged_files import examine, remaining, without
 from dr_ovo.photographs.damage import Damage, describe
 from tests.fixtures import decoders
-from tests.fixtures.judging import in_processes
-
-__all__ = ["in_processes"]
 
 GRADES = ("0", "1")
 LIMIT = 100.0

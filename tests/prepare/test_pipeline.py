@@ -25,10 +25,6 @@ from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 from dr_ovo.synthetic.folder import write_dataset
 from tests.fixtures import decoders
-from tests.fixtures.commands import command
-from tests.fixtures.judging import in_processes
-
-__all__ = ["command", "in_processes"]
 
 ROOT = Path(__file__).resolve().parents[2]
 GRADES = ("0", "1", "2", "3", "4")

@@ -16,9 +16,6 @@ from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 from dr_ovo.prepare.shrinking import shrink_tree
 from tests.fixtures import decoders
-from tests.fixtures.judging import in_processes
-
-__all__ = ["in_processes"]
 
 GRADES = ("0", "1", "2", "3", "4")
 

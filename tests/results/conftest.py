@@ -1,6 +1,5 @@
 """What the tests here share."""
 
 from tests.fixtures.predictions import build, draw, retina
-from tests.fixtures.results import results, simulated
 
-__all__ = ["build", "draw", "results", "retina", "simulated"]
+__all__ = ["build", "draw", "retina"]

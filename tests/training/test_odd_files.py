@@ -11,10 +11,7 @@ import pytest
 
 from dr_ovo.photographs import content_check
 from tests.fixtures import decoders
-from tests.fixtures.judging import in_processes
 from tests.fixtures.sealed import seal_again
-
-__all__ = ["in_processes"]
 
 PHOTOGRAPH = "train/2/train-2-1.jpeg"
 

@@ -10,7 +10,7 @@ from dr_ovo.document.page import write_page
 from dr_ovo.errors import DONE, UserError
 from dr_ovo.reports.card.card import make_card
 from dr_ovo.reports.card.facts import read_card_facts
-from dr_ovo.reports.card.questions import read_answers, write_questions
+from dr_ovo.reports.card.form.questions import read_answers, write_questions
 from dr_ovo.tables import say
 from dr_ovo.writable import check_writable_file
 

@@ -21,7 +21,11 @@ from dr_ovo.distributed.launch import Launch
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.evaluation import of_the_models
 from dr_ovo.evaluation.external.external_dataset import open_external
-from dr_ovo.evaluation.external.external_gates import gated_photographs, gates_block
+from dr_ovo.evaluation.external.external_gates import (
+    gated_photographs,
+    gates_block,
+    own_test_gates,
+)
 from dr_ovo.evaluation.external.external_predictions import (
     decoder_of,
     is_corrected,
@@ -192,9 +196,10 @@ def _gates(
     config: TrainConfig,
     device: torch.device,
 ) -> dict[str, Any]:
-    gated = gated_photographs(ensemble, data.index.splits[EXTERNAL].paths, config, device)
+    gated, _ = gated_photographs(ensemble, data.index.splits[EXTERNAL].paths, config, device)
     unavailable = [gate.why_not for gate in ensemble.gates if gate.nearest is None]
-    return gates_block(gated, found, calibration, unavailable)
+    own = own_test_gates(ensemble, data.own, unavailable, config, device)
+    return gates_block(gated, found, calibration, unavailable, own)
 
 
 def _shift(data: _Data, folder: ResultsFolder) -> dict[str, Any]:

@@ -139,6 +139,19 @@ def _shift(block: Mapping[str, Any]) -> str:
 
 
 def _gates(block: Mapping[str, Any]) -> str:
+    """What the gates stop there, and of the own test."""
+    own = block["own_test"]
+    said = f"The gates stop {_stopped(block)}."
+    if "reason" in own:
+        said += f" Of the own test: unknown ({own['reason']})."
+    else:
+        change = " (".join(_both("share", block["difference"]["stopped"], "+"))
+        said += f" Of {own['n']} of the own test they stop {_stopped(own)}. Difference {change})."
+    return "\n".join(filter(None, [wrapped(said), _some("Of those that pass", block["passed"])]))
+
+
+def _stopped(block: Mapping[str, Any]) -> str:
+    """How many photographs are stopped, and by which gate."""
     unlike = block["unlike_training"]
     counts = [f"{block['no_fundus']['n']} no fundus photograph"]
     counts.append(
@@ -148,8 +161,7 @@ def _gates(block: Mapping[str, Any]) -> str:
     )
     counts.append(f"{block['ungradable']['n']} of too low quality")
     share = " (".join(_both("share", block["stopped"]["share"]))
-    said = wrapped(f"The gates stop {block['stopped']['n']}, {share}): {', '.join(counts)}.")
-    return "\n".join(filter(None, [said, _some("Of those that pass", block["passed"])]))
+    return f"{block['stopped']['n']}, {share}): {', '.join(counts)}"
 
 
 def _without_shared(report: Mapping[str, Any]) -> str:

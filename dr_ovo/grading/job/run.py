@@ -125,10 +125,13 @@ class GradedRows:
 
 
 def grade_photographs(
-    settings: Settings, launch: Launch, target: Callable[[Ensemble], Target], coverage: float
+    settings: Settings,
+    launch: Launch,
+    target: Callable[[Ensemble, PathNames], Target],
+    coverage: float,
 ) -> int:
     """Grades every photograph of `--input`; several models are averaged, or combined as the
-    manifest of `--ensemble` says.
+    manifest of `--ensemble` says. `target` is given the photographs; on ranks but the first, none.
 
     Damaged files are listed. What is graded is kept in groups, so that a run that was stopped goes
     on; of several ranks each takes whole groups, by turns. Raises UserError if nothing can be read.
@@ -137,7 +140,7 @@ def grade_photographs(
     found = find_images(config.input) if launch.is_first else InputImages(PathNames(), [])
     device = choose_device(config)
     ensemble = open_ensemble(settings, device)
-    rules, written = rules_of(ensemble, coverage), target(ensemble)
+    rules, written = rules_of(ensemble, coverage), target(ensemble, found.images)
     WAY_ON.set("run the same command again: it goes on from there")
     with contextlib.ExitStack() as held:
         ranks, job = launch.join(

@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import MachineError, disk_advice
-from dr_ovo.files import flush
+from dr_ovo.files import atomic_path, flush
 from dr_ovo.locks.lock_file import Words, locked
 
 SCHEMA = 1
-BEFORE = ".before"  # of a rank's file while it is written anew
+PART = ".part"  # of a rank's file while it is written anew
 
 
 def output_lock(output: Path) -> AbstractContextManager[None]:
@@ -45,18 +45,27 @@ class Unfinished:
         """The numbers of the groups that are done; removes the files of other jobs, and the groups
         with photographs that could not be read, which may be readable now."""
         done: set[int] = set()
-        for left in self._files(BEFORE):  # by a process that was killed here
+        self._ends.clear()
+        for left in self._files(PART):  # by a process that was killed here
             left.unlink()
         for path in self._files():
             places = [*self._groups(path)]
             whole = [place for place in places if not self._read(path, place[1]).get("damaged")]
-            if len(whole) < len(places) or not places:
-                before = path.rename(path.with_name(path.name + BEFORE))
-                for number, offset in whole:
-                    self.add(self._rank(path), number, self._read(before, offset))
-                before.unlink()
+            if not whole:
+                path.unlink()
+            elif len(whole) < len(places):
+                self._keep(path, [offset for _, offset in whole])
             done.update(number for number, _ in whole)
         return done
+
+    def _keep(self, path: Path, offsets: Iterable[int]) -> None:
+        """Writes a file anew with its groups at these places alone. Wherever that is stopped, the
+        file is whole: as it was, or as it is to be. Raises MachineError if the disk refuses."""
+        with atomic_path(path) as part, part.open("wb") as new, path.open("rb") as old:
+            new.write(old.readline())
+            for offset in offsets:
+                old.seek(offset)
+                new.write(old.readline())
 
     def add(self, rank: int, number: int, group: Mapping[str, Any]) -> None:
         """Appends a group. Raises MachineError if the disk refuses."""
@@ -105,9 +114,6 @@ class Unfinished:
         with path.open("rb") as file:
             file.seek(offset)
             return dict(json.loads(file.readline()))
-
-    def _rank(self, path: Path) -> int:
-        return int(path.name.rpartition("-")[2])
 
     def remove(self) -> None:
         """Removes the files."""

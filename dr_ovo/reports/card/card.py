@@ -12,13 +12,14 @@ from dr_ovo.document.screen_and_files import MARKS
 from dr_ovo.reports.card.data import data_sections, opening_sections
 from dr_ovo.reports.card.external import external_section
 from dr_ovo.reports.card.facts import CardFacts
+from dr_ovo.reports.card.form.parts import CardSection
+from dr_ovo.reports.card.form.questions import OPEN, QUESTIONS, Answers, asked
 from dr_ovo.reports.card.front_matter import front_matter
+from dr_ovo.reports.card.gates import gates_section
 from dr_ovo.reports.card.limits import limits_section
 from dr_ovo.reports.card.model import model_sections
-from dr_ovo.reports.card.parts import CardSection
 from dr_ovo.reports.card.performance import performance_sections
 from dr_ovo.reports.card.probabilities import probability_sections
-from dr_ovo.reports.card.questions import OPEN, QUESTIONS, Answers, asked
 from dr_ovo.reports.card.settings import settings_sections
 from dr_ovo.tables import RESEARCH_USE
 
@@ -56,6 +57,7 @@ def card_sections(facts: CardFacts, answers: Answers) -> list[CardSection]:
         *performance_sections(facts),
         *probability_sections(facts),
         external_section(facts.external),
+        gates_section(facts.gates, facts.external),
         limits_section(facts, answers),
         *settings_sections(facts),
         CardSection("Other information", questions=asked("other", answers)),

@@ -9,7 +9,7 @@ from dr_ovo.document.document import Cell, Column, Table
 from dr_ovo.document.screen_and_files import MARKS
 from dr_ovo.grading.rules import SCOPE
 from dr_ovo.reports.card.facts import CardFacts
-from dr_ovo.reports.card.parts import (
+from dr_ovo.reports.card.form.parts import (
     ACCURACY,
     KAPPA,
     UNRECORDED,
@@ -17,8 +17,8 @@ from dr_ovo.reports.card.parts import (
     facts_table,
     number,
 )
+from dr_ovo.reports.card.form.questions import Answers, asked
 from dr_ovo.reports.card.performance import SPLIT_WORDS
-from dr_ovo.reports.card.questions import Answers, asked
 from dr_ovo.tables import RESEARCH_USE
 
 SPLITS = ("train", "val", "test")

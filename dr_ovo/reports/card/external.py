@@ -9,7 +9,7 @@ from typing import Any
 from dr_ovo.document.document import Cell, Column, Table
 from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256
-from dr_ovo.reports.card.parts import (
+from dr_ovo.reports.card.form.parts import (
     COUNT,
     MISSING,
     OVERALL,

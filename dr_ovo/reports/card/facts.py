@@ -16,6 +16,7 @@ from dr_ovo.errors import UserError
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.predictions.predictions_file import MARKS, Predictions, load_predictions
 from dr_ovo.reports.card.external import External, read_external
+from dr_ovo.reports.card.gates import TrainingGate, read_gates
 from dr_ovo.results.folder import (
     ENSEMBLE_FILE,
     FOLDS_FILE,
@@ -50,6 +51,7 @@ class CardFacts:
     calibration: Calibration | None
     manifest: Mapping[str, Any] | None  # of the very dataset that was trained on, if it is here
     external: tuple[External, ...]
+    gates: tuple[TrainingGate, ...]  # of `trained`
     verified: bool
 
     @property
@@ -128,6 +130,7 @@ def read_card_facts(root: Path) -> CardFacts:
         calibration=load_calibration(folder.calibration) if folder.calibration.is_file() else None,
         manifest=_manifest(configs),
         external=read_external(folder, evaluations.values()),
+        gates=read_gates(trained),
         verified=all(checked),
     )
 

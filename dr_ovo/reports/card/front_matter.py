@@ -8,8 +8,8 @@ from typing import Any
 from dr_ovo.document.yaml_text import yaml_text
 from dr_ovo.predictions.predictions_file import marks_of
 from dr_ovo.reports.card.facts import CardFacts
+from dr_ovo.reports.card.form.questions import LICENCE, OPEN, Answers
 from dr_ovo.reports.card.performance import SPLIT_WORDS
-from dr_ovo.reports.card.questions import LICENCE, OPEN, Answers
 from dr_ovo.results.folder import OOF
 from dr_ovo.statistics.weighted_statistics import LEVEL
 

@@ -8,9 +8,9 @@ from typing import Any
 from dr_ovo.document.screen_and_files import MARKS
 from dr_ovo.grading.rules import SCOPE
 from dr_ovo.reports.card.facts import CardFacts
-from dr_ovo.reports.card.parts import CardSection, number, reason_of
+from dr_ovo.reports.card.form.parts import CardSection, number, reason_of
+from dr_ovo.reports.card.form.questions import Answers, asked
 from dr_ovo.reports.card.performance import OF_GRADE
-from dr_ovo.reports.card.questions import Answers, asked
 from dr_ovo.results.folder import OOF
 from dr_ovo.tables import decimal
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from dr_ovo.document.document import Column, Table, minutes
 from dr_ovo.reports.card.facts import CardFacts
-from dr_ovo.reports.card.parts import CardSection, facts_table, number
-from dr_ovo.reports.card.questions import Answers, asked
+from dr_ovo.reports.card.form.parts import CardSection, facts_table, number
+from dr_ovo.reports.card.form.questions import Answers, asked
 from dr_ovo.reports.card.settings import name_of_file
 from dr_ovo.results.made_from import MADE_FROM
 from dr_ovo.tables import decimal, magnitude

@@ -8,7 +8,7 @@ from typing import Any
 from dr_ovo.document.document import Cell, Column, Table
 from dr_ovo.document.screen_and_files import MARKS
 from dr_ovo.reports.card.facts import CardFacts
-from dr_ovo.reports.card.parts import (
+from dr_ovo.reports.card.form.parts import (
     ACCURACY,
     COUNT,
     KAPPA,

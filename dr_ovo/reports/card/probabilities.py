@@ -12,7 +12,7 @@ from dr_ovo.grading.workload import own_test, sentence
 from dr_ovo.predictions.conformal import COVERAGE
 from dr_ovo.predictions.operating_points import CONDITIONS, TARGET_SENSITIVITY, TARGET_SPECIFICITY
 from dr_ovo.reports.card.facts import CardFacts
-from dr_ovo.reports.card.parts import MISSING, RATES, CardSection, metrics, number, reason_of
+from dr_ovo.reports.card.form.parts import MISSING, RATES, CardSection, metrics, number, reason_of
 from dr_ovo.reports.card.performance import SPLIT_WORDS
 from dr_ovo.tables import percent
 

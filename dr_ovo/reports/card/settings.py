@@ -7,7 +7,7 @@ from typing import Any
 
 from dr_ovo.document.document import Column, Table
 from dr_ovo.reports.card.facts import CardFacts
-from dr_ovo.reports.card.parts import UNRECORDED, CardSection, facts_table
+from dr_ovo.reports.card.form.parts import UNRECORDED, CardSection, facts_table
 
 # Settings that say where files lie on the machine of the training, or how one run went.
 NOT_SHOWN = (

@@ -13,9 +13,7 @@ from dr_ovo.decoded.processes import file_workers, pool
 from dr_ovo.decoded.processes.file_workers import each_file, open_workers, shared_workers
 from dr_ovo.errors import MachineError
 from tests.fixtures import decoders
-from tests.fixtures.judging import in_processes
 
-__all__ = ["in_processes"]
 pytestmark = pytest.mark.usefixtures("in_processes")
 
 

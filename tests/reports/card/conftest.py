@@ -19,11 +19,7 @@ from dr_ovo.results.evaluation_file import evaluation_report
 from dr_ovo.results.folder import HISTORY_FIELDS, ResultsFolder
 from dr_ovo.results.made_from import MADE_FROM, made_from
 from dr_ovo.sealed_json import write_sealed
-from tests.fixtures.commands import command
 from tests.fixtures.predictions import drawn
-from tests.fixtures.results import results, simulated
-
-__all__ = ["command", "results", "simulated"]
 
 HASH = "ab" * 32
 SECRET = "/home/alice/secret"  # of the machine of the training: no part of a card

@@ -15,11 +15,14 @@ from huggingface_hub import ModelCard
 
 from dr_ovo.dataset.manifest import write_manifest
 from dr_ovo.document.document import Column
+from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256, write_json
+from dr_ovo.gates.features_file import save_features
+from dr_ovo.gates.nearest_features import VAL, WITHOUT_PATIENT, NearestFeatures
 from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.reports.card.card import card_sections, make_card
 from dr_ovo.reports.card.facts import read_card_facts
-from dr_ovo.reports.card.questions import QUESTIONS
+from dr_ovo.reports.card.form.questions import QUESTIONS
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.sealed_json import write_sealed
 from tests.document.tags import Reader
@@ -326,6 +329,72 @@ def external(folder: Path, name: str, **changes: Any) -> None:
     keys = ("quadratic_kappa", "accuracy", "balanced_accuracy", "macro_auc")
     report |= {"split": "external", "made_from": source, "difference": dict.fromkeys(keys, zero)}
     write_sealed(place / "evaluation_external.json", report | changes)
+
+
+def features(folder: Path, calibrated_on: str, distances: int, sha256: str = "") -> None:
+    """train_features.npz of 30 train pictures, as a training leaves it."""
+    rng = np.random.default_rng(0)
+    kept = rng.normal(size=(30, 4)).astype(np.float16)
+    found = NearestFeatures(kept, np.sort(rng.random(distances)), calibrated_on)
+    save_features(folder / "train_features.npz", found, {"best_resnet50_ovo.pth": sha256})
+
+
+def test_the_gates_say_on_what_they_were_fixed(trained):
+    said = section(card(trained()), "Gates")
+    assert "is not available: there is no train_features.npz" in said
+    assert "not recorded" in said
+    assert "| photographs of |" not in said
+    folder = trained("val")
+    features(folder, VAL, 130)
+    said = section(card(folder), "Gates")
+    assert "keeps 30 train pictures, and stops at p <= 0.010" in said.replace("&lt;", "<")
+    assert "by 130 photographs of val" in said
+    folder = trained("small")
+    features(folder, WITHOUT_PATIENT, 60)
+    assert "an approximation, as val is small" in section(card(folder), "Gates")
+
+
+def test_features_of_other_checkpoints_are_no_gate(trained):
+    folder = trained()
+    features(folder, VAL, 60, "ab" * 32)
+    descriptor = folder / "models" / "best_resnet50_ovo.json"
+    content = json.loads(descriptor.read_text())
+    for sha256, said in (("ab" * 32, "keeps 30"), ("cd" * 32, "is of other checkpoints")):
+        write_json(descriptor, content | {"sha256": sha256})
+        assert said in section(card(folder), "Gates")
+
+
+def test_damaged_features_are_refused(trained):
+    folder = trained()
+    (folder / "train_features.npz").write_bytes(b"no features")
+    with pytest.raises(UserError, match=r"train_features\.npz"):
+        read_card_facts(folder)
+
+
+def test_what_the_gates_stop(trained):
+    def gates(*shares: float | None) -> dict[str, Any]:
+        keys = ("no_fundus", "unlike_training", "ungradable", "stopped")
+        return {
+            key: {"value": None, "reason": "no file"}
+            if share is None
+            else {"n": 1, "share": {"value": share, "low": 0.0, "high": 0.5}}
+            for key, share in zip(keys, shares, strict=True)
+        }
+
+    folder = trained()
+    own = {"n": 103, "n_photographs": 103, **gates(0.0, None, 0.02, 0.03)}
+    external(
+        folder,
+        "a",
+        gates={**gates(0.1, 0.2, 0.3, 0.4), "own_test": {"value": None, "reason": "gone"}},
+    )
+    external(folder, "b", gates={**gates(0.1, 0.2, 0.3, 0.45), "own_test": own})
+    said = section(card(folder), "Gates")
+    zero, any_of_a = ({"value": value, "low": 0.0, "high": 0.5} for value in (0.0, 0.4))
+    assert f"| own test | 103 | {PERCENT.text(zero)} |" in said
+    assert f"| {PERCENT.text(any_of_a)} |" in said
+    assert said.count("| 120 |") == 2
+    assert "not recorded" not in said
 
 
 def test_other_datasets(trained):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from dr_ovo.reports.card.questions import OPEN, QUESTIONS, read_answers, write_questions
+from dr_ovo.reports.card.form.questions import OPEN, QUESTIONS, read_answers, write_questions
 
 
 def fill(path, name, answer):

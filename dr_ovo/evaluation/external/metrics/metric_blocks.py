@@ -24,7 +24,7 @@ NUMBERED = re.compile(r"grade (\d+(?:, \d+)*)")
 def differences(external: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Each metric of `external` minus that of `own`, of other patients, with its interval."""
     return {
-        key: _difference(external[key], own[key])
+        key: difference(external[key], own[key])
         for key in COMPARED
         if key in external and key in own
     }
@@ -43,17 +43,18 @@ def in_words(report: Mapping[str, Any], classes: ClassMap) -> dict[str, Any]:
     return named
 
 
-def _difference(external: Any, own: Any) -> Any:
-    """The differences of two trees of metrics, which keeps what labels them."""
+def difference(external: Any, own: Any) -> Any:
+    """The differences of two trees of metrics, of what both have, which keeps what labels them; of
+    a tree and a reason, the reason."""
     if isinstance(external, list):
-        return [_difference(*both) for both in zip(external, own, strict=True)]
+        return [difference(*both) for both in zip(external, own, strict=True)]
     # One of them may have a reason where the other has a block.
     if lacking := [one["reason"] for one in (external, own) if one.get("value", 0) is None]:
         return Estimate(None, reason=lacking[0]).to_json()
     if "value" in external:
         return unpaired_difference(_estimate(external), _estimate(own)).to_json()
     return {
-        key: child if key in LABELS else _difference(child, own[key])
+        key: child if key in LABELS else difference(child, own[key])
         for key, child in external.items()
         if key in own and (key in LABELS or isinstance(child, (dict, list)))
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dr_ovo.document.document import Cell, Column, Section, Table
-from dr_ovo.reports.card.questions import OPEN, Question
+from dr_ovo.reports.card.form.questions import OPEN, Question
 
 UNRECORDED = "not recorded"
 COUNT = Column("n", "photographs", "count")

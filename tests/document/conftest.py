@@ -1,5 +1,0 @@
-"""What the tests here share."""
-
-from tests.fixtures.results import simulated
-
-__all__ = ["simulated"]
