@@ -17,6 +17,7 @@ IMAGE_SUFFIXES = {
 }  # fmt: skip
 SUFFIXES_SHOWN = " ".join(sorted(IMAGE_SUFFIXES))
 OWN_FILES = {MANIFEST, SYNTHETIC_MARK}
+MAPS = "maps.json"  # in a folder with the pictures of `python -m dr_ovo explain`
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,17 @@ class FolderContent:
 
 
 def folder_content(folder: Path) -> FolderContent:
-    """What lies below `folder`; hidden files, system files and the toolkit's own are left out.
+    """What lies below `folder`; hidden files, system files and the toolkit's own are left out, as
+    are all in a folder of maps: pictures of photographs are none.
 
     A pipe, a device, and a link to one are no photographs, whatever their names.
     """
     images, others = [], []
-    for path in sorted(files_below(folder)):
+    files = sorted(files_below(folder))
+    of_maps = {path.parent for path in files if path.name == MAPS}
+    for path in files:
+        if path.parent in of_maps:
+            continue
         if is_image(path):
             images.append(path)
         elif path.name not in OWN_FILES:

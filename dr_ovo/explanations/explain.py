@@ -24,6 +24,7 @@ from dr_ovo.outputs import MEASURE_BATCH
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.photographs.thumbnail import Thumbnail
 from dr_ovo.results.made_from import checkpoint_digests
+from dr_ovo.results.maps_file import PAGE
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.tables import wrapped
 from dr_ovo.training.setup import choose_device
@@ -73,7 +74,7 @@ def explain(settings: Settings, request: Request) -> int:
             )
         folder.finish()
         report = page_of(len(folder.entries), shown, ensemble.class_names, ensemble.marks)
-        write_page(page(report.title, "", [report]), request.output / "maps.html")
+        write_page(page(report.title, "", [report]), request.output / PAGE)
     log.info("%s", wrapped(CAUTION))
     log.info(
         "Written to %s: maps.html, maps.json, and of each photograph a .png, a .jpg and its values "

@@ -77,6 +77,10 @@ def layout_of(features: Any, model: nn.Module) -> Layout:
         height, width = shape[1:3] if last else shape[2:]
         if height * width > 1:
             return Layout(height, width, last)
+        raise NoPlacesError(
+            "There is no map: the network's input is so small that these features have a single "
+            "place. Use a smaller --map_stride, or a network with a larger --img_size."
+        )
     if len(shape) == 3:
         for prefix in (int(getattr(model, "num_prefix_tokens", 0)), 0):
             side = math.isqrt(shape[1] - prefix)
@@ -84,7 +88,7 @@ def layout_of(features: Any, model: nn.Module) -> Layout:
                 return Layout(side, side, True, prefix)
     raise NoPlacesError(
         f"There are no maps of this architecture: its last features have the shape {shape or '?'}, "
-        "which has a single place or none."
+        "which has no places."
     )
 
 

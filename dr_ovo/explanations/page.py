@@ -38,8 +38,7 @@ def page_of(
     ]  # fmt: skip
     rows: list[list[Any]] = []
     for one in shown:
-        entry, small = one.entry, one.strip
-        name = entry["figure"].removesuffix(".png")
+        entry, small, name = one.entry, one.strip, one.name
         grade, rival = (class_names[entry[key]] for key in ("grade", "rival"))
         picture = Picture(
             small.jpeg,
@@ -50,7 +49,10 @@ def page_of(
         both = [question["answer"] for question in entry["questions"]]
         rows.append([name, picture, grade, rival, *both, _largest(entry["questions"][-1])])
     title = f"{len(rows):,} of {count:,} photographs" if len(rows) < count else "The photographs"
-    note = "Answers are sums of logits. All numbers are in maps.json and in the .npy files."
+    note = (
+        "Answers are sums of logits, or the number of a regression head. All numbers are in "
+        "maps.json and in the .npy files."
+    )
     section = Section("Maps", paragraphs, [Table("maps", title, columns, rows, note)])
     return Report("maps", f"Why these grades: {count:,} photographs", {}, [section], tuple(marks))
 

@@ -6,16 +6,17 @@ STRIP_TITLE = "photograph; map for the grade; against the next"
 HOW_TO_READ = (
     "Side by side: the photograph, the map for its grade, and the map for that grade against the "
     "next most probable one. Orange places speak for, blue ones against; a place without colour "
-    "contributes nothing. The range of the colours is fixed in logits, the same for all "
-    "photographs: a pale map says that no place weighs much."
+    "contributes nothing. Of an ordinal or regression head the first map is of how severe the "
+    "grade is: there orange places speak for a more severe one. The range of the colours is fixed "
+    "in logits, the same for all photographs: a pale map says that no place weighs much."
 )
 CAUTION = (
     "A map shows what this network used, not where lesions are: how often they are the same was "
     "measured, and stands in docs/explanations.md. The grade can be right for a wrong reason."
 )
 GRADIENT = (
-    "The contributions of this architecture do not add up to its logits; they are gradient times "
-    "features at a stage before the last average."
+    "What these places contribute does not add up to the logits: it is gradient times features, "
+    "and what follows in the network is not linear."
 )
 
 

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,17 +19,18 @@ from dr_ovo.files import atomic_write_bytes, write_json
 from dr_ovo.json_files import read_as
 from dr_ovo.locks.folders import is_lock
 from dr_ovo.photographs.thumbnail import Thumbnail
-from dr_ovo.results.maps_file import AGAIN, FILE, SCHEMA, MapsFile
+from dr_ovo.results.maps_file import FILE, PAGE, SCHEMA, MapsFile
 
-LONGEST = 120  # characters of a file name, without its suffix
+LONGEST = 120  # bytes of a file name, without its suffix
 FIGURE, STRIP, VALUES = ".png", ".jpg", ".npy"
 SMALLEST_TOTAL = 0.05  # of all that quadrants contribute, below which shares of it mean nothing
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """A photograph's entry in maps.json, and its strip."""
+    """A photograph's path below the common folder, its entry in maps.json, and its strip."""
 
+    name: str
     entry: dict[str, Any]
     strip: Thumbnail
 
@@ -50,16 +51,10 @@ class MapsFolder:
 
     def begin(self) -> None:
         """Removes the maps of an earlier run. Raises UserError for a folder with anything else."""
-        path = self.root / FILE
-        if path.is_file():
-            before = read_as(path, MapsFile, AGAIN)
-            for file in _files_of(self.root, set(before.stems)):
+        before = earlier_maps(self.root)
+        if before is not None:
+            for file in (self.root / PAGE, *_files_of(self.root, set(before.stems))):
                 file.unlink(missing_ok=True)
-        elif any(not is_lock(one.name) for one in self.root.iterdir()):
-            raise UserError(
-                f"{self.root} holds other files, and no {FILE}: give another --output, which is "
-                "new or empty."
-            )
         self.stems = file_stems(self.names)
         self._write()
 
@@ -98,7 +93,7 @@ class MapsFolder:
             "networks": networks,
         }
         self.entries.append(entry)
-        return Mapped(entry, small)
+        return Mapped(self.names[place], entry, small)
 
     def finish(self) -> None:
         """Writes maps.json with all photographs."""
@@ -108,6 +103,20 @@ class MapsFolder:
         about = {"schema": SCHEMA, "version": __version__, "marks": [*self.marks], **self.about}
         about["class_names"] = [*self.class_names]
         write_json(self.root / FILE, {**about, "stems": self.stems, "photographs": self.entries})
+
+
+def earlier_maps(root: Path) -> MapsFile | None:
+    """What an earlier run says of its maps in a folder; None for one that is new or empty. Raises
+    UserError for a folder with anything else."""
+    path = root / FILE
+    if path.is_file():
+        return read_as(path, MapsFile, "Remove the folder, or give another --output.")
+    if root.is_dir() and any(not is_lock(one.name) for one in root.iterdir()):
+        raise UserError(
+            f"{root} holds other files, and no {FILE}: give another --output, which is new or "
+            "empty."
+        )
+    return None
 
 
 def answers_of(explanation: Explanation) -> list[dict[str, Any]]:
@@ -142,7 +151,8 @@ def file_stems(names: Iterable[str]) -> list[str]:
     parts joined, and numbered where two would be the same."""
     found: dict[str, None] = {}
     for name in names:
-        stem = re.sub(r"[^\w-]+", "_", name.rpartition(".")[0] or name)[-LONGEST:] or "photograph"
+        plain = re.sub(r"[^\w-]+", "_", str(PurePosixPath(name).with_suffix("")))
+        stem = plain.encode()[-LONGEST:].decode(errors="ignore")
         own, number = stem, 1
         while own in found:
             number += 1

@@ -16,6 +16,7 @@ from dr_ovo.document.page import page, write_page
 from dr_ovo.errors import UserError, log
 from dr_ovo.explanations.explain import strips_of
 from dr_ovo.explanations.explained import Explainer, rivals_of
+from dr_ovo.explanations.writing import earlier_maps
 from dr_ovo.files import write_json
 from dr_ovo.grading.first_reader import COLUMNS, Compared, FirstReader, compare, read_first_reader
 from dr_ovo.grading.job.run import Finished, GradedRows, grade_photographs
@@ -32,6 +33,7 @@ from dr_ovo.results.maps_file import FOLDER as MAPS
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.tables import table, wrapped
 from dr_ovo.training.setup import choose_device
+from dr_ovo.writable import check_writable_folder
 
 SCHEMA = 1
 
@@ -166,6 +168,8 @@ def predict(settings: Settings, launch: Launch, request: Request) -> int:
             reader = read_first_reader(request.first_reader, folder, images, classes)
         explainer = None
         if request.map_stride is not None and launch.is_first:
+            check_writable_folder(request.output / MAPS, "--output")
+            earlier_maps(request.output / MAPS)  # other files there are refused now, not at the end
             explainer = Explainer(ensemble, choose_device(settings.config), request.map_stride)
         return _Folder(request, ensemble.evaluated, reader, explainer)
 

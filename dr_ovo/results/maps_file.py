@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from dr_ovo.dataset.image_files import MAPS
 from dr_ovo.json_files import read_as
 from dr_ovo.photographs.content.file_header import sides_of
 from dr_ovo.photographs.content.jpeg_segments import JPEG_START
@@ -17,7 +18,8 @@ from dr_ovo.results.made_from import MADE_FROM
 from dr_ovo.results.schemas import Count, FileName, Positive, Sha256
 
 SCHEMA = 1
-FOLDER, FILE = "maps", "maps.json"  # the default folder in a results folder
+FOLDER = "maps"  # the default folder in a results folder
+FILE, PAGE = MAPS, "maps.html"
 MAX_STRIP = 1 << 20  # bytes of a strip
 AGAIN = "Make the maps again: python -m dr_ovo explain"
 

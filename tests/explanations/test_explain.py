@@ -13,6 +13,7 @@ import torch
 
 from dr_ovo.commands.explain import main
 from dr_ovo.commands.predict import main as predict_main
+from dr_ovo.dataset.image_files import folder_content
 from dr_ovo.errors import run
 from dr_ovo.explanations.explained import Explainer, Explanation, Seen, rivals_of
 from dr_ovo.explanations.overlay import overlay, pictures
@@ -118,8 +119,8 @@ def test_the_page(maps):
     page = (maps / "maps.html").read_text()
     assert page.count("data:image/jpeg") == 3
     assert "not where lesions are" in page
-    for stem in ("a_eye", "an_eye_more", "b_eye"):
-        assert f'alt="{stem}: the photograph, the map for grade ' in page
+    for name in ("a/eye.jpeg", "an eye &amp; more.jpeg", "b/eye.jpeg"):
+        assert f'alt="{name}: the photograph, the map for grade ' in page
 
 
 def test_damaged_files_are_named(folder, photographs, tmp_path, capsys):
@@ -141,11 +142,13 @@ def test_a_second_run_leaves_no_map_of_the_first(folder, photographs, tmp_path):
 
 def test_a_stopped_run_is_cleared_by_the_next(folder, photographs, tmp_path, monkeypatch):
     output = tmp_path / "out"
+    assert explain(folder, "--input", photographs / "b", "--output", output) == 0
     with monkeypatch.context() as patch:
         patch.setattr("dr_ovo.explanations.writing.MapsFolder.finish", _stop)
         with pytest.raises(RuntimeError, match="stopped"):
             main([str(folder), "--input", str(photographs / "a"), "--output", str(output)], "x")
     assert (output / "eye.npy").is_file()
+    assert not (output / "maps.html").exists()  # of an earlier run
     assert explain(folder, "--input", photographs / "an eye & more.jpeg", "--output", output) == 0
     assert not (output / "eye.npy").exists()
 
@@ -159,6 +162,33 @@ def test_another_folder_is_not_filled(folder, photographs, tmp_path, capsys):
     assert explain(folder, "--input", photographs, "--output", tmp_path) == 2
     assert "holds other files" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"thesis.txt"}
+
+
+def test_maps_are_no_photographs(folder, photographs, tmp_path):
+    """An output among the photographs is not read by the next run."""
+    shutil.copytree(photographs / "a", tmp_path / "in")
+    for _ in range(2):
+        words = (folder, "--input", tmp_path / "in", "--output", tmp_path / "in" / "maps")
+        assert explain(*words) == 0
+        assert len(content(tmp_path / "in/maps")["photographs"]) == 1
+    assert [path.name for path in folder_content(tmp_path / "in").images] == ["eye.jpeg"]
+
+
+def test_a_damaged_list_of_maps_says_a_way_on(folder, photographs, tmp_path, capsys):
+    (tmp_path / "maps.json").write_text("{")
+    assert explain(folder, "--input", photographs, "--output", tmp_path) == 2
+    assert "Remove the folder, or give another --output." in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else_is_refused_before_grading(
+    folder, photographs, tmp_path, capsys
+):
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps/thesis.txt").write_text("mine")
+    words = ["--models", folder, "--input", photographs, "--output", tmp_path, "--explain"]
+    assert run(lambda: predict_main([str(word) for word in words], "predict.py")) == 2
+    assert "holds other files" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["maps"]
 
 
 def test_a_model_that_is_not_there(tmp_path, photographs, capsys):
@@ -309,7 +339,11 @@ def test_rivals():
 
 def test_file_names():
     names = ["1/a b.jpg", "1/a_b.png", "1_a b.jpg", "x" * 300 + ".jpg", "名.jpg"]
+    names += ["名" * 70 + "/" + "前" * 70 + ".jpg", "v1.2/eye"]
     found = file_stems(names)
     assert found[:3] == ["1_a_b", "1_a_b-2", "1_a_b-3"]
     assert len(found[3]) == 120
     assert found[4] == "名"
+    assert len(f"{found[5]}.png.part".encode()) < 255  # what a disk takes
+    assert found[5] == "前" * 40
+    assert found[6] == "v1_2_eye"
