@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
@@ -26,18 +25,21 @@ from benchmarks.map_scores.measures import deletion_and_insertion, points_at, sh
 from benchmarks.map_scores.report import report
 from benchmarks.map_scores.subjects import Subject, annotated, drawn
 from dr_ovo.choices import MAP_STRIDES
-from dr_ovo.errors import run
+from dr_ovo.errors import UserError, run
 from dr_ovo.explanations.explained import Explainer, Explanation, rivals_of
 from dr_ovo.explanations.questions import questions
 from dr_ovo.inference.ensemble import Ensemble
 from dr_ovo.inference.trained_model import logits_of
 from dr_ovo.models.checkpoint import input_of
 from dr_ovo.photographs.disc import disc_region
+from dr_ovo.photographs.geometry import Box, Geometry
 from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.tables import say
 
 CPU = torch.device("cpu")
 SHUFFLES = 2
+WHOLE = Box(0, 0, 1, 1)
+INPUT = Geometry(WHOLE, WHOLE)  # of a network's input as a photograph of its own
 # The questions: why the grade, why not the next most probable one, why not grade 0.
 ASKED = ("grade", "rival", "not_none")
 
@@ -66,6 +68,11 @@ def main(argv: Sequence[str]) -> int:
     for subject in list(subjects)[: args.most]:
         rows.append(score(subject))
         print(f"{len(rows)}: {subject.path.name}", file=sys.stderr, flush=True)
+    if not rows:
+        raise UserError(
+            "There is no photograph whose lesions are known: expected masks named like the "
+            "photographs, or drawn photographs of test with lesions."
+        )
     scored = {
         "of": "annotated photographs" if args.annotated else "drawn photographs",
         "architecture": rows[0]["architecture"],
@@ -179,9 +186,11 @@ def drawn_maps(
 
 def over_input(explanation: Explanation, size: int) -> np.ndarray:
     """(2, S, S): the mean of the networks' maps, between the centres of their places."""
-    parts = [np.moveaxis(seen.values, 0, -1) for seen in explanation.networks]
-    mean = np.average(np.stack(parts), axis=0, weights=explanation.weights)
-    return np.moveaxis(cv2.resize(mean, (size, size), interpolation=cv2.INTER_LINEAR), -1, 0)
+    parts = [
+        np.stack([INPUT.to_photograph(one, size, size, seen.grid) for one in seen.values])
+        for seen in explanation.networks
+    ]
+    return np.average(np.stack(parts), axis=0, weights=explanation.weights)
 
 
 def answered(ensemble: Ensemble, images: np.ndarray) -> np.ndarray:

@@ -13,9 +13,9 @@ from dr_ovo.dataset.input_images import common_folder, find_images
 from dr_ovo.document.page import page, write_page
 from dr_ovo.errors import DONE, UserError, log
 from dr_ovo.explanations.explained import Explainer, rivals_of
-from dr_ovo.explanations.page import SHOWN, page_of
+from dr_ovo.explanations.page import page_of
 from dr_ovo.explanations.words import CAUTION
-from dr_ovo.explanations.writing import Mapped, MapsFolder
+from dr_ovo.explanations.writing import FIGURES, Mapped, MapsFolder, remove_maps
 from dr_ovo.inference.ensemble import open_ensemble
 from dr_ovo.inference.photograph_reading import open_reader
 from dr_ovo.locks.folders import MAPS, only_writer
@@ -28,6 +28,8 @@ from dr_ovo.results.maps_file import PAGE
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.tables import wrapped
 from dr_ovo.training.setup import choose_device
+
+GONE = "was graded, and can't be read any more"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def explain(settings: Settings, request: Request) -> int:
     ensemble = open_ensemble(settings, device)
     explainer = Explainer(ensemble, device, request.stride)
     with only_writer(request.output, MAPS):
-        paths = list(found.images)
+        paths = found.images
         folder = _begun(request.output, paths, explainer)
         shown: list[Mapped] = []
         damaged: list[Damage] = []
@@ -64,22 +66,27 @@ def explain(settings: Settings, request: Request) -> int:
                         rivals = rivals_of(probabilities, grades)
                         rows = read.positions.tolist(), grades.tolist(), rivals.tolist()
                         mapped = _mapped(explainer, folder, paths, *rows)
-                        shown += [one for one in mapped if one is not None][: SHOWN - len(shown)]
+                        shown += [one for one in mapped if one is not None][: FIGURES - len(shown)]
+                        gone = [
+                            place for place, one in zip(rows[0], mapped, strict=True) if one is None
+                        ]
+                        damaged += [Damage(paths[place], GONE) for place in gone]
                     progress.update(len(places), lambda: "maps")
         finally:
             progress.close()
-        if not folder.entries:
+        if not folder.count:
+            remove_maps(request.output)
             raise UserError(
                 f"None of the --input files can be read as a photograph:\n{describe(damaged)}"
             )
-        folder.finish()
-        report = page_of(len(folder.entries), shown, ensemble.class_names, ensemble.marks)
+        report = page_of(folder.count, shown, ensemble.class_names, ensemble.marks)
         write_page(page(report.title, "", [report]), request.output / PAGE)
     log.info("%s", wrapped(CAUTION))
     log.info(
-        "Written to %s: maps.html, maps.json, and of each photograph a .png, a .jpg and its values "
-        "as .npy",
+        "Written to %s: maps.html, maps.json, maps.jsonl, of each photograph a .jpg and its values "
+        "as .npy, and of the first %d a .png",
         request.output,
+        FIGURES,
     )
     if damaged:
         log.warning("%d files can't be read:\n%s", len(damaged), describe(damaged))
@@ -103,7 +110,6 @@ def strips_of(
     with only_writer(output, MAPS):
         folder = _begun(output, paths, explainer)
         found = _mapped(explainer, folder, paths, range(len(paths)), grades, rivals)
-        folder.finish()
     return [None if one is None else one.strip for one in found]
 
 

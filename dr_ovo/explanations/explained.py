@@ -14,6 +14,7 @@ from dr_ovo.batches.augmentation import normalise, to_unit_range
 from dr_ovo.decoding.decoders import Fitted
 from dr_ovo.device import without_tf32
 from dr_ovo.errors import UserError
+from dr_ovo.explanations.alignment import grid_of
 from dr_ovo.explanations.contributions import Contributions, contributions
 from dr_ovo.explanations.layers import LAST
 from dr_ovo.explanations.questions import Question, questions
@@ -22,9 +23,10 @@ from dr_ovo.inference.ensemble import Ensemble
 from dr_ovo.inference.trained_model import TrainedModel
 from dr_ovo.models.checkpoint import input_of
 from dr_ovo.photographs.damage import DamagedImage
-from dr_ovo.photographs.geometry import Geometry
+from dr_ovo.photographs.geometry import Geometry, Grid
 from dr_ovo.photographs.image_decoding import decode_image
 
+QUESTIONS = 3  # random ones, by which it is measured where the places of a map lie
 BATCH = 8  # photographs; halved where a GPU's memory is full
 QUADRANTS = ("upper left", "upper right", "lower left", "lower right")
 
@@ -32,12 +34,13 @@ QUADRANTS = ("upper left", "upper right", "lower left", "lower right")
 @dataclass(frozen=True)
 class Seen:
     """By one network, of T questions: `values` (T, h, w), what each place of its input contributes,
-    `outputs` (T,), its answers, and where its input lies in the photograph."""
+    `outputs` (T,), its answers, where its input lies in the photograph, and the places in it."""
 
     values: np.ndarray
     outputs: np.ndarray
     geometry: Geometry
     is_exact: bool
+    grid: Grid
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Explanation:
     @cached_property
     def quadrants(self) -> np.ndarray:
         """(T, 4): what each of QUADRANTS contributes; of a network's input, not of the retina."""
-        return self._mean([_quadrants(seen.values) for seen in self.networks])
+        return self._mean([_quadrants(seen.values, seen.grid) for seen in self.networks])
 
     @property
     def rest(self) -> np.ndarray:
@@ -78,7 +81,10 @@ class Explanation:
         found = []
         for seen in self.networks:
             places = seen.values[0].size
-            maps = [seen.geometry.to_photograph(places * one, height, width) for one in seen.values]
+            maps = [
+                seen.geometry.to_photograph(places * one, height, width, seen.grid)
+                for one in seen.values
+            ]
             found.append(np.stack(maps))
         return self._mean(found).astype(np.float32)
 
@@ -106,10 +112,12 @@ class Explainer:
         self.device, self.stride = device, stride
         self._halving = Halving("with maps")
         asked = [one.coefficients for one in questions(self.head, self.names, 1, 0)]
+        self._grids: list[Grid] = []
         for model, fitted in zip(self.models, self.fitted, strict=True):  # an error comes at once
             size = input_of(model.meta)[1].size
             black = np.zeros((1, size, size, 3), np.uint8)
-            self._answers(model, fitted, black, np.array([asked]))
+            values, _, _ = self._answers(model, fitted, black, np.array([asked]))
+            self._grids.append(self._grid(model, size, values.shape[-1]))
 
     def explain(
         self, paths: Sequence[Path], grades: Sequence[int], rivals: Sequence[int]
@@ -119,6 +127,25 @@ class Explainer:
             rows = slice(start, start + BATCH)
             yield from self._batch(paths[rows], grades[rows], rivals[rows])
 
+    def _grid(self, model: TrainedModel, size: int, count: int) -> Grid:
+        """Where the `count` places a side of a network's maps lie."""
+        branches = map(model.network.branch, model.network.branches)
+        outputs = sum(branch.head.out_features for branch in branches)
+        asked = torch.randn(QUESTIONS, outputs, generator=torch.Generator().manual_seed(0))
+
+        def maps_of(images: torch.Tensor) -> np.ndarray:
+            wanted = asked[None].repeat(len(images), 1, 1).to(self.device)
+            parts = self._halving.parts(
+                len(images),
+                lambda rows: contributions(
+                    model.network, images[rows].to(self.device), wanted[rows], stride=self.stride
+                ),
+            )
+            return torch.cat([part.values for part in parts]).double().cpu().numpy()
+
+        with without_tf32():
+            return grid_of(maps_of, size, count, model.meta["tta_views"])
+
     def _batch(
         self, paths: Sequence[Path], grades: Sequence[int], rivals: Sequence[int]
     ) -> list[Explanation | None]:
@@ -127,7 +154,7 @@ class Explainer:
             for grade, rival in zip(grades, rivals, strict=True)
         ]
         seen: dict[int, list[Seen]] = {row: [] for row in range(len(paths))}
-        for model, fitted in zip(self.models, self.fitted, strict=True):
+        for model, fitted, grid in zip(self.models, self.fitted, self._grids, strict=True):
             pictures = _read(model, paths)
             rows = [row for row in pictures if row in seen]
             seen = {row: seen[row] for row in rows}  # what one network can't read, none explains
@@ -136,8 +163,9 @@ class Explainer:
             coefficients = np.stack([[one.coefficients for one in asked[row]] for row in rows])
             images = np.stack([pictures[row][0] for row in rows])
             values, outputs, exact = self._answers(model, fitted, images, coefficients)
+            outputs = outputs - np.array([[one.offset for one in asked[row]] for row in rows])
             for place, row in enumerate(rows):
-                own = Seen(values[place], outputs[place], pictures[row][1], exact)
+                own = Seen(values[place], outputs[place], pictures[row][1], exact, grid)
                 seen[row].append(own)
         return [
             Explanation(path, grades[row], rivals[row], asked[row], seen[row], self.weights)
@@ -197,14 +225,16 @@ def _read(model: TrainedModel, paths: Sequence[Path]) -> dict[int, tuple[np.ndar
     return found
 
 
-def _quadrants(values: np.ndarray) -> np.ndarray:
-    """(T, 4): the sums of maps (T, h, w) over QUADRANTS; a middle row or column counts half to
-    either side."""
-    upper, left = (_first_half(count) for count in values.shape[1:])
+def _quadrants(values: np.ndarray, grid: Grid) -> np.ndarray:
+    """(T, 4): the sums of maps (T, h, w) over QUADRANTS; a place on the border counts for either
+    side as much as it lies there."""
+    upper = _first_half(values.shape[1], grid.y, grid.step)
+    left = _first_half(values.shape[2], grid.x, grid.step)
     down, across = np.stack([upper, 1 - upper]), np.stack([left, 1 - left])
     return np.einsum("qh,thw,rw->tqr", down, values, across).reshape(len(values), 4)
 
 
-def _first_half(count: int) -> np.ndarray:
-    """(count,): how much of each cell lies in the first half."""
-    return (count / 2 - np.arange(count)).clip(0, 1)
+def _first_half(count: int, first: float, step: float) -> np.ndarray:
+    """(count,): how much of each place lies in the first half."""
+    begins = first + step * (np.arange(count) - 0.5)
+    return ((0.5 - begins) / step).clip(0, 1)

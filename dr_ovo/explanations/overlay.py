@@ -45,21 +45,20 @@ def pictures(explanation: Explanation, side: int) -> list[np.ndarray] | None:
     return [image, *(overlay(image, values, question.limit) for values, question in asked)]
 
 
-def strip(explanation: Explanation, side: int = SIDE) -> Thumbnail | None:
+def strip(found: Sequence[np.ndarray]) -> Thumbnail:
     """`pictures` side by side as a small JPEG."""
-    found = pictures(explanation, side)
-    if found is None:
-        return None
-    gap = np.full((len(found[0]), GAP, 3), 255, np.uint8)
-    return as_jpeg(np.hstack([found[0], *(part for one in found[1:] for part in (gap, one))]))
+    first, *maps = (shrunken(one, SIDE) for one in found)
+    gap = np.full((len(first), GAP, 3), 255, np.uint8)
+    return as_jpeg(np.hstack([first, *(part for one in maps for part in (gap, one))]))
 
 
-def figure(explanation: Explanation, names: Sequence[str], marks: Sequence[str]) -> bytes | None:
-    """A PNG: the photograph and its maps side by side, with what they add up to and a scale; None
-    where the photograph can't be read any more."""
-    found = pictures(explanation, LARGE_SIDE)
-    if found is None:
-        return None
+def figure(
+    explanation: Explanation,
+    found: Sequence[np.ndarray],
+    names: Sequence[str],
+    marks: Sequence[str],
+) -> bytes:
+    """A PNG of `pictures` side by side, with what the maps add up to and their scales."""
     height, width = found[0].shape[:2]
     drawn = new_figure(4.2 * len(found), 4.2 * min(1.5, height / width) + 1.4)
     panels, scales = drawn.subplots(2, len(found), height_ratios=[1, 0.04])

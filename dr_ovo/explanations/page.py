@@ -16,8 +16,6 @@ from dr_ovo.explanations.words import (
 )
 from dr_ovo.explanations.writing import Mapped
 
-SHOWN = 200  # photographs, about 20 kB each
-
 
 def page_of(
     count: int,
@@ -51,7 +49,7 @@ def page_of(
     title = f"{len(rows):,} of {count:,} photographs" if len(rows) < count else "The photographs"
     note = (
         "Answers are sums of logits, or the number of a regression head. All numbers are in "
-        "maps.json and in the .npy files."
+        "maps.jsonl and in the .npy files."
     )
     section = Section("Maps", paragraphs, [Table("maps", title, columns, rows, note)])
     return Report("maps", f"Why these grades: {count:,} photographs", {}, [section], tuple(marks))

@@ -14,20 +14,23 @@ from dr_ovo.decoding.heads import head_of
 from dr_ovo.pairs import class_pairs, pair_signs
 
 GRADE, RIVAL = "grade", "rival"
-RANGE = 8.0  # logits for each term, at which the colours of a map end
-NUMBER_RANGE = 4.0  # grades, of a head that answers with a number
+# Logits for each term, at which the colours of a map end; of a head that answers with a number they
+# end at the number of steps from the first grade to the last.
+RANGE = 8.0
 
 
 @dataclass(frozen=True)
 class Question:
     """`coefficients` (K,) of the logits. Positive answers speak for `words`. `terms`: how many
-    differences between two classes the sum has. `limit`: the answer at which colours end."""
+    differences between two classes the sum has. `limit`: the answer at which colours end. `offset`:
+    what is taken from the sum for the answer, and lies in no place."""
 
     kind: str  # GRADE or RIVAL
     words: str
     coefficients: np.ndarray
     terms: int
     limit: float
+    offset: float = 0.0
 
 
 def questions(head: str, names: Sequence[str], grade: int, rival: int) -> list[Question]:
@@ -36,7 +39,7 @@ def questions(head: str, names: Sequence[str], grade: int, rival: int) -> list[Q
     One-vs-one: the sum of the grade's signed pair logits, and the logit of the pair. Softmax: the
     same of the differences of two logits, which are its pairs. Ordinal: the sum of its logits,
     which is large for severe grades, and the sum of those between the two grades, signed.
-    Regression: the number, and the number signed.
+    Regression: the number, and how far it lies on the grade's side of the middle between the two.
     """
     classes = len(names)
     one = _row(head, classes, grade)
@@ -46,10 +49,11 @@ def questions(head: str, names: Sequence[str], grade: int, rival: int) -> list[Q
     first = "a more severe grade" if severity else own
     terms = 1 if head_of(head).is_number else classes - 1
     apart = abs(grade - rival) if head == "ordinal" else 1
-    limit = NUMBER_RANGE if head_of(head).is_number else RANGE
+    limit = float(classes - 1) if head_of(head).is_number else RANGE
+    middle = float(both.sum()) * (grade + rival) / 2 if head_of(head).is_number else 0.0
     return [
         Question(GRADE, first, one, terms, limit * terms),
-        Question(RIVAL, f"{own}, not {other}", both, apart, limit * apart),
+        Question(RIVAL, f"{own}, not {other}", both, apart, limit * apart, middle),
     ]
 
 

@@ -1,26 +1,29 @@
-"""A folder of maps: the numbers, a figure and a strip of each photograph, and maps.json."""
+"""A folder of maps: numbers and strip of each photograph, figures of the first, and what is said
+of all."""
 
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from dr_ovo import __version__
-from dr_ovo.errors import UserError
+from dr_ovo.errors import MachineError, UserError, disk_advice
 from dr_ovo.explanations.explained import QUADRANTS, Explanation
-from dr_ovo.explanations.overlay import figure, strip
+from dr_ovo.explanations.overlay import LARGE_SIDE, figure, pictures, strip
 from dr_ovo.files import atomic_write_bytes, write_json
 from dr_ovo.json_files import read_as
 from dr_ovo.locks.folders import is_lock
 from dr_ovo.photographs.thumbnail import Thumbnail
-from dr_ovo.results.maps_file import FILE, PAGE, SCHEMA, MapsFile
+from dr_ovo.results.maps_file import FILE, LINES, PAGE, SCHEMA, MapsFile
 
+FIGURES = 200  # photographs with a figure, which takes ten times as long as the rest
 LONGEST = 120  # bytes of a file name, without its suffix
 FIGURE, STRIP, VALUES = ".png", ".jpg", ".npy"
 SMALLEST_TOTAL = 0.05  # of all that quadrants contribute, below which shares of it mean nothing
@@ -28,7 +31,7 @@ SMALLEST_TOTAL = 0.05  # of all that quadrants contribute, below which shares of
 
 @dataclass(frozen=True)
 class Mapped:
-    """A photograph's path below the common folder, its entry in maps.json, and its strip."""
+    """A photograph's path below the common folder, its line in maps.jsonl, and its strip."""
 
     name: str
     entry: dict[str, Any]
@@ -47,27 +50,29 @@ class MapsFolder:
     class_names: Sequence[str]
     marks: Sequence[str]
     about: dict[str, Any]
-    entries: list[dict[str, Any]] = field(default_factory=list)
+    count: int = 0  # photographs so far
 
     def begin(self) -> None:
         """Removes the maps of an earlier run. Raises UserError for a folder with anything else."""
-        before = earlier_maps(self.root)
-        if before is not None:
-            for file in (self.root / PAGE, *_files_of(self.root, set(before.stems))):
-                file.unlink(missing_ok=True)
+        remove_maps(self.root)
         self.stems = file_stems(self.names)
-        self._write()
+        about = {"schema": SCHEMA, "version": __version__, "marks": [*self.marks], **self.about}
+        about["class_names"] = [*self.class_names]
+        write_json(self.root / FILE, {**about, "stems": self.stems})
+        atomic_write_bytes(self.root / LINES, b"")
 
     def add(self, place: int, explanation: Explanation) -> Mapped | None:
         """Writes the files of a photograph; None where it can't be read any more. Raises
         MachineError where the disk refuses."""
-        drawn = figure(explanation, self.class_names, self.marks)
-        small = strip(explanation)
-        if drawn is None or small is None:
+        found = pictures(explanation, LARGE_SIDE)
+        if found is None:
             return None
-        stem = self.stems[place]
-        atomic_write_bytes(self.root / f"{stem}{FIGURE}", drawn)
+        stem, small = self.stems[place], strip(found)
         atomic_write_bytes(self.root / f"{stem}{STRIP}", small.jpeg)
+        has_figure = self.count < FIGURES
+        if has_figure:
+            drawn = figure(explanation, found, self.class_names, self.marks)
+            atomic_write_bytes(self.root / f"{stem}{FIGURE}", drawn)
         several = len(explanation.networks) > 1
         networks = []
         for number, seen in enumerate(explanation.networks):
@@ -80,6 +85,7 @@ class MapsFolder:
                     "answers": seen.outputs.tolist(),
                     "crop": seen.geometry.crop._asdict(),
                     "square": seen.geometry.square._asdict(),
+                    "grid": seen.grid._asdict(),
                 }
             )
         entry = {
@@ -88,21 +94,34 @@ class MapsFolder:
             "rival": explanation.rival,
             "questions": answers_of(explanation),
             "adds_up": explanation.is_exact,
-            "figure": f"{stem}{FIGURE}",
+            "figure": f"{stem}{FIGURE}" if has_figure else None,
             "strip": f"{stem}{STRIP}",
             "networks": networks,
         }
-        self.entries.append(entry)
+        append_line(self.root / LINES, entry)
+        self.count += 1
         return Mapped(self.names[place], entry, small)
 
-    def finish(self) -> None:
-        """Writes maps.json with all photographs."""
-        self._write()
 
-    def _write(self) -> None:
-        about = {"schema": SCHEMA, "version": __version__, "marks": [*self.marks], **self.about}
-        about["class_names"] = [*self.class_names]
-        write_json(self.root / FILE, {**about, "stems": self.stems, "photographs": self.entries})
+def append_line(path: Path, entry: dict[str, Any]) -> None:
+    """Adds a line of JSON to a file. Raises MachineError where the disk refuses."""
+    try:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(json.dumps(entry, allow_nan=False) + "\n")
+    except OSError as error:
+        raise MachineError(
+            f"{path} could not be written: {error.strerror or error}. {disk_advice(error.errno)}"
+        ) from error
+
+
+def remove_maps(root: Path) -> None:
+    """Removes the maps of an earlier run from a folder, if there are any. Raises UserError for a
+    folder with anything else."""
+    before = earlier_maps(root)
+    if before is not None:
+        own = (root / LINES, root / PAGE, *_files_of(root, set(before.stems)), root / FILE)
+        for file in own:  # the file that names the others last
+            file.unlink(missing_ok=True)
 
 
 def earlier_maps(root: Path) -> MapsFile | None:

@@ -16,7 +16,7 @@ from dr_ovo.document.page import page, write_page
 from dr_ovo.errors import UserError, log
 from dr_ovo.explanations.explain import strips_of
 from dr_ovo.explanations.explained import Explainer, rivals_of
-from dr_ovo.explanations.writing import earlier_maps
+from dr_ovo.explanations.writing import earlier_maps, remove_maps
 from dr_ovo.files import write_json
 from dr_ovo.grading.first_reader import COLUMNS, Compared, FirstReader, compare, read_first_reader
 from dr_ovo.grading.job.run import Finished, GradedRows, grade_photographs
@@ -29,6 +29,7 @@ from dr_ovo.inference.ensemble import Ensemble
 from dr_ovo.photographs.thumbnail import Thumbnail
 from dr_ovo.predictions.verdict import Verdict
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.maps_file import FILE as MAPS_FILE
 from dr_ovo.results.maps_file import FOLDER as MAPS
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.tables import table, wrapped
@@ -85,6 +86,8 @@ class _Folder:
         """Of the photographs on the page the maps, where they are wanted; writes these."""
         graded = [row for row in rows if row.reading.grade is not None]
         if self.explainer is None or not graded:
+            if (self.request.output / MAPS / MAPS_FILE).is_file():  # of an earlier reading
+                remove_maps(self.request.output / MAPS)
             return {}
         paths = [row.path for row in graded]
         grades = np.array([row.reading.grade for row in graded])
@@ -148,9 +151,10 @@ class _Folder:
         for said in statements(rules, summary)[:-1]:  # the last is said at the end
             log.info("%s", wrapped(said))
         log.info(
-            "Written to %s: sheet.html, summary.json, and photographs, eyes and patients as .csv "
+            "Written to %s: sheet.html, summary.json, %sand photographs, eyes and patients as .csv "
             "and .jsonl",
             self.request.output,
+            "" if self.explainer is None else "maps, ",
         )
 
 

@@ -22,6 +22,20 @@ class Box(NamedTuple):
     bottom: float
 
 
+class Grid(NamedTuple):
+    """A map's places over the network's input, in shares of its sides: the centre (x, y) of the
+    first one, and the step from one to the next."""
+
+    x: float
+    y: float
+    step: float
+
+    @classmethod
+    def even(cls, count: int) -> Grid:
+        """The grid of `count` places a side that divide the input evenly."""
+        return cls(0.5 / count, 0.5 / count, 1 / count)
+
+
 @dataclass(frozen=True)
 class Geometry:
     """`crop`: the part of the photograph that the network sees. `square`: the network's input, the
@@ -48,12 +62,15 @@ class Geometry:
             ),
         )
 
-    def to_photograph(self, values: np.ndarray, height: int, width: int) -> np.ndarray:
-        """A map (h, w) over the input as (height, width) float32 over a copy of the photograph of
-        that size: bilinear between the centres of the cells, 0 where the network saw nothing."""
+    def to_photograph(
+        self, values: np.ndarray, height: int, width: int, grid: Grid | None = None
+    ) -> np.ndarray:
+        """A map (n, n), of which the places lie as `grid` says (by default evenly), as (height,
+        width) float32 over a copy of the photograph of that size: bilinear between the centres of
+        the places, 0 where the network saw nothing."""
         drawn = cv2.warpAffine(
             values.astype(np.float32),
-            self._to_square(values.shape, (height, width)),
+            self._to_places(grid or Grid.even(len(values)), (height, width)),
             (width, height),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
@@ -80,16 +97,17 @@ class Geometry:
         across = _between((np.arange(width) + 0.5) / width, self.crop.left, self.crop.right)
         return down[:, None] & across
 
-    def _to_square(self, cells: tuple[int, ...], shape: tuple[int, int]) -> np.ndarray:
-        """(2, 3): from a pixel (x, y) of a copy of the photograph to the map's cells (h, w)."""
-        (rows, columns), (height, width) = cells[:2], shape
+    def _to_places(self, grid: Grid, shape: tuple[int, int]) -> np.ndarray:
+        """(2, 3): from a pixel (x, y) of a copy of the photograph to the number of the place."""
+        height, width = shape
         box = self.square
-        across, down = columns / (box.right - box.left), rows / (box.bottom - box.top)
-        # A pixel's centre lies half a pixel from its edge, on either side.
+        across = 1 / ((box.right - box.left) * grid.step)
+        down = 1 / ((box.bottom - box.top) * grid.step)
+        # A pixel's centre lies half a pixel from its edge.
         return np.array(
             [
-                [across / width, 0, (0.5 / width - box.left) * across - 0.5],
-                [0, down / height, (0.5 / height - box.top) * down - 0.5],
+                [across / width, 0, (0.5 / width - box.left) * across - grid.x / grid.step],
+                [0, down / height, (0.5 / height - box.top) * down - grid.y / grid.step],
             ]
         )
 

@@ -1,14 +1,19 @@
-"""maps.json: of which photographs there are maps in a folder, and by which checkpoints."""
+"""maps.json and maps.jsonl: of which photographs there are maps in a folder, by which checkpoints.
+
+The first says what holds for all, the second has a line for each photograph, written as it is made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from dr_ovo.dataset.image_files import MAPS
+from dr_ovo.errors import UserError
 from dr_ovo.json_files import read_as
 from dr_ovo.photographs.content.file_header import sides_of
 from dr_ovo.photographs.content.jpeg_segments import JPEG_START
@@ -19,8 +24,8 @@ from dr_ovo.results.schemas import Count, FileName, Positive, Sha256
 
 SCHEMA = 1
 FOLDER = "maps"  # the default folder in a results folder
-FILE, PAGE = MAPS, "maps.html"
-MAX_STRIP = 1 << 20  # bytes of a strip
+FILE, LINES, PAGE = MAPS, "maps.jsonl", "maps.html"
+MAX_STRIP = 1 << 20  # bytes of a strip, and of a line
 AGAIN = "Make the maps again: python -m dr_ovo explain"
 
 
@@ -40,7 +45,6 @@ class MapsFile(Struct):
     schema: Positive
     checkpoints: dict[str, Sha256]
     stems: list[FileName]
-    photographs: list[MappedPhotograph]
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,10 @@ class Strip:
     rival: int
 
 
-def read_strips(folder: ResultsFolder, sample_ids: list[str]) -> Mapping[str, Strip]:
-    """The strips in a results folder of these photographs, by their paths inside the split; only by
-    the checkpoints that were evaluated. Raises UserError for a damaged maps.json."""
+def read_strips(folder: ResultsFolder, grades: Mapping[str, int]) -> Mapping[str, Strip]:
+    """The strips in a results folder of photographs of test, by their paths in it, for the grades
+    that the evaluation gave them; only by the checkpoints that were evaluated. Raises UserError for
+    a damaged maps.json or maps.jsonl."""
     root = folder.root / FOLDER
     if not (root / FILE).is_file():
         return {}
@@ -64,16 +69,34 @@ def read_strips(folder: ResultsFolder, sample_ids: list[str]) -> Mapping[str, St
     evaluated = folder.read_evaluation("test").get(MADE_FROM, {}).get("checkpoints")
     if maps.checkpoints != evaluated:
         return {}
-    wanted, found = set(sample_ids), dict[str, Strip]()
-    for one in maps.photographs:
-        parts = one.file.replace("\\", "/").split("/")
-        # The id of a photograph is the end of its path.
-        ends = ("/".join(parts[place:]) for place in range(len(parts)))
-        name = next((end for end in ends if end in wanted), None)
-        strip = None if name is None else _read(root / one.strip, one)
-        if name is not None and strip is not None:
-            found[name] = strip
+    found: dict[str, Strip] = {}
+    for one in _photographs(root / LINES):
+        for name in _ends(one.file):
+            if grades.get(name) == one.grade and (strip := _read(root / one.strip, one)):
+                found[name] = strip
     return found
+
+
+def _ends(file: str) -> Iterator[str]:
+    """What a path may be inside a folder `test`."""
+    parts = file.replace("\\", "/").split("/")
+    return ("/".join(parts[place + 1 :]) for place, part in enumerate(parts) if part == "test")
+
+
+def _photographs(path: Path) -> Iterator[MappedPhotograph]:
+    """The lines of maps.jsonl, one at a time; a last one that was not finished is left out."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_STRIP), b""), 1):
+                try:
+                    yield msgspec.json.decode(line, type=MappedPhotograph)
+                except (msgspec.DecodeError, ValueError, RecursionError) as error:
+                    if line.endswith(b"\n") or len(line) >= MAX_STRIP:
+                        raise UserError(
+                            f"{path} is damaged in line {number}: {error}. {AGAIN}"
+                        ) from None
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}. {AGAIN}") from None
 
 
 def _read(path: Path, one: MappedPhotograph) -> Strip | None:

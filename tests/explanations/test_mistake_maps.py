@@ -58,32 +58,67 @@ def copied(explained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(explained, tmp_path / explained.name))
 
 
-def samples(root: Path) -> list[str]:
-    entries = json.loads((root / "maps/maps.json").read_text())["photographs"]
-    return ["/".join(Path(entry["file"]).parts[-2:]) for entry in entries]
+def lines(root: Path) -> list[dict]:
+    return [json.loads(one) for one in (root / "maps/maps.jsonl").read_text().splitlines()]
+
+
+def write_lines(root: Path, entries: list[dict]) -> None:
+    text = "".join(json.dumps(one) + "\n" for one in entries)
+    (root / "maps/maps.jsonl").write_text(text)
+
+
+def name(entry: dict) -> str:
+    return "/".join(Path(entry["file"]).parts[-2:])
+
+
+def graded(root: Path) -> dict[str, int]:
+    return {name(entry): entry["grade"] for entry in lines(root)}
+
+
+def strips(root: Path, grades: dict[str, int]) -> set[str]:
+    return set(read_strips(ResultsFolder(root), grades))
 
 
 def test_maps_of_other_checkpoints_are_not_shown(explained, tmp_path):
     root = copied(explained, tmp_path)
-    assert len(read_strips(ResultsFolder(root), samples(root))) == len(samples(root))
+    grades = graded(root)
+    assert strips(root, grades) == set(grades)
     path = root / "maps/maps.json"
     content = json.loads(path.read_text())
     content["checkpoints"] = dict.fromkeys(content["checkpoints"], "0" * 64)
     path.write_text(json.dumps(content))
-    assert read_strips(ResultsFolder(root), samples(root)) == {}
+    assert strips(root, grades) == set()
+
+
+def test_maps_of_other_photographs_and_grades_are_not_shown(explained, tmp_path):
+    root = copied(explained, tmp_path)
+    grades, entries = graded(root), lines(root)
+    entries[0]["file"] = entries[0]["file"].replace("/test/", "/train/")
+    write_lines(root, entries)
+    others = {**grades, name(entries[1]): entries[1]["grade"] + 1}
+    assert strips(root, others) == set(grades) - {name(entries[0]), name(entries[1])}
 
 
 def test_a_strip_is_a_jpeg_in_the_folder_itself(explained, tmp_path):
     root = copied(explained, tmp_path)
-    path = root / "maps/maps.json"
-    content = json.loads(path.read_text())
-    first, second, third = content["photographs"][:3]
+    grades, entries = graded(root), lines(root)
+    first, second, third = entries[:3]
     (root / "maps" / first["strip"]).write_bytes(b"<svg onload=alert(1)>")
     (root / "maps" / second["strip"]).write_bytes((root / "maps" / second["figure"]).read_bytes())
     (root / "maps" / third["strip"]).unlink()
-    names = samples(root)
-    assert set(read_strips(ResultsFolder(root), names)) == set(names[3:])
-    content["photographs"][3]["strip"] = "../config.json"
-    path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"maps\.json is damaged: its photographs\[3\]\.strip"):
-        read_strips(ResultsFolder(root), names)
+    assert strips(root, grades) == {name(entry) for entry in entries[3:]}
+    entries[3]["strip"] = "../config.json"
+    write_lines(root, entries)
+    with pytest.raises(UserError, match=r"maps\.jsonl is damaged in line 4"):
+        strips(root, grades)
+
+
+def test_a_line_that_was_not_finished_is_left_out(explained, tmp_path):
+    root = copied(explained, tmp_path)
+    grades, entries = graded(root), lines(root)
+    path = root / "maps/maps.jsonl"
+    path.write_text(path.read_text()[:-40])
+    assert strips(root, grades) == {name(entry) for entry in entries[:-1]}
+    path.write_bytes(path.read_bytes() + b"\n")
+    with pytest.raises(UserError, match="Make the maps again"):
+        strips(root, grades)

@@ -46,4 +46,9 @@ def test_ordinal_asks_the_score_and_the_steps_between_the_grades():
 def test_a_number_is_asked_as_it_is_and_with_the_sign_of_the_step():
     score, up = questions("regression", NAMES, 3, 2)
     assert score.coefficients.tolist() == up.coefficients.tolist() == [1]
-    assert questions("regression", NAMES, 2, 3)[1].coefficients.tolist() == [-1]
+    down = questions("regression", NAMES, 2, 3)[1]
+    assert down.coefficients.tolist() == [-1]
+    # 2.2 is by 0.3 nearer to 2 than the middle of 2 and 3 is; 2.8 is on the other side.
+    assert [-number - down.offset for number in (2.2, 2.8)] == pytest.approx([0.3, -0.3])
+    assert 2.8 - up.offset == pytest.approx(0.3)
+    assert score.offset == 0

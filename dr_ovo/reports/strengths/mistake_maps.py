@@ -23,8 +23,10 @@ def mistake_maps(
     without maps None, and how to make them. Raises UserError for a damaged maps.json."""
     if not mistakes:
         return [], None
-    samples = [str(mistake["sample_id"]) for mistake in mistakes]
-    strips = {model.name: read_strips(ResultsFolder(model.folder), samples) for model in models}
+    strips = {}
+    for model in models:
+        grades = {str(one["sample_id"]): int(one["predicted"][model.name]) for one in mistakes}
+        strips[model.name] = read_strips(ResultsFolder(model.folder), grades)
     if not any(strips.values()):
         return _advice(models), None
     class_names = [str(name) for name in models[0].test.class_names]
@@ -54,7 +56,9 @@ def _named(class_names: Sequence[str], grade: int) -> str:
 
 def _advice(models: Sequence[ModelResults]) -> list[str]:
     """How to make the maps; nothing for models without checkpoints."""
-    folder = next((m.folder for m in models if any(m.folder.glob("models/best_*.pth"))), None)
+    files = ("models/best_*.pth", "fold_*/models/best_*.pth")
+    with_checkpoints = (m.folder for m in models if any(any(m.folder.glob(f)) for f in files))
+    folder = next(with_checkpoints, None)
     if folder is None:
         return []
     return [
