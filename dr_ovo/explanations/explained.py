@@ -112,11 +112,13 @@ class Explainer:
         self.device, self.stride = device, stride
         self._halving = Halving("with maps")
         asked = [one.coefficients for one in questions(self.head, self.names, 1, 0)]
+        self.adds_up = True  # whether maps and constants are the answers
         self._grids: list[Grid] = []
         for model, fitted in zip(self.models, self.fitted, strict=True):  # an error comes at once
             size = input_of(model.meta)[1].size
             black = np.zeros((1, size, size, 3), np.uint8)
-            values, _, _ = self._answers(model, fitted, black, np.array([asked]))
+            values, _, exact = self._answers(model, fitted, black, np.array([asked]))
+            self.adds_up = self.adds_up and exact
             self._grids.append(self._grid(model, size, values.shape[-1]))
 
     def explain(

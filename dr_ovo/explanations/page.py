@@ -7,13 +7,7 @@ from typing import Any
 
 from dr_ovo.document.document import Column, Picture, Report, Section, Table
 from dr_ovo.explanations.questions import in_words
-from dr_ovo.explanations.words import (
-    CAUTION,
-    GRADIENT,
-    HOW_TO_READ,
-    STRIP_TITLE,
-    strip_text,
-)
+from dr_ovo.explanations.words import STRIP_TITLE, how_to_read, strip_text
 from dr_ovo.explanations.writing import Mapped
 
 
@@ -24,9 +18,7 @@ def page_of(
     marks: Sequence[str],
 ) -> Report:
     """The report on `count` photographs, of which some are `shown`."""
-    paragraphs = [HOW_TO_READ, CAUTION]
-    if not all(one.entry["adds_up"] for one in shown):
-        paragraphs.append(GRADIENT)
+    paragraphs = how_to_read(all(one.entry["adds_up"] for one in shown))
     columns = [
         Column("file", "file"), Column("maps", STRIP_TITLE),
         Column("grade", "grade"), Column("rival", "next"),

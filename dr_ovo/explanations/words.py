@@ -23,3 +23,8 @@ GRADIENT = (
 def strip_text(name: str, grade: str, rival: str) -> str:
     """The alternative text of a strip."""
     return f"{name}: the photograph, the map for {grade}, and the map for it against {rival}"
+
+
+def how_to_read(adds_up: bool) -> list[str]:
+    """Paragraphs on maps which are, or are not, what `adds_up` to the logits."""
+    return [HOW_TO_READ, CAUTION, *([] if adds_up else [GRADIENT])]

@@ -77,7 +77,8 @@ class _Folder:
         write_json(self.request.output / "summary.json", summary)
         shown = [(owners.name(place), *owners.of(place), row) for place, row in worst(rows)]
         strips = self._strips([row for *_, row in shown])
-        report = sheet(rules, summary, shown, finished.damaged, strips)
+        adds_up = self.explainer is None or self.explainer.adds_up
+        report = sheet(rules, summary, shown, finished.damaged, strips, adds_up=adds_up)
         about = f"{rules.members} network{'s' * (rules.members > 1)}, version {rules.version}"
         write_page(page(report.title, about, [report]), self.request.output / "sheet.html")
         self._say(rules, summary)

@@ -9,7 +9,7 @@ from typing import Any
 
 from dr_ovo.document.document import Column, Figure, Picture, Report, Section, Table
 from dr_ovo.document.figure_style import COLOURS, headline, new_figure, png
-from dr_ovo.explanations.words import CAUTION, HOW_TO_READ, STRIP_TITLE
+from dr_ovo.explanations.words import STRIP_TITLE, how_to_read
 from dr_ovo.grading.row_files import Row
 from dr_ovo.grading.rules import SCOPE, Rules
 from dr_ovo.grading.workload import sentence
@@ -37,18 +37,22 @@ def sheet(
     summary: Mapping[str, Any],
     shown: Sequence[tuple[str, str, str, Row]],
     damaged: Sequence[Damage],
-    strips: Mapping[Path, Thumbnail] | None = None,
+    strips: Mapping[Path, Thumbnail],
+    *,
+    adds_up: bool = True,
 ) -> Report:
     """The report: `summary` as in summary.json, and the photographs to be shown, each with name,
-    patient and eye; in place of some the `strips` of their maps."""
+    patient and eye; in place of some the `strips` of their maps, which
+    may or may not be what `adds_up` to the logits."""
+    count = sum(summary["counts"]["photographs"].values())
     sections = [
         _counts(summary["counts"]),
         _trust(rules, summary),
-        _photographs(rules, shown, sum(summary["counts"]["photographs"].values()), strips or {}),
+        _photographs(rules, shown, count, strips, how_to_read(adds_up)),
     ]
     if damaged:
         sections.append(_damaged(damaged))
-    title = f"Reading of {sum(summary['counts']['photographs'].values()):,} photographs"
+    title = f"Reading of {count:,} photographs"
     return Report("reading", title, summary, sections, rules.marks)
 
 
@@ -158,6 +162,7 @@ def _photographs(
     shown: Sequence[tuple[str, str, str, Row]],
     count: int,
     strips: Mapping[Path, Thumbnail],
+    how_to_read: Sequence[str],
 ) -> Section:
     columns = [
         Column("file", "file"), Column("picture", STRIP_TITLE if strips else "photograph"),
@@ -183,7 +188,7 @@ def _photographs(
         ])  # fmt: skip
     title = f"The {len(rows)} photographs to look at first, of {count:,}"
     note = "All are in photographs.csv. By verdict, then by P(referable)."
-    said = [HOW_TO_READ, CAUTION] if strips else []
+    said = how_to_read if strips else []
     return Section("Photographs", said, tables=[Table("worst", title, columns, rows, note)])
 
 

@@ -36,6 +36,7 @@ class MappedPhotograph(Struct):
     grade: Count
     rival: Count
     strip: FileName
+    adds_up: bool
 
 
 class MapsFile(Struct):
@@ -49,13 +50,15 @@ class MapsFile(Struct):
 
 @dataclass(frozen=True)
 class Strip:
-    """A JPEG of a photograph and its maps side by side, its sides in pixels, and the two grades."""
+    """A JPEG of a photograph and its maps side by side, its sides in pixels, the two grades, and
+    whether the maps are what `adds_up` to the logits."""
 
     jpeg: bytes
     width: int
     height: int
     grade: int
     rival: int
+    adds_up: bool
 
 
 def read_strips(folder: ResultsFolder, grades: Mapping[str, int]) -> Mapping[str, Strip]:
@@ -111,4 +114,6 @@ def _read(path: Path, one: MappedPhotograph) -> Strip | None:
         height, width = sides_of(data)
     except DamagedImage:
         return None
-    return Strip(data, width, height, one.grade, one.rival) if data.startswith(JPEG_START) else None
+    if not data.startswith(JPEG_START):
+        return None
+    return Strip(data, width, height, one.grade, one.rival, one.adds_up)

@@ -8,7 +8,7 @@ from typing import Any
 
 from dr_ovo.document.document import Cell, Column, Picture, Table
 from dr_ovo.errors import UserError
-from dr_ovo.explanations.words import CAUTION, HOW_TO_READ, STRIP_TITLE, strip_text
+from dr_ovo.explanations.words import STRIP_TITLE, how_to_read, strip_text
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.maps_file import read_strips
 from dr_ovo.results.model_results import ModelResults
@@ -47,7 +47,8 @@ def mistake_maps(
             picture = Picture(strip.jpeg, strip.width, strip.height, words)
             rows.append([sample, mistake["target"], name, strip.grade, picture])
     title = f"Maps of {min(SHOWN, len(with_maps))} of {len(mistakes)} of these images"
-    return [HOW_TO_READ, CAUTION], Table("mistake_maps", title, columns, rows, shown=SHOWN)
+    adds_up = all(strip.adds_up for own in strips.values() for strip in own.values())
+    return how_to_read(adds_up), Table("mistake_maps", title, columns, rows, shown=SHOWN)
 
 
 def _named(class_names: Sequence[str], grade: int) -> str:
