@@ -83,9 +83,9 @@ def test_the_links_of_a_document_lead_somewhere(document):
 def test_pictures_say_that_they_are_simulated(document):
     text = text_of(document)
     for match in re.finditer(r"!\[(?P<alt>[^\]]*)\]\([^)]*\)\n\n(?P<caption>[^\n]*)", text):
-        assert match["alt"].startswith("Simulated")
-        assert match["caption"].startswith("*Simulated")
-    assert text.count("![") == len(re.findall(r"\)\n\n\*Simulated", text))
+        assert match["alt"].startswith(("Simulated", "Synthetic"))
+        assert match["caption"].startswith(("*Simulated", "*Synthetic"))
+    assert text.count("![") == len(re.findall(r"\)\n\n\*(Simulated|Synthetic)", text))
 
 
 def test_the_readme_lists_every_command():
