@@ -118,7 +118,8 @@ def _row(columns: Sequence[Column], row: Sequence[Cell]) -> str:
             cells.append(f'<th scope="row" class="{_kind(column)}{long}" data-value="{raw}">')
             cells.append(f"{text}</th>")
         else:
-            cells.append(f'<td class="{_kind(column)}" data-value="{raw}">{text}</td>')
+            kind = "picture" if isinstance(cell, Picture) else _kind(column)
+            cells.append(f'<td class="{kind}" data-value="{raw}">{text}</td>')
     return "".join(cells)
 
 

@@ -126,6 +126,7 @@ def test_the_grade_has_the_largest_sum_of_signed_logits_or_close(maps, folder):
 def test_the_page(maps):
     page = (maps / "maps.html").read_text()
     assert page.count("data:image/jpeg") == 3
+    assert page.count('<td class="picture"') == 3  # as wide as a strip
     assert "not where lesions are" in page
     for name in ("a/eye.jpeg", "an eye &amp; more.jpeg", "b/eye.jpeg"):
         assert f'alt="{name}: the photograph, the map for grade ' in page
