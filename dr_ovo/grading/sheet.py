@@ -37,7 +37,7 @@ def sheet(
     summary: Mapping[str, Any],
     shown: Sequence[tuple[str, str, str, Row]],
     damaged: Sequence[Damage],
-    strips: Mapping[Path, Thumbnail],
+    strips: Mapping[Path, Thumbnail] | None = None,
     *,
     adds_up: bool = True,
 ) -> Report:
@@ -48,7 +48,7 @@ def sheet(
     sections = [
         _counts(summary["counts"]),
         _trust(rules, summary),
-        _photographs(rules, shown, count, strips, how_to_read(adds_up)),
+        _photographs(rules, shown, count, strips or {}, how_to_read(adds_up)),
     ]
     if damaged:
         sections.append(_damaged(damaged))
