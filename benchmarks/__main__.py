@@ -65,6 +65,7 @@ PARTS = {
     "alterations.py": "alterations of photographs",
     "gate_pictures": "a folder: altered photographs, and other pictures, for gates.py",
     "gpu.py": "what gpu.sh runs",
+    "map_scores": "a folder: scores of maps and of controls, for explanations.py",
     "network_sizes.py": "what an architecture takes of memory, disk and time",
     "on_gpu": "a folder: its measurements, and what runs them",
     "ovo_ways.py": "ten separate classifiers, and our evaluation",
