@@ -47,6 +47,7 @@ STAND_ALONE = {
     "cameras.py": "how the audit tells a camera that follows a grade from a filter on it",
     "damaged_jpegs.py": "how much damage inside JPEGs is found, and what the checks cost",
     "explanations.py": "whether maps of contributions point at lesions, and what they are worth",
+    "freed_memory.py": "what it gains that freed memory stays with the process",
     "gates.py": "which pictures are told from fundus photographs, and from those of a training",
     "gpu.sh": "the toolkit on a GPU, in 9 minutes and without network",
     "heads.py": "one-vs-one, softmax and ordinal heads on the same data",

@@ -21,7 +21,8 @@ LAYERS = (
     ),
     (
         "pairs", "files", "json_files", "sealed_json", "writable", "csv_text", "logs", "device",
-        "full_memory", "parallel", "leash", "locks", "caches", "distributed", "safe_files",
+        "freed_memory", "full_memory", "parallel", "leash", "locks", "caches", "distributed",
+        "safe_files",
     ),
     ("settings",),
     ("decoding",),

@@ -11,6 +11,7 @@ import torch
 
 from dr_ovo.device import amp_dtype, check_gpu, select_device
 from dr_ovo.errors import UserError
+from dr_ovo.freed_memory import keep_freed_memory
 from dr_ovo.locks.folders import TRAINING, joint_writers, only_writer
 from dr_ovo.models.architectures import ARCHITECTURES, alias_of, resolve_architecture
 from dr_ovo.models.backbone import input_spec
@@ -117,9 +118,12 @@ def mean_folder(config: TrainConfig) -> ResultsFolder:
 
 
 def choose_device(config: TrainConfig) -> torch.device:
-    """The device that computes. Raises UserError if it can't."""
+    """The device that computes; for the CPU, memory is kept from now on. Raises UserError if it
+    can't compute."""
     device = select_device(config.device)
     check_gpu(device)
+    if device.type == "cpu":
+        keep_freed_memory()
     return device
 
 

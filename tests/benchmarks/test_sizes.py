@@ -1,12 +1,13 @@
-"""`python -m benchmarks.sizes` and `python -m benchmarks.inference_memory`, with a tiny network."""
+"""`python -m benchmarks.sizes`, `inference_memory` and `freed_memory`, with a tiny network."""
 
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
-from benchmarks import inference_memory, sizes
+from benchmarks import freed_memory, inference_memory, sizes
 from benchmarks.inference_memory import Graded
 from benchmarks.network_sizes import Sizes, measure
 from benchmarks.on_gpu.setting import SMALL, Setting
@@ -100,3 +101,10 @@ def test_inference_is_measured_in_processes_of_their_own(tmp_path, capsys):
     assert [one["photographs"] for one in found] == [3, 50]
     assert all(50e6 < one["peak"] < 5e9 for one in found)
     assert "| 50 | " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_kept_memory_is_measured_in_two_processes(capsys):
+    assert freed_memory.main(["test_efficientnet", "--size", "64", "--rounds", "1"]) == 0
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(r"\| test_efficientnet, 64 px( \| [\d.]+ \([\d.]+ - [\d.]+\)){2} \|", row)
