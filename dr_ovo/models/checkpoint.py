@@ -173,8 +173,8 @@ def find_checkpoints(models: Path, architecture: str | None) -> list[Path]:
     wanted = f" for {architecture}" if architecture else ""
     if not chosen:
         raise UserError(
-            f"No checkpoints{wanted} in {models} (it has {present}). Give --output_dir the results "
-            "folder of a training, and --base_models its architecture."
+            f"No checkpoints{wanted} in {models} (it has {present}). Give the results folder of a "
+            f"training{wanted} (RESULTS_DIR, or --output_dir)."
         )
     raise UserError(
         f"{models} has several networks{wanted}: {present}. Name one with --base_models, or keep "
