@@ -1,4 +1,4 @@
-"""When a GPU's memory is full: the same work on fewer images at a time."""
+"""Fewer images at a time: on a CPU, and when a GPU's memory is full."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from dr_ovo.errors import MachineError, log
 T = TypeVar("T")
 NO_ROOM = "STATUS_ALLOC_FAILED"  # of cuBLAS and cuDNN, whose errors have no class of their own
 SMALLER = "Use a smaller --img_size or a smaller model, or free the GPU's memory."
+AT_ONCE_ON_CPU = 4  # images; at least one for each thread
+
+
+def at_once(device: torch.device) -> int | None:
+    """How many images pass a network together in evaluation; None: all of a batch. On a CPU few are
+    faster: what a layer puts out is still in the caches for the next, and takes less memory."""
+    return None if device.type != "cpu" else max(AT_ONCE_ON_CPU, torch.get_num_threads())
 
 
 class Halving:

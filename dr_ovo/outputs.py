@@ -11,7 +11,7 @@ import torch
 from dr_ovo.batches.augmentation import flipped_views, normalise, to_unit_range
 from dr_ovo.device import to_device, without_tf32
 from dr_ovo.distributed.ranks import ALONE, Ranks
-from dr_ovo.full_memory import Halving
+from dr_ovo.full_memory import Halving, at_once
 from dr_ovo.models.backbone import InputSpec
 from dr_ovo.models.memory_format import contiguous
 from dr_ovo.models.network import OvoNetwork
@@ -58,7 +58,7 @@ def branch_outputs(
     """
     network.eval()
     gathered = {name: _Collector(with_features) for name in wanted}
-    halving = Halving("in evaluation")
+    halving = Halving("in evaluation", None if are_features else at_once(device))
     with contiguous(network, wanted), without_tf32(), torch.inference_mode():
         for number, (positions, images) in enumerate(batches):
 

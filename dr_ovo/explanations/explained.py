@@ -18,7 +18,7 @@ from dr_ovo.explanations.alignment import grid_of
 from dr_ovo.explanations.contributions import Contributions, contributions
 from dr_ovo.explanations.layers import LAST
 from dr_ovo.explanations.questions import Question, questions
-from dr_ovo.full_memory import Halving
+from dr_ovo.full_memory import Halving, at_once
 from dr_ovo.inference.ensemble import Ensemble
 from dr_ovo.inference.trained_model import TrainedModel
 from dr_ovo.models.checkpoint import input_of
@@ -110,7 +110,7 @@ class Explainer:
         self.fitted = [ensemble.fitted[place] for place in used]
         self.weights = ensemble.weights[used] / ensemble.weights[used].sum()
         self.device, self.stride = device, stride
-        self._halving = Halving("with maps")
+        self._halving = Halving("with maps", at_once(device))
         asked = [one.coefficients for one in questions(self.head, self.names, 1, 0)]
         self.adds_up = True  # whether maps and constants are the answers
         self._grids: list[Grid] = []

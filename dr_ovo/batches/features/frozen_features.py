@@ -22,7 +22,7 @@ from dr_ovo.batches.features.views import View, Views
 from dr_ovo.batches.row_source import CacheChoice
 from dr_ovo.device import without_tf32
 from dr_ovo.errors import log
-from dr_ovo.full_memory import Halving
+from dr_ovo.full_memory import Halving, at_once
 from dr_ovo.logs import Progress, duration
 from dr_ovo.models.memory_format import contiguous
 from dr_ovo.models.network import OvoNetwork
@@ -63,7 +63,7 @@ class FrozenFeatures:
         self.backbone, self.views, self.wanted = backbone, views, wanted
         self.contents, self.choice = contents, choice
         self.tables: FeatureTables | None = None  # once they are prepared
-        self._halving = Halving("in the frozen backbone")
+        self._halving = Halving("in the frozen backbone", at_once(backbone.device))
 
     @cached_property
     def kept(self) -> KeptFeatures:
