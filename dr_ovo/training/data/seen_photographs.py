@@ -79,10 +79,14 @@ def place_of(split: Split, sample: str) -> str:
     return f"{split.name}/{sample}" if split.name in SPLITS else sample
 
 
-def seen_in_training(index: DatasetIndex, contents: Mapping[Path, str]) -> SeenPhotographs:
-    """What a training on a dataset sees: it learns from train, and val chooses its epoch."""
+def seen_in_training(
+    index: DatasetIndex, contents: Mapping[Path, str], *, held_out: bool = False
+) -> SeenPhotographs:
+    """What a training on a dataset sees: it learns from train, and val chooses its epoch, unless
+    val is `held_out`, a fold that chooses nothing."""
     learned, chosen = (
-        _list(contents.get(path, "") for path in index.paths([name])) for name in ("train", "val")
+        _list(contents.get(path, "") for path in index.paths(splits))
+        for splits in (["train"], [] if held_out else ["val"])
     )
     return SeenPhotographs(learned, chosen)
 

@@ -14,6 +14,7 @@ from dr_ovo.settings.recipe import Recipe
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model
 from dr_ovo.training.data.seen_photographs import SeenPhotographs, seen_in_training
+from dr_ovo.training.data.training_data import holds_out_val
 from dr_ovo.training.resume.numerics import begun_loss, numerics_now
 
 
@@ -34,7 +35,8 @@ class Run:
     @property
     def seen(self) -> SeenPhotographs:
         """The photographs that its network sees, in this training or before."""
-        return self.history | seen_in_training(self.index, self.index.contents)
+        held_out = holds_out_val(self.config)
+        return self.history | seen_in_training(self.index, self.index.contents, held_out=held_out)
 
     @property
     def leaky(self) -> bool:

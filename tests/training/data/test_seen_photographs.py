@@ -45,6 +45,7 @@ def small_set(draw_dataset, tmp_path) -> tuple[DatasetIndex, Contents]:
 
 def test_a_training_learns_from_train_and_chooses_on_val(small_set):
     assert lists(seen_in_training(*small_set)) == ([-1, 0], [2, 3], True)
+    assert lists(seen_in_training(*small_set, held_out=True)) == ([-1, 0], [], True)
 
 
 def test_files_without_contents_are_left_out(small_set):

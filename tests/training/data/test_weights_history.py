@@ -177,6 +177,21 @@ def test_a_fold_can_not_be_held_out_from_weights_that_have_seen_it(first, train,
     assert not list(tmp_path.glob("folds/**/*.pth"))
 
 
+def test_a_member_can_go_on_from_the_one_that_held_out_the_same_fold(make, train, tmp_path):
+    data, flags = make("data", FIRST), ("--folds", 2, "--keep_epoch", "last", "--fold")
+    for fold in (1, 2):
+        assert train(data, "before", *flags, fold, *["--resume"] * (fold > 1)).code == 0
+    member = checkpoint(tmp_path / "before" / "fold_1")
+    learned, chosen = (len(member[name]) for name in ENTRIES[:2])
+    assert 0 < learned < 5 * GRADES  # all of train and val but the fold
+    assert chosen == 0
+    assert train(data, "after", *flags, 1, start=tmp_path / "before" / "fold_1").code == 0
+    assert checkpoint(tmp_path / "after" / "fold_1")["leaky"] is False
+    outcome = train(data, "mixed", *flags, 1, start=tmp_path / "before" / "fold_2")
+    assert outcome.code == 3, outcome.stderr
+    assert SEEN in outcome.stderr
+
+
 def test_what_weights_have_seen_is_handed_on(first, make, train, tmp_path):
     assert train(make("second", SECOND), "second_out", start=first).code == 0
     content = checkpoint(tmp_path / "second_out")
