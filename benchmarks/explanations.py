@@ -64,9 +64,9 @@ def main(argv: Sequence[str]) -> int:
     if args.output is None:
         parser.error("--output is needed")
     subjects = annotated(*args.annotated) if args.annotated else drawn(*args.drawn)
-    rows = []
+    rows, explainers = [], Explainers()
     for subject in list(subjects)[: args.most]:
-        rows.append(score(subject))
+        rows.append(score(subject, explainers))
         print(f"{len(rows)}: {subject.path.name}", file=sys.stderr, flush=True)
     if not rows:
         raise UserError(
@@ -83,7 +83,22 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def score(subject: Subject) -> dict[str, Any]:
+class Explainers:
+    """The explainers of each ensemble, which measures once where the places of its maps lie."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, int, int], tuple[Ensemble, Explainer]] = {}
+
+    def of(self, ensemble: Ensemble, stride: int, shuffle: int = -1) -> Explainer:
+        """That of maps of a stride; of heads that are shuffled by a seed from 0 on."""
+        key = id(ensemble), stride, shuffle
+        if key not in self._made:
+            asked = ensemble if shuffle < 0 else with_shuffled_heads(ensemble, shuffle)
+            self._made[key] = ensemble, Explainer(asked, CPU, stride)  # which keeps its id
+        return self._made[key][1]
+
+
+def score(subject: Subject, explainers: Explainers) -> dict[str, Any]:
     """The scores of all maps and controls of a photograph."""
     ensemble = subject.ensemble
     spec, preprocessing = input_of(ensemble.models[0].meta)
@@ -105,9 +120,10 @@ def score(subject: Subject) -> dict[str, Any]:
 
     maps: dict[str, np.ndarray] = {}  # of each name (3, S, S)
     for stride in MAP_STRIDES:
-        maps[f"stride {stride}"] = drawn_maps(ensemble, subject.path, grade, rivals, stride)
+        own = explainers.of(ensemble, stride)
+        maps[f"stride {stride}"] = drawn_maps(own, subject.path, grade, rivals)
     shuffled = [
-        drawn_maps(with_shuffled_heads(ensemble, seed), subject.path, grade, rivals, MAP_STRIDES[0])
+        drawn_maps(explainers.of(ensemble, MAP_STRIDES[0], seed), subject.path, grade, rivals)
         for seed in range(SHUFFLES)
     ]
     maps |= {f"shuffled {number}": own for number, own in enumerate(shuffled)}
@@ -173,13 +189,10 @@ def coefficients(ensemble: Ensemble, grade: int, rivals: Sequence[int]) -> np.nd
     return np.stack([rows[0][0].coefficients, rows[1][1].coefficients, rows[2][1].coefficients])
 
 
-def drawn_maps(
-    ensemble: Ensemble, path: Path, grade: int, rivals: Sequence[int], stride: int
-) -> np.ndarray:
+def drawn_maps(explainer: Explainer, path: Path, grade: int, rivals: Sequence[int]) -> np.ndarray:
     """(3, S, S): the maps of ASKED over the network's input."""
-    explainer = Explainer(ensemble, CPU, stride)
     found = list(explainer.explain([path] * 2, [grade] * 2, [rivals[1], rivals[2]]))
-    size = input_of(ensemble.models[0].meta)[0].size
+    size = input_of(explainer.models[0].meta)[0].size
     first, second = (over_input(one, size) for one in found if one is not None)
     return np.stack([*first, second[1]])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,25 @@ Interval = tuple[float, float, float]
 
 
 def report(scored: Sequence[dict[str, Any]]) -> str:
-    """The tables of each set of photographs that was scored."""
-    return "\n\n".join(_of_set(one) for one in scored)
+    """The tables of each set of photographs that was scored, after those that compare several."""
+    together = [] if len(scored) < 2 else [_overview(scored)]
+    return "\n\n".join([*together, *(_of_set(one) for one in scored)])
+
+
+def _overview(scored: Sequence[dict[str, Any]]) -> str:
+    """What each score is of all networks and sizes, for why not grade 0."""
+    parts = []
+    for of in dict.fromkeys(one["of"] for one in scored):
+        own = [one for one in scored if one["of"] == of]
+        names = _names(own[0]["photographs"])
+        for title, cell in OVERVIEW.items():
+            lines = [f"| network, size | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+            for one in own:
+                cells = [cell(one["photographs"], name) for name in names]
+                lines.append(f"| {one['architecture']}, {one['size']} px | {' | '.join(cells)} |")
+            table = "\n".join(lines)
+            parts.append(f"{title}, {of}, {QUESTIONS[OVERVIEW_OF]}:\n\n{table}")
+    return "\n\n".join(parts)
 
 
 def _of_set(scored: dict[str, Any]) -> str:
@@ -146,3 +163,17 @@ def _shown(value: Interval, digits: int) -> str:
     if not np.isfinite(value[0]):
         return "-"
     return f"{value[0]:.{digits}f} ({value[1]:.{digits}f} to {value[2]:.{digits}f})"
+
+
+OVERVIEW_OF = "not_none"
+OVERVIEW: dict[str, Callable[[Sequence[dict[str, Any]], str], str]] = {
+    "Points at a lesion, %": lambda rows, name: _shown(
+        _mean(_scores(rows, name, OVERVIEW_OF, "points"), 100), 0
+    ),
+    "Share of map over share of area": lambda rows, name: _shown(
+        _ratio(rows, name, OVERVIEW_OF, "any"), 2
+    ),
+    "Deletion, logits": lambda rows, name: _shown(
+        _mean(_scores(rows, name, OVERVIEW_OF, "deletion")), 2
+    ),
+}

@@ -104,9 +104,14 @@ def test_the_report_has_paired_differences():
         }
         return {"area": 0.1, "area_near": 0.2, "maps": every}
 
-    text = report(
-        [{"of": "drawn", "architecture": "x", "size": 64, "photographs": [row(0), row(0.1)]}]
-    )
+    one = {"of": "drawn", "architecture": "x", "size": 64, "photographs": [row(0), row(0.1)]}
+    text = report([one])
+    assert "| network, size |" not in text
     assert "| stride 32 | 100 (100 to 100) | 3.50 (3.00 to 4.00) | -3.00 (-3.00 to -3.00)" in text
     assert "| *stride 32 less shuffled* | 100 (100 to 100) | 25.0 (20.0 to 30.0) % of the" in text
     assert "| *stride 32 less green darkness* | 0 (0 to 0) | 5.0 (0.0 to 10.0) % of the map" in text
+    several = report([one, {**one, "size": 128}, {**one, "of": "annotated"}])
+    assert several.count("| network, size | stride 16 | stride 32 | shuffled |") == 2 * 3
+    first = several[: several.index("**x at")]
+    assert first.count("| x, 128 px | 100 (100 to 100) | 100 (100 to 100) | 0 (0 to 0) |") == 1
+    assert first.count("| x, 64 px | 4.00 (4.00 to 4.00) | 3.50 (3.00 to 4.00) | ") == 2
