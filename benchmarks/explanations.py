@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,15 @@ def score(subject: Subject, explainers: Explainers) -> dict[str, Any]:
     rivals = (rival, rival, 0)
     asked = coefficients(ensemble, grade, rivals)
 
+    known: dict[bytes, np.ndarray] = {}  # the photograph itself is asked about with every map
+
     def answers(images: np.ndarray) -> np.ndarray:
-        return answered(ensemble, images) @ asked.T
+        names = [sha256(one.tobytes()).digest() for one in images]
+        new = [place for place, name in enumerate(names) if name not in known]
+        if new:
+            found = answered(ensemble, images[new]) @ asked.T
+            known.update(zip((names[place] for place in new), found, strict=True))
+        return np.stack([known[name] for name in names])
 
     maps: dict[str, np.ndarray] = {}  # of each name (3, S, S)
     for stride in MAP_STRIDES:
