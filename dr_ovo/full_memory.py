@@ -17,7 +17,7 @@ AT_ONCE_ON_CPU = 4  # images; at least one for each thread
 
 def at_once(device: torch.device) -> int | None:
     """How many images pass a network together in evaluation; None: all of a batch. On a CPU few are
-    faster: what a layer puts out is still in the caches for the next, and takes less memory."""
+    faster and take less memory (benchmarks/on_cpu.py)."""
     return None if device.type != "cpu" else max(AT_ONCE_ON_CPU, torch.get_num_threads())
 
 
