@@ -64,6 +64,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--threads", type=int, default=1, metavar="N")
     args = parser.parse_args(argv)
+    for name in ("size", "rounds", "threads"):
+        if (value := getattr(args, name)) < 1:
+            raise UserError(f"--{name} {value}: expected 1 or more.")
     say(f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}")
     for name in map(resolve_architecture, args.names):
         ratios, memory = compare(name, args.size, args.rounds, args.threads)

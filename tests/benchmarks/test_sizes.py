@@ -83,6 +83,8 @@ def test_wrong_numbers():
         sizes.main(["--photographs", "0"])
     with pytest.raises(UserError, match="--counts 0"):
         inference_memory.main(["--counts", "0"])
+    with pytest.raises(UserError, match="--rounds 0: expected 1 or more"):
+        on_cpu.main(["--rounds", "0"])
 
 
 def test_growth_is_against_the_row_before():
