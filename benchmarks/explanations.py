@@ -31,7 +31,7 @@ from dr_ovo.explanations.explained import Explainer, Explanation, rivals_of
 from dr_ovo.explanations.questions import questions
 from dr_ovo.inference.ensemble import Ensemble
 from dr_ovo.inference.trained_model import logits_of
-from dr_ovo.models.checkpoint import input_of
+from dr_ovo.models.checkpoints.files import input_of
 from dr_ovo.photographs.disc import disc_region
 from dr_ovo.photographs.geometry import Box, Geometry
 from dr_ovo.photographs.image_decoding import decode_image

@@ -34,7 +34,7 @@ from dr_ovo.gates.fundus_check import check_fundus
 from dr_ovo.gates.nearest_features import NearestFeatures
 from dr_ovo.inference.trained_model import TrainedModel, open_network
 from dr_ovo.inference.training_gate import open_gate, outputs_with_features
-from dr_ovo.models.checkpoint import input_of
+from dr_ovo.models.checkpoints.files import input_of
 from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.results.folder import ResultsFolder
 

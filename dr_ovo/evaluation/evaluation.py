@@ -34,7 +34,7 @@ from dr_ovo.inference.trained_model import (
     seals_of_models,
     with_decoding_of,
 )
-from dr_ovo.models.checkpoint import input_of
+from dr_ovo.models.checkpoints.files import input_of
 from dr_ovo.photographs.damage import Damage
 from dr_ovo.predictions.calibration import fit_calibration, graded
 from dr_ovo.predictions.calibration_file import Calibration

@@ -21,7 +21,7 @@ from dr_ovo.errors import log
 from dr_ovo.evaluation.evaluation import marks
 from dr_ovo.evaluation.split_predictions import predict_split
 from dr_ovo.inference.trained_model import TrainedModel, open_network
-from dr_ovo.models.checkpoint import input_of
+from dr_ovo.models.checkpoints.files import input_of
 from dr_ovo.predictions.calibration import fit_temperature
 from dr_ovo.predictions.predictions_file import PER_SAMPLE, Predictions, marks_of
 from dr_ovo.results.folder import ResultsFolder

@@ -12,7 +12,7 @@ from dr_ovo.decoding.heads import head_of
 from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import MachineError, log
 from dr_ovo.inference.trained_model import TrainedModel, fitted_for, pair_accuracy, predict
-from dr_ovo.models.checkpoint import input_of
+from dr_ovo.models.checkpoints.files import input_of
 from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.predictions.calibration import calibration_share

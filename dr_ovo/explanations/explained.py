@@ -21,7 +21,7 @@ from dr_ovo.explanations.questions import Question, questions
 from dr_ovo.full_memory import Halving, at_once
 from dr_ovo.inference.ensemble import Ensemble
 from dr_ovo.inference.trained_model import TrainedModel
-from dr_ovo.models.checkpoint import input_of
+from dr_ovo.models.checkpoints.files import input_of
 from dr_ovo.photographs.damage import DamagedImage
 from dr_ovo.photographs.geometry import Geometry, Grid
 from dr_ovo.photographs.image_decoding import decode_image

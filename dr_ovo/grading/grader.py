@@ -18,7 +18,7 @@ from dr_ovo.grading.reading import Reading
 from dr_ovo.grading.rules import Rules
 from dr_ovo.inference.ensemble import Ensemble, open_ensemble
 from dr_ovo.inference.training_gate import model_outputs
-from dr_ovo.models.checkpoint import input_of
+from dr_ovo.models.checkpoints.files import input_of
 from dr_ovo.outputs import MEASURE_BATCH
 from dr_ovo.photographs.image_decoding import MIN_SIDE
 from dr_ovo.photographs.quality import quality_of

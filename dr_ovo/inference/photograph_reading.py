@@ -16,7 +16,7 @@ from dr_ovo.files import Written
 from dr_ovo.gates.gated import Gated
 from dr_ovo.inference.ensemble import Ensemble
 from dr_ovo.inference.training_gate import ModelOutputs, model_outputs
-from dr_ovo.models.checkpoint import input_of
+from dr_ovo.models.checkpoints.files import input_of
 from dr_ovo.outputs import MEASURE_BATCH
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.photographs.preprocessing import Preprocessing

@@ -18,7 +18,8 @@ from dr_ovo.decoding.heads import head_of
 from dr_ovo.distributed.division import batch_shares
 from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import UserError, log
-from dr_ovo.models.checkpoint import find_checkpoints, fitted_of, input_of, load_network
+from dr_ovo.models.checkpoints.assembly import load_network
+from dr_ovo.models.checkpoints.files import find_checkpoints, fitted_of, input_of
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.results.folder import ResultsFolder

@@ -11,7 +11,7 @@ import torch
 from dr_ovo.gates.features_file import load_features
 from dr_ovo.gates.nearest_features import NearestFeatures, folded
 from dr_ovo.inference.trained_model import TrainedModel, logits_of
-from dr_ovo.models.checkpoint import input_of
+from dr_ovo.models.checkpoints.files import input_of
 from dr_ovo.outputs import branch_outputs
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.made_from import Seals

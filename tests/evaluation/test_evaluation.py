@@ -19,7 +19,7 @@ from dr_ovo.decoding.fitting import fitted_from_json
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.errors import run
 from dr_ovo.evaluation import evaluation as evaluation_module
-from dr_ovo.models.checkpoint import save_checkpoint
+from dr_ovo.models.checkpoints.files import save_checkpoint
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
 from tests.fixtures import decoders

@@ -23,7 +23,8 @@ from dr_ovo.dataset.manifest import write_manifest as write_dataset
 from dr_ovo.decoding.fitting import fitted_json
 from dr_ovo.ensembles.manifest import read_manifest
 from dr_ovo.errors import ToolkitError
-from dr_ovo.models.checkpoint import find_checkpoints, fitted_of, input_of, load_network
+from dr_ovo.models.checkpoints.assembly import load_network
+from dr_ovo.models.checkpoints.files import find_checkpoints, fitted_of, input_of
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.prepare.readers.grade_scale import GradeScale

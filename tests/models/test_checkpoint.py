@@ -18,14 +18,12 @@ import torch
 
 from dr_ovo.commands.trainer import run_mode
 from dr_ovo.errors import MachineError, UserError
-from dr_ovo.models.checkpoint import (
-    COMMON,
+from dr_ovo.models.checkpoints.assembly import COMMON, load_network, load_single
+from dr_ovo.models.checkpoints.files import (
     backbone_state,
     find_checkpoints,
     input_of,
     load_checkpoint,
-    load_network,
-    load_single,
     save_checkpoint,
 )
 from dr_ovo.models.metadata import ADDED_LATER

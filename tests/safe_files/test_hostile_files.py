@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from dr_ovo.errors import UserError
-from dr_ovo.models.checkpoint import load_checkpoint, load_network
+from dr_ovo.models.checkpoints.assembly import load_network
+from dr_ovo.models.checkpoints.files import load_checkpoint
 from dr_ovo.models.network import branch_specs
 from dr_ovo.pairs import class_pairs
 from tests.fixtures.hostile import checkpoint_lies, scan_bombs, torch_bombs

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from dr_ovo.models.checkpoint import COMMON
+from dr_ovo.models.checkpoints.assembly import COMMON
 from dr_ovo.settings.command_line import parse_settings
 from dr_ovo.settings.option import Fixed, boolean
 from dr_ovo.settings.train_config import FIELDS, GROUPS, PER_STEP, TrainConfig, fixed_values

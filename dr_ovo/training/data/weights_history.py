@@ -11,7 +11,7 @@ from dr_ovo.audit.measurement_cache import DESCRIPTORS, cache_folder
 from dr_ovo.copies.content_hashes import content_hashes
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.errors import LeakError, UserError, log
-from dr_ovo.models.checkpoint import load_checkpoint
+from dr_ovo.models.checkpoints.files import load_checkpoint
 from dr_ovo.models.metadata import TOOLKIT, is_ours
 from dr_ovo.models.weights.reading import FLAG, read_content
 from dr_ovo.models.weights.sources import are_marked_leaky, weights_file

@@ -7,7 +7,7 @@ from typing import Any
 
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.errors import UserError, log
-from dr_ovo.models.checkpoint import checkpoint_path
+from dr_ovo.models.checkpoints.files import checkpoint_path
 from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.results.folder import RETRAINING, ResultsFolder
 from dr_ovo.results.training_files import check_training_files

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from dr_ovo.errors import log
-from dr_ovo.models.checkpoint import backbone_state, input_of, load_checkpoint, load_single
+from dr_ovo.models.checkpoints.assembly import load_single
+from dr_ovo.models.checkpoints.files import backbone_state, input_of, load_checkpoint
 from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.pairs import Pair
 from dr_ovo.predictions.pair_metrics import pair_metrics

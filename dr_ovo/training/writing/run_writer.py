@@ -10,7 +10,7 @@ from dr_ovo.choices import AUTO
 from dr_ovo.decoding.fitting import fitted_json
 from dr_ovo.errors import log
 from dr_ovo.files import write_json
-from dr_ovo.models.checkpoint import checkpoint_path, save_checkpoint
+from dr_ovo.models.checkpoints.files import checkpoint_path, save_checkpoint
 from dr_ovo.settings.train_config import PER_STEP, values_of
 from dr_ovo.training.build import Model
 from dr_ovo.training.data.seen_photographs import ALL_KNOWN

@@ -15,7 +15,8 @@ from dr_ovo.full_memory import first_line
 from dr_ovo.gates.features_file import save_features
 from dr_ovo.gates.nearest_features import LEVEL, calibrated, folded, one_each_first
 from dr_ovo.logs import duration
-from dr_ovo.models.checkpoint import find_checkpoints, load_network
+from dr_ovo.models.checkpoints.assembly import load_network
+from dr_ovo.models.checkpoints.files import find_checkpoints
 from dr_ovo.models.network import OvoNetwork
 from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.pairs import class_pairs
