@@ -9,6 +9,7 @@ import numpy as np
 
 from dr_ovo.errors import UserError
 from dr_ovo.predictions.predictions_file import Predictions, take
+from dr_ovo.results.folder import FOLDS_FILE
 from dr_ovo.results.model_results import ModelResults
 
 SHOWN = 5  # samples listed in a message
@@ -18,13 +19,26 @@ def align(models: Sequence[ModelResults], *, intersect: bool) -> list[ModelResul
     """The models on the same samples, ordered by id.
 
     Raises UserError, listing what differs, for different samples (unless `intersect` keeps the
-    common ones), different grades of a sample, different classes, and the same model twice.
+    common ones), different grades of a sample, different classes, the same model twice, and some
+    models judged out of fold beside others on val.
     """
+    _refuse_some_folds(models)
     val = _align_split("val", models, [model.val for model in models], intersect)
     test = _align_split("test", models, [model.test for model in models], intersect)
     aligned = [replace(m, val=v, test=t) for m, v, t in zip(models, val, test, strict=True)]
     _refuse_same_answers(aligned)
     return aligned
+
+
+def _refuse_some_folds(models: Sequence[ModelResults]) -> None:
+    folds = [model for model in models if (model.folder / FOLDS_FILE).is_file()]
+    others = [model for model in models if model not in folds]
+    if folds and others:
+        raise UserError(
+            f"{folds[0].folder} was trained with --folds and is judged out of fold, on train and "
+            f"val together; {others[0].folder} on val alone. Models need the same images: give "
+            "only models of --folds, or only others."
+        )
 
 
 def _align_split(

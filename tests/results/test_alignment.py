@@ -46,6 +46,17 @@ def test_other_samples_are_listed(models, split):
     assert "--intersect" in text
 
 
+def test_out_of_fold_and_val_are_different_images(models, tmp_path):
+    coatnet, swinv2 = models
+    folds = replace(swinv2, folder=tmp_path)
+    (tmp_path / "folds.json").touch()
+    for intersect in (False, True):
+        with pytest.raises(UserError, match="only models of --folds, or only others") as error:
+            align([coatnet, folds], intersect=intersect)
+        assert f"{tmp_path} was trained with --folds" in str(error.value)
+    align([replace(coatnet, folder=tmp_path), folds], intersect=False)
+
+
 def test_intersect_goes_on_with_the_common_ones(models):
     coatnet, swinv2 = models
     fewer = replace(swinv2, test=take(swinv2.test, np.arange(5, 120)))

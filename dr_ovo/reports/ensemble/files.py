@@ -16,6 +16,7 @@ from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.predictions_file import save_predictions
 from dr_ovo.reports.ensemble.study import Study
 from dr_ovo.results.evaluation_file import evaluation_report
+from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE
 from dr_ovo.results.model_results import ModelResults
 from dr_ovo.results.result_sets import ResultSet
 from dr_ovo.tables import wrapped
@@ -37,11 +38,19 @@ def check_targets(results: ResultSet, output: Path, export: Path | None) -> None
         raise UserError(f"--export {export}: expected the name of a file in a folder that exists.")
     check_writable_file(export, "--export")
     for model in results.models:
-        if model.test.head == "ensemble":
-            raise UserError(
-                f"--export {export}: {model.folder} is an ensemble itself and has no network to "
-                "grade photographs. Give its members instead, or leave --export out."
+        if model.test.head != "ensemble":
+            continue
+        folds = (model.folder / FOLDS_FILE).is_file()
+        raise UserError(
+            f"--export {export}: {model.folder} is an ensemble itself, and a manifest holds single "
+            "networks. "
+            + (
+                f"Grade with its own manifest (--ensemble {model.folder / ENSEMBLE_FILE}), "
+                if folds
+                else "Give its members instead, "
             )
+            + "or leave --export out."
+        )
 
 
 def write_results(study: Study, output: Path) -> list[Path]:

@@ -215,8 +215,12 @@ def test_places_that_would_be_overwritten_are_refused(study, tmp_path):
     with pytest.raises(UserError, match="name of a file"):
         check_targets(results, tmp_path / "out", tmp_path)
     nested = replace(results.models[0], test=study.whole.test)
-    with pytest.raises(UserError, match="an ensemble itself"):
+    with pytest.raises(UserError, match=r"an ensemble itself.* Give its members"):
         check_targets(ResultSet((nested,)), tmp_path / "out", tmp_path / "e.json")
+    (tmp_path / "folds.json").touch()
+    folds = ResultSet((replace(nested, folder=tmp_path),))
+    with pytest.raises(UserError, match=rf"--ensemble {tmp_path}/ensemble.json"):
+        check_targets(folds, tmp_path / "out", tmp_path / "e.json")
 
 
 def test_an_export_without_checkpoints_says_so(study, tmp_path):
