@@ -115,6 +115,7 @@ def test_only_what_a_rank_warns_of_within_its_run_is_passed_on(monkeypatch):
     assert not store.check(["warning of rank 1, 1"])
 
 
+@pytest.mark.slow
 def test_a_warning_of_the_second_rank_is_in_the_log(small, three_grades, start_ranks, tmp_path):
     """Each rank of independent mode reads all photographs, one of which is written meanwhile."""
     data = shutil.copytree(three_grades, tmp_path / "data")

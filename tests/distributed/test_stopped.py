@@ -16,9 +16,10 @@ from dr_ovo.locks.folders import TRAINING, only_writer
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.distributed.test_two_ranks import history, weights
+from tests.fixtures.slow import slow
 
 ROOT = Path(__file__).resolve().parents[2]
-EPOCHS, LONG = 8, 40
+EPOCHS, LONG = 5, 40
 WORDS = (
     *("--num_classes", 3),
     *("--epochs", EPOCHS, "--learning_rate", "1e-3", "--warmup_epochs", 1, "--batch_size", 2),
@@ -32,16 +33,18 @@ def words(small, three_grades) -> tuple[object, ...]:
 
 
 def stopped_by_two(words: tuple[object, ...], start_ranks) -> str:
-    """Goes on in two ranks, which get SIGTERM in the fifth epoch from there; what they print."""
+    """Goes on in two ranks, which get SIGTERM in the third epoch from there; what they print."""
     before = ResultsFolder(Path(str(words[-1]))).finished_epochs()
-    started = start_ranks(*words, "--resume", held=before + 5)
-    started.wait_for(f"epoch {before + 4}/{EPOCHS}")
+    started = start_ranks(*words, "--resume", held=before + 3)
+    started.wait_for(f"epoch {before + 2}/{EPOCHS}")
     started.send(signal.SIGTERM)
     assert started.wait() == [143, 143], started.output
     return started.output
 
 
-@pytest.mark.parametrize("mode", [("shared",), ("independent", "--ovo_mode", "independent")])
+@pytest.mark.parametrize(
+    "mode", [("shared",), *slow((("independent", "--ovo_mode", "independent"),))]
+)
 def test_one_rank_then_two_then_one(mode, words, trainer, start_ranks, tmp_path, monkeypatch):
     name, *flags = mode
     never_stopped, folder = tmp_path / "never", tmp_path / "stopped"
@@ -51,7 +54,7 @@ def test_one_rank_then_two_then_one(mode, words, trainer, start_ranks, tmp_path,
 
     def stop(writer: RunWriter, epoch: int, results: list) -> None:
         keep(writer, epoch, results)
-        if epoch == 2:
+        if epoch == 1:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -60,7 +63,7 @@ def test_one_rank_then_two_then_one(mode, words, trainer, start_ranks, tmp_path,
     output = stopped_by_two(own, start_ranks)
     assert "Resume with" in output
     assert ("ranks 1 before, 2 now" in output) == (name == "shared")
-    assert ResultsFolder(folder).finished_epochs() == 6
+    assert ResultsFolder(folder).finished_epochs() == 3
     again = trainer(*own, "--resume")
     assert again.code == 0, again.stderr
     one, other = weights(never_stopped), weights(folder)
@@ -71,6 +74,7 @@ def test_one_rank_then_two_then_one(mode, words, trainer, start_ranks, tmp_path,
         torch.testing.assert_close(value, other[key], rtol=0.05, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_killed_rank_leaves_the_state(words, trainer, start_ranks, tmp_path):
     own = (*words, "--output_dir", tmp_path)
     started = start_ranks(*own, held=[0, 4])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,8 @@ MODES = {
     "ordinal": ("--head", "ordinal", "--scheduler", "plateau"),
     "independent": ("--ovo_mode", "independent", "--patience", 1),
 }
+ON_CPU = ("--device", "cpu", "--num_workers", 0)
+EVALUATION = ("--mode", "evaluate", *ON_CPU, "--dataset_path")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -46,33 +50,50 @@ def words(small, three_grades) -> tuple[object, ...]:
     return (*small, *WORDS, "--dataset_path", three_grades)
 
 
+Pair = tuple[Path, Path, str]
+
+
 @pytest.fixture(scope="module")
-def folders(words, trainer, on_ranks, three_grades, tmp_path_factory) -> tuple[Path, Path, str]:
-    """Folders with the same trainings, evaluations and grades, by one process and by two."""
+def by_both(words, trainer, on_ranks, three_grades, tmp_path_factory) -> Callable[[str], Pair]:
+    """Trains in a mode by one process and by two, once; a shared network evaluates and grades, too.
+    Gives the two folders in which the results of the modes are, and what two processes printed."""
     alone, together = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("together")
-    by_root: dict[Path, list[tuple[object, ...]]] = {}
-    for root in (alone, together):
-        trainings = [(*words, *flags, "--output_dir", root / mode) for mode, flags in MODES.items()]
-        common = ("--device", "cpu", "--num_workers", 0, "--output_dir", root / "shared")
-        evaluation = ("--mode", "evaluate", "--dataset_path", three_grades, *common)
-        grading = ("--mode", "inference", "--input", three_grades / "test", *common)
-        by_root[root] = [*trainings, evaluation, grading]
-    for command in by_root[alone]:
-        assert trainer(*command).code == 0
-    return alone, together, "".join(on_ranks(*command) for command in by_root[together])
+    grading = ("--mode", "inference", "--input", three_grades / "test", *ON_CPU)
+
+    @cache
+    def call(mode: str) -> Pair:
+        more = [(*EVALUATION, three_grades), grading] if mode == "shared" else []
+        said = ""
+        for command in ((*words, *MODES[mode]), *more):
+            assert trainer(*command, "--output_dir", alone / mode).code == 0
+            said += on_ranks(*command, "--output_dir", together / mode)
+        return alone, together, said
+
+    return call
 
 
-def test_independent_branches_have_the_bits_of_one_process(folders):
-    alone, together, _ = folders
+@pytest.fixture(scope="module")
+def evaluated(words, trainer, on_ranks, three_grades, tmp_path_factory) -> Path:
+    """The folder of a network that one process trained and two evaluated."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    assert trainer(*words, "--output_dir", folder).code == 0
+    on_ranks(*EVALUATION, three_grades, "--output_dir", folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_independent_branches_have_the_bits_of_one_process(by_both):
+    alone, together, _ = by_both("independent")
     one, other = weights(alone / "independent"), weights(together / "independent")
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert history(alone / "independent") == history(together / "independent")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["shared", "ordinal"])
-def test_a_branch_that_ranks_share_is_equal_up_to_rounding(mode, folders):
-    alone, together, _ = folders
+def test_a_branch_that_ranks_share_is_equal_up_to_rounding(mode, by_both):
+    alone, together, _ = by_both(mode)
     one, other = weights(alone / mode), weights(together / mode)
     assert one.keys() == other.keys()
     for name, value in one.items():
@@ -83,49 +104,48 @@ def test_a_branch_that_ranks_share_is_equal_up_to_rounding(mode, folders):
         assert float(now["train_loss"]) == pytest.approx(float(before["train_loss"]), rel=1e-3)
 
 
-def test_what_was_trained_by_several_processes_says_so(folders):
-    alone, together, output = folders
-    configs = [
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_what_was_trained_by_several_processes_says_so(mode, by_both):
+    alone, together, output = by_both(mode)
+    before, now = (
         json.loads((root / mode / "config.json").read_text())["effective"]
-        for mode in ("shared", "independent")
+        for root in (alone, together)
+    )
+    step_is_shared = mode != "independent"
+    assert (before["ranks"], now["ranks"]) == (1, 2 if step_is_shared else 1)
+    assert {**before, "ranks": 0} == {**now, "ranks": 0}
+    assert output.count("2 processes share steps of 6 images") == step_is_shared
+    log = (together / mode / "train.log").read_text()  # which has the epochs of all branches
+    assert log.count(" val loss ") == len(history(together / mode))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_progress_is_finished_and_nothing_else_is_left(mode, by_both):
+    alone, together, _ = by_both(mode)
+    names = [
+        sorted(path.relative_to(root / mode).as_posix() for path in (root / mode).rglob("*"))
         for root in (alone, together)
     ]
-    assert [config["ranks"] for config in configs] == [1, 2, 1, 1]  # that share a step
-    for before, now in (configs[:2], configs[2:]):
-        assert {**before, "ranks": 0} == {**now, "ranks": 0}
-    assert output.count("2 processes share steps of 6 images") == 2
-    for mode in MODES:  # the log has the epochs of all branches
-        log = (together / mode / "train.log").read_text()
-        assert log.count(" val loss ") == len(history(together / mode))
-
-
-def test_progress_is_finished_and_nothing_else_is_left(folders):
-    alone, together, _ = folders
-    for mode in MODES:
-        names = [
-            sorted(path.relative_to(root / mode).as_posix() for path in (root / mode).rglob("*"))
-            for root in (alone, together)
-        ]
-        assert names[0] == names[1]
-        progress = json.loads((together / mode / "resume" / "progress.json").read_text())
-        assert progress["finished"]
+    assert names[0] == names[1]
+    progress = json.loads((together / mode / "resume" / "progress.json").read_text())
+    assert progress["finished"]
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_predictions_are_those_of_the_network(split, folders, trainer, three_grades, tmp_path):
+def test_predictions_are_those_of_the_network(split, evaluated, trainer, three_grades):
     """What two ranks predicted has the bits of one process with the same checkpoint."""
-    _, together, _ = folders
-    found = load_predictions(together / "shared" / f"predictions_{split}.npz")
-    before = (together / "shared" / f"predictions_{split}.npz").read_bytes()
-    flags = ("--device", "cpu", "--num_workers", 0, "--output_dir", together / "shared")
-    assert trainer("--mode", "evaluate", "--dataset_path", three_grades, *flags).code == 0
-    alone = load_predictions(together / "shared" / f"predictions_{split}.npz")
-    assert np.array_equal(found.logits, alone.logits)
-    assert (together / "shared" / f"predictions_{split}.npz").read_bytes() == before
+    path = evaluated / f"predictions_{split}.npz"
+    found, before = load_predictions(path), path.read_bytes()
+    assert trainer(*EVALUATION, three_grades, "--output_dir", evaluated).code == 0
+    assert np.array_equal(found.logits, load_predictions(path).logits)
+    assert path.read_bytes() == before
 
 
-def test_grades_are_those_of_one_process(folders, trainer, three_grades, tmp_path):
-    _, together, _ = folders
+@pytest.mark.slow
+def test_grades_are_those_of_one_process(by_both, trainer, three_grades, tmp_path):
+    _, together, _ = by_both("shared")
     flags = ("--device", "cpu", "--num_workers", 0, "--output_dir", together / "shared")
     words = ("--mode", "inference", "--input", three_grades / "test", *flags)
     assert trainer(*words, "--output", tmp_path / "alone.csv").code == 0
