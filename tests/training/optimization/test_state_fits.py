@@ -8,8 +8,9 @@ import pytest
 import torch
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trainer(bench):
+    """Read only: tests change copies of its state."""
     trained = bench(batch_size=8, gradient_accumulation_steps=1, ema_decay=0.9)
     trained.train(1)
     (run,) = trained.model.runs.values()
