@@ -15,6 +15,7 @@ from dr_ovo.models.parts.random_layers import MaskedDropPath, draw_masks, masked
 from dr_ovo.models.precision import Precision
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.guarded_optimizer import MAX_SKIPPED_IN_A_ROW
+from tests.fixtures.slow import slow
 from tests.fixtures.trainings import CPU
 
 HEADS = {
@@ -30,8 +31,8 @@ def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
     return math.sqrt(sum(float((one[k] - other[k]).square().sum()) for k in one))
 
 
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize(("batch", "accumulation", "chunk"), [(2, 4, 8), (1, 8, 5)])
+@pytest.mark.parametrize("head", ["shared", *slow("independent", "softmax", "ordinal")])
+@pytest.mark.parametrize(("batch", "accumulation", "chunk"), [(2, 4, 8), *slow((1, 8, 5))])
 def test_micro_batches_are_one_large_batch(head, batch, accumulation, chunk, bench):
     # 13 images, a single one of grade 4: windows of eight and five, and fewer in independent
     # branches. In float64, because Adam turns rounding into full steps where gradients vanish.
@@ -48,6 +49,7 @@ def test_micro_batches_are_one_large_batch(head, batch, accumulation, chunk, ben
     assert distance(large.weights(), small.weights()) < 1e-6 * moved
 
 
+@pytest.mark.slow
 def test_micro_batches_are_one_large_batch_for_a_pretrained_network(bench):
     kept = {"base_models": ("tf_efficientnet_lite0",), "pretrained_path": "", "img_size": 32}
     kept["dtype"] = torch.float64
@@ -89,7 +91,7 @@ def gradient(trainer: BranchTrainer) -> torch.Tensor:
     return torch.cat([p.grad.flatten() for p in trainer.branch.parameters()]).clone()
 
 
-@pytest.mark.parametrize("sampler", ["natural", "balanced"])
+@pytest.mark.parametrize("sampler", ["natural", *slow("balanced")])
 def test_no_branch_starves(sampler, bench):
     made = bench(ovo_mode="independent", batch_size=2, sampler=sampler)
     before = made.weights()
@@ -178,6 +180,7 @@ def test_float16_leaves_an_overflowing_step_out_and_goes_on(bench):
     assert distance(made.weights(), before) > 0
 
 
+@pytest.mark.slow
 def test_float16_that_only_overflows_ends_the_run(bench):
     made = bench(batch_size=1, gradient_accumulation_steps=1, precision=FP16)
     (run,) = made.model.runs.values()
@@ -214,7 +217,7 @@ def test_compiled_training_is_training_up_to_rounding(bench):
         assert torch.allclose(made.weights()[name], value, atol=1e-2 * moved), name
 
 
-@pytest.mark.parametrize("mode", ["shared", "independent"])
+@pytest.mark.parametrize("mode", ["shared", *slow("independent")])
 def test_layer_decay_slows_the_layers_far_from_the_head(mode, bench):
     def moved(layer_decay: float, frozen: int = 0) -> dict[str, float]:
         made = bench(ovo_mode=mode, layer_decay=layer_decay, freeze_stages=frozen)
@@ -231,6 +234,7 @@ def test_layer_decay_slows_the_layers_far_from_the_head(mode, bench):
     assert moved(0.1, frozen=4) == moved(1.0, frozen=4)  # there is no layer but the head
 
 
+@pytest.mark.slow
 def test_drop_path_leaves_out_trained_blocks_alone_and_none_in_evaluation(bench):
     kept = {"base_models": ("tf_efficientnet_lite0",), "pretrained_path": "", "freeze_stages": 2}
     made = bench(**kept, drop_path=0.5)

@@ -14,6 +14,7 @@ from dr_ovo.training.optimization import probing
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.micro_batch import MicroBatch, divisors, largest_divisor
 from dr_ovo.training.optimization.probing import largest_that_fits
+from tests.fixtures.slow import slow
 
 SETTINGS = {"batch_size": 8, "gradient_accumulation_steps": 1, "ovo_dropout": 0.5}
 
@@ -58,7 +59,7 @@ def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
     return max(float((one[name] - value).abs().max()) for name, value in other.items())
 
 
-@pytest.mark.parametrize("size", [1, 2, 4])
+@pytest.mark.parametrize("size", [2, *slow(1, 4)])
 def test_dropout_does_not_depend_on_their_size(size, bench):
     made = [bench(dtype=torch.float64, micro_batch=str(number), **SETTINGS) for number in (8, size)]
     start = made[0].weights()
