@@ -155,6 +155,7 @@ def without_times(folder: Path) -> object:
     return progress["branches"], epochs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["steady", "log_loss"])
 @pytest.mark.parametrize("mode", ["shared", "independent"])
 def test_stopped_after_every_epoch_it_is_the_same(
@@ -231,6 +232,7 @@ def test_a_training_goes_on_with_the_default_with_which_it_began(
     assert "is finished: nothing to do" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_with_the_recipe_with_which_it_began(
     stopped, small, tiny_dataset, trainer, tmp_path
 ):

@@ -13,6 +13,7 @@ from dr_ovo.results.folder import HISTORY_FIELDS, ResultsFolder
 from dr_ovo.training.writing import run_writer
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.sealed import edit, seal_again
+from tests.fixtures.slow import slow
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_resuming_a_finished_training_changes_nothing(words, finished, trainer, 
     assert contents(finished) == before
 
 
-@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("exists", [False, *slow(True)])
 def test_resuming_where_nothing_is_starts_anew(exists, words, trainer, tmp_path):
     folder = tmp_path / "new" / "out"
     if exists:
@@ -80,25 +81,27 @@ def test_resuming_where_nothing_is_starts_anew(exists, words, trainer, tmp_path)
 # A flag that matters -> how the refusal names it.
 OTHERS = {
     "--seed 7": "--seed: 42 there, 7 now",
-    "--learning_rate 1e-3": "--learning_rate: 5e-05 there, 0.001 now",
-    "--epochs 3": "--epochs: 2 there, 3 now",
-    "--img_size 64": "--img_size: 32 there, 64 now",
     "--head softmax": "--head: ovo there, softmax now",
-    "--ovo_mode independent": "--ovo_mode: shared there, independent now",
-    "--base_models test_resnet": "--base_models: test_efficientnet there,",
-    "--no-enable_clahe": "--enable_clahe: True there, False now",
     "--preprocessing none": "--preprocessing: nothing there, none now",
     "--focal_loss_alpha 1 1 1 1 2": "--focal_loss_alpha: 2.5 there, 1.0 1.0 1.0 1.0 2.0 now",
     "--batch_size 4": "batch_size x gradient_accumulation_steps: 8 there, 16 now",
 }
+MORE_OTHERS = {
+    "--learning_rate 1e-3": "--learning_rate: 5e-05 there, 0.001 now",
+    "--epochs 3": "--epochs: 2 there, 3 now",
+    "--img_size 64": "--img_size: 32 there, 64 now",
+    "--ovo_mode independent": "--ovo_mode: shared there, independent now",
+    "--no-enable_clahe": "--enable_clahe: True there, False now",
+    "--base_models test_resnet": "--base_models: test_efficientnet there,",
+}
 
 
-@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("other", [*OTHERS, *slow(*MORE_OTHERS)])
 def test_resuming_with_another_setting_names_it(other, words, trained, trainer, contents):
     before = contents(trained)
     outcome = trainer(*words, "--output_dir", trained, "--resume", *other.split())
     assert outcome.code == 2
-    assert OTHERS[other] in outcome.stderr
+    assert (OTHERS | MORE_OTHERS)[other] in outcome.stderr
     assert contents(trained) == before
 
 
@@ -138,8 +141,8 @@ def test_foreign_checkpoints_are_left_alone(extra, words, trainer, contents, tmp
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("extra", [(), ("--resume",)])
-@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize("extra", [(), *slow((("--resume",),))])
+@pytest.mark.parametrize("epochs", [1, *slow(2)])
 def test_a_training_that_never_finished_an_epoch_is_begun_anew(
     epochs, extra, words, trainer, tmp_path, monkeypatch
 ):
@@ -163,6 +166,7 @@ def test_a_training_that_never_finished_an_epoch_is_begun_anew(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [(), ("--resume",)])
 @pytest.mark.parametrize("frozen", ["true", "false"])
 def test_a_finished_first_epoch_is_not_begun_anew(
@@ -249,6 +253,7 @@ def test_history_csv(finished):
     assert row["skipped_steps"] == "0"
 
 
+@pytest.mark.slow
 def test_a_folder_older_than_a_setting_did_what_its_default_says(words, trained, trainer):
     edit(trained / "config.json", lambda content: content["settings"].pop("preprocessing"))
     seal_again(trained)

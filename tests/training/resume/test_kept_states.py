@@ -17,6 +17,7 @@ from dr_ovo.training.epochs.interruption import Interrupted, WatchedBatches
 from dr_ovo.training.resume.state import kept_state
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.sealed import edit, seal_again
+from tests.fixtures.slow import slow
 
 EVERY_WINDOW = ("--save_every", "0.000001")
 
@@ -94,12 +95,15 @@ def test_three_are_kept(stopped):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda path: flip(path, 0.5),
-        lambda path: path.write_bytes(path.read_bytes()[:1000]),
-        lambda path: path.unlink(),
-        lambda path: path.write_bytes(b""),
+        pytest.param(lambda path: flip(path, 0.5), id="bit"),
+        pytest.param(
+            lambda path: path.write_bytes(path.read_bytes()[:1000]),
+            id="cut",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(lambda path: path.unlink(), id="gone", marks=pytest.mark.slow),
+        pytest.param(lambda path: path.write_bytes(b""), id="empty", marks=pytest.mark.slow),
     ],
-    ids=["bit", "cut", "gone", "empty"],
 )
 def test_the_older_serves_where_the_newer_is_damaged(damage, stopped, whole, words, trainer):
     damage(newest(stopped))
@@ -110,7 +114,7 @@ def test_the_older_serves_where_the_newer_is_damaged(damage, stopped, whole, wor
     assert_same(whole, stopped)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"epoch": true, "finished": false}'])
+@pytest.mark.parametrize("content", ["{", *slow("", "[]", '{"epoch": true, "finished": false}')])
 def test_the_older_serves_where_progress_json_is_damaged(content, stopped, whole, words, trainer):
     (stopped / "resume" / "progress.json").write_text(content)
     outcome = trainer(*words, "--output_dir", stopped, "--resume")
@@ -186,6 +190,7 @@ def test_a_finished_folder_is_not_begun_anew(
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_other_versions_are_said_and_another_preparation_is_refused(stopped, words, trainer):
     edit(stopped / "config.json", lambda content: content["versions"].update(timm="0.9.0"))
     path = stopped / "config.json"
@@ -218,6 +223,7 @@ def test_stopping_again_at_once_keeps_both(stopped, words, trainer, monkeypatch)
     assert progress != previous
 
 
+@pytest.mark.slow
 def test_checkpointing_goes_on_in_the_states(stopped, whole, words, trainer, monkeypatch):
     progress = stopped / "resume" / "progress.json"
     edit(progress, lambda content: content.update(grad_checkpointing=True))
@@ -262,13 +268,15 @@ def test_a_missing_progress_json(extra, stopped, whole, words, trainer, contents
     "change",
     [
         {"epoch": 99},
-        {"epoch": -1},
-        {"within": 5},
-        {"within": {}},
-        {"within": {"images": 4, "seconds": "x"}},
-        {"branches": {"ovo": {}}},
-        {"branches": {"ovo": 5}},
-        {"branches": {"ovo": {"file": 5, "ended": None}}},
+        *slow(
+            {"within": {}},
+            {"branches": {"ovo": 5}},
+            {"epoch": -1},
+            {"within": 5},
+            {"within": {"images": 4, "seconds": "x"}},
+            {"branches": {"ovo": {}}},
+            {"branches": {"ovo": {"file": 5, "ended": None}}},
+        ),
     ],
     ids=str,
 )

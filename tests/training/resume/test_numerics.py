@@ -29,6 +29,7 @@ from dr_ovo.training.resume.numerics import (
 )
 from dr_ovo.training.resume.state import Reached
 from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.slow import slow
 
 CPU = torch.device("cpu")
 GPU = torch.device("cuda", 0)
@@ -120,7 +121,7 @@ def test_what_is_recorded(in_nchw, words, trainer, tmp_path):
         assert all(value.is_contiguous() for value in weights(folder).values())
 
 
-@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("recorded", [False, *slow(True)])
 def test_a_training_begun_in_nchw_goes_on_in_nchw(recorded, stopped, in_nchw, words, trainer):
     if not recorded:  # as earlier versions left it
         config = config_of(stopped)
@@ -227,6 +228,7 @@ def test_precision_there_and_back(words, trainer, tmp_path):
     assert [(one["after_epoch"], one["precision"]) for one in config["resumed"]] == [(1, "float16")]
 
 
+@pytest.mark.slow
 def test_a_classifier_trained_again_goes_on_in_float16(words, trainer, tmp_path):
     words = (*words, "--ovo_mode", "independent", "--output_dir", tmp_path, "--amp", "on")
     assert trainer(*words).code == 0
@@ -277,6 +279,7 @@ def test_another_kind_of_device_is_said(tmp_path, caplog):
     assert "threads" not in record.getMessage()
 
 
+@pytest.mark.slow
 def test_a_resumption_that_finished_no_epoch_is_forgotten(
     stopped, words, trainer, other_threads, monkeypatch
 ):
@@ -329,7 +332,7 @@ def compiling(monkeypatch: pytest.MonkeyPatch, *, works: bool) -> None:
     monkeypatch.setattr(torch, "compile", compile)
 
 
-@pytest.mark.parametrize("works", [True, False])
+@pytest.mark.parametrize("works", [True, *slow(False)])
 def test_what_was_compiled_is_recorded(works, words, trainer, tmp_path, monkeypatch):
     compiling(monkeypatch, works=works)
     words = (*words, "--epochs", 1)
@@ -344,6 +347,7 @@ def test_what_was_compiled_is_recorded(works, words, trainer, tmp_path, monkeypa
     assert weights(compiled).keys() == weights(plain).keys()  # no name begins with _orig_mod
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False])
 def test_compiling_another_part_of_a_training_is_said(
     first, words, trainer, tmp_path, in_nchw, monkeypatch
@@ -362,6 +366,7 @@ def test_compiling_another_part_of_a_training_is_said(
     assert same(tmp_path, in_nchw[0])  # this torch.compile changes nothing
 
 
+@pytest.mark.slow
 def test_a_plain_transformer_that_began_with_nothing_frozen_goes_on_so(words, trainer, tmp_path):
     words = (
         *words, "--base_models", "test_vit", "--no-pretrained", "--pretrained_path", "",

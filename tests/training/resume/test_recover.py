@@ -74,6 +74,7 @@ def test_half_the_rate_and_half_again(words, going_bad, trainer, tmp_path):
     assert config["settings"]["learning_rate"] == 1e-3
 
 
+@pytest.mark.slow
 def test_the_rate_stays_halved_over_a_stop(words, going_bad, trainer, tmp_path, monkeypatch):
     words = (*words, "--output_dir", tmp_path)
     assert trainer(*words).code == 4
@@ -93,6 +94,7 @@ def test_the_rate_stays_halved_over_a_stop(words, going_bad, trainer, tmp_path, 
     assert [row["rate_scale"] for row in history(tmp_path)] == ["1.0", "0.5", "0.5"]
 
 
+@pytest.mark.slow
 def test_it_goes_back_further_from_a_state_that_failed(words, going_bad, trainer, tmp_path):
     words = (*words, "--output_dir", tmp_path, "--save_every", "0.000001")
     assert trainer(*words).code == 4
@@ -118,6 +120,7 @@ def tried(folder: Path) -> list[list[str]]:
     return [entry["sha256"] for entry in read(folder / "config.json")["recovered"]]
 
 
+@pytest.mark.slow
 def test_it_goes_back_further_from_bad_weights(words, going_bad, trainer, tmp_path):
     words = (*words, "--output_dir", tmp_path, "--save_every", "0.000001")
     assert trainer(*words).code == 4
@@ -137,6 +140,7 @@ def test_it_goes_back_further_from_bad_weights(words, going_bad, trainer, tmp_pa
     assert tried(tmp_path) == [[previous]]
 
 
+@pytest.mark.slow
 def test_nothing_kept_begins_anew_at_half_the_rate(words, going_bad, trainer, tmp_path):
     words = (*words, "--batch_size", 1, "--gradient_accumulation_steps", 1, "--epochs", 1)
     words = (*words, "--output_dir", tmp_path)
@@ -150,6 +154,7 @@ def test_nothing_kept_begins_anew_at_half_the_rate(words, going_bad, trainer, tm
     assert [row["rate_scale"] for row in history(tmp_path)] == ["0.25"]
 
 
+@pytest.mark.slow
 def test_the_older_state_goes_on_at_the_halved_rate_too(words, going_bad, trainer, tmp_path):
     words = (*words, "--output_dir", tmp_path, "--save_every", "0.000001")
     assert trainer(*words).code == 4

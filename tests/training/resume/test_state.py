@@ -24,6 +24,7 @@ from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.held_trainer import HELD_TRAINER
 from tests.fixtures.prepared import Prepared, Process
 from tests.fixtures.sealed import shared_progress
+from tests.fixtures.slow import slow
 
 ROOT = Path(__file__).resolve().parents[3]
 # Measured times and memory differ between any two runs.
@@ -119,11 +120,13 @@ def small_independent(never_stopped, small, three_grades) -> tuple[tuple[object,
     return words, never_stopped(*words)
 
 
-def stop(prepared: Prepared, words: tuple[object, ...], how: signal.Signals, after: int) -> Process:
-    """Runs the trainer with two workers in a separate process, and sends `how` to its whole process
+def stop(
+    prepared: Prepared, words: tuple[object, ...], how: signal.Signals, after: int, workers: int = 2
+) -> Process:
+    """Runs the trainer with its workers in a separate process, and sends `how` to its whole process
     group, as a terminal does, in the middle of the epoch that follows `after` finished ones."""
     folder = Path(str(words[words.index("--output_dir") + 1]))
-    process = prepared.start((HELD_TRAINER, after + 1, *words, "--num_workers", 2), ROOT)
+    process = prepared.start((HELD_TRAINER, after + 1, *words, "--num_workers", workers), ROOT)
     give_up = time.monotonic() + 120
     while finished(folder) < after and process.poll() is None:
         assert time.monotonic() < give_up, "no epoch finished"
@@ -138,17 +141,19 @@ def last_line(text: str) -> str:
     return text.strip().splitlines()[-1]
 
 
+@pytest.mark.parametrize("workers", [0, *slow(2)])
 def test_a_shared_run_killed_outright_then_stopped_by_ctrl_c(
-    small_shared, trainer, prepared, tmp_path
+    workers, small_shared, trainer, prepared, tmp_path
 ):
     words, run = small_shared
     words = (*words, "--output_dir", tmp_path)
-    assert stop(prepared, words, signal.SIGKILL, 1).returncode == -signal.SIGKILL
+    killed = stop(prepared, words, signal.SIGKILL, 1, workers)
+    assert killed.returncode == -signal.SIGKILL
     # Killed after its first epoch it is unfinished, whatever is in models/.
     assert list((tmp_path / "models").glob("*.pth"))
     assert not ResultsFolder(tmp_path).is_finished()
 
-    stopped = stop(prepared, (*words, "--resume"), signal.SIGINT, finished(tmp_path) + 1)
+    stopped = stop(prepared, (*words, "--resume"), signal.SIGINT, finished(tmp_path) + 1, workers)
     stderr = stopped.stderr.read_text()
     assert stopped.returncode == 130, stderr
     done = finished(tmp_path)
@@ -180,9 +185,8 @@ def photographs(lite0, idrid_small, tmp_path_factory) -> tuple[object, ...]:
     return (*lite0, "--dataset_path", idrid_small, "--cache_dir", kept)
 
 
-@pytest.mark.parametrize(
-    ("case", "pairs"), [("drawn", 3), pytest.param("photographs", 10, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "pairs"), [("drawn", 3), ("photographs", 10)])
 def test_an_independent_run_stopped_resumed_and_evaluated(
     case, pairs, request, never_stopped, trainer, prepared, tmp_path
 ):
@@ -212,7 +216,7 @@ def test_an_independent_run_stopped_resumed_and_evaluated(
     assert "is unfinished" not in late.stderr
 
 
-@pytest.mark.parametrize("step", [1, 2, 5])
+@pytest.mark.parametrize("step", [1, *slow(2, 5)])
 def test_a_signal_waits_for_one_step_only(step, small_independent, trainer, tmp_path, monkeypatch):
     words, run = small_independent
     words = (*words, "--output_dir", tmp_path)
@@ -233,6 +237,7 @@ def test_a_signal_waits_for_one_step_only(step, small_independent, trainer, tmp_
     assert_same_training(tmp_path, run / str(EPOCHS))
 
 
+@pytest.mark.slow
 def test_a_run_whose_terminal_is_closed(drawn, trainer, prepared, tmp_path):
     words = (*drawn, *INDEPENDENT, "--epochs", 3, "--train_sample", 0, "--output_dir", tmp_path)
     stopped = stop(prepared, (*words, "--cache", "off"), signal.SIGHUP, 1)
@@ -255,7 +260,7 @@ def small_averaged(never_stopped, small, three_grades) -> tuple[tuple[object, ..
     return words, never_stopped(*words)
 
 
-@pytest.mark.parametrize("mode", ["shared", "independent", "averaged"])
+@pytest.mark.parametrize("mode", ["shared", *slow("independent", "averaged")])
 def test_a_run_stopped_after_every_epoch(mode, request, trainer, tmp_path, monkeypatch):
     words, run = request.getfixturevalue(f"small_{mode}")
     words = (*words, "--output_dir", tmp_path)
@@ -284,9 +289,10 @@ KINDS = {
     ),
     "live BatchNorm": ("--no-pretrained", "--pretrained_path", "", "--freeze_weights", "false"),
 }  # fmt: skip
+ONE_KIND = "drop path, rates by layer, colours, blur"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [ONE_KIND, *slow(*(kind for kind in KINDS if kind != ONE_KIND))])
 def test_every_kind_of_training_with_and_without_the_cache(
     kind, small, three_grades, never_stopped, trainer, tmp_path, monkeypatch
 ):
@@ -308,6 +314,7 @@ def test_every_kind_of_training_with_and_without_the_cache(
     assert_same_training(tmp_path, run / "2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, 2, EPOCHS])
 def test_a_stop_between_the_states_and_the_file_that_names_them(
     epoch, small_independent, trainer, tmp_path, monkeypatch
@@ -331,6 +338,7 @@ def test_a_stop_between_the_states_and_the_file_that_names_them(
     assert [path.name for path in (tmp_path / "resume").iterdir()] == ["progress.json"]
 
 
+@pytest.mark.slow
 def test_a_branch_that_ended_stays_ended(small_independent, never_stopped, trainer, tmp_path):
     hasty = ("--epochs", 8, "--patience", 1, "--warmup_epochs", 0, "--learning_rate", "3e-2")
     words = (*small_independent[0], *hasty)
