@@ -16,6 +16,7 @@ from dr_ovo.training.retraining import pairs, placing
 from dr_ovo.training.writing.run import Run
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.sealed import edit, seal_again
+from tests.fixtures.slow import slow
 
 NAME = "best_test_efficientnet_{}.pth"
 GOOD = ("--learning_rate", "1e-2")
@@ -42,6 +43,16 @@ def networks(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> dict[s
         outcome = trainer(*words, *rate, "--output_dir", folders[name])
         assert outcome.code == 0, outcome.stderr
     return folders
+
+
+@pytest.fixture(scope="module")
+def straight(words, networks, trainer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network that learned, with one pair trained again from another seed. Read only."""
+    folder = tmp_path_factory.mktemp("straight") / "out"
+    shutil.copytree(networks["good"], folder)
+    outcome = trainer(*words, *GOOD, *SEED, "--output_dir", folder)
+    assert outcome.code == 0, outcome.stderr
+    return folder
 
 
 @pytest.fixture
@@ -105,6 +116,7 @@ def test_a_better_classifier_takes_the_place(words, still, trainer, contents, th
     assert evaluates(trainer, still, three_grades)
 
 
+@pytest.mark.slow
 def test_it_has_the_defaults_with_which_the_network_began(words, still, trainer):
     config = json.loads((still / "config.json").read_text())
     assert config["sources"]["keep_epoch"] == "default"
@@ -127,6 +139,7 @@ def test_a_worse_classifier_does_not(words, good, trainer):
     assert "the old one is kept" in outcome.stdout
 
 
+@pytest.mark.slow
 def test_a_photograph_that_vanishes_before_the_comparison_ends_it(
     words, good, trainer, three_grades, tmp_path, monkeypatch
 ):
@@ -153,14 +166,13 @@ def test_a_photograph_that_vanishes_before_the_comparison_ends_it(
     assert notes(good)
 
 
-def test_another_seed_is_another_classifier(words, good, trainer):
+def test_another_seed_is_another_classifier(good, straight):
     old = weights(place(good))
-    outcome = trainer(*words, *GOOD, *SEED, "--output_dir", good)
-    assert outcome.code == 0, outcome.stderr
-    assert not same(weights(place(good)), weights(replaced(good)))
-    assert any(same(old, weights(path)) for path in (place(good), replaced(good)))
+    assert not same(weights(place(straight)), weights(replaced(straight)))
+    assert any(same(old, weights(path)) for path in (place(straight), replaced(straight)))
 
 
+@pytest.mark.slow
 def test_history_is_that_of_the_classifiers_in_place(words, still, trainer):
     def rates(pair: str) -> list[float]:
         with (still / "history.csv").open(newline="") as file:
@@ -182,19 +194,20 @@ def test_with_nothing_changed_it_is_refused(extra, words, good, trainer, content
     assert contents(good) == before
 
 
-def test_the_same_change_is_not_tried_twice(words, good, trainer, contents):
-    again = (*words, *GOOD, *SEED, "--output_dir", good)
-    assert trainer(*again).code == 0
-    before = contents(good)
+def test_the_same_change_is_not_tried_twice(words, straight, trainer, contents, tmp_path):
+    folder = shutil.copytree(straight, tmp_path / "out")
+    again = (*words, *GOOD, *SEED, "--output_dir", folder)
+    before = contents(folder)
     outcome = trainer(*again)
     assert outcome.code == 2
     assert "Nothing has changed" in outcome.stderr
     resumed = trainer(*again, "--resume")
     assert resumed.code == 0
     assert "nothing to do" in resumed.stdout
-    assert contents(good) == before
+    assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_other_images_are_a_change(words, good, trainer, draw_dataset, tmp_path):
     data = draw_dataset(tmp_path / "data", grades=3, images=4)
     (data / "train" / "2" / "train-2-3.jpeg").unlink()
@@ -260,13 +273,11 @@ def test_a_missing_classifier_is_named_and_trained_into_its_place(
     assert evaluates(trainer, good, three_grades)
 
 
+@pytest.mark.slow
 def test_a_stopped_retraining_goes_on(
-    words, good, trainer, monkeypatch, contents, networks, tmp_path, three_grades
+    words, good, straight, trainer, monkeypatch, contents, three_grades
 ):
     again = (*words, *GOOD, *SEED)
-    straight = shutil.copytree(networks["good"], tmp_path / "straight")
-    assert trainer(*again, "--output_dir", straight).code == 0
-
     keep, before = RunWriter.keep_epoch, contents(good / "models")
 
     def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
@@ -288,15 +299,13 @@ def test_a_stopped_retraining_goes_on(
     assert not (good / "retrain").exists()
 
 
-def test_resume_starts_a_retraining_from_the_same_weights(words, good, trainer, networks, tmp_path):
-    straight = shutil.copytree(networks["good"], tmp_path / "straight")
-    again = (*words, *GOOD, *SEED)
-    assert trainer(*again, "--output_dir", straight).code == 0
-    assert trainer(*again, "--output_dir", good, "--resume").code == 0
+@pytest.mark.slow
+def test_resume_starts_a_retraining_from_the_same_weights(words, good, straight, trainer):
+    assert trainer(*words, *GOOD, *SEED, "--output_dir", good, "--resume").code == 0
     assert same(weights(place(good)), weights(place(straight)))
 
 
-@pytest.mark.parametrize("moment", ["put_in_place", "_move", "write_json", "write_sealed"])
+@pytest.mark.parametrize("moment", ["_move", *slow("put_in_place", "write_json", "write_sealed")])
 def test_a_stop_while_classifiers_are_put_in_place(
     moment, words, still, trainer, monkeypatch, three_grades
 ):
@@ -324,6 +333,7 @@ def test_a_stop_while_classifiers_are_put_in_place(
     assert not (still / "retrain").exists()
 
 
+@pytest.mark.slow
 def test_settings_that_were_changed_while_it_was_put_in_place(words, still, trainer, monkeypatch):
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

@@ -77,6 +77,7 @@ def test_what_differs_is_named(trained, tmp_path, capsys):
     assert written["settings"]["learning_rate"] == 2e-3
 
 
+@pytest.mark.slow
 def test_a_moved_dataset_is_named(trained, three_grades, tmp_path):
     moved = shutil.copytree(three_grades, tmp_path / "moved")
     words = (trained, "--output", tmp_path / "again", "--dataset_path", moved)
