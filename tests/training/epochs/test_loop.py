@@ -25,6 +25,7 @@ from dr_ovo.training.measure import mean_cell_loss
 from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
 from dr_ovo.training.setup import choose_precision, resolve_models, results_folder
 from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.slow import slow
 from tests.fixtures.waiting import NothingWaits
 
 INDEPENDENT = ("--ovo_mode", "independent", "--num_classes", "3")
@@ -94,6 +95,7 @@ def test_selection_never_sees_the_calibration_share(lite0, tiny_dataset):
     assert losses[0] != pytest.approx(losses[1])  # so that the share matters
 
 
+@pytest.mark.slow
 def test_feature_statistics_are_those_of_the_train_sample(lite0, tiny_dataset):
     with open_loop(*lite0, "--dataset_path", tiny_dataset) as loop:
         (run,) = loop.runs.values()
@@ -109,8 +111,9 @@ def test_feature_statistics_are_those_of_the_train_sample(lite0, tiny_dataset):
     )
 
 
+@pytest.mark.slow
 def test_a_branch_that_ends_early_leaves_the_others_as_they_were(small, three_grades):
-    words = (*small, *INDEPENDENT, "--dataset_path", three_grades, "--epochs", 3)
+    words = (*small, *INDEPENDENT, "--dataset_path", three_grades, "--epochs", 2)
     with open_loop(*words) as loop:
         start = states(loop)
         loop.run(1, Nothing())
@@ -131,6 +134,7 @@ def test_a_branch_that_ends_early_leaves_the_others_as_they_were(small, three_gr
         assert same(apart[name], together[name])
 
 
+@pytest.mark.slow
 def test_the_order_of_branches_changes_nothing(small, three_grades):
     words = (*small, *INDEPENDENT, "--dataset_path", three_grades, "--epochs", 2)
     found = []
@@ -156,9 +160,11 @@ def test_a_pair_alone_is_the_pair_among_others(small, three_grades, tmp_path, tr
     ("warmup", "patience", "epochs", "last"),
     [
         (0, 2, 9, 3),  # the first epoch was the best: two more
-        (2, 2, 9, 4),  # counted from the end of warm-up
-        (9, 2, 9, 3),  # a warm-up as long as the run is a tenth of its steps
-        (0, 9, 3, 3),
+        *slow(
+            (2, 2, 9, 4),  # counted from the end of warm-up
+            (9, 2, 9, 3),  # a warm-up as long as the run is a tenth of its steps
+            (0, 9, 3, 3),
+        ),
     ],
 )
 def test_patience(warmup, patience, epochs, last, small, tiny_dataset, tmp_path, trainer):
@@ -174,6 +180,7 @@ def test_patience(warmup, patience, epochs, last, small, tiny_dataset, tmp_path,
     assert branch["ended"] == ("patience" if last < epochs else "last epoch")
 
 
+@pytest.mark.slow
 def test_a_branch_counts_its_own_patience(small, three_grades, tmp_path, trainer):
     outcome = trainer(
         *small, *INDEPENDENT, "--dataset_path", three_grades, "--output_dir", tmp_path,
@@ -205,6 +212,7 @@ def test_the_checkpoint_is_that_of_the_best_epoch(small, tiny_dataset, tmp_path,
     assert f"best epoch {best['epoch']}" in outcome.stdout
 
 
+@pytest.mark.slow
 def test_a_plateau_halves_the_rate_of_a_run(small, tiny_dataset, tmp_path, trainer):
     outcome = trainer(
         *small, *STILL, "--dataset_path", tiny_dataset, "--output_dir", tmp_path, "--epochs", 9,
@@ -232,7 +240,7 @@ def test_a_photograph_that_vanishes_in_mid_run(
     small, draw_dataset, tmp_path, trainer, monkeypatch: pytest.MonkeyPatch
 ):
     data, folder = draw_dataset(tmp_path / "data", grades=3), tmp_path / "out"
-    words = (*small, "--dataset_path", data, "--num_classes", 3, "--epochs", 3)
+    words = (*small, "--dataset_path", data, "--num_classes", 3, "--epochs", 2)
     words = (*words, "--output_dir", folder, "--cache", "off")
     photograph = data / "train" / "1" / "train-1-0.jpeg"
     content = photograph.read_bytes()
@@ -253,6 +261,7 @@ def test_a_photograph_that_vanishes_in_mid_run(
     assert trainer(*words, "--resume").code == 0
 
 
+@pytest.mark.slow
 def test_a_photograph_that_vanishes_is_not_missed_where_its_row_is_kept(
     small, draw_dataset, tmp_path, trainer, monkeypatch: pytest.MonkeyPatch
 ):
@@ -266,7 +275,7 @@ def test_a_photograph_that_vanishes_is_not_missed_where_its_row_is_kept(
 
     monkeypatch.setattr(RunWriter, "keep_epoch", vanish)
     outcome = trainer(
-        *small, "--dataset_path", data, "--num_classes", 3, "--epochs", 3, "--output_dir", folder
+        *small, "--dataset_path", data, "--num_classes", 3, "--epochs", 2, "--output_dir", folder
     )
     assert outcome.code == 0, outcome.stderr
     assert "1 file was written or replaced while this ran" in outcome.stderr
