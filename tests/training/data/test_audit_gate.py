@@ -71,6 +71,7 @@ def test_allowed_leaks_mark_everything(words, trainer, tmp_path, leaky):
     assert all("LEAKY" in row["marks"] for row in rows)
 
 
+@pytest.mark.slow
 def test_weights_of_a_leaky_checkpoint_mark_what_is_trained_from_them(
     words, trainer, tmp_path, small, tiny_dataset
 ):
@@ -121,6 +122,7 @@ def test_a_clean_set_is_not_marked(small, trainer, tiny_dataset, tmp_path):
     assert "LEAKY" not in outcome.stdout
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_audited_again_only_when_files_changed(
     words, trainer, leaky, tmp_path, monkeypatch
 ):
@@ -146,6 +148,7 @@ def test_a_resumed_run_is_audited_again_only_when_files_changed(
     assert trainer(*words, "--epochs", "2", "--resume").code == 0
 
 
+@pytest.mark.slow
 def test_a_dry_run_leaves_nothing_in_the_dataset(words, trainer, leaky, tmp_path):
     (leaky / "test" / "1" / "copied.jpeg").unlink()
     before = sorted(leaky.rglob("*"))

@@ -14,6 +14,7 @@ import torch
 
 from dr_ovo.synthetic.folder import write_dataset
 from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.slow import slow
 from tests.fixtures.trainings import SMALL
 
 GRADES = 3
@@ -112,7 +113,7 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("case", SPOILED)
-@pytest.mark.parametrize("flags", [(), ("--dry_run",)])
+@pytest.mark.parametrize("flags", [(), *slow((("--dry_run",),))])
 def test_weights_that_have_seen_val_or_test_stop_a_training(
     case, flags, first, make, train, tmp_path
 ):
@@ -177,6 +178,7 @@ def test_a_fold_can_not_be_held_out_from_weights_that_have_seen_it(first, train,
     assert not list(tmp_path.glob("folds/**/*.pth"))
 
 
+@pytest.mark.slow
 def test_a_member_can_go_on_from_the_one_that_held_out_the_same_fold(make, train, tmp_path):
     data, flags = make("data", FIRST), ("--folds", 2, "--keep_epoch", "last", "--fold")
     for fold in (1, 2):
@@ -192,6 +194,7 @@ def test_a_member_can_go_on_from_the_one_that_held_out_the_same_fold(make, train
     assert SEEN in outcome.stderr
 
 
+@pytest.mark.slow
 def test_what_weights_have_seen_is_handed_on(first, make, train, tmp_path):
     assert train(make("second", SECOND), "second_out", start=first).code == 0
     content = checkpoint(tmp_path / "second_out")
@@ -220,6 +223,7 @@ def eyes(tmp_path_factory) -> tuple[Path, Path]:
     return roots[0], roots[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ours", "theirs", "code"),
     [("test", "train", 3), ("test", "val", 3), ("val", "train", 3), ("val", "val", 0)],
@@ -239,7 +243,7 @@ def test_a_copy_in_another_size_and_light_is_found(ours, theirs, code, eyes, tra
         assert f"({ours}/0/{picture.name})" in outcome.stderr
 
 
-@pytest.mark.parametrize("what", ["gone", "changed", "no folder"])
+@pytest.mark.parametrize("what", ["gone", *slow("changed", "no folder")])
 def test_what_can_not_be_known_is_said(what, first, make, train, tmp_path):
     forget(first)
     start = first
@@ -269,6 +273,7 @@ def test_weights_of_others_are_unknown_without_a_warning(small_weights, make, tr
     assert checkpoint(tmp_path / "out")["all_photographs_known"] is False
 
 
+@pytest.mark.slow
 def test_a_resumed_training_knows_it_without_the_file(first, make, train, tmp_path, monkeypatch):
     data = make("data", SECOND, test="train/1/train-1-0.jpeg")
     flags = ("--epochs", 2, "--allow_leaks", "--keep_epoch", "last")
