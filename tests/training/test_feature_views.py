@@ -19,6 +19,7 @@ from dr_ovo.settings.command_line import parse_settings
 from dr_ovo.training import pipeline
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.sealed import seal_again
+from tests.fixtures.slow import slow
 
 FROZEN = ("--freeze_stages", 4, "--learning_rate", "0.02", "--warmup_epochs", 0)
 
@@ -98,7 +99,7 @@ def stop(patch: pytest.MonkeyPatch, after: int) -> None:
     patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
 
 
-@pytest.mark.parametrize("kind", ["", "--ovo_mode independent", "--head softmax"])
+@pytest.mark.parametrize("kind", ["", *slow("--ovo_mode independent", "--head softmax")])
 def test_a_second_run_computes_nothing_and_has_the_same_bits(kind, train, computed, tmp_path):
     train(tmp_path / "one", *kind.split())
     # 12 images of train under two views, and as they are; 12 of val.
@@ -114,6 +115,7 @@ def test_a_second_run_computes_nothing_and_has_the_same_bits(kind, train, comput
     assert same(tmp_path / "one", tmp_path / "three")
 
 
+@pytest.mark.slow
 def test_other_heads_seeds_and_views(train, computed, tmp_path):
     train(tmp_path / "one")
     computed.clear()
@@ -130,8 +132,8 @@ def test_other_heads_seeds_and_views(train, computed, tmp_path):
     assert same(tmp_path / "more", tmp_path / "unused")
 
 
-@pytest.mark.parametrize("cache", ["auto", "off"])
-@pytest.mark.parametrize("kind", ["shared", "independent"])
+@pytest.mark.parametrize("cache", ["auto", *slow("off")])
+@pytest.mark.parametrize("kind", ["shared", *slow("independent")])
 def test_a_run_that_was_stopped_goes_on_with_the_same_bits(kind, cache, train, tmp_path):
     words = ("--ovo_mode", kind, "--ema_decay", "0.9")
     train(tmp_path / "whole", *words, cache=cache)
@@ -143,6 +145,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits(kind, cache, train, t
     assert same(tmp_path / "whole", tmp_path / "stopped")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_inside_an_epoch(train, tmp_path):
     words = (
         "--ovo_mode", "independent", "--batch_size", 1, "--gradient_accumulation_steps", 1,
@@ -157,6 +160,7 @@ def test_a_run_that_was_stopped_inside_an_epoch(train, tmp_path):
     assert same(tmp_path / "whole", tmp_path / "stopped")
 
 
+@pytest.mark.slow
 def test_a_signal_while_features_are_computed(train, computed, tmp_path, monkeypatch):
     counted = FrozenFeatures._features
 
@@ -178,7 +182,7 @@ def test_a_signal_while_features_are_computed(train, computed, tmp_path, monkeyp
     assert same(tmp_path / "out", tmp_path / "whole")
 
 
-@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize("views", [1, *slow(2)])
 def test_it_learns_what_the_ordinary_loop_learns(views, train, tmp_path):
     """Without augmentation, on val under flips: the same figures, up to rounding."""
     words = ("--no-enable_medical_augmentation", "--tta_views", views, "--sampler", "balanced")
@@ -192,6 +196,7 @@ def test_it_learns_what_the_ordinary_loop_learns(views, train, tmp_path):
         torch.testing.assert_close(value, other[name], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_views_change_what_is_learned(train, tmp_path):
     train(tmp_path / "two")
     train(tmp_path / "one", "--feature_views", 1)
@@ -223,6 +228,7 @@ def _no_room(*_: object) -> str:
     raise UserError("--cache on: no room")
 
 
+@pytest.mark.slow
 def test_pairs_are_trained_again_on_the_same_features(train, computed, tmp_path):
     train(tmp_path / "out", "--ovo_mode", "independent")
     computed.clear()
@@ -242,6 +248,7 @@ class _Launch:
     place = object()
 
 
+@pytest.mark.slow
 def test_a_folder_from_before_the_option_goes_on(train, tmp_path):
     words = ("--feature_views", 0)
     train(tmp_path / "whole", *words)
@@ -273,6 +280,7 @@ def vit(trainer, three_grades, tmp_path) -> Callable[..., Any]:
     return run
 
 
+@pytest.mark.slow
 def test_a_transformer(vit, computed, tmp_path):
     for folder in ("one", "two"):
         vit(folder, "--feature_views", 2, "--cache_dir", tmp_path / "cache")
