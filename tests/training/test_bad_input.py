@@ -64,6 +64,7 @@ def test_a_grade_without_images(split, how, data, refused):
     assert f"no images in {split}/3" in refused()
 
 
+@pytest.mark.slow
 def test_a_grade_without_images_in_test_is_no_mistake(data, small, trainer, tmp_path):
     shutil.rmtree(data / "test" / "3")
     words = (*small, "--dataset_path", data, "--output_dir", tmp_path / "out", "--epochs", 1)
@@ -118,6 +119,7 @@ def test_all_damaged_files_are_listed_at_once(data, refused):
     assert all(place in message for place in [*places, "train/2/notes.txt"])
 
 
+@pytest.mark.slow
 def test_skipping_damaged_files_goes_on_and_records_them(data, small, trainer, tmp_path):
     (data / PHOTOGRAPH).write_bytes(b"")
     (data / "val" / "2" / "notes.txt").write_text("not a photograph")
@@ -142,6 +144,7 @@ def test_skipping_must_leave_something(data, refused):
     assert "val/1" in refused("--skip_damaged")
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit(data, refused, tmp_path):
     other = tmp_path / "other.pth"
     torch.save(create_backbone("test_resnet", 32, weights=None).state_dict(), other)

@@ -14,6 +14,7 @@ from dr_ovo.audit.measurement_cache import FOLDER
 from dr_ovo.copies.descriptor_store import name_in, open_store, stamp_of
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.sealed import seal_again
+from tests.fixtures.slow import slow
 
 
 @pytest.fixture
@@ -101,6 +102,7 @@ def as_an_earlier_version(folder: Path, data: Path) -> None:
     seal_again(folder)
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_dataset_was_audited_and_a_replaced_picture_was_not(
     stopped, words, trainer, data, tmp_path
 ):
@@ -116,8 +118,8 @@ def test_a_copy_of_the_dataset_was_audited_and_a_replaced_picture_was_not(
         assert evaluated(trainer, replaced, stopped) is False
 
 
-@pytest.mark.parametrize("finished", [False, True])
-@pytest.mark.parametrize("flags", [(), ("--dry_run",)])
+@pytest.mark.parametrize("finished", [False, *slow(True)])
+@pytest.mark.parametrize("flags", [(), *slow((("--dry_run",),))])
 def test_replaced_pictures_of_train_stop_a_resumed_training(
     finished, flags, stopped, words, trainer, data, no_audit
 ):
@@ -129,7 +131,7 @@ def test_replaced_pictures_of_train_stop_a_resumed_training(
     assert "other pictures than --dataset_path now has in train: some were" in outcome.stderr
 
 
-@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("split", ["train", *slow("val")])
 def test_a_picture_written_over_is_found(split, stopped, words, trainer, data, no_audit):
     before = first(data, split).stat().st_ino
     replace(first(data, split), in_place=True)
@@ -151,6 +153,7 @@ def test_replaced_pictures_of_val_stop_it_too_and_restored_ones_do_not(
     assert trainer(*words, "--resume").code == 0
 
 
+@pytest.mark.slow
 def test_replaced_pictures_of_test_are_audited(stopped, words, trainer, data):
     first(data, "test").write_bytes(first(data, "train").read_bytes())
     outcome = trainer(*words, "--resume")
@@ -168,12 +171,14 @@ def test_a_touched_or_moved_dataset_is_not_audited_again(
     assert outcome.code == 0
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_a_resumed_training_writes_nothing(stopped, words, trainer, data):
     shutil.rmtree(data / FOLDER)
     assert trainer(*words, "--resume", "--dry_run").code == 0
     assert not (data / FOLDER).exists()
 
 
+@pytest.mark.slow
 def test_folders_of_earlier_versions_are_understood(
     stopped, words, trainer, data, tmp_path, no_audit
 ):
@@ -185,6 +190,7 @@ def test_folders_of_earlier_versions_are_understood(
     assert evaluated(trainer, touched, stopped) is False
 
 
+@pytest.mark.slow
 def test_a_forged_cache_starts_no_training(data, small, trainer, tmp_path, monkeypatch):
     """As made by somebody else, before the leak was planted under the name of another picture."""
     shutil.copyfile(first(data, "train"), first(data, "test"))

@@ -55,6 +55,7 @@ def test_damage_inside_a_file_stops_a_new_training(train, data):
     assert "--skip_damaged" in outcome.stderr
 
 
+@pytest.mark.slow
 def test_a_training_that_began_with_it_goes_on_and_names_it(
     train, data, tmp_path, monkeypatch, contents
 ):
@@ -85,6 +86,7 @@ def test_a_training_that_began_with_it_goes_on_and_names_it(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "cache"),
     [
@@ -123,6 +125,7 @@ def _after(calls: int, act):
     return method
 
 
+@pytest.mark.slow
 def test_new_formats_do_not_stop_a_training_that_left_them_out(train, data, tmp_path):
     picture = cv2.imread(str(data / PHOTOGRAPH))
     cv2.imwrite(str(data / "train/2/extra.bmp"), picture[::-1])
