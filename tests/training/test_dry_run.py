@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 
 from dr_ovo.training.resume import state
+from tests.fixtures.slow import slow
 
-HEADS = ("--ovo_mode shared", "--ovo_mode independent", "--head softmax", "--head ordinal")
+HEADS = (
+    "--ovo_mode shared",
+    *slow("--ovo_mode independent", "--head softmax", "--head ordinal"),
+)
 
 
 @pytest.fixture
@@ -47,6 +51,7 @@ def test_it_says_what_is_needed_and_writes_nothing(head, home, small, trainer, c
     assert "epoch 1/" not in output
 
 
+@pytest.mark.slow
 def test_disk_is_foretold_as_it_is_then_used(home, small, trainer, monkeypatch):
     words = (*small, "--dataset_path", "data", "--output_dir", "out", "--epochs", 3)
     words = (*words, "--ovo_mode", "independent", "--batch_size", 1)  # several windows an epoch
@@ -92,6 +97,7 @@ def test_it_finds_what_training_would_stumble_over(home, small, trainer):
     assert not (home / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_holds_training_stays_as_it_is(home, small, trainer, contents):
     words = (*small, "--dataset_path", "data", "--output_dir", "out", "--epochs", 1)
     assert trainer(*words, cwd=home).code == 0

@@ -93,6 +93,7 @@ def test_the_last_line_says_where_the_results_are(lines):
     assert lines[-1] == "done: results/test_efficientnet_5class_results"
 
 
+@pytest.mark.slow
 def test_a_log_is_appended_to(small, tiny_dataset, trainer, tmp_path):
     log = tmp_path / "deep" / "log.txt"
     words = (*small, "--dataset_path", tiny_dataset, "--epochs", 1, "--log_file", log)
@@ -103,6 +104,7 @@ def test_a_log_is_appended_to(small, tiny_dataset, trainer, tmp_path):
     assert not (tmp_path / "one" / "train.log").exists()  # only the one that was given
 
 
+@pytest.mark.slow
 def test_without_a_log_file_each_folder_has_its_own(small, tiny_dataset, trainer, tmp_path):
     words = ("--dataset_path", tiny_dataset, "--epochs", 1, "--output_dir", tmp_path)
     plain = [word for word in small if word not in small[2:4]]

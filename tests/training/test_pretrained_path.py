@@ -13,6 +13,7 @@ from dr_ovo.files import file_sha256
 from dr_ovo.training.resume.pretrained_file import KEY
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.sealed import seal_again
+from tests.fixtures.slow import slow
 from tests.fixtures.weights import state_of
 
 VIT, STRICT_VIT, RESNET = (
@@ -42,6 +43,7 @@ def words_for(name: str, dataset: Path) -> tuple[object, ...]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_retfound_s_layout_trains_and_says_what_it_left_out(train, tmp_path):
     state = state_of(VIT, num_classes=0)
     given = {**state, "mask_token": torch.ones(1, 1, 8), "decoder_embed.weight": torch.ones(8, 8)}
@@ -52,6 +54,7 @@ def test_retfound_s_layout_trains_and_says_what_it_left_out(train, tmp_path):
     assert json.loads((tmp_path / "out" / "config.json").read_text())["leaky"] is False
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_timm_s_train_py_trains_from_its_averages(train, tmp_path):
     last, averaged = state_of(RESNET, 1), state_of(RESNET, 2)
     content = {"state_dict": last, "state_dict_ema": averaged, "args": ARGS, "epoch": 3}
@@ -94,7 +97,9 @@ def test_other_files_are_refused_before_anything_is_written(content, said, train
     ("flags", "said"),
     [
         (("--base_models", "resnet18.in1k"), "Known: resnet18.a1_in1k"),
-        (("--base_models", "vit_small_patch14_dinov2", "--img_size", 512), "Nearest: 504, 518"),
+        *slow(
+            (("--base_models", "vit_small_patch14_dinov2", "--img_size", 512), "Nearest: 504, 518"),
+        ),
     ],
 )
 def test_tags_and_sizes_that_can_not_be(flags, said, train, tmp_path):
@@ -135,7 +140,7 @@ def changed_and_not_recorded(tmp_path: Path) -> None:
     seal_again(tmp_path / "out")
 
 
-@pytest.mark.parametrize("what", [None, changed, gone, changed_and_not_recorded])
+@pytest.mark.parametrize("what", [changed, *slow(None, gone, changed_and_not_recorded)])
 def test_a_resumed_training_says_that_its_file_has_changed(
     what, train, trainer, tiny_dataset, tmp_path, stopping
 ):
@@ -152,6 +157,7 @@ def test_a_resumed_training_says_that_its_file_has_changed(
     assert said == (what is changed)
 
 
+@pytest.mark.slow
 def test_a_folder_made_at_a_size_that_leaves_an_edge_unseen_goes_on(
     train, trainer, tiny_dataset, tmp_path, stopping
 ):
@@ -172,7 +178,7 @@ def test_a_folder_made_at_a_size_that_leaves_an_edge_unseen_goes_on(
     assert graded.code == 0, graded.stderr
 
 
-@pytest.mark.parametrize("head", ["softmax", "ovo"])
+@pytest.mark.parametrize("head", ["softmax", *slow("ovo")])
 def test_a_head_is_taken_over_where_that_is_asked_for(head, train, tmp_path):
     kept = ("--head", head, "--freeze_stages", 4)
     assert train(RESNET, state_of(RESNET), *kept, "--learning_rate", "0.1").code == 0

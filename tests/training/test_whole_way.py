@@ -53,6 +53,7 @@ def aptos(drawn: Path, folder: Path) -> tuple[Path, Path]:
     return images, labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("published", "patients"), [(eyepacs, True), (aptos, False)])
 def test_prepared_trained_and_evaluated(published, patients, drawn, small, trainer, tmp_path):
     images, labels = published(drawn, tmp_path)
