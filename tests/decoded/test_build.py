@@ -22,6 +22,7 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.photographs.quality import decode_with_quality
 from tests.decoded.conftest import COUNT, PREPROCESSING, hashed
 from tests.fixtures import decoders
+from tests.fixtures.slow import slow
 
 
 def plain(path, preprocessing=PREPROCESSING) -> np.ndarray:
@@ -46,9 +47,11 @@ def marked(path, files):
     "preprocessing",
     [
         Preprocessing(32),
-        Preprocessing(40, clahe=False),
-        Preprocessing(32, disc_crop=False, clahe_clip_limit=1.5),
-        Preprocessing(48, ben_graham=True),
+        *slow(
+            Preprocessing(40, clahe=False),
+            Preprocessing(32, disc_crop=False, clahe_clip_limit=1.5),
+            Preprocessing(48, ben_graham=True),
+        ),
     ],
     ids=lambda one: ", ".join(one.steps),
 )
@@ -58,6 +61,7 @@ def test_rows_are_what_decoding_gives(draw, tmp_path, preprocessing):
     assert all_are_right(tmp_path / "cache", files, preprocessing)
 
 
+@pytest.mark.slow
 def test_rows_of_real_photographs_are_what_decoding_gives(idrid_small, tmp_path):
     files = hashed(sorted((idrid_small / "test").rglob("*.jp*g"))[:6])
     preprocessing = Preprocessing(224)
@@ -123,10 +127,11 @@ def test_copies_share_a_row(draw, tmp_path):
 @pytest.mark.parametrize(
     ("decoder", "reason"),
     [
-        (decoders.aborting, "crashes the decoder"),
-        (decoders.greedy, "needs more memory to be decoded than may be taken"),
+        pytest.param(decoders.aborting, "crashes the decoder", id="crash", marks=pytest.mark.slow),
+        pytest.param(
+            decoders.greedy, "needs more memory to be decoded than may be taken", id="memory"
+        ),
     ],
-    ids=["crash", "memory"],
 )
 def test_a_file_that_ends_the_decoder_is_named(draw, tmp_path, decoder, reason):
     files = draw(tmp_path / "drawn", count=7)
@@ -182,6 +187,7 @@ def test_an_error_that_nobody_foresaw_costs_one_photograph(draw, tmp_path, worke
     assert built == Built(added=2, damaged=(Damage(bad, "can't be decoded: ValueError: odd"),))
 
 
+@pytest.mark.slow
 def test_decoding_that_stands_still_ends(draw, tmp_path, monkeypatch):
     monkeypatch.setenv(decoders.NOTES, str(tmp_path / "notes"))
     monkeypatch.setattr(building, "STALLED_SECONDS", 1.0)

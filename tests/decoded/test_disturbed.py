@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from tests.decoded.conftest import PREPROCESSING, ROW_BYTES
 from tests.decoded.test_build import all_are_right
 from tests.decoded.test_hostile import whole_rows
 from tests.fixtures.decoders import NOTES
+from tests.fixtures.slow import slow
 
 PHOTOGRAPHS = 40
 # Builds, and is killed inside the sixth transaction, when pages of it are in the file already.
@@ -117,17 +119,24 @@ def test_killed_at_any_time_and_gone_on_with(files, tmp_path):
     assert (store_folder(cache, PREPROCESSING) / ROWS).stat().st_size == PHOTOGRAPHS * ROW_BYTES
 
 
-@pytest.fixture
-def half_saved(files, tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def killed_while_saving(files, tmp_path_factory) -> Path:
     """A cache of five rows whose builder was killed inside the next transaction of its index."""
-    words = [next(iter(files)).parent, tmp_path / "cache", PREPROCESSING.size, "slow"]
+    folder = tmp_path_factory.mktemp("half_saved")
+    words = [next(iter(files)).parent, folder / "cache", PREPROCESSING.size, "slow"]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED_WHILE_SAVING, *map(str, words)],
-        cwd=ROOT, check=False, env=os.environ | {NOTES: f"{tmp_path}.notes"},
+        cwd=ROOT, check=False, env=os.environ | {NOTES: f"{folder}.notes"},
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL
-    assert journal(tmp_path / "cache").exists()
-    return tmp_path / "cache"
+    assert journal(folder / "cache").exists()
+    return folder / "cache"
+
+
+@pytest.fixture
+def half_saved(killed_while_saving, tmp_path) -> Path:
+    """A private copy of it."""
+    return shutil.copytree(killed_while_saving, tmp_path / "cache")
 
 
 def journal(cache: Path) -> Path:
@@ -159,7 +168,7 @@ def test_a_transaction_that_can_not_be_undone_costs_only_time(files, half_saved)
     assert {path: path.read_bytes() for path in store.iterdir()} == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, *slow(signal.SIGINT, signal.SIGTERM)])
 def test_processes_end_with_the_one_that_started_them(files, tmp_path, number):
     cache = tmp_path / "cache"
     with building(files, cache, "endless") as process:
@@ -171,6 +180,7 @@ def test_processes_end_with_the_one_that_started_them(files, tmp_path, number):
     until(lambda: not any(map(is_running, noted(cache))))
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_kept_when_it_is_stopped(files, tmp_path):
     cache = tmp_path / "cache"
     with building(files, cache, "slow") as process:
@@ -180,6 +190,7 @@ def test_what_is_finished_is_kept_when_it_is_stopped(files, tmp_path):
     assert 5 < whole_rows(cache, files) < PHOTOGRAPHS
 
 
+@pytest.mark.slow
 def test_two_at_once_decode_each_photograph_once(files, tmp_path):
     cache = tmp_path / "cache"
     with building(files, cache, "slow") as one, building(files, cache, "slow") as other:
@@ -191,6 +202,7 @@ def test_two_at_once_decode_each_photograph_once(files, tmp_path):
     assert all_are_right(cache, files)
 
 
+@pytest.mark.slow
 def test_a_file_that_can_grow_no_more(files, tmp_path):
     """The limit on the size of files: the system answers as it does where the disk is full."""
     cache = tmp_path / "cache"

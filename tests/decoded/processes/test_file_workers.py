@@ -81,6 +81,7 @@ def test_they_have_no_torch():
     assert list(each_file(modules, files("a"), "title")) == [{"cv2"}]
 
 
+@pytest.mark.slow
 def test_no_answer_names_the_file(monkeypatch):
     with open_workers() as workers:
         assert workers.do(decoders.named, Path("a")) == "a"

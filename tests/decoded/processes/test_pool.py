@@ -55,6 +55,7 @@ def test_only_what_crashes_is_without_an_outcome(children, pool):
     pool.close()
 
 
+@pytest.mark.slow
 def test_a_crash_costs_no_job_of_another_thread(children, pool):
     found: dict[int, list[str | None]] = {}
 
@@ -115,6 +116,7 @@ def test_closing_ends_a_job_under_way(children, pool):
         pool.do(jobs("b"))
 
 
+@pytest.mark.slow
 def test_where_no_process_starts_this_one_works(children, pool, monkeypatch, caplog):
     monkeypatch.setattr(executor, "start", decoders.not_starting)
     with caplog.at_level(logging.WARNING, "dr_ovo"):
@@ -131,6 +133,7 @@ def test_where_the_system_has_no_semaphores_this_one_works(children, pool, monke
     assert pool.do(jobs("a")) == ["a"]
 
 
+@pytest.mark.slow
 def test_waiting_in_line_is_no_stall(children):
     pool = DecodingPool(decoders.answer, 1, timeout=1.0)
     assert pool.do(jobs("start")) == ["start"]
@@ -139,6 +142,7 @@ def test_waiting_in_line_is_no_stall(children):
     pool.close()
 
 
+@pytest.mark.slow
 def test_no_descriptor_is_left(children):
     def open_descriptors() -> int:
         gc.collect()
