@@ -122,6 +122,7 @@ def kept_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "results"
 
 
+@pytest.mark.slow
 def test_a_run_is_kept_and_read(kept_in, small, trainer, draw_dataset, tmp_path, monkeypatch):
     """From a real cross-validation, with its logits after each epoch."""
     monkeypatch.setattr(loop, "Validation", Recording)

@@ -81,6 +81,7 @@ def test_each_ends_in_its_own_way_and_the_others_go_on(workers):
     assert "in measure" in found["crashes"].log  # faulthandler's traceback
 
 
+@pytest.mark.slow
 def test_one_that_hangs_is_killed_with_what_it_started(workers, tmp_path):
     start = time.monotonic()
     found = workers.run(fake("hangs"), 3.0)

@@ -65,7 +65,7 @@ def photographs(tmp_path_factory) -> Path:
     return draw_photographs(tmp_path_factory.mktemp("drawn") / "data", SPLITS, 96)
 
 
-LONG = (growth,)  # more than 5 seconds
+LONG = (growth, ovo_cost, timm_loop, trainer_overhead)  # more than a second
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,7 @@ def test_the_bare_loop_takes_the_step_of_ours(tmp_path):
         assert float((found - expected).norm() / expected.norm()) < 1e-3
 
 
+@pytest.mark.slow
 def test_separate_classifiers_have_the_layers_of_ours(photographs, tmp_path):
     flags = ("--base_models", "test_resnet", *RANDOM, "--ovo_mode", "independent")
     with training(photographs, tmp_path / "results", *flags) as ours:
