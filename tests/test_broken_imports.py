@@ -8,7 +8,9 @@ import re
 import subprocess
 import sys
 import venv
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -16,6 +18,7 @@ from packaging.requirements import Requirement
 from dr_ovo import broken_imports
 from dr_ovo.__main__ import COMMANDS
 from dr_ovo.errors import run
+from tests.fixtures.slow import slow
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,6 +29,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
 ANALYZES = ("--model", "x")  # its --help needs no package
 WRAPPERS = sorted(path.name for path in ROOT.glob("train_*.sh"))
+
+
+def quick_or_slow(names: Iterable[str], *quick: str) -> list[Any]:
+    """All names, of which those that are not `quick` are marked slow."""
+    return [*quick, *slow(*sorted(set(names) - set(quick)))]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +60,7 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", quick_or_slow(SCRIPTS, "model_analyzer.py", "report.py"))
 def test_a_script_outside_the_environment(script, bare_python):
     words = ANALYZES if script == "model_analyzer.py" else ("--help",)
     line = one_line(ended(bare_python, ROOT / script, *words))
@@ -60,7 +68,7 @@ def test_a_script_outside_the_environment(script, bare_python):
     assert f" is missing from {bare_python}. In {ROOT}, " in line
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"doctor"}))
+@pytest.mark.parametrize("command", quick_or_slow(COMMANDS.keys() - {"doctor"}, "analyze", "train"))
 def test_a_command_outside_the_environment(command, bare_python):
     words = ANALYZES if command == "analyze" else ("--dataset_path", "x")
     line = one_line(ended(bare_python, "-m", "dr_ovo", command, *words))
@@ -73,7 +81,7 @@ def test_the_doctor_says_what_is_missing(bare_python):
     assert "torch" in done.stdout
 
 
-@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("wrapper", quick_or_slow(WRAPPERS, "train_resnet.sh"))
 def test_a_wrapper_with_another_python(wrapper, bare_python):
     line = one_line(ended(ROOT / wrapper, PYTHON=bare_python))
     assert re.search(r"package \w+ is missing", line)
@@ -101,9 +109,11 @@ def broken(folder: Path, package: str, body: str) -> Path:
             "(libopenblas.so: not found)",
         ),
         ("tqdm", "raise OSError('libcudart.so.12: cannot open')", "tqdm can't be loaded by"),
-        ("cv2", "import absent_dependency", "the package absent_dependency is missing from"),
+        *slow(
+            ("cv2", "import absent_dependency", "the package absent_dependency is missing from"),
+            ("cv2", "raise ValueError('numpy.dtype size changed')", "(numpy.dtype size changed)"),
+        ),
         ("tqdm", "", "the package tqdm can't be loaded by"),  # too old: it has not what we need
-        ("cv2", "raise ValueError('numpy.dtype size changed')", "(numpy.dtype size changed)"),
     ],
 )
 def test_a_package_that_does_not_load(package, body, said, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.slow import slow
 from tests.fixtures.trainings import one_thread, trainer
 
 __all__ = ["one_thread", "trainer"]
@@ -96,7 +97,9 @@ def echo(tmp_path) -> Path:
 
 
 # CoAtNet's is trained on drawn pictures by tests/test_commands.py, and by the slow test below.
-@pytest.mark.parametrize("name", [name for name in WRAPPERS if name != "coatnet"])
+@pytest.mark.parametrize(
+    "name", ["efficientnet", *slow("convnext", "swinv2", "densenet", "resnet", "seresnext")]
+)
 def test_a_wrapper_runs_through_on_small_pictures(name, tmp_path, photographs, echo, trainer):
     """What a wrapper starts is run in this process, which has torch and timm already."""
     folder, script, *words, end = start(name, tmp_path, photographs, echo, *SMALL).split("\0")
@@ -106,6 +109,7 @@ def test_a_wrapper_runs_through_on_small_pictures(name, tmp_path, photographs, e
     check(name, tmp_path, 64)
 
 
+@pytest.mark.slow
 def test_a_wrapper_runs_through_in_its_own_processes(tmp_path, photographs):
     run("resnet", tmp_path, photographs, *SMALL)
     check("resnet", tmp_path, 64)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.slow import slow
+
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = {
     "coatnet": "coatnet_0_rw_224",
@@ -55,6 +57,7 @@ def test_run_all_goes_on_after_a_failure(tmp_path, make_stub, run_script):
     assert outcome.returncode == 4  # the first that failed
 
 
+@pytest.mark.slow
 def test_run_all_ends_well_where_all_do(tmp_path, echo, run_script):
     assert run_script(ROOT / "run_all.sh", cwd=tmp_path, PYTHON=echo).returncode == 0
 
@@ -67,6 +70,7 @@ def test_run_all_refuses_what_is_each_ones_own(flag, tmp_path, echo, run_script)
     assert outcome.stdout == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_run_all_after_the_training_has_ended(
     sent, code, tmp_path, make_stub, clean_environment
@@ -102,6 +106,7 @@ GPU_STUB = (
 )
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_a_terminal(tmp_path, make_stub, clean_environment):
     slow_end = "kill $!; sleep 0.3; touch saved; exit 130"
     waiting = make_stub(tmp_path / "w", f"trap '{slow_end}' INT; echo ready; sleep 20 & wait")
@@ -156,9 +161,11 @@ def test_each_gpu_takes_one_architecture_at_a_time(tmp_path, make_stub, run_scri
     ("flags", "visible", "expected"),
     [
         ((), "3,GPU-5", {"3", "GPU-5"}),
-        ((), "1", {"1"}),
-        ((), "", {""}),
-        (("--device", "cuda:1"), "0,1", {"0,1"}),
+        *slow(
+            ((), "1", {"1"}),
+            ((), "", {""}),
+            (("--device", "cuda:1"), "0,1", {"0,1"}),
+        ),
     ],
 )
 def test_which_gpus_are_used(flags, visible, expected, tmp_path, make_stub, run_script):
