@@ -14,6 +14,7 @@ from dr_ovo.caches import opening
 from dr_ovo.caches.inspection import JOURNAL_MAGIC, Layout
 from dr_ovo.caches.opening import open_cache
 from dr_ovo.caches.signed_cache import SignedCache
+from tests.fixtures.slow import slow
 
 LAYOUT = Layout("test", 3, {"kept": "(key TEXT PRIMARY KEY, value BLOB, digest BLOB)"})
 OLDER = Layout("test", 2, {"kept": "(key TEXT PRIMARY KEY, value BLOB)"})
@@ -63,7 +64,7 @@ def test_what_was_added_is_there(file):
         "UPDATE kept SET digest = (SELECT digest FROM kept WHERE key = 'b') WHERE key = 'a'",
         "UPDATE kept SET digest = NULL WHERE key = 'a'",
         "UPDATE kept SET value = '1' WHERE key = 'a'",  # a text in place of the bytes
-        "UPDATE kept SET value = zeroblob(300000000) WHERE key = 'a'",
+        *slow("UPDATE kept SET value = zeroblob(300000000) WHERE key = 'a'"),
         "UPDATE kept SET value = NULL WHERE key = 'a'",
         "DELETE FROM kept WHERE key = 'a'",
     ],

@@ -11,6 +11,7 @@ from benchmarks.gate_pictures.ordinary import KINDS, LATER, drawn
 from dr_ovo.gates.field_of_view import FRAME, ROUND, find_field
 from dr_ovo.gates.fundus_check import check_fundus
 from dr_ovo.synthetic.fundus import draw_fundus
+from tests.fixtures.slow import slow
 
 # A red thing with lighter parts and soft edges looks like retina to these measures.
 PASS = {"tomato"}
@@ -27,7 +28,7 @@ def ordinary() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("grade", range(5))
-@pytest.mark.parametrize("size", [64, 128, 512])
+@pytest.mark.parametrize("size", [64, 128, *slow(512)])
 def test_drawn_photographs_pass(grade, size):
     for seed in range(2):
         check = check_fundus(draw_fundus(grade, "right", size, seed, seed + 50)[0])

@@ -103,6 +103,7 @@ def test_facts_of_a_process_that_has_ended_are_never_shown(file, monkeypatch):
         assert "another process works in it; which one is not known" in refused(file)
 
 
+@pytest.mark.slow
 def test_who_opened_the_file_before_it_was_removed_locks_the_new_one(file):
     """Many processes take the lock in turn, each removing its file: never two at a time."""
     inside = file.with_name("inside")
