@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -24,15 +25,18 @@ from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.predictions_file import load_predictions
 from tests.fixtures import decoders
 from tests.fixtures.sealed import edit
+from tests.fixtures.slow import slow
 
 ROOT = Path(__file__).resolve().parents[2]
 # Each with a size, preprocessing or head that is not the default.
 NETWORKS = {
     "shared": "--img_size 64 --no-enable_clahe",
     "softmax": "--head softmax --clahe_clip_limit 1.5",
-    "ordinal": "--head ordinal --img_size 48",
     "regression": "--head regression",
     "independent": "--ovo_mode independent --clahe_tile_grid_size 4",
+}
+MORE_NETWORKS = {
+    "ordinal": "--head ordinal --img_size 48",
     "averaged": "--ema_decay 0.7 --tta_views 4",
 }
 
@@ -52,10 +56,21 @@ def train(small, tiny_dataset, trainer):
     return into
 
 
+class Networks(dict[str, Path]):
+    """The folders of the networks above, each trained when it is asked for first."""
+
+    def __init__(self, train: Callable[..., Path], root: Path) -> None:
+        super().__init__()
+        self.train, self.root = train, root
+
+    def __missing__(self, name: str) -> Path:
+        self[name] = self.train(self.root / name, *(NETWORKS | MORE_NETWORKS)[name].split())
+        return self[name]
+
+
 @pytest.fixture(scope="module")
-def networks(train, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("networks")
-    return {name: train(root / name, *flags.split()) for name, flags in NETWORKS.items()}
+def networks(train, tmp_path_factory: pytest.TempPathFactory) -> Networks:
+    return Networks(train, tmp_path_factory.mktemp("networks"))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +99,7 @@ def metas(folder: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted((folder / "models").glob("*.json"))]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, *slow(*MORE_NETWORKS)])
 def test_evaluation_sees_what_training_saw(name, networks, evaluate):
     """The metrics on val equal those that training logged for the same checkpoint: same pixels,
     network and decoding. Val has fewer than 200 images and is not divided."""
@@ -107,7 +122,9 @@ def test_evaluation_sees_what_training_saw(name, networks, evaluate):
             assert found["macro_auc"]["value"] == pytest.approx(meta["metrics"]["val_auc"])
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", ["shared", "softmax", *slow("regression", "independent", *MORE_NETWORKS)]
+)
 def test_what_evaluation_writes(name, networks, evaluate, contents, tiny_dataset):
     folder = networks[name]
     before = {key for key in contents(folder) if not key.startswith(("predic", "eval", "calib"))}
@@ -194,6 +211,7 @@ def test_an_evaluation_of_other_checkpoints_is_stale(networks, evaluate, tmp_pat
     assert "is stale" not in evaluate(folder, "--splits", "val").stdout
 
 
+@pytest.mark.slow
 def test_the_expected_grade_as_decoder(networks, evaluate, tmp_path):
     """On a val of 15 images it rounds; it uses tempered probabilities."""
     folder = tmp_path / "out"
@@ -219,6 +237,7 @@ def test_a_calibration_of_other_probabilities_is_not_used(networks, evaluate, tm
         assert "--decoder argmax --prior_correction true" in other.stderr
 
 
+@pytest.mark.slow
 def test_prior_correction_takes_from_the_logits_what_class_weights_added(train, evaluate, tmp_path):
     folder = train(tmp_path / "out", "--head", "softmax", "--class_weights", 1, 2, 3, 4, 5)
     assert evaluate(folder).code == 0
@@ -249,6 +268,7 @@ def test_evaluating_again_gives_the_same_bytes(networks, evaluate, contents):
     assert contents(networks["shared"]) == before
 
 
+@pytest.mark.slow
 def test_a_folder_may_be_moved_and_needs_its_models_alone(networks, evaluate, tmp_path):
     evaluate(networks["shared"])
     moved = tmp_path / "elsewhere"
@@ -297,6 +317,7 @@ def test_clahe_that_is_denied_or_altered_contradicts_too(networks, evaluate):
         assert "contradict the checkpoints" in outcome.stderr
 
 
+@pytest.mark.slow
 def test_flags_that_agree_are_taken(networks, evaluate):
     agreeing = "--img_size 64 --no-enable_clahe --num_classes 5 --head ovo --ovo_mode shared"
     assert evaluate(networks["shared"], *agreeing.split()).code == 0
@@ -441,6 +462,7 @@ def test_conditions_need_five_grades(of_three_grades, three_grades, evaluate):
         assert report(folder)[condition]["reason"]
 
 
+@pytest.mark.slow
 def test_the_three_decoders_side_by_side(networks, evaluate, tmp_path):
     folder = shutil.copytree(networks["shared"], tmp_path / "out")
     accuracies = [row["val_accuracy"] for row in metas(folder)[0]["metrics"]["pairs"]]
@@ -478,6 +500,7 @@ def test_damaged_images_stop_it_unless_they_are_skipped(
     ]
 
 
+@pytest.mark.slow
 def test_a_file_that_crashes_the_decoder_is_damaged(
     networks, evaluate, draw_dataset, tmp_path, in_processes
 ):
@@ -493,6 +516,7 @@ def test_a_file_that_crashes_the_decoder_is_damaged(
     assert report(folder)["n"] == 14
 
 
+@pytest.mark.slow
 def test_other_formats_are_counted_in_the_last_line(networks, evaluate, draw_dataset, tmp_path):
     data = draw_dataset(tmp_path / "data")
     (data / "test" / "notes.txt").write_text("outside the grades: stops nothing")
@@ -502,6 +526,7 @@ def test_other_formats_are_counted_in_the_last_line(networks, evaluate, draw_dat
     assert outcome.stderr.splitlines()[-1].startswith("1 other file was not read: 1 .txt.")
 
 
+@pytest.mark.slow
 def test_damage_inside_a_file_is_named(networks, evaluate, draw_dataset, tmp_path):
     data = draw_dataset(tmp_path / "data")
     spoiled = data / "test/1/test-1-0.jpeg"
@@ -565,11 +590,14 @@ def report_on(capsys, caplog):
     return call
 
 
+@pytest.mark.slow
 def test_a_report_of_a_folder_of_one_piece(evaluated, report_on):
     assert report_on(evaluated) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["calibration.json", "predictions_val.npz", "evaluation_val.json"])
+@pytest.mark.parametrize(
+    "name", ["calibration.json", *slow("predictions_val.npz", "evaluation_val.json")]
+)
 def test_files_of_an_earlier_evaluation_are_refused(name, evaluated, evaluate, report_on):
     before = shutil.copytree(evaluated, evaluated.parent / "before")
     edit(before / "calibration.json", lambda content: content.update(temperature=2.0))
@@ -584,7 +612,7 @@ def test_files_of_an_earlier_evaluation_are_refused(name, evaluated, evaluate, r
     assert report_on(evaluated) == (0, "")
 
 
-@pytest.mark.parametrize("with_descriptor", [True, False])
+@pytest.mark.parametrize("with_descriptor", [True, *slow(False)])
 def test_a_checkpoint_that_was_replaced(with_descriptor, evaluated, evaluate, report_on):
     (path,) = (evaluated / "models").glob("*.pth")
     content = torch.load(path, weights_only=True)
@@ -634,6 +662,7 @@ def test_stopped_at_every_file_it_is_whole_or_refused(evaluated, evaluate, repor
     assert report_on(evaluated) == (0, "")
 
 
+@pytest.mark.slow
 def test_inference_refuses_a_calibration_that_it_would_use(
     evaluated, evaluate, trainer, tiny_dataset, tmp_path
 ):
@@ -652,6 +681,7 @@ def test_inference_refuses_a_calibration_that_it_would_use(
     assert "No operating points, so no verdicts" in without.stderr
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_a_training_replaces_meanwhile(
     evaluated, evaluate, report_on, monkeypatch
 ):

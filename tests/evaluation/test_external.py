@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -31,6 +32,8 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.made_from import check_digests
 from dr_ovo.statistics.differences import unpaired_difference
 from dr_ovo.statistics.intervals import Estimate
+from tests.fixtures.slow import slow
+from tests.fixtures.trainings import Outcome
 
 THREE = ("0", "NPDR", "PDR")
 TO_THREE = ("--grade_map", "0=0", "1,2,3=NPDR", "4=PDR")
@@ -67,21 +70,55 @@ def three(five, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def evaluate_in(trainer):
+    """Evaluates the model of a results folder on another data set."""
+
+    def run(folder: Path, external: object, *flags: object) -> Outcome:
+        return trainer(
+            "--mode", "evaluate", "--external", external, "--output_dir", folder, "--device", "cpu",
+            "--num_workers", 0, *flags,
+        )  # fmt: skip
+
+    return run
+
+
 @pytest.fixture
-def evaluate(trainer, model, tmp_path):
+def evaluate(evaluate_in, model, tmp_path):
     """Evaluates a copy of the model on another data set; the outcome, and the results folder."""
 
     def run(external: object, *flags: object, folder: Path | None = None):
         if folder is None:
             folder = tmp_path / "out"
             shutil.copytree(model, folder, dirs_exist_ok=True)
-        outcome = trainer(
-            "--mode", "evaluate", "--external", external, "--output_dir", folder, "--device", "cpu",
-            "--num_workers", 0, *flags,
-        )  # fmt: skip
-        return outcome, folder
+        return evaluate_in(folder, external, *flags), folder
 
     return run
+
+
+@dataclass(frozen=True)
+class OnBoth:
+    """The model evaluated on `five` and, merged, on `three`: what was said, and the folder."""
+
+    five: Outcome
+    three: Outcome
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def on_both(evaluate_in, model, five, three, tmp_path_factory) -> OnBoth:
+    """Read only."""
+    folder = shutil.copytree(model, tmp_path_factory.mktemp("on_both") / "out")
+    both = OnBoth(evaluate_in(folder, five), evaluate_in(folder, three, *TO_THREE), folder)
+    for outcome in (both.five, both.three):
+        assert outcome.code == 0, outcome.stderr
+    return both
+
+
+@pytest.fixture
+def copied(on_both, tmp_path) -> Path:
+    """A copy of the folder that a test may change."""
+    return shutil.copytree(on_both.folder, tmp_path / "out")
 
 
 def found(folder: Path, name: str) -> tuple[dict, Predictions]:
@@ -94,11 +131,8 @@ def estimate(metric: dict) -> Estimate:
     return Estimate(metric["value"], metric.get("low"), metric.get("high"))
 
 
-def test_merged_metrics_are_those_of_the_summed_probabilities(evaluate, five, three):
-    outcome, folder = evaluate(five)
-    assert outcome.code == 0, outcome.stderr
-    outcome, _ = evaluate(three, *TO_THREE, folder=folder)
-    assert outcome.code == 0, outcome.stderr
+def test_merged_metrics_are_those_of_the_summed_probabilities(on_both):
+    folder = on_both.folder
     of_grades, raw = found(folder, "five")
     of_classes, merged_there = found(folder, "three")
     assert of_grades["n"] == of_classes["n"] == 45  # of all splits
@@ -132,11 +166,9 @@ def test_merged_metrics_are_those_of_the_summed_probabilities(evaluate, five, th
         assert metric["low"] <= metric["value"] <= metric["high"]
 
 
-def test_what_merging_hides_has_no_value_but_a_reason(evaluate, five, three):
-    _, folder = evaluate(five)
-    evaluate(three, *TO_THREE, folder=folder)
-    whole, raw = found(folder, "five")
-    report, _ = found(folder, "three")
+def test_what_merging_hides_has_no_value_but_a_reason(on_both):
+    whole, raw = found(on_both.folder, "five")
+    report, _ = found(on_both.folder, "three")
     reason = "grades 1, 2 and 3 are one class there, NPDR"
     missing = {"value": None, "reason": reason}
     for block in (report, report["own_test"], report["difference"]):
@@ -156,19 +188,19 @@ def test_what_merging_hides_has_no_value_but_a_reason(evaluate, five, three):
     assert report["pairs"][3]["accuracy"]["value"] == pytest.approx(right.mean())
 
 
-def test_a_boundary_between_classes_keeps_its_condition(evaluate, five, tmp_path):
+@pytest.mark.slow
+def test_a_boundary_between_classes_keeps_its_condition(evaluate, on_both, five, tmp_path):
     """Referable disease stands between the two classes, vision-threatening inside one."""
     two = tmp_path / "two"
     for path in five.rglob("*.jpeg"):
         place = two / "test" / ("referable" if path.parent.name > "1" else "not")
         place.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, place / path.name)
-    _, folder = evaluate(five)
-    outcome, _ = evaluate(two, "--grade_map", "0,1=not", "2,3,4=referable", folder=folder)
+    outcome, folder = evaluate(two, "--grade_map", "0,1=not", "2,3,4=referable")
     assert outcome.code == 0, outcome.stderr
     assert "referable (grade >= 2)" in outcome.stdout
     assert "vision-threatening (grade >= 3)  " not in outcome.stdout
-    whole, _ = found(folder, "five")
+    whole, _ = found(on_both.folder, "five")
     report, _ = found(folder, "two")
     assert report["referable"] == whole["referable"]
     threshold = load_calibration(folder / "calibration.json").referable.high_sensitivity.threshold
@@ -180,8 +212,8 @@ def test_a_boundary_between_classes_keeps_its_condition(evaluate, five, tmp_path
     assert report["balanced_accuracy"]["value"] is not None
 
 
-def test_the_own_test_is_merged_by_the_same_map(evaluate, three):
-    outcome, folder = evaluate(three, *TO_THREE)
+def test_the_own_test_is_merged_by_the_same_map(on_both):
+    folder = on_both.folder
     report, _ = found(folder, "three")
     test = load_predictions(folder / "predictions_test.npz")
     right = CLASS_OF[test.predicted] == CLASS_OF[test.targets]
@@ -197,21 +229,23 @@ def test_the_own_test_is_merged_by_the_same_map(evaluate, three):
         expected = unpaired_difference(*map(estimate, metrics[:2]))
         assert metrics[2] == expected.to_json()
         assert metrics[2]["value"] == pytest.approx(metrics[0]["value"] - metrics[1]["value"])
-    assert "own test" in outcome.stdout
+    assert "own test" in on_both.three.stdout
 
 
-def test_the_tables_fit_a_screen(evaluate, five):
-    outcome, _ = evaluate(five)
-    assert "high specificity: sensitivity" in outcome.stdout
-    lines = [line for line in outcome.stdout.splitlines() if str(five.parent) not in line]
+def test_the_tables_fit_a_screen(on_both, five):
+    said = on_both.five.stdout
+    assert "high specificity: sensitivity" in said
+    lines = [line for line in said.splitlines() if str(five.parent) not in line]
     assert max(map(len, lines)) <= 100
 
 
-def test_everything_else_in_the_folder_stays_as_it_is(evaluate, three, model, contents):
-    _, folder = evaluate(three, *TO_THREE, "--patient_level")
+def test_everything_else_in_the_folder_stays_as_it_is(copied, model, contents):
+    folder = copied
     after, before = contents(folder), contents(model)
     assert {name: after[name] for name in before} == before
     assert sorted(set(after) - set(before)) == [
+        "external/five/evaluation_external.json",
+        "external/five/predictions_external.npz",
         "external/three/evaluation_external.json",
         "external/three/predictions_external.npz",
     ]
@@ -223,11 +257,10 @@ def test_everything_else_in_the_folder_stays_as_it_is(evaluate, three, model, co
         check_digests(there, ["external"])
 
 
-def test_again_gives_the_same_bytes(evaluate, three, contents):
-    _, folder = evaluate(three, *TO_THREE)
-    before = contents(folder)
-    evaluate(three, *TO_THREE, folder=folder)
-    assert contents(folder) == before
+@pytest.mark.slow
+def test_again_gives_the_same_bytes(evaluate, on_both, copied, three, contents):
+    evaluate(three, *TO_THREE, folder=copied)
+    assert contents(copied) == contents(on_both.folder)
 
 
 REFUSED = {
@@ -290,10 +323,9 @@ def test_the_data_set_of_the_training_is_no_other_one(evaluate, tiny_dataset):
     assert "one folder is inside the other" in outcome.stderr
 
 
-def test_another_data_set_of_the_same_name_is_not_written_over(evaluate, three, tmp_path):
-    _, folder = evaluate(three, *TO_THREE)
+def test_another_data_set_of_the_same_name_is_not_written_over(evaluate, copied, three, tmp_path):
     other = shutil.copytree(three, tmp_path / "other" / "three")
-    outcome, _ = evaluate(other, *TO_THREE, folder=folder)
+    outcome, _ = evaluate(other, *TO_THREE, folder=copied)
     assert outcome.code == 2
     assert "another data set of that name" in outcome.stderr
 
@@ -322,6 +354,7 @@ def test_photographs_that_the_network_has_seen_are_a_leak(evaluate, five, tiny_d
     assert report["without_shared"]["accuracy"]["value"] == pytest.approx(right)
 
 
+@pytest.mark.slow
 def test_altered_copies_are_a_leak(evaluate, draw_dataset, five, tmp_path):
     """The network has seen other files of these photographs."""
     own = draw_dataset(tmp_path / "own", images=1, height=240)
@@ -340,6 +373,7 @@ def test_altered_copies_are_a_leak(evaluate, draw_dataset, five, tmp_path):
     assert report["leaky"] is True
 
 
+@pytest.mark.slow
 def test_the_same_names_of_patients_are_said_but_no_leak(evaluate, five, draw_dataset, tmp_path):
     own = draw_dataset(tmp_path / "own")
     data = shutil.copytree(five, tmp_path / "named")
@@ -435,6 +469,7 @@ def test_what_the_gates_say(evaluate, five, tmp_path, model):
     assert "Of 15 of the own test they stop" in " ".join(outcome.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_gates_say_what_they_say_to_a_reader(
     small, trainer, draw_dataset, five, evaluate, tmp_path
 ):
@@ -558,6 +593,7 @@ def test_members_of_folds_together(small, trainer, three, tiny_dataset, evaluate
     assert len(predictions.targets) == 45
 
 
+@pytest.mark.slow
 def test_the_mean_of_several_models(small, trainer, model, tiny_dataset, five, evaluate, tmp_path):
     shutil.copytree(model, tmp_path / "test_efficientnet_5class_results")
     trained = trainer(
@@ -588,21 +624,21 @@ def test_the_mean_of_several_models(small, trainer, model, tiny_dataset, five, e
     )
 
 
-AS_ON_TEST = {
+AS_ON_TEST = {"--head softmax --class_weights 1 2 3 4 5": "--prior_correction"}
+ALSO_AS_ON_TEST = {
     "--head ovo": "",
     "--head regression": "",
     "--head softmax": "--decoder expected",
-    "--head softmax --class_weights 1 2 3 4 5": "--prior_correction",
     "--ovo_mode independent --epochs 1": "--decoder weighted",
 }
 
 
-@pytest.mark.parametrize("trained", AS_ON_TEST)
+@pytest.mark.parametrize("trained", [*AS_ON_TEST, *slow(*ALSO_AS_ON_TEST)])
 def test_the_same_photographs_are_graded_as_on_test(
     trained, small, trainer, tiny_dataset, evaluate, tmp_path
 ):
     """A copy of the own test: the same grades and probabilities, and no differences."""
-    folder, how = tmp_path / "trained", AS_ON_TEST[trained].split()
+    folder, how = tmp_path / "trained", (AS_ON_TEST | ALSO_AS_ON_TEST)[trained].split()
     common = ("--dataset_path", tiny_dataset, "--output_dir", folder)
     learning = ("--epochs", 2, "--learning_rate", "1e-2", "--warmup_epochs", 0)
     assert trainer(*small, *common, *learning, *trained.split()).code == 0
@@ -639,16 +675,16 @@ def test_reasons_name_classes(evaluate, three, tmp_path):
     assert report["per_grade"][4]["recall"]["reason"] == "no image of grade 4"
 
 
-def test_a_damaged_evaluation_is_written_again(evaluate, three):
-    _, folder = evaluate(three, *TO_THREE)
-    path = folder / "external" / "three" / "evaluation_external.json"
+def test_a_damaged_evaluation_is_written_again(evaluate, copied, three):
+    path = copied / "external" / "three" / "evaluation_external.json"
     before = path.read_bytes()
     path.write_bytes(before[:100])
-    outcome, _ = evaluate(three, *TO_THREE, folder=folder)
+    outcome, _ = evaluate(three, *TO_THREE, folder=copied)
     assert outcome.code == 0, outcome.stderr
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_prepared_data_set_with_a_manifest(evaluate, three, tmp_path):
     """Patients are those of the manifest, and both eyes count as one."""
     listed = tmp_path / "listed"
@@ -686,6 +722,7 @@ def test_damaged_files_stop_it_unless_they_are_skipped(evaluate, three, tmp_path
     assert [Path(name).name for name in report["skipped_images"]] == ["test-4-0.jpeg"]
 
 
+@pytest.mark.slow
 def test_figures_per_patient(evaluate, three, tmp_path):
     """The worse eye decides, in classes."""
     data = tmp_path / "eyes"
@@ -709,9 +746,8 @@ def test_figures_per_patient(evaluate, three, tmp_path):
     assert "one class there" in report["patient_level"]["referable"]["reason"]
 
 
-def test_criteria_are_held_against_it(evaluate, five, three, tmp_path):
-    _, folder = evaluate(five)
-    evaluate(three, *TO_THREE, folder=folder)
+def test_criteria_are_held_against_it(copied, tmp_path):
+    folder = copied
     _, predictions = found(folder, "five")
     results = read_external(folder / "external" / "five", "external")
     assert results.test.sample_ids.tolist() == predictions.sample_ids.tolist()

@@ -26,6 +26,7 @@ from tests.fixtures.trainings import Outcome
 
 FOLDS = 3
 LEARNING = ("--epochs", 2, "--learning_rate", "1e-2", "--warmup_epochs", 0)
+QUICK = ("--folds", 2, "--epochs", 1)  # where neither their number nor their epochs matter
 PARTS = ("predictions_oof.npz", "evaluation_oof.json", "calibration.json", "ensemble.json")
 
 
@@ -207,6 +208,7 @@ def test_the_mean_on_test(whole, trainer, data, tmp_path):
     assert rows == {sample: str(grade) for sample, grade in grades.items()}
 
 
+@pytest.mark.slow
 def test_members_with_an_epoch_of_their_own_choice(small, trainer, draw_dataset, tmp_path):
     """They set patients of their own apart, none of the fold held out."""
     data = draw_dataset(tmp_path / "data", grades=3, images=9)
@@ -222,6 +224,7 @@ def test_members_with_an_epoch_of_their_own_choice(small, trainer, draw_dataset,
     assert len(load_predictions(tmp_path / "out" / "predictions_oof.npz").targets) == 54
 
 
+@pytest.mark.slow
 def test_a_part_of_the_dataset(cross_validate, data, tmp_path):
     """A quick check trains on a part of the pictures, and a damaged one may be left out."""
     outcome = cross_validate(tmp_path / "quick", "--debug_mode")
@@ -244,6 +247,7 @@ def test_a_dry_run_writes_nothing(cross_validate, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_several_architectures(cross_validate, tmp_path):
     outcome = cross_validate(
         tmp_path, "--base_models", "test_efficientnet", "test_resnet", "--folds", 2,
@@ -257,7 +261,7 @@ def test_several_architectures(cross_validate, tmp_path):
 
 def test_a_head_that_answers_with_a_number(cross_validate, trainer, data, tmp_path):
     folder = tmp_path / "out"
-    assert cross_validate(folder, "--head", "regression").code == 0
+    assert cross_validate(folder, *QUICK, "--head", "regression").code == 0
     predictions = load_predictions(folder / "predictions_oof.npz")
     assert (predictions.head, predictions.decoder) == ("regression", "expected")
     assert predictions.logits.shape == (18, 1)
@@ -287,6 +291,7 @@ def test_a_member_alone_is_not_evaluated(whole, trainer, data):
     assert not (member / "calibration.json").exists()
 
 
+@pytest.mark.slow
 def test_the_decoding_of_the_members_may_be_named_again(cross_validate, trainer, data, tmp_path):
     folder = tmp_path / "out"
     assert cross_validate(folder, "--head", "softmax", "--decoder", "expected").code == 0
@@ -309,6 +314,7 @@ def test_the_decoding_of_the_members_may_be_named_again(cross_validate, trainer,
     assert "corrects none of its members" in other.stderr
 
 
+@pytest.mark.slow
 def test_what_was_stopped_or_mixed_is_fixed_by_the_same_commands(
     whole, cross_validate, trainer, data, tmp_path
 ):

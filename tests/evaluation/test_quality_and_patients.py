@@ -37,7 +37,7 @@ def dataset(idrid_small, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def evaluated(dataset, trainer, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("evaluated") / "out"
-    places = ("--dataset_path", dataset, "--output_dir", folder, "--num_workers", 2)
+    places = ("--dataset_path", dataset, "--output_dir", folder, "--num_workers", 0)
     trained = trainer("--mode", "train", *SETTINGS, *places)
     assert trained.code == 0, trained.stderr
     outcome = trainer("--mode", "evaluate", "--patient_level", *places)
