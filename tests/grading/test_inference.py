@@ -76,6 +76,7 @@ def test_several_models_give_their_mean(models, trainer, tiny_dataset):
     assert probabilities(found) == pytest.approx(known.probabilities, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_mean_of_models_that_answer_with_a_number(
     small, trainer, draw_dataset, tmp_path, monkeypatch
 ):
@@ -324,6 +325,7 @@ def many(tiny_dataset, tmp_path) -> Callable[[int], Path]:
     return make
 
 
+@pytest.mark.slow
 def test_nothing_stays_of_a_photograph_that_is_graded(one, trainer, many, tmp_path, monkeypatch):
     held: list[int] = []
 

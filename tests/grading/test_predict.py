@@ -238,6 +238,7 @@ def test_a_photograph_without_an_eye_is_one_eye(tmp_path):
     assert all(len(places) == 1 for _, eye, places in parts if not eye)
 
 
+@pytest.mark.slow
 def test_points_of_a_corrected_evaluation(folder, trainer, tiny_dataset, tmp_path):
     """Verdicts are by the probabilities on which the points were fitted."""
     own = shutil.copytree(folder, tmp_path / "own")
@@ -256,6 +257,7 @@ def test_points_of_a_corrected_evaluation(folder, trainer, tiny_dataset, tmp_pat
     assert "was evaluated with --prior_correction true" in outcome.stderr
 
 
+@pytest.mark.slow
 def test_what_an_earlier_reading_left_goes(folder, eyes, tmp_path):
     words = ("--models", folder, "--input", eyes, "--output", tmp_path / "out")
     labels = tmp_path / "labels.csv"
