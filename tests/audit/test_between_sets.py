@@ -77,6 +77,7 @@ def test_what_two_folders_share_is_a_leak(here, there, shared, call, tmp_path):
     assert "in_other_set" in (tmp_path / "out" / "audit.html").read_text()
 
 
+@pytest.mark.slow
 def test_sets_that_share_nothing(here, there, call):
     code, said = call("audit", here, "--against", there)
     assert code == 0

@@ -7,7 +7,7 @@ import json
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from dr_ovo.audit.findings import AuditReport
 from dr_ovo.audit.measurement_cache import DESCRIPTORS, FOLDER, MEASUREMENTS, MeasurementCache
 from dr_ovo.copies.descriptor_store import open_store
 from tests.fixtures.real_photographs import copy_pictures, write_altered
+from tests.fixtures.slow import slow
 
 KINDS = ["exact_copy", "near_duplicate"]  # the leaks of the set, from worst to mildest
 
@@ -128,9 +129,9 @@ def blocking_trigger(folder: Path) -> None:
     )
 
 
-FORGERIES: list[Callable[[Path], None]] = [
-    no_pairs, no_rows_of_pairs, other_contents, other_descriptors, zero_descriptors, blocking_view,
-    blocking_trigger,
+FORGERIES = [
+    no_pairs, other_contents, blocking_trigger,
+    *slow(no_rows_of_pairs, other_descriptors, zero_descriptors, blocking_view),
 ]  # fmt: skip
 
 
@@ -194,6 +195,7 @@ def test_forged_measurements_are_measured_again(tmp_path):
         assert cache.get("quality", ["a", "b"]) == {}
 
 
+@pytest.mark.slow
 def test_the_command_stops_whatever_the_cache_says(leaky, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     remove_cache(leaky)

@@ -16,6 +16,7 @@ from dr_ovo.audit.fingerprint import fingerprints
 from dr_ovo.audit.measurement_cache import DESCRIPTORS, FOLDER, temporary_copy
 from dr_ovo.copies import content_hashes, judged_files
 from tests.conftest import odd_folder
+from tests.fixtures.slow import slow
 
 
 def audited(root: Path, cache: Path) -> tuple[AuditReport, dict]:
@@ -38,7 +39,7 @@ def no_reads(monkeypatch) -> Callable[[], None]:
     return start
 
 
-@pytest.fixture(params=["plain", "relative", "odd"])
+@pytest.fixture(params=["plain", *slow("relative"), "odd"])
 def root(request, tiny_dataset, tmp_path, monkeypatch) -> Path:
     """A dataset: at an absolute path, at a relative one, and at one below a folder with a name that
     is not UTF-8."""

@@ -19,6 +19,7 @@ from dr_ovo.errors import UserError
 from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 
+NO_SPLITS = ("--split_column", "none")
 GRADES = ("0", "1", "2", "3", "4")
 
 
@@ -39,32 +40,32 @@ def turned(source, target, degrees: float = 15) -> None:
     cv2.imwrite(str(target), cv2.warpAffine(image, turn, side))
 
 
-@pytest.mark.parametrize("words", [(), ("--split_column", "none")])
-def test_copies_by_name_alone(real_set, audited, tmp_path, words):
+@pytest.mark.parametrize("words", [(), pytest.param(NO_SPLITS, marks=pytest.mark.slow)])
+def test_copies_by_name_alone(fewer, audited, tmp_path, words):
     """Turned by 15 degrees they do not look alike; only their names show that they are copies."""
-    for number, path in enumerate(sorted(real_set.glob("train/1/*.jpg"))[:4]):
+    for number, path in enumerate(sorted(fewer.glob("train/1/*.jpg"))[:4]):
         original = path.rename(path.with_name(f"{number}_left.jpg"))
-        turned(original, real_set / "test" / "1" / f"{number}_left_aug0.jpg")
-        turned(original, real_set / "val" / "1" / f"{number}_left_aug1.jpg", 35)
-    image = min(real_set.glob("train/2/*.jpg"))
+        turned(original, fewer / "test" / "1" / f"{number}_left_aug0.jpg")
+        turned(original, fewer / "val" / "1" / f"{number}_left_aug1.jpg", 35)
+    image = min(fewer.glob("train/2/*.jpg"))
     image = image.rename(image.with_name("image.jpg"))
-    turned(image, real_set / "test" / "2" / "image (1).jpg")
-    report = audited(real_set)
+    turned(image, fewer / "test" / "2" / "image (1).jpg")
+    report = audited(fewer)
     leaks = report.leaks
     assert {f.kind for f in leaks} == {"patient_in_two_splits", "augmented_copy"}
-    assert f"prepare_dataset.py --from_tree {real_set}" in report_text(report)
+    assert f"prepare_dataset.py --from_tree {fewer}" in report_text(report)
     assert len(leaks) == 9
-    kept = cleaned(real_set, tmp_path, *words)
+    kept = cleaned(fewer, tmp_path, *words)
     assert audited(tmp_path / "clean").leaks == []
     assert sum("_left" in file for file in kept) == (12 if words else 4)
     assert ("train/2/image.jpg" in kept) == bool(words)
 
 
-def test_numbers_in_names_drop_nothing(real_set, audited, tmp_path):
-    min(real_set.glob("test/1/*.jpg")).rename(real_set / "test" / "1" / "flip_7.jpg")
-    min(real_set.glob("train/1/*.jpg")).rename(real_set / "train" / "1" / "7.jpg")
-    assert audited(real_set).leaks == []
-    assert {"test/1/flip_7.jpg", "train/1/7.jpg"} <= set(cleaned(real_set, tmp_path))
+def test_numbers_in_names_drop_nothing(fewer, audited, tmp_path):
+    min(fewer.glob("test/1/*.jpg")).rename(fewer / "test" / "1" / "flip_7.jpg")
+    min(fewer.glob("train/1/*.jpg")).rename(fewer / "train" / "1" / "7.jpg")
+    assert audited(fewer).leaks == []
+    assert {"test/1/flip_7.jpg", "train/1/7.jpg"} <= set(cleaned(fewer, tmp_path))
 
 
 def test_folders_of_patients(real_set, audited, tmp_path):
@@ -88,9 +89,9 @@ def test_folders_of_patients(real_set, audited, tmp_path):
     assert audited(tmp_path / "out").leaks == []
 
 
-def test_the_command_for_a_set_below_the_folder(real_set, audited, tmp_path):
+def test_the_command_for_a_set_below_the_folder(fewer, audited, tmp_path):
     (tmp_path / "above").mkdir()
-    real_set.rename(tmp_path / "above" / "data")
+    fewer.rename(tmp_path / "above" / "data")
     train = min((tmp_path / "above" / "data" / "train" / "2").iterdir())
     shutil.copy(train, tmp_path / "above" / "data" / "test" / "2" / "other.jpg")
     (finding,) = audited(tmp_path / "above").leaks
@@ -100,8 +101,8 @@ def test_the_command_for_a_set_below_the_folder(real_set, audited, tmp_path):
     assert audited(tmp_path / "clean").leaks == []
 
 
-def test_a_picture_changed_since_it_was_prepared(real_set, audited, tmp_path, monkeypatch, capsys):
-    cleaned(real_set, tmp_path)
+def test_a_picture_changed_since_it_was_prepared(fewer, audited, tmp_path, monkeypatch, capsys):
+    cleaned(fewer, tmp_path)
     changed = min((tmp_path / "clean" / "train" / "3").iterdir())
     content = min((tmp_path / "clean" / "test" / "3").iterdir()).read_bytes()
     changed.unlink()  # a link: the source keeps its file
@@ -135,6 +136,7 @@ def test_the_clean_folder_is_another_one(tmp_path, name, clean):
     assert clean_command(tmp_path / name).endswith(f"--output {tmp_path / clean}")
 
 
+@pytest.mark.slow
 def test_eyes_in_eyepacs_names(real_set, audited, tmp_path):
     """Raw pictures and a CSV, as on Kaggle, with copies by name among them."""
     raw, rows = tmp_path / "train", ["image,level"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.stats import norm, rankdata
@@ -106,6 +106,7 @@ def test_as_many_groups_as_folds_are_judged_however_unequal():
 SHAPES = arrays.array_shapes(max_dims=2, max_side=30)
 
 
+@settings(max_examples=30)
 @given(arrays.arrays(np.float64, SHAPES, elements=st.integers(-5, 5).map(float)))
 def test_ranks_are_those_of_scipy(values):
     assert np.array_equal(average_ranks(values), rankdata(values, axis=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from functools import cache
 
@@ -12,6 +13,7 @@ from benchmarks.cameras import Numbers, differences, findings_of, planted, read_
 from dr_ovo.audit.findings import LEAK, WARNING
 from dr_ovo.audit.grade_signal.like_acquisition import told_by_cluster
 from tests.conftest import real_data
+from tests.fixtures.slow import slow
 
 
 def aptos(per_grade: int) -> Numbers:
@@ -30,7 +32,7 @@ def what_it_does(name: str) -> np.ndarray:
     return differences(sorted(real_data("idrid_small").glob("*/*/*.jpg"))[::3], name)
 
 
-@pytest.mark.parametrize("per_grade", [600, 10_000])
+@pytest.mark.parametrize("per_grade", [600, *slow(10_000)])
 def test_aptos_is_no_leak(per_grade):
     (finding,) = findings_of(aptos(per_grade))
     assert finding.kind == "acquisition_reveals_grade"
@@ -46,18 +48,11 @@ FILTERS = [
 ]  # fmt: skip
 
 
-# Every filter is tried on one grade at least.
-SELDOM = {(2, "brightness x 1.2"), (0, "contrast x 1.2"), (2, "brightness x 0.8")}
+OFTEN = [(0, "CLAHE 3.0"), (2, "JPEG quality 50")]
+SELDOM = [case for case in itertools.product((0, 2), FILTERS) if case not in OFTEN]
 
 
-@pytest.mark.parametrize(
-    ("grade", "name"),
-    [
-        pytest.param(grade, name, marks=[pytest.mark.slow] * ((grade, name) in SELDOM))
-        for grade in (0, 2)
-        for name in FILTERS
-    ],
-)
+@pytest.mark.parametrize(("grade", "name"), [*OFTEN, *slow(*SELDOM)])
 def test_a_filter_on_one_grade_is_a_leak(name, grade):
     findings = findings_of(planted(aptos(400), what_it_does(name), grade))
     leaks = [finding for finding in findings if finding.severity == LEAK]
