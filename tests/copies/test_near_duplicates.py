@@ -21,8 +21,14 @@ from dr_ovo.copies.near_duplicates import (
 )
 from dr_ovo.errors import MachineError
 from dr_ovo.photographs.image_decoding import decode_image
+from tests.fixtures.slow import slow
 
 ALTERED = 5  # photographs per alteration
+SELDOM = (
+    "contrast x 1.2", "contrast x 0.8", "brightness x 1.2", "brightness x 0.8", "brightness + 51",
+    "cropped by 2 %", "cropped by 5 %", "flipped vertically", "turned by 270 degrees",
+)  # fmt: skip
+OFTEN = [name for name in ALTERATIONS if name not in SELDOM]
 # Alterations that change the orientation -> how a pair's description must begin.
 ORIENTED = {
     "flipped horizontally": "flipped left to right",
@@ -63,7 +69,7 @@ def test_different_photographs_are_no_pairs(photographs, pairs_of):
     assert pairs_of(photographs) == []
 
 
-@pytest.mark.parametrize("name", ALTERATIONS)
+@pytest.mark.parametrize("name", [*OFTEN, *slow(*SELDOM)])
 def test_altered_copies_are_found_and_nothing_else(photographs, tmp_path, name, pairs_of):
     copies = altered(photographs[:ALTERED], tmp_path, ALTERATIONS[name])
     pairs = pairs_of([*photographs, *copies])
