@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from tests.test_commands import ROOT, commands_in, python
+from tests.test_commands import ROOT, commands_in, parses, python
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 TRAINER = "ensemble_5class_trainer.py"
@@ -27,6 +27,12 @@ def walked(tmp_path_factory: pytest.TempPathFactory):
     return folder
 
 
+@pytest.mark.parametrize("command", commands_in(TUTORIAL))
+def test_a_command_has_its_flags(command, tmp_path):
+    assert parses(shlex.split(command), tmp_path).code == 0
+
+
+@pytest.mark.slow
 def test_it_leads_to_a_reading(walked):
     summary = json.loads((walked / "reading" / "summary.json").read_text())
     assert summary["marks"] == ["SYNTHETIC"]
@@ -37,12 +43,14 @@ def test_it_leads_to_a_reading(walked):
     assert "Of 1,000 eyes" in page
 
 
+@pytest.mark.slow
 def test_it_leads_to_a_report(walked):
     page = (walked / "report.html").read_text()
     assert "How much work does it save?" in page
     assert "Train on photographs" in page
 
 
+@pytest.mark.slow
 def test_it_leads_to_a_card(walked):
     card = (walked / "card" / "card.md").read_text()
     assert "model-index" in card
@@ -50,6 +58,7 @@ def test_it_leads_to_a_card(walked):
     assert "[to be answered]" in card
 
 
+@pytest.mark.slow
 def test_what_it_names_is_there(walked):
     text = TUTORIAL.read_text()
     for name in ("sheet.html", "photographs.csv", "eyes.csv", "patients.csv"):
