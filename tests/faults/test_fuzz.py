@@ -1,7 +1,7 @@
 """Seeded damage to every file that is read back: an error in words, or the answer of the whole
 file. What is sealed never gives another answer.
 
-2,000 inputs, shared out among the readers; 10,000 others with `-m slow`.
+1,000 inputs, shared out among the readers; 10,000 others with `-m slow`.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ from dr_ovo.training.resume.kept_states import require_whole_state
 from dr_ovo.training.retraining.placing import put_in_place
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.hostile import mutated, mutated_zip
+from tests.fixtures.slow import slow
 
-INPUTS = 2_000
+INPUTS, MORE_INPUTS = 1_000, 10_000
 CRITERIA = Path(criteria_file.__file__).with_name("default_criteria.toml")
 STRANGE = (
     None, True, 0, -1, 1.5, 1e308, 10**30, "", "x", "../../x", "/etc/passwd", "\udce9", "\0", [],
@@ -291,9 +292,7 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    ("inputs", "seed"), [(INPUTS, 1), pytest.param(5 * INPUTS, 2, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("inputs", "seed"), [(INPUTS, 1), *slow((MORE_INPUTS, 2))])
 def test_damage_is_told_or_does_not_matter(name, inputs, seed, readers, tmp_path):
     (reader,) = [one for one in readers if one.name == name]
     heavy = inputs // 40  # for those that build a network, or read states

@@ -24,6 +24,7 @@ from dr_ovo.results.folder import ResultsFolder
 from tests.fixtures import forks
 from tests.fixtures.forks import exit_code, in_a_fork
 from tests.fixtures.sealed import shared_progress
+from tests.fixtures.slow import slow
 
 MEASURED = ("seconds", "images_per_second", "peak_memory_mb")
 KINDS = {
@@ -33,6 +34,7 @@ KINDS = {
     "bfloat16": ("--amp", "on", "--ovo_dropout", 0.5),
     "live BatchNorm": ("--no-pretrained", "--pretrained_path", "", "--freeze_weights", "false"),
 }
+ONE_KIND = ["shared", *slow(*(kind for kind in KINDS if kind != "shared"))]  # in the default suite
 MOMENTS = 40
 NO_HURRY = pytest.mark.timeout(0)  # hundreds of trainings
 
@@ -124,6 +126,7 @@ def try_operations(case: Case, tmp_path: Path, *, slow: bool) -> None:
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("case", ONE_KIND, indirect=True)
 def test_before_operations_on_the_disk(case, tmp_path):
     try_operations(case, tmp_path, slow=False)
 
@@ -154,6 +157,7 @@ def try_moments(case: Case, tmp_path: Path, number: signal.Signals, count: int) 
 ENDS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
+@pytest.mark.parametrize("case", ONE_KIND, indirect=True)
 def test_at_a_random_moment(case, tmp_path):
     # On a busy machine a training may have ended before its signal came.
     assert set(try_moments(case, tmp_path, signal.SIGTERM, 2)) <= {143, 0}

@@ -74,14 +74,13 @@ def figures(folder: Path) -> Any:
 
 
 def numbers_of(total: int, *, slow: bool, seed: int) -> list[int]:
-    """The operations before which a work is killed; in the default suite one of all of them, and
-    two of the last, before which things are put in place."""
+    """The operations before which a work is killed; in the default suite one of the last, before
+    which things are put in place."""
     if slow:
         print(f"{total} operations on the disk")  # shown by -s
         return [*range(1, total + 1)]
     chance = random.Random(seed)
-    last = range(max(1, total - LAST), total + 1)
-    return [chance.randint(1, total), *chance.sample(last, 2)]
+    return [chance.randint(max(1, total - LAST), total)]
 
 
 def try_evaluations(evaluate: Work, trained: Path, folder: Path, *, slow: bool) -> None:

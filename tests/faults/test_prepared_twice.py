@@ -21,7 +21,11 @@ from dr_ovo.synthetic.folder import write_dataset
 from tests.fixtures.forks import exit_code, in_a_fork, killed_before
 from tests.fixtures.trainings import Outcome
 
-TRIED = 4  # operations on the disk before which a preparation is killed, in the default suite
+TRIED = 2  # operations on the disk before which a preparation is killed, in the default suite
+MORE_WORDS = [
+    pytest.param(words, marks=pytest.mark.slow)
+    for words in (("--val_fraction", 0.2), ("--max_megapixels", 9))
+]
 NO_HURRY = pytest.mark.timeout(0)
 
 
@@ -82,7 +86,7 @@ def test_two_at_once(prepare, tmp_path, contents, capsys, monkeypatch):
     assert "choose a new folder" in said
 
 
-@pytest.mark.parametrize("words", [("--seed", 7), ("--val_fraction", 0.2), ("--max_megapixels", 9)])
+@pytest.mark.parametrize("words", [("--seed", 7), *MORE_WORDS])
 def test_a_folder_that_another_preparation_filled(words, prepare, tmp_path, contents, capsys):
     for first, second in (((), words), (words, ())):
         assert prepare(*first).code == 0

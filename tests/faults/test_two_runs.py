@@ -128,6 +128,7 @@ def test_beside_a_training(words, trainer, evaluate, contents, tmp_path, monkeyp
     assert not [name for name in contents(folder) if "lock" in name]
 
 
+@pytest.mark.slow
 def test_beside_a_retraining(words, finished, trainer, evaluate, contents, monkeypatch):
     outcomes = {}
     again = ("--output_dir", finished, "--pairs", "0-1")
