@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # An environment made by the set-up scripts may have its own hook; these tests check the package's.
@@ -56,6 +58,7 @@ def misfit(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_with_torch_imported_before(tmp_path):
     """The mismatch fails without the fix; the fix says that it was applied when it is called before
     the import hook; and nothing is declared where the operators are there."""
@@ -97,6 +100,7 @@ def test_without_torchvision_nothing_is_imported():
     assert outcome.returncode == 0, outcome.stderr
 
 
+@pytest.mark.slow
 def test_timm_and_torchvision_import_behind_the_package():
     outcome = run_python(NO_HOOKS + "import dr_ovo, timm, torchvision")
     assert outcome.returncode == 0, outcome.stderr

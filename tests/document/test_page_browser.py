@@ -29,6 +29,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.synthetic.simulated_predictions import ACCURACIES
 from tests.conftest import drawn_eye
 from tests.document.tags import Reader
+from tests.fixtures.slow import slow
 
 ROOT = Path(__file__).resolve().parents[2]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -65,9 +66,9 @@ return found.sort((a, b) => a[0] - b[0])[0];
 def reported(
     simulated: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """A process that makes the page of three simulated models, and the page."""
+    """A process that makes the page of two simulated models, and the page."""
     output = tmp_path_factory.mktemp("reported") / "report.html"
-    folders = [str(simulated / f"{name}_5class_results") for name in list(ACCURACIES)[:3]]
+    folders = [str(simulated / f"{name}_5class_results") for name in list(ACCURACIES)[:2]]
     code = (
         "import sys\nfrom dr_ovo.commands.reports.report import main\n"
         f"argv = ['--output', {str(output)!r}, '--results_dirs', *{folders!r}]\n"
@@ -91,7 +92,7 @@ def test_report_from_folders(reported):
 def pages(
     reported: Any, simulated: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """Addresses of the page of three simulated models, of one with hostile names, and of a reading
+    """Addresses of the page of two simulated models, of one with hostile names, and of a reading
     of photographs with such names."""
     columns = [Column("m", "Model"), Column("v", "Value", "percent"), Column("t", EVIL)]
     section = Section(EVIL, [LONG], [Table("t", EVIL, columns, ROWS, LONG)])
@@ -168,7 +169,7 @@ def test_no_error_and_no_request(browser, pages, name):
 
 
 @pytest.mark.parametrize("name", ["real", "hostile", "sheet"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", [360, *slow(1280)])
 def test_nothing_overflows(browser, pages, name, width):
     show(browser, pages[name], width)
     browser.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
@@ -177,7 +178,7 @@ def test_nothing_overflows(browser, pages, name, width):
 
 
 @pytest.mark.parametrize("name", ["real", "hostile", "sheet"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["dark", *slow("light")])
 def test_text_can_be_read(browser, pages, name, scheme):
     show(browser, pages[name], 1280, scheme)
     ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dr_ovo.document.yaml_text import yaml_text
@@ -40,6 +40,7 @@ def seen(value):
     return visible(value) if isinstance(value, str) else value
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(KEYS, VALUES, min_size=1))
 def test_a_parser_reads_what_was_written(values):
     assert yaml.safe_load(yaml_text(values, {})) == seen(values)
