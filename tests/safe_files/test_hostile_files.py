@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dr_ovo.models.checkpoints.files import load_checkpoint
 from dr_ovo.models.network import branch_specs
 from dr_ovo.pairs import class_pairs
 from tests.fixtures.hostile import checkpoint_lies, scan_bombs, torch_bombs
+from tests.fixtures.hostile_reading import QUICK_APART
 
 ROOT = Path(__file__).resolve().parents[2]
 PREDICTIONS = ROOT / "tests" / "earlier_results" / "shared" / "predictions_test.npz"
@@ -41,64 +43,116 @@ Outcome = tuple[str, str, str, str, float]
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory, build_small, save_network) -> list[Outcome]:
-    """(file, reader, outcome, what was said, seconds) of every hostile file with every reader, in
-    one process that has a GiB of memory more than it needs without them."""
+def read_all(tmp_path_factory, build_small, save_network) -> Callable[[str], list[Outcome]]:
+    """(file, reader, outcome, what was said, seconds) of hostile files with their readers, "here"
+    or "apart", in one process that has a GiB of memory more than it needs without them."""
     folder = tmp_path_factory.mktemp("hostile")
     specs = branch_specs("ovo", "shared", 5, class_pairs(5))
     (path,) = save_network(folder / "models", build_small(SMALL).network, specs)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.fixtures.hostile_reading", folder, path, PREDICTIONS],
-        cwd=ROOT, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+
+    def read(where: str) -> list[Outcome]:
+        module = "tests.fixtures.hostile_reading"
+        done = subprocess.run(
+            [sys.executable, "-m", module, folder, path, PREDICTIONS, where],
+            cwd=ROOT, capture_output=True, text=True, timeout=600,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+
+    return read
 
 
-def test_every_hostile_file_is_refused_by_every_reader_in_words(outcomes):
+@pytest.fixture(scope="module")
+def outcomes(read_all) -> list[Outcome]:
+    """Of every file of each kind, few of them in processes of their own."""
+    return read_all("here")
+
+
+@pytest.fixture(scope="module")
+def outcomes_apart(read_all) -> list[Outcome]:
+    """Of every torch file, in a process of its own."""
+    return read_all("apart")
+
+
+def refused_in_words(outcomes: list[Outcome]) -> Counter[str]:
+    """How many files each reader refused, which are all."""
     wrong = [each for each in outcomes if each[2] != "refused"]
     assert wrong == []
-    readers = {(name, reader) for name, reader, *_ in outcomes}
-    counts = Counter(reader for _, reader in readers)
-    assert counts["network"] == len(checkpoint_lies())
-    assert counts["predictions"] == counts["medmnist"] > 20
-    assert counts["analyze"] > 45
-    assert counts["analyze apart"] == len(torch_bombs()) + len(scan_bombs())
-    assert {"too many opcodes", "legacy without end"} <= {name for name, _ in readers}
     for name, reader, _, said, _ in outcomes:
         assert "best_hostile_ovo.pth" in said or reader.startswith("analyze"), name
         assert not any(word in said for word in ("Traceback", "Error", "Exception")), said
+    return Counter(reader for _, reader in {(name, reader) for name, reader, *_ in outcomes})
 
 
-def test_none_takes_more_than_ten_seconds(outcomes):
+def test_every_hostile_file_is_refused_by_every_reader_in_words(outcomes):
+    counts = refused_in_words(outcomes)
+    assert counts["network"] == len(checkpoint_lies())
+    assert counts["predictions"] == counts["medmnist"] > 20
+    assert counts["analyze"] > 45
+    assert counts["analyze apart"] == counts["pretrained apart"] == len(QUICK_APART)
+    assert {"too many opcodes", "legacy without end"} <= {name for name, *_ in outcomes}
+
+
+@pytest.mark.slow
+def test_every_hostile_file_is_refused_by_a_process_in_words(outcomes_apart):
+    counts = refused_in_words(outcomes_apart)
+    assert counts["analyze apart"] == len(torch_bombs()) + len(scan_bombs())
+    assert counts["pretrained apart"] > 45
+    assert {"too many opcodes", "legacy without end"} <= {name for name, *_ in outcomes_apart}
+
+
+def in_time(outcomes: list[Outcome]) -> None:
     name, reader, _, _, seconds = max(outcomes, key=lambda each: each[4])
     assert seconds < SECONDS, (name, reader)
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("architecture 'hf-hub:timm/resnet1", r"one of timm's own models"),
-        ("architecture 'vit_gigantic_patch1", r"do not fit vit_gigantic.* is missing"),
-        ("half the precision", r"is float16 .*, where float32 .* is expected"),
-        ("num_classes 3", r"class_names; expected 3|pairs are"),
-        ("pairs [[0, 1]]", r"head\.bias is of shape \(10,\); expected \(1,\)"),
-        ("a deflated storage", "is compressed"),
-        ("an expanded tensor", r"w \(200000, 200000\) stands for 149\.0 GiB"),
-        ("too many opcodes", "more than 500,000 opcodes"),
-        ("a legacy storage of 4 TB", "cut|does not begin"),
-        ("an unknown name", r"Python objects \(os\.system\)"),
-        ("a long text, encoded often", "more than 16,777,216 values to calls"),
-        ("many keys, copied often", "more than 16,777,216 values to calls"),
-        ("a long size, read often", "more than 16,777,216 values to calls"),
-        ("many storages", "does not list its storages"),
-        ("a deflated bomb", r"would take 0\.3 GiB"),
-    ],
-)
-def test_the_words_say_what_is_wrong(outcomes, name, said):
+def test_none_takes_more_than_ten_seconds(outcomes):
+    in_time(outcomes)
+
+
+@pytest.mark.slow
+def test_no_process_takes_more_than_ten_seconds(outcomes_apart):
+    in_time(outcomes_apart)
+
+
+LIES = [
+    ("architecture 'hf-hub:timm/resnet1", r"one of timm's own models"),
+    ("architecture 'vit_gigantic_patch1", r"do not fit vit_gigantic.* is missing"),
+    ("half the precision", r"is float16 .*, where float32 .* is expected"),
+    ("num_classes 3", r"class_names; expected 3|pairs are"),
+    ("pairs [[0, 1]]", r"head\.bias is of shape \(10,\); expected \(1,\)"),
+    ("a deflated bomb", r"would take 0\.3 GiB"),
+]
+BOMBS = [
+    ("a deflated storage", "is compressed"),
+    ("an expanded tensor", r"w \(200000, 200000\) stands for 149\.0 GiB"),
+    ("too many opcodes", "more than 500,000 opcodes"),
+    ("a legacy storage of 4 TB", "cut|does not begin"),
+    ("an unknown name", r"Python objects \(os\.system\)"),
+]
+OF_THE_SCAN = [
+    ("a long text, encoded often", "more than 16,777,216 values to calls"),
+    ("many keys, copied often", "more than 16,777,216 values to calls"),
+    ("a long size, read often", "more than 16,777,216 values to calls"),
+    ("many storages", "does not list its storages"),
+]
+
+
+def says(outcomes: list[Outcome], name: str, said: str) -> None:
     found = [each[3] for each in outcomes if each[0] == name]
     assert found
     assert all(re.search(said, text) for text in found), found
+
+
+@pytest.mark.parametrize(("name", "said"), [*LIES, *BOMBS, OF_THE_SCAN[0]])
+def test_the_words_say_what_is_wrong(outcomes, name, said):
+    says(outcomes, name, said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "said"), [*BOMBS, *OF_THE_SCAN])
+def test_the_words_of_a_process_say_what_is_wrong(outcomes_apart, name, said):
+    says(outcomes_apart, name, said)
 
 
 # --- commands
