@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 from torch import nn
@@ -12,8 +14,11 @@ from dr_ovo.models.architectures import ARCHITECTURES, SEVEN
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.network import OvoNetwork, branch_specs, build_network
 from dr_ovo.pairs import class_pairs
+from tests.fixtures.slow import slow
 
 NAMES = [ARCHITECTURES[alias].timm_name for alias in SEVEN]
+QUICK = ["convnext_tiny", "densenet121", "efficientnet_b2"]
+SLOW = [name for name in NAMES if name not in QUICK]
 SIZES = {"swinv2_tiny_window8_256": 128}  # whose windows don't fit 96 pixels
 PAIRS = class_pairs(5)
 
@@ -51,7 +56,7 @@ def biases(found: OvoNetwork) -> torch.Tensor:
     return torch.cat([found.branch(name).head.bias.detach() for name in found.branches])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*QUICK, *slow(*SLOW)])
 def test_the_places_add_up_to_the_logits_less_their_bias(name):
     found, size = network(name)
     seen, wanted = images(size), asked()
@@ -66,8 +71,14 @@ def test_the_places_add_up_to_the_logits_less_their_bias(name):
     torch.testing.assert_close(answer.outputs, outputs, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("frozen", [2, 3, 4])
-@pytest.mark.parametrize("name", ["resnet50", "convnext_tiny", "swinv2_tiny_window8_256"])
+@pytest.mark.parametrize(
+    ("name", "frozen"),
+    [
+        ("resnet50", 4),
+        *slow(("resnet50", 2), ("resnet50", 3)),
+        *slow(*product(("convnext_tiny", "swinv2_tiny_window8_256"), (2, 3, 4))),
+    ],
+)
 def test_the_map_is_the_same_whatever_is_frozen(name, frozen):
     free, size = network(name)
     stem, _ = network(name, frozen)
@@ -153,7 +164,7 @@ LAST = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*QUICK, *slow(*SLOW)])
 def test_an_independent_implementation_draws_the_same_map(name):
     found, size = network(name)
     rest = found.branch("ovo").rest
@@ -183,7 +194,7 @@ def test_an_independent_implementation_draws_the_same_map(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["vit_tiny_patch16_224", "mobilenetv3_small_050", "test_vit", "vgg11", "cait_xxs24_224"],
+    ["vit_tiny_patch16_224", "mobilenetv3_small_050", "test_vit", "cait_xxs24_224", *slow("vgg11")],
 )
 def test_other_models_have_maps_by_gradients(name):
     size = 64 if name in ("mobilenetv3_small_050", "vgg11") else None
@@ -215,6 +226,6 @@ def test_an_input_of_a_single_place_has_no_map():
 
 
 def test_a_step_that_an_architecture_does_not_have_is_refused():
-    found, size = network("vgg11", size=64)
+    found, size = network("mobilenetv3_small_050", size=64)
     with pytest.raises(NoPlacesError, match="--map_stride 12"):
         contributions(found, images(size), asked(), stride=12)
