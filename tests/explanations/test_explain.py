@@ -139,6 +139,7 @@ def test_damaged_files_are_named(folder, photographs, tmp_path, capsys):
     assert "None of the --input files" in said
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_second_run_leaves_no_map_of_the_first(folder, photographs, tmp_path):
     output = tmp_path / "out"
     assert explain(folder, "--input", photographs / "a", "--output", output) == 0
@@ -149,6 +150,7 @@ def test_a_second_run_leaves_no_map_of_the_first(folder, photographs, tmp_path):
     assert len(content(output)["photographs"]) == 1
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_stopped_run_is_cleared_by_the_next(folder, photographs, tmp_path, monkeypatch):
     output = tmp_path / "out"
     assert explain(folder, "--input", photographs / "b", "--output", output) == 0
@@ -173,6 +175,7 @@ def test_another_folder_is_not_filled(folder, photographs, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"thesis.txt"}
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_maps_are_no_photographs(folder, photographs, tmp_path):
     """An output among the photographs is not read by the next run."""
     shutil.copytree(photographs / "a", tmp_path / "in")
@@ -205,6 +208,7 @@ def test_a_model_that_is_not_there(tmp_path, photographs, capsys):
     assert "there is no such results folder" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_finer_maps(folder, photographs, tmp_path):
     words = (folder, "--input", photographs / "a", "--output", tmp_path / "out")
     assert explain(*words, "--map_stride", 16) == 0
@@ -214,6 +218,7 @@ def test_finer_maps(folder, photographs, tmp_path):
     assert "gradient times features" in " ".join((tmp_path / "out/maps.html").read_text().split())
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_predict_shows_maps_in_its_page(folder, photographs, tmp_path):
     output = tmp_path / "reading"
     words = ["--models", folder, "--input", photographs, "--output", output, "--explain"]
@@ -261,6 +266,7 @@ def lite0_folder(trainer, tiny_dataset, tmp_path_factory: pytest.TempPathFactory
 PLACES = [(210, 90), (110, 220), (230, 230)]
 
 
+@pytest.mark.slow
 def test_a_planted_lesion_that_moves_moves_the_map(lite0_folder, tmp_path):
     plain, _ = draw_fundus(0, "right", 320, seed=5, patient_seed=7)
     explainer = Explainer(opened(lite0_folder), CPU)

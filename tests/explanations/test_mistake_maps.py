@@ -14,6 +14,7 @@ from dr_ovo.reports.strengths.strengths import analyze_strengths
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.maps_file import read_strips
 from dr_ovo.results.result_sets import open_results
+from tests.fixtures.commands import not_drawn
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,8 @@ def explained(folder, tiny_dataset, tmp_path_factory: pytest.TempPathFactory) ->
     root = tmp_path_factory.mktemp("explained") / folder.name
     shutil.copytree(folder, root)
     words = [str(root), "--input", str(tiny_dataset / "test"), "--device", "cpu"]
-    assert explain([*words, "--num_workers", "0"], "explain") == 0
+    with not_drawn():
+        assert explain([*words, "--num_workers", "0"], "explain") == 0
     return root
 
 
