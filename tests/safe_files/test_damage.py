@@ -15,6 +15,7 @@ from dr_ovo.safe_files.problems import ChecksumError, RefusedFileError
 from dr_ovo.safe_files.rules import FOREIGN, OURS
 from dr_ovo.safe_files.torch_loading import damage_of, load_torch, read_torch
 from tests.fixtures.hostile import mutated, mutated_zip
+from tests.fixtures.slow import slow
 
 EARLIER = Path(__file__).resolve().parents[1] / "earlier_results"
 OLD = (  # of earlier versions: a checkpoint, a state of a training, its stem
@@ -41,7 +42,7 @@ def bytes_of(tensor: torch.Tensor) -> tuple[object, ...]:
     return tensor.dtype, tensor.shape, tensor.contiguous().reshape(-1).view(torch.uint8).tolist()
 
 
-@pytest.mark.parametrize("source", OLD, ids=lambda path: path.name)
+@pytest.mark.parametrize("source", [*slow(*OLD[:2]), OLD[2]], ids=lambda path: path.name)
 def test_one_flipped_bit_in_an_old_file_is_told(tmp_path, source):
     data, rng = source.read_bytes(), np.random.default_rng(0)
     whole, path = read_torch(source), tmp_path / source.name
@@ -71,7 +72,7 @@ def test_a_flipped_bit_in_a_tensor_is_named_by_its_part(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [mutated, mutated_zip])
-@pytest.mark.parametrize("source", OLD[:2], ids=lambda path: path.name)
+@pytest.mark.parametrize("source", [*slow(OLD[0]), OLD[1]], ids=lambda path: path.name)
 def test_any_damage_ends_in_a_reason_or_in_content(tmp_path, source, damage):
     data, rng = source.read_bytes(), np.random.default_rng(1)
     whole, path = read_torch(source), tmp_path / source.name

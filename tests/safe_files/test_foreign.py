@@ -29,10 +29,14 @@ from dr_ovo.safe_files.problems import (
     ObjectsError,
 )
 from tests.fixtures.hostile import torch_bombs
+from tests.fixtures.slow import slow
 
 READ_APART = foreign.read_apart  # before the tests' own reader takes its place
 ROOT = Path(__file__).resolve().parents[2]
-FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+ZIP, LEGACY = pytest.param(True, id="zip"), pytest.param(False, id="legacy")
+SLOW_LEGACY = pytest.param(False, id="legacy", marks=pytest.mark.slow)
+SLOW_ZIP = pytest.param(True, id="zip", marks=pytest.mark.slow)
+ODD_NAME = os.fsdecode(b"caf\xe9 'a\" %s.pth")
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +91,7 @@ def look(tensor: torch.Tensor) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-@FORMATS
+@pytest.mark.parametrize("zipped", [ZIP, SLOW_LEGACY])
 def test_tensors_come_back_bit_by_bit(tmp_path, zipped):
     written = tensors()
     read = read_foreign(save(tmp_path / "a.pth", {"state_dict": written}, zipped=zipped))
@@ -101,7 +105,7 @@ def test_tensors_come_back_bit_by_bit(tmp_path, zipped):
     assert found["every third"][0] == 99
 
 
-@FORMATS
+@pytest.mark.parametrize("zipped", [SLOW_ZIP, LEGACY])
 def test_what_stands_beside_the_tensors_comes_back(tmp_path, zipped):
     network = torch.nn.BatchNorm1d(3)
     content = {
@@ -114,7 +118,7 @@ def test_what_stands_beside_the_tensors_comes_back(tmp_path, zipped):
         "torch": (torch.float16, torch.Size([2, 3]), torch.device("cpu")),
         3: {},
     }
-    read = read_foreign(save(tmp_path / "a.pth", content, zipped=zipped), options=True)
+    read = read_foreign(save(tmp_path / ODD_NAME, content, zipped=zipped), options=True)
     assert [*read] == [*content]
     assert read["model"]._metadata == network.state_dict()._metadata
     assert all(map(torch.equal, read["model"].values(), content["model"].values()))
@@ -123,6 +127,7 @@ def test_what_stands_beside_the_tensors_comes_back(tmp_path, zipped):
         assert type(read[name]) is type(content[name]), name
 
 
+@pytest.mark.slow
 def test_quantized_numbers_come_back(tmp_path):
     written = torch.quantize_per_tensor(torch.rand(3, 4), 0.1, 3, torch.qint8)
     read = read_foreign(save(tmp_path / "a.pth", {"a.weight": written}))["a.weight"]
@@ -130,9 +135,10 @@ def test_quantized_numbers_come_back(tmp_path):
     assert torch.equal(read.int_repr(), written.int_repr())
 
 
-@FORMATS
+@pytest.mark.slow
+@pytest.mark.parametrize("zipped", [ZIP, LEGACY])
 def test_a_file_with_an_odd_name_is_read(tmp_path, zipped):
-    path = tmp_path / os.fsdecode(b"caf\xe9 'a\" %s.pth")
+    path = tmp_path / ODD_NAME
     assert read_foreign(save(path, {"epoch": 3}, zipped=zipped)) == {"epoch": 3}
 
 
@@ -146,9 +152,16 @@ def test_checkpoints_of_this_toolkit_start_no_process(tmp_path, monkeypatch):
         read_foreign(path, options=True)
 
 
+LATE_CLAIM = {"note": "x" * 99, "toolkit": "dr_ovo"}
+
+
+@pytest.mark.slow
+def test_a_file_with_a_late_claim_is_read(tmp_path):
+    assert read_foreign(save(tmp_path / "a.pth", LATE_CLAIM)) == LATE_CLAIM
+
+
 def test_only_claims_at_the_beginning_count(tmp_path, monkeypatch):
-    path = save(tmp_path / "a.pth", {"note": "x" * 99, "toolkit": "dr_ovo"})
-    assert read_foreign(path)["toolkit"] == "dr_ovo"
+    path = save(tmp_path / "a.pth", LATE_CLAIM)
     monkeypatch.setattr("subprocess.Popen", None)
     with pytest.raises(TypeError):  # it would have started one
         read_foreign(path)
@@ -173,6 +186,7 @@ def test_reasons_come_back_as_they_are(tmp_path):
         assert vars(apart.value) == vars(here.value)
 
 
+@pytest.mark.slow
 def test_a_wrong_checksum_is_named_by_its_part(tmp_path):
     path = save(tmp_path / "a.pth", {"x.y": torch.arange(1000.0)})
     data = bytearray(path.read_bytes())
@@ -194,13 +208,23 @@ def test_too_much_memory_is_said_with_the_file(tmp_path, monkeypatch):
         read_checkpoint(path)
 
 
-def test_too_much_time_is_said_with_the_file(tmp_path, monkeypatch):
+@pytest.fixture
+def no_time(tmp_path, monkeypatch) -> Path:
+    """A file that no process has the time to read."""
     monkeypatch.setattr(foreign, "SECONDS", 0.0)
-    path = save(tmp_path / "a.pth", {str(n): [n] for n in range(60_000)}, zipped=False)
-    with pytest.raises(UserError, match=rf"{path}: it takes more than \d seconds of the processor"):
-        read_content(path)
+    return save(tmp_path / "a.pth", {str(n): [n] for n in range(60_000)}, zipped=False)
+
+
+def test_too_much_time_is_said_with_the_file(no_time):
+    said = rf"{no_time}: it takes more than \d seconds of the processor"
+    with pytest.raises(UserError, match=said):
+        read_content(no_time)
+
+
+@pytest.mark.slow
+def test_too_much_time_is_said_by_the_analyzer(no_time):
     with pytest.raises(UnreadableError, match=r"not loaded: it takes more than \d seconds"):
-        read_checkpoint(path)
+        read_checkpoint(no_time)
 
 
 # --- a process that ends otherwise
@@ -292,7 +316,8 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
+    ("number", "code"),
+    [(signal.SIGKILL, -9), *slow((signal.SIGINT, 130), (signal.SIGTERM, 143))],
 )
 def test_it_ends_with_the_process_that_asked(tmp_path, number, code):
     path = save(tmp_path / "a.pth", {"epoch": 3})
@@ -317,25 +342,20 @@ def test_it_ends_with_the_process_that_asked(tmp_path, number, code):
 # --- commands
 
 
-def analyzer(path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, ROOT / "model_analyzer.py", "--model", path],
-        cwd=path.parent, capture_output=True, text=True, env={**os.environ, **environment},
-    )  # fmt: skip
-
-
-@FORMATS
-def test_the_analyzer_shows_a_checkpoint_of_another_program(tmp_path, zipped):
+@pytest.mark.slow
+@pytest.mark.parametrize("zipped", [ZIP, LEGACY])
+def test_the_analyzer_shows_a_checkpoint_of_another_program(tmp_path, zipped, command):
     content = {"state_dict": {"a.weight": torch.ones(3, 4)}, "best_acc": 91.5, "epoch": 7}
-    done = analyzer(save(tmp_path / "best_resnet50_0_1.pth", content, zipped=zipped))
+    path = save(tmp_path / "best_resnet50_0_1.pth", content, zipped=zipped)
+    done = command("reports.analyze", "--model", path, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "resnet50" in done.stdout
     assert "91.5 %" in done.stdout
 
 
-def test_the_analyzer_ends_with_exit_2_and_the_reason(tmp_path):
+def test_the_analyzer_ends_with_exit_2_and_the_reason(tmp_path, command):
     path = tmp_path / "a.pth"
     path.write_bytes(torch_bombs("other")["doubled lists"])
-    done = analyzer(path)
+    done = command("reports.analyze", "--model", path, folder=tmp_path)
     assert done.returncode == 2
     assert f"{path}: not loaded: it holds more than 1,000,000 values" in done.stderr
