@@ -6,6 +6,7 @@ from torch import nn
 from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import SEVEN, resolve_architecture
 from dr_ovo.models.backbone import create_backbone, input_spec
+from tests.fixtures.slow import slow
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -33,7 +34,7 @@ def test_each_network_is_fed_what_it_was_pretrained_on(name, size, statistics):
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("coatnet_0_rw_224", 192), ("swinv2_tiny_window8_256", 224), ("resnet50", 96)],
+    [("coatnet_0_rw_224", 192), *slow(("swinv2_tiny_window8_256", 224), ("resnet50", 96))],
 )
 def test_at_another_size_than_its_own_a_network_is_built_and_runs(name, size):
     backbone = create_backbone(name, size, None).eval()
@@ -61,9 +62,12 @@ def shares(module: nn.Module) -> list[float]:
 
 
 WITH_DEPTH = [alias for alias in SEVEN if alias != "densenet121"]
+QUICK = ["efficientnetb2", "tf_efficientnet_lite0", "test_vit"]
 
 
-@pytest.mark.parametrize("alias", [*WITH_DEPTH, "tf_efficientnet_lite0", "test_vit"])
+@pytest.mark.parametrize(
+    "alias", [*QUICK, *slow(*(alias for alias in WITH_DEPTH if alias not in QUICK))]
+)
 def test_stochastic_depth_grows_to_the_share_asked_for(alias):
     name = resolve_architecture(alias)
     own = 0.1 if alias == "swinv2" else 0.0

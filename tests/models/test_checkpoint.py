@@ -33,6 +33,7 @@ from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.safe_files.torch_loading import load_torch
 from dr_ovo.safe_files.torch_saving import save_torch
 from dr_ovo.settings.command_line import parse_settings
+from tests.fixtures.slow import slow
 
 SMALL = "test_efficientnet"
 PAIRS = class_pairs(5)
@@ -83,7 +84,7 @@ def test_a_network_of_one_file_answers_as_before(tmp_path, build_small, save_net
     assert (meta["head"], meta["epoch"], meta["freeze_stages"]) == (head, 3, frozen)
 
 
-@pytest.mark.parametrize("frozen", [0, 2, 4])
+@pytest.mark.parametrize("frozen", [2, *slow(0, 4)])
 def test_ten_files_in_any_order_are_one_network(tmp_path, build_small, save_network, frozen):
     specs = branch_specs("ovo", "independent", 5, PAIRS)
     built = build_small(SMALL, specs=specs, frozen=frozen)
@@ -177,24 +178,16 @@ def trained(tiny_dataset, tmp_path_factory) -> Callable[[str], Path]:
     return train
 
 
-MODES = {"shared": ["ovo"], "independent": ALL_TEN}  # and their branches
-
-
-@pytest.fixture(scope="module")
-def all_keys(trained) -> dict[Path, set[str]]:
-    """The keys of the torch files of a training in each mode, as `opened_elsewhere` in one go."""
-    return opened_elsewhere([path for mode in MODES for path in trained(mode).rglob("*.pt*")])
-
-
-@pytest.mark.parametrize(("mode", "branches"), MODES.items())
-def test_every_torch_file_of_a_training_loads_without_this_package(
-    trained, all_keys, mode, branches
-):
+@pytest.mark.parametrize(
+    ("mode", "branches"), [("shared", ["ovo"]), *slow(("independent", ALL_TEN))]
+)
+def test_every_torch_file_of_a_training_loads_without_this_package(trained, mode, branches):
     results = trained(mode)
     files = sorted(results.rglob("*.pt*"))
     assert files
-    assert set(files) <= set(all_keys)
-    keys = {path.name: all_keys[path] for path in files}
+    read = opened_elsewhere(files)
+    assert set(read) == set(files)
+    keys = {path.name: read[path] for path in files}
     assert len(keys) == len(files)
     for branch in branches:
         assert keys[f"best_{SMALL}_{branch}.pth"] >= NEEDED
@@ -266,6 +259,7 @@ def test_an_incomplete_set_names_the_pairs_and_the_command(ten_files, absent):
     assert f"--config {folder}/config.json" in command
 
 
+@pytest.mark.slow
 def test_that_command_completes_the_set(trained, tiny_dataset):
     models = trained("independent") / "models"
     (models / f"best_{SMALL}_1_3.pth").unlink()
@@ -293,9 +287,10 @@ OTHERS = {
     "tta_views": 4,
     "freeze_stages": 1,
 }
+QUICK = ("architecture", "ovo_mode", "input")
 
 
-@pytest.mark.parametrize("key", COMMON)
+@pytest.mark.parametrize("key", [*QUICK, *slow(*(key for key in COMMON if key not in QUICK))])
 def test_files_of_different_networks_are_refused(tmp_path, ten, ten_files, save_network, key):
     built, specs = ten
     changes = {"ovo_mode": "independent"} | {key: OTHERS[key]}
@@ -305,7 +300,9 @@ def test_files_of_different_networks_are_refused(tmp_path, ten, ten_files, save_
         load_network(paths)
 
 
-@pytest.mark.parametrize("key", [key for key in COMMON if key not in ADDED_LATER])
+@pytest.mark.parametrize(
+    "key", ["head", *slow(*(key for key in COMMON if key not in (*ADDED_LATER, "head")))]
+)
 def test_a_file_that_lacks_what_the_others_say_is_refused(tmp_path, ten_files, key):
     content = torch.load(ten_files[3], weights_only=True)
     del content[key]
@@ -423,8 +420,14 @@ def test_weights_that_do_not_fit_are_named(shared, change):
         load_network([shared])
 
 
-@pytest.mark.parametrize("position", [0, 2])
-@pytest.mark.parametrize("change", ["conv_stem.weight", "conv_stem.weight cut"])
+@pytest.mark.parametrize(
+    ("change", "position"),
+    [
+        ("conv_stem.weight", 2),
+        ("conv_stem.weight cut", 0),
+        *slow(("conv_stem.weight", 0), ("conv_stem.weight cut", 2)),
+    ],
+)
 def test_a_stem_that_does_not_fit_is_named(ten_files, tmp_path, position, change):
     other = with_other_weights(ten_files[position], tmp_path / ten_files[position].name, change)
     files = [*ten_files[:position], other, *ten_files[position + 1 :]]

@@ -7,6 +7,7 @@ from dr_ovo.errors import UserError
 from dr_ovo.models import input_size
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.input_size import check_size
+from tests.fixtures.slow import slow
 
 
 @pytest.mark.parametrize(
@@ -16,10 +17,9 @@ from dr_ovo.models.input_size import check_size
         ("coatnet_0_rw_224", 224),
         ("coatnet_0_rw_224", 384),
         ("swinv2_tiny_window8_256", 224),
-        ("swinv2_tiny_window8_256", 256),
+        *slow(("swinv2_tiny_window8_256", 256)),
         ("convnext_tiny", 100),
-        ("densenet121", 384),
-        ("efficientnet_b2", 384),
+        *slow(("densenet121", 384), ("efficientnet_b2", 384)),
         ("resnet50", 225),
         ("vit_tiny_patch16_224", 64),
     ],
@@ -32,8 +32,7 @@ def test_sizes_that_work_pass(name, size):
     ("name", "wrong", "nearest"),
     [
         ("coatnet_0_rw_224", 200, "160, 192, 224"),
-        ("coatnet_0_rw_224", 1, "32, 64, 96"),
-        ("convnext_tiny", 16, "32, 48, 64"),
+        *slow(("coatnet_0_rw_224", 1, "32, 64, 96"), ("convnext_tiny", 16, "32, 48, 64")),
     ],
 )
 def test_a_size_that_does_not_work_is_answered_with_those_that_do(name, wrong, nearest):
@@ -56,10 +55,12 @@ def test_looking_for_a_size_computes_nothing():
 @pytest.mark.parametrize(
     ("name", "wrong", "patch", "unseen", "nearest"),
     [
-        ("vit_small_patch14_dinov2", 512, 14, 8, "504, 518"),
         ("test_vit3", 40, 16, 8, "32, 48"),
-        ("mixer_b16_224", 230, 16, 6, "224, 240"),
-        ("convnext_tiny", 101, 4, 1, "100, 104"),
+        *slow(
+            ("vit_small_patch14_dinov2", 512, 14, 8, "504, 518"),
+            ("mixer_b16_224", 230, 16, 6, "224, 240"),
+            ("convnext_tiny", 101, 4, 1, "100, 104"),
+        ),
     ],
 )
 def test_a_size_that_the_patch_does_not_divide_leaves_no_edge_unseen(

@@ -13,11 +13,12 @@ from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.memory_format import contiguous, use_format
 from dr_ovo.models.network import OvoNetwork, branch_specs, build_network
 from dr_ovo.pairs import class_pairs
+from tests.fixtures.slow import slow
 
 IMAGES = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-@pytest.fixture(scope="module", params=[0, 2, 4])
+@pytest.fixture(scope="module", params=[2, 4, *slow(0)])
 def plain(request) -> OvoNetwork:
     """In eval mode, with so many stages frozen."""
     torch.manual_seed(0)

@@ -15,6 +15,7 @@ from dr_ovo.models.backbone import feature_width
 from dr_ovo.models.compilation import Compiler
 from dr_ovo.models.network import BranchSpec, branch_specs, build_network
 from dr_ovo.pairs import class_pairs
+from tests.fixtures.slow import slow
 
 PAIRS = class_pairs(5)
 SMALL = "test_efficientnet"  # 0.1 M parameters
@@ -29,7 +30,12 @@ WIDTHS = {
 }
 
 
-@pytest.fixture(scope="module", params=SEVEN)
+QUICK = "efficientnetb2"
+
+
+@pytest.fixture(
+    scope="module", params=[QUICK, *slow(*(alias for alias in SEVEN if alias != QUICK))]
+)
 def alias(request):
     return request.param
 
@@ -270,7 +276,7 @@ def test_without_stages_the_whole_backbone_can_still_be_frozen(build_small):
     assert len(gradients(built.network, built.images)) == 2  # the head
 
 
-@pytest.mark.parametrize(("name", "frozen"), [("convit_tiny", 2), ("test_efficientnet", 4)])
+@pytest.mark.parametrize(("name", "frozen"), [("test_efficientnet", 4), *slow(("convit_tiny", 2))])
 def test_a_branch_that_can_not_be_checkpointed_says_so_and_trains(build_small, name, frozen):
     built = build_small(name, frozen=frozen, size=224 if name == "convit_tiny" else 64)
     assert built.branch.set_checkpointing(True) is False

@@ -9,12 +9,16 @@ from torch import nn
 
 from dr_ovo.models.architectures import SEVEN, resolve_architecture
 from dr_ovo.models.network import Branch, branch_specs
+from tests.fixtures.slow import slow
 
 DECAY = 0.5
 WHOLE_AND_FROZEN = [
-    *((alias, 2) for alias in SEVEN),
-    *(("tf_efficientnet_lite0", stages) for stages in (0, 1, 2, 3)),
-    *((name, 0) for name in ("test_vit", "deit_tiny_patch16_224")),
+    ("efficientnetb2", 2),
+    ("tf_efficientnet_lite0", 3),
+    ("test_vit", 0),
+    *slow(*((alias, 2) for alias in SEVEN if alias != "efficientnetb2")),
+    *slow(*(("tf_efficientnet_lite0", stages) for stages in (0, 1, 2))),
+    *slow(("deit_tiny_patch16_224", 0)),
 ]
 
 

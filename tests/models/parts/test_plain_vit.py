@@ -21,6 +21,7 @@ from dr_ovo.models.parts.random_layers import MaskedDropPath, draw_masks, masked
 from dr_ovo.models.parts.stem import split_backbone
 from dr_ovo.pairs import class_pairs
 from tests.fixtures.networks import unsettle
+from tests.fixtures.slow import slow
 
 SIZE = 48
 SMALL = {
@@ -74,7 +75,7 @@ def require_same_bits(backbone: nn.Module, stages: int, size: int = SIZE) -> Non
     assert all(name.startswith(("blocks", "norm", "fc_norm", "attn_pool")) for name in trained)
 
 
-@pytest.mark.parametrize("stages", [1, 2, 3])
+@pytest.mark.parametrize("stages", [2, *slow(1, 3)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_stem_and_rest_are_the_whole(kind, stages):
     require_same_bits(backbone_of(kind), stages)

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from dr_ovo.models.parts.stem import find_cut, split_backbone
+from tests.fixtures.slow import slow
 
 # The last module of the stem, for reductions 4, 8 and 16.
 CUTS = {
@@ -36,7 +37,7 @@ def test_an_architecture_without_stages_has_no_module_to_end_with(name):
     ["test_efficientnet", "test_resnet", "test_convnext", "test_byobnet", "mobilenetv2_100",
      "edgenext_xx_small", "ghostnet_050"],
 )  # fmt: skip
-@pytest.mark.parametrize("stages", [1, 2, 3])
+@pytest.mark.parametrize("stages", [2, *slow(1, 3)])
 def test_other_architectures_are_cut_without_changing_a_bit(name, stages):
     torch.manual_seed(0)
     backbone = timm.create_model(name, num_classes=0).eval()

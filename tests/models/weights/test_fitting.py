@@ -5,6 +5,7 @@ from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import SEVEN, resolve_architecture
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.weights.sources import read_weights
+from tests.fixtures.slow import slow
 from tests.fixtures.weights import SMALL, state_of
 
 
@@ -40,13 +41,16 @@ def test_a_classifier_alone_is_no_reason_to_download(hub):
         create_backbone(SMALL, 64, alone)
 
 
-@pytest.mark.parametrize("alias", SEVEN)
+ALIASES = ["efficientnetb2", *slow(*(alias for alias in SEVEN if alias != "efficientnetb2"))]
+
+
+@pytest.mark.parametrize("alias", ALIASES)
 def test_weights_of_another_architecture_do_not_fit(alias, lite0):
     with pytest.raises(UserError, match="do not fit"):
         create_backbone(resolve_architecture(alias), 64, lite0)
 
 
-@pytest.mark.parametrize("alias", SEVEN)
+@pytest.mark.parametrize("alias", ALIASES)
 def test_weights_of_the_same_architecture_fit_exactly(alias):
     name = resolve_architecture(alias)
     sized = {"img_size": 64} if alias in ("coatnet", "swinv2") else {}

@@ -14,6 +14,7 @@ from dr_ovo.errors import UserError
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.weights.fitting import fit_weights, fits
 from dr_ovo.models.weights.sources import read_weights
+from tests.fixtures.slow import slow
 from tests.fixtures.weights import SMALL, same, state_of
 
 VIT, VIT_AVG, RESNET = "test_vit", "test_vit2", "test_resnet"  # class token; average; a CNN
@@ -202,7 +203,7 @@ def load(name: str, content: object, tmp_path, size: int = SIZE) -> dict:
     return create_backbone(name, size, read_weights(name, str(path))).state_dict()
 
 
-@pytest.mark.parametrize("name", [VIT, RESNET])
+@pytest.mark.parametrize("name", [RESNET, *slow(VIT)])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_each_layout_gives_exactly_the_backbone_s_weights(layout, name, tmp_path):
     state = state_of(name, num_classes=0)
@@ -261,6 +262,7 @@ def test_blocks_in_chunks_are_numbered_through(tmp_path):
     assert same(load(SMALL, {"teacher": renamed(state, "backbone.")}, tmp_path, 64), state)
 
 
+@pytest.mark.slow
 def test_the_official_names_of_dinov2_are_timm_s_with_registers(tmp_path):
     name = "vit_small_patch14_reg4_dinov2"
     options = {"num_classes": 0, "img_size": 28}
@@ -454,6 +456,7 @@ def test_the_architecture_that_weights_look_like_is_named(tmp_path):
     assert "look like resnet18. Expected --base_models resnet18" in text
 
 
+@pytest.mark.slow
 def test_a_vision_transformer_s_weights_are_known_beside_a_projector(tmp_path):
     with torch.device("meta"):
         shapes = timm.create_model("vit_tiny_patch16_224", num_classes=0).state_dict()

