@@ -95,6 +95,7 @@ def test_grades_joined_to_a_class(flat, tmp_path, capsys):
     assert sum(split["NPDR"] for split in counts) == npdr
 
 
+@pytest.mark.slow
 def test_two_classes_from_folders(pictures, tmp_path, capsys):
     for path, grade in pictures.items():
         folder = tmp_path / "tree" / NAMES[grade > 0]

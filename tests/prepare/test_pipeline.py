@@ -121,6 +121,7 @@ def test_aptos_with_preprocessing_and_balance(eyepacs, tmp_path, capsys):
     assert len({entry["sha256"] for entry in manifest["files"]}) == EYES
 
 
+@pytest.mark.slow
 def test_idrid_keeps_its_official_splits(idrid_small, tmp_path, capsys):
     output = tmp_path / "set"
     words = ("--images", idrid_small, "--labels", idrid_small / "labels.csv", "--output", output)
@@ -176,6 +177,7 @@ def test_a_tree_is_cleaned_and_its_test_stays_whole(idrid_small, tmp_path, capsy
     assert manifest_of(tmp_path / "twice")["dropped"] == []
 
 
+@pytest.mark.slow
 def test_a_tree_split_anew(idrid_small, tmp_path):
     output = tmp_path / "again"
     run("--from_tree", idrid_small, "--output", output, "--split_column", "none")
@@ -227,6 +229,7 @@ def test_the_order_of_rows_and_the_place_of_files_do_not_matter(eyepacs, tmp_pat
     assert one["files"] == two["files"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_the_same_and_writes_nothing(eyepacs, tmp_path, capsys):
     images, labels = eyepacs
     (images / "1000_left.jpeg").write_bytes(b"")
@@ -292,6 +295,7 @@ def test_a_patient_with_a_large_part_of_the_set_is_named(eyepacs, tmp_path, caps
     assert said.count("all in one split: is that") == 1
 
 
+@pytest.mark.slow
 def test_the_quality_of_each_photograph_is_in_the_manifest(idrid_small, tmp_path):
     words = ("--from_tree", idrid_small, "--output", tmp_path / "set")
     run(*words, "--dry_run")
@@ -303,9 +307,8 @@ def test_the_quality_of_each_photograph_is_in_the_manifest(idrid_small, tmp_path
     assert np.concatenate([found[n].quality for n in sorted(found)]) == pytest.approx(quality)
 
 
-@pytest.mark.parametrize(
-    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_run_goes_on(drawn, tmp_path, how):
     output = tmp_path / "set"
     words = ["--from_tree", str(drawn), "--output", str(output), "--split_column", "none"]
@@ -379,6 +382,7 @@ def test_one_name_in_two_folders(drawn, tmp_path):
     assert {"A_0.jpeg", "B_0.jpeg"} <= names
 
 
+@pytest.mark.slow
 def test_a_file_that_crashes_the_decoder_is_left_out(eyepacs, tmp_path, in_processes):
     images, labels = eyepacs
     lost = decoders.mark(min(images.iterdir()))

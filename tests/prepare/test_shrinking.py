@@ -16,6 +16,7 @@ from dr_ovo.prepare.command_line import parse_options
 from dr_ovo.prepare.pipeline import prepare
 from dr_ovo.prepare.shrinking import shrink_tree
 from tests.fixtures import decoders
+from tests.fixtures.slow import slow
 
 GRADES = ("0", "1", "2", "3", "4")
 
@@ -69,7 +70,7 @@ def test_damaged_are_named_and_left_out(tree: Path, tmp_path: Path) -> None:
     assert damaged == [Damage(tree / "train/0/empty.jpg", "is empty (zero bytes)")]
 
 
-@pytest.mark.parametrize("start", [decoders.crashing_opencv, decoders.greedy_decoders])
+@pytest.mark.parametrize("start", [decoders.crashing_opencv, *slow(decoders.greedy_decoders)])
 def test_one_that_ends_the_decoder_is_named_and_left_out(
     tree: Path, tmp_path: Path, in_processes, start
 ) -> None:
@@ -80,6 +81,7 @@ def test_one_that_ends_the_decoder_is_named_and_left_out(
     assert ("crashes" in damaged[0].reason) == (start is decoders.crashing_opencv)
 
 
+@pytest.mark.slow
 def test_the_manifest_is_carried_over(idrid_small: Path, tmp_path: Path) -> None:
     labels = str(idrid_small / "labels.csv")
     words = ["--images", str(idrid_small), "--labels", labels, "--group_column", "visit"]
