@@ -21,6 +21,7 @@ from dr_ovo.parallel import available_cores
 from dr_ovo.photographs.image_decoding import decode_image
 from dr_ovo.photographs.preprocessing import Preprocessing
 from tests.fixtures import decoders
+from tests.fixtures.slow import slow
 
 SETTINGS = Preprocessing(64)
 
@@ -178,7 +179,7 @@ def test_without_workers_there_is_no_process(paths):
             assert set(multiprocessing.active_children()) == before
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, *slow(2)])
 def test_damaged_files_are_left_out_and_noted(tmp_path, draw_dataset, workers):
     root = draw_dataset(tmp_path / "data", grades=2)
     paths = scan_dataset(root, ("0", "1")).splits["train"].paths  # 6
@@ -194,7 +195,7 @@ def test_damaged_files_are_left_out_and_noted(tmp_path, draw_dataset, workers):
         assert "decoded" in loader.damaged[5]
 
 
-@pytest.mark.parametrize("batches_before", [0, 1, 5])
+@pytest.mark.parametrize("batches_before", [1, *slow(0, 5)])
 def test_a_worker_that_is_killed_costs_nothing(paths, batches_before):
     before = set(multiprocessing.active_children())
     found = []
@@ -211,6 +212,7 @@ def test_a_worker_that_is_killed_costs_nothing(paths, batches_before):
     assert set(multiprocessing.active_children()) == before
 
 
+@pytest.mark.slow
 def test_a_file_that_crashes_the_decoder_is_damaged(paths, monkeypatch):
     monkeypatch.setattr("dr_ovo.batches.loader.decode_input", decoders.crashing_input)
     monkeypatch.setenv(decoders.CRASHES_AT, str(paths[4]))
@@ -232,6 +234,7 @@ def test_ending_early_damages_no_cache(paths, tmp_path, caplog):
     assert not caplog.text
 
 
+@pytest.mark.slow
 def test_threads_that_decode_do_not_abort_a_process_that_ends(paths, tmp_path, prepared):
     """At exit, a thread inside OpenCV made C++ call terminate."""
     script = tmp_path / "stopped.py"
@@ -255,6 +258,7 @@ def test_a_read_that_gives_no_answer_names_the_file(paths, monkeypatch):
         list(loader.batches(np.arange(3), 1))
 
 
+@pytest.mark.slow
 def test_a_process_that_gives_no_answer_names_the_file(paths, monkeypatch):
     monkeypatch.setattr("dr_ovo.batches.loader.LOOK_SECONDS", 0.2)
     monkeypatch.setattr("dr_ovo.batches.loader.decode_input", decoders.waiting_input)
