@@ -32,6 +32,7 @@ def answers(folders: list[Path]) -> dict[str, str]:
     return found
 
 
+@pytest.mark.usefixtures("blank_figures", "reports_here")
 def test_they_are_those_of_the_reports(simulated):
     folders = sorted(simulated.glob("*_5class_results"))[:2]
     found = answers(folders)
@@ -44,6 +45,7 @@ def test_they_are_those_of_the_reports(simulated):
     assert found["What to do next?"].startswith("Train on photographs")
 
 
+@pytest.mark.usefixtures("blank_figures", "reports_here")
 def test_one_model_has_no_ensemble(simulated):
     found = answers(sorted(simulated.glob("*_5class_results"))[:1])
     assert "it takes two models" in found["Does the ensemble help?"]

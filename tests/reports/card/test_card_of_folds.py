@@ -65,6 +65,7 @@ def test_a_changed_member_is_refused(folds, tmp_path, command):
     assert "fold_2" in ended.stderr
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_other_models(results, command, tmp_path):
     folders = results("coatnet", "resnet50")
     ended = command(

@@ -10,6 +10,7 @@ from PIL import Image
 from dr_ovo.pairs import class_pairs, pair_name
 from dr_ovo.reports.checkpoints.learning_curves import LOSSES, SCORES, learning_curves
 from dr_ovo.results.history import COLUMNS, History
+from tests.fixtures.slow import slow
 
 
 def history_of(branches: list[str], epochs: int, absent: tuple[str, ...] = ()) -> History:
@@ -34,13 +35,8 @@ SHARED, THREE, TEN = ["ovo"], *([pair_name(p) for p in class_pairs(n)] for n in 
     ("branches", "epochs"),
     [
         (SHARED, 1),
-        (SHARED, 2),
-        (SHARED, 30),
         (THREE, 1),
-        (TEN, 2),
-        (THREE, 30),
-        pytest.param(TEN, 1, marks=pytest.mark.slow),
-        pytest.param(TEN, 30, marks=pytest.mark.slow),
+        *slow((SHARED, 2), (SHARED, 30), (TEN, 2), (THREE, 30), (TEN, 1), (TEN, 30)),
     ],
 )
 def test_every_known_curve_is_drawn(branches: list[str], epochs: int) -> None:

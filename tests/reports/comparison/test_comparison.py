@@ -29,6 +29,7 @@ from dr_ovo.reports.paired_comparison import (
 from dr_ovo.results.model_results import Facts, ModelResults
 from dr_ovo.results.result_sets import ResultSet, open_results
 from dr_ovo.statistics.model_statistics import accuracy_statistic
+from tests.fixtures.slow import slow
 
 ROOT = Path(__file__).parents[3]
 FACTS = Facts(None, None, None, "softmax", None, None, None, ())
@@ -167,9 +168,8 @@ def test_other_numbers_of_classes_say_why_nothing_is_referable(classes):
 @pytest.mark.parametrize(
     "models",
     [
-        (model("one"),),
-        (model("right", noise=0.0), model("noisy", noise=1.0)),
-        (model("a", 5), model("b", 5, seed=3)),
+        *slow(((model("one"),),), ((model("right", noise=0.0), model("noisy", noise=1.0)),)),
+        *slow(((model("a", 5), model("b", 5, seed=3)),)),
         tuple(
             model(name, targets=np.array([0, 0, 2, 2, 2, 3, 3, 3]), seed=seed)
             for seed, name in enumerate("ab")
@@ -217,14 +217,10 @@ def test_reliability_bins_add_up_to_the_calibration_error(opened):
     assert share.sum() == pytest.approx(1)
 
 
-def run(*words, folder):
-    command = [sys.executable, str(ROOT / "compare_models.py"), *map(str, words)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def test_the_command(results, tmp_path):
+def test_the_command(results, tmp_path, command):
     folders = results("coatnet", "resnet50")
-    done = run("--results_dirs", *folders, "--output", "out", folder=tmp_path)
+    words = ("--results_dirs", *folders, "--output", "out")
+    done = command("reports.compare", *words, folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "SIMULATED:" in done.stdout
     content = json.loads((tmp_path / "out/comparison.json").read_text())

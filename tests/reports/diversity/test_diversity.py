@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +13,6 @@ from dr_ovo.predictions.predictions_file import take
 from dr_ovo.reports.diversity.diversity import diversity
 from dr_ovo.reports.diversity.sections import MEASURES, contribution_words, model_words
 from dr_ovo.results.result_sets import ResultSet, open_results
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +53,7 @@ def test_test_does_not_decide(opened):
     assert orders[0] == orders[1]
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_absent_grades_and_perfect_models(opened):
     def perfect(model):
         p = take(model.test, model.test.targets == 0)
@@ -93,14 +90,11 @@ def test_unknown_facts_are_said_to_be():
     assert "Parameters: unknown." in model_words({"models": [unknown]})[0]
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "analyze_ensemble_diversity.py"), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
+@pytest.mark.usefixtures("blank_figures")
 def test_the_command(simulated, tmp_path, command):
     folders = [str(simulated / f"{name}_5class_results") for name in ("coatnet", "resnet50")]
-    done = run("--results_dirs", *folders, "--output", str(tmp_path / "out"))
+    words = ("--results_dirs", *folders, "--output", tmp_path / "out")
+    done = command("reports.diversity", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stdout
     assert (tmp_path / "out" / "diversity_pairs.csv").read_text().count("\n") == 2

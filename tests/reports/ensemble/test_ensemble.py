@@ -162,6 +162,7 @@ def test_the_test_split_decides_nothing(study):
     assert again.elimination == study.elimination
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_ensembles_folder_is_a_results_folder(study, tmp_path):
     out = tmp_path / "super_ensemble"
     written = write_report(ensemble_report(study), out) + write_results(study, out)
@@ -240,7 +241,19 @@ def folders(tmp_path_factory):
     return [model.folder for model in models]
 
 
-def test_the_command_from_the_shell(folders, tmp_path, command):
+@pytest.mark.usefixtures("blank_figures")
+def test_the_command(folders, tmp_path, command):
+    words = ("--results_dirs", *folders, "--method", "vote", "--output", "out")
+    done = command("reports.ensemble", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "predictions_test.npz").is_file()
+    alone = command("reports.ensemble", "--results_dirs", folders[0], folder=tmp_path)
+    assert alone.returncode == 2
+    assert "at least 2 models" in alone.stderr
+
+
+@pytest.mark.slow
+def test_the_command_from_the_shell(folders, tmp_path):
     code = (
         "import runpy, sys\nsys.argv = sys.argv[1:]\n"
         "try:\n    runpy.run_path(sys.argv[0], run_name='__main__')\n"
@@ -256,6 +269,3 @@ def test_the_command_from_the_shell(folders, tmp_path, command):
     assert done.returncode == 0, done.stderr
     assert "torch loaded: False" in done.stdout
     assert (tmp_path / "out" / "predictions_test.npz").is_file()
-    alone = command("reports.ensemble", "--results_dirs", folders[0], folder=tmp_path)
-    assert alone.returncode == 2
-    assert "at least 2 models" in alone.stderr

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +16,8 @@ from dr_ovo.reports.strengths.shared_mistakes import expected_by_chance, shared_
 from dr_ovo.reports.strengths.strengths import analyze_strengths
 from dr_ovo.results.model_results import Facts, ModelResults
 from dr_ovo.results.result_sets import ResultSet, open_results
+from tests.fixtures.slow import slow
 
-ROOT = Path(__file__).parents[3]
 FACTS = Facts(None, None, None, "softmax", None, None, None, ())
 
 
@@ -179,12 +177,17 @@ GRADES = np.arange(40) % 5
 @pytest.mark.parametrize(
     "models",
     [
-        (noisy("alone", GRADES, 0.3),),
-        (noisy("right", GRADES, 0.0), noisy("noisy", GRADES, 0.3)),
-        (noisy("wrong", GRADES, 1.0), noisy("as wrong", GRADES, 1.0)),
+        *slow(
+            ((noisy("alone", GRADES, 0.3),),),
+            ((noisy("right", GRADES, 0.0), noisy("noisy", GRADES, 0.3)),),
+            ((noisy("wrong", GRADES, 1.0), noisy("as wrong", GRADES, 1.0)),),
+        ),
         (noisy("a", np.array([0, 2, 3]), 0.3), noisy("b", np.array([0, 2, 3]), 0.5)),
         (noisy("a", np.zeros(4, dtype=int), 0.5), noisy("b", np.zeros(4, dtype=int), 0.3)),
-        (noisy("a", np.arange(20) % 2, 0.3, 2), noisy("b", np.arange(20) % 2, 0.3, 2, 1)),
+        pytest.param(
+            (noisy("a", np.arange(20) % 2, 0.3, 2), noisy("b", np.arange(20) % 2, 0.3, 2, 1)),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             (noisy("a", np.arange(40) % 10, 0.3, 10), noisy("b", np.arange(40) % 10, 0.3, 10, 1)),
             marks=pytest.mark.slow,
@@ -221,13 +224,11 @@ def test_marks_are_shown(report):
     assert all(figure.alt.startswith("SIMULATED. ") for figure in figures)
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_command(results, tmp_path, command):
     coatnet, resnet = results("coatnet", "resnet50")
-    script = [sys.executable, str(ROOT / "analyze_per_class_strengths.py")]
-    words = ["--models", "coatnet", "resnet50", "--output", "out"]
-    done = subprocess.run(
-        [*script, *words], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    words = ("--models", "coatnet", "resnet50", "--output", "out")
+    done = command("reports.strengths", *words, folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "SIMULATED:" in done.stdout
     content = json.loads((tmp_path / "out/strengths.json").read_text())
