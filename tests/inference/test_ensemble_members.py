@@ -17,6 +17,7 @@ from dr_ovo.reports.ensemble.files import export_manifest, write_results
 from dr_ovo.reports.ensemble.study import CombinationRule, study_ensemble
 from dr_ovo.results.result_sets import open_results
 from tests.fixtures.sealed import edit
+from tests.fixtures.slow import slow
 
 NAMES = ("test_efficientnet", "test_resnet")
 
@@ -64,7 +65,7 @@ def grade(trainer, manifest: Path, *words: object):
     return trainer(*given, *words)
 
 
-@pytest.mark.parametrize("method", ["mean", "weighted", "greedy", "vote"])
+@pytest.mark.parametrize("method", ["mean", "vote", *slow("weighted", "greedy")])
 def test_grades_are_the_ensembles_own_on_test(method, models, trainer, tiny_dataset, tmp_path):
     manifest = tmp_path / "ensemble.json"
     export(models, method, manifest, tmp_path / "super_ensemble")
@@ -136,6 +137,7 @@ def test_a_manifest_that_says_something_else(changes, said, copied, trainer, tin
     assert said in outcome.stderr
 
 
+@pytest.mark.slow
 def test_how_the_members_were_evaluated_is_exported(
     models, trainer, tiny_dataset, tmp_path, monkeypatch
 ):

@@ -94,6 +94,7 @@ def test_features_of_other_checkpoints_are_no_gate(trained):
     assert "of other checkpoints" in gate.why_not
 
 
+@pytest.mark.slow
 def test_all_independent_networks_have_their_part(small, trainer, dataset, tmp_path):
     words = ("--dataset_path", dataset, "--output_dir", tmp_path / "r", "--ovo_mode", "independent")
     outcome = trainer(*small, *HERE, *words)
