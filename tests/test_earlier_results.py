@@ -23,6 +23,7 @@ from dr_ovo.commands.reports import analyze, compare, report
 from dr_ovo.models.network import branch_seed
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.window_gradients import WindowGradients
+from tests.fixtures.slow import slow
 from tests.fixtures.trainings import contents, one_thread, trainer
 
 __all__ = ["contents", "one_thread", "trainer"]
@@ -101,7 +102,7 @@ def assert_same_figures(now: Any, earlier: Any, where: str = "") -> None:
         assert now == earlier, where
 
 
-@pytest.mark.parametrize("name", FINISHED)
+@pytest.mark.parametrize("name", ["shared", *slow("independent")])
 def test_a_finished_run_is_evaluated(name, bring, trainer):
     home = bring("dataset", name)
     written = ("predictions_val.npz", "predictions_test.npz")
@@ -116,7 +117,7 @@ def test_a_finished_run_is_evaluated(name, bring, trainer):
         assert_same_figures(read(home / name / file), read(EARLIER / name / file), file)
 
 
-@pytest.mark.parametrize("name", FINISHED)
+@pytest.mark.parametrize("name", ["independent", *slow("shared")])
 def test_a_finished_run_grades_photographs(name, bring, trainer):
     home = bring("dataset", name)
     words = ("--mode", "inference", "--input", "dataset/test", "--output", "now.csv")
@@ -166,7 +167,7 @@ def with_earlier_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WindowGradients, "_logits", compute)
 
 
-@pytest.mark.parametrize("name", STOPPED)
+@pytest.mark.parametrize("name", ["shared_stopped", *slow("independent_stopped")])
 def test_a_stopped_run_goes_on(name, bring, trainer, monkeypatch):
     with_earlier_dropout(monkeypatch)
     home = bring("dataset", name)
@@ -193,6 +194,7 @@ def test_a_stopped_run_goes_on(name, bring, trainer, monkeypatch):
     assert_same_figures(read(home / name / "evaluation.json"), read(expected / "evaluation.json"))
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_model_analyzer_shows_the_classifiers(bring, monkeypatch, capsys):
     monkeypatch.chdir(bring(*FINISHED))
     words = ["--model", *FINISHED, "--output", "models.json"]
@@ -211,6 +213,7 @@ def test_model_analyzer_shows_the_classifiers(bring, monkeypatch, capsys):
     assert all(Path(name, "learning_curves.png").is_file() for name in FINISHED)
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_models_are_compared(bring, monkeypatch, capsys):
     monkeypatch.chdir(bring(*FINISHED))
     assert compare.main(["--results_dirs", *FINISHED], "compare_models.py") == 0
@@ -225,6 +228,7 @@ def test_models_are_compared(bring, monkeypatch, capsys):
         assert model["calibration"]["temperature"] == evaluation["calibration"]["temperature"]
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_all_reports_on_one_page(bring, monkeypatch, reports_here):
     monkeypatch.chdir(bring(*FINISHED))
     Path("criteria.toml").write_text(CRITERIA, encoding="utf-8")
@@ -236,6 +240,7 @@ def test_all_reports_on_one_page(bring, monkeypatch, reports_here):
     assert "SYNTHETIC" in page
 
 
+@pytest.mark.slow
 def test_a_report_says_once_that_they_are_unverified(tmp_path):
     words = [
         "strengths",

@@ -16,6 +16,7 @@ import pytest
 from dr_ovo.commands.reports import compare, diversity, ensemble, report, strengths, validate
 from dr_ovo.errors import run
 from dr_ovo.predictions.predictions_file import load_predictions, save_predictions
+from tests.fixtures.slow import slow
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ["$x$ {", "=1+1\x1b[31m", "\u4e2d\u6587", "\u05d0\u202egpj", "a\nb_%\\frac"]
@@ -40,7 +41,8 @@ def odd_results(results, tmp_path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("module", "code"), [(compare, 0), (strengths, 0), (diversity, 0), (ensemble, 0), (validate, 1)]
+    ("module", "code"),
+    [(compare, 0), (validate, 1), *slow((strengths, 0), (diversity, 0), (ensemble, 0))],
 )
 def test_a_report(module, code, odd_results, tmp_path, capsys):
     words = ["--results_dirs", *odd_results, "--output", str(tmp_path / "out")]
@@ -62,6 +64,7 @@ def test_a_report(module, code, odd_results, tmp_path, capsys):
     assert module is validate or "'=cmd|'x'!A1" in cells
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_page(odd_results, tmp_path, capsys, reports_here):
     page = tmp_path / "report.html"
     words = ["--results_dirs", odd_results[1], "--output", str(page)]
@@ -76,7 +79,7 @@ def test_the_page(odd_results, tmp_path, capsys, reports_here):
     "variables",
     [
         {"PYTHONIOENCODING": "latin-1"},
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        *slow({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
     ],
     ids=str,
 )

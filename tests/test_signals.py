@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dr_ovo import signals
+from tests.fixtures.slow import slow
 
 ROOT = Path(__file__).resolve().parents[1]
 CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
@@ -41,8 +42,8 @@ def _handlers_restored():
     [
         (["report.py"], "numpy"),
         (["-m", "dr_ovo", "prepare"], "cv2"),
-        (["ensemble_5class_trainer.py", "--base_models", "resnet50"], "timm"),
         (["ensemble_5class_trainer.py", "--mode", "inference", "--input", "x"], "torch"),
+        *slow((["ensemble_5class_trainer.py", "--base_models", "resnet50"], "timm")),
     ],
 )
 def test_a_signal_while_a_package_loads(words, package, number, code, tmp_path):

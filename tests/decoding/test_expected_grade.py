@@ -11,6 +11,7 @@ from dr_ovo.decoding.expected_grade import MIN_IMAGES, fit_thresholds, grade_of
 from dr_ovo.decoding.grade_scale import GradeScale
 from dr_ovo.errors import UserError
 from dr_ovo.predictions.metrics import quadratic_kappa
+from tests.fixtures.slow import slow
 
 
 def noisy(count: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +20,7 @@ def noisy(count: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.round(targets * 0.6 + rng.normal(0, 0.8, count), 1), targets
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(3), *slow(*range(3, 12))])
 def test_no_thresholds_give_a_larger_kappa(seed, monkeypatch):
     monkeypatch.setattr(expected_grade, "MIN_IMAGES", 0)
     values, targets = noisy(14, 3, seed)
