@@ -128,6 +128,7 @@ def test_what_was_measured_is_not_measured_again(fewer, call, monkeypatch):
     assert again == first
 
 
+@pytest.mark.slow
 def test_a_file_that_crashes_the_decoder_is_a_finding(draw_dataset, call, tmp_path, in_processes):
     folder = draw_dataset(tmp_path / "set", 1)
     decoders.mark(folder / "test/0/test-0-1.jpeg")

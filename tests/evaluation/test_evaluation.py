@@ -400,6 +400,7 @@ def test_training_from_a_file_needs_no_network(train, tmp_path, monkeypatch):
     train(tmp_path / "out", "--epochs", 1)
 
 
+@pytest.mark.slow
 def test_several_models_and_their_mean(networks, trainer, tiny_dataset, tmp_path, evaluate):
     shutil.copytree(networks["shared"], tmp_path / "test_efficientnet_5class_results")
     outcome = trainer(
@@ -578,7 +579,7 @@ def evaluated(networks, evaluate, tmp_path):
 
 
 @pytest.fixture
-def report_on(capsys, caplog):
+def report_on(capsys, caplog, blank_figures):
     """Exit code and messages of a report on a folder."""
 
     def call(folder) -> tuple[int, str]:

@@ -108,6 +108,7 @@ def left_over(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in found if not p.name.startswith(".dr_ovo_"))
 
 
+@pytest.mark.slow
 def test_evaluations(evaluate, trained, tmp_path):
     try_evaluations(evaluate, trained, tmp_path / "out", slow=False)
 

@@ -209,6 +209,7 @@ def test_every_split_has_every_grade_and_its_own_patients():
     assert 1 <= differing <= 20
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_and_another_seed_others(small_set, tmp_path):
     folder, _ = small_set
     write_dataset(tmp_path / "again", SMALL, size=64, seed=5)
