@@ -63,12 +63,11 @@ def test_a_leaky_set(fewer, call, tmp_path):
     assert not {tag for tag, _ in tags} & {"script", "link", "iframe"}
 
 
-@pytest.mark.slow
-def test_a_clean_set_and_the_default_output(idrid_small, call, tmp_path):
-    code, said = call(idrid_small)
+def test_a_clean_set_and_the_default_output(fewer, call, tmp_path):
+    code, said = call(fewer)
     assert code == 0
     assert "No leaks" in said
-    assert (tmp_path / "idrid_small_audit" / "audit.html").is_file()
+    assert (tmp_path / "set_audit" / "audit.html").is_file()
 
 
 @pytest.mark.parametrize("given", ["absent", "file", "empty"])
