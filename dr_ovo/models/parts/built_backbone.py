@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import timm
 import torch
@@ -43,6 +44,7 @@ class BuiltBackbone:
             raise OtherWeightsError(f"head.weight is {_kind(head)}, for {self.width} features")
 
 
+@lru_cache(maxsize=16)  # the members of an ensemble are often of one architecture
 def built_backbone(architecture: str, size: int) -> BuiltBackbone:
     """The backbone for inputs of `size` pixels, built on the meta device: it takes no memory,
     whatever it is. Raises NoArchitectureError; OtherWeightsError where it can't be built."""
