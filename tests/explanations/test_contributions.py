@@ -164,7 +164,7 @@ LAST = {
 }
 
 
-@pytest.mark.parametrize("name", [*QUICK[1:], *slow(QUICK[0], *SLOW)])
+@pytest.mark.parametrize("name", [*QUICK, *slow(*SLOW)])
 def test_an_independent_implementation_draws_the_same_map(name):
     found, size = network(name)
     rest = found.branch("ovo").rest

@@ -157,6 +157,7 @@ def try_moments(case: Case, tmp_path: Path, number: signal.Signals, count: int) 
 ENDS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ONE_KIND, indirect=True)
 def test_at_a_random_moment(case, tmp_path):
     # On a busy machine a training may have ended before its signal came.

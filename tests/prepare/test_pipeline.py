@@ -121,7 +121,6 @@ def test_aptos_with_preprocessing_and_balance(eyepacs, tmp_path, capsys):
     assert len({entry["sha256"] for entry in manifest["files"]}) == EYES
 
 
-@pytest.mark.slow
 def test_idrid_keeps_its_official_splits(idrid_small, tmp_path, capsys):
     output = tmp_path / "set"
     words = ("--images", idrid_small, "--labels", idrid_small / "labels.csv", "--output", output)
@@ -295,7 +294,6 @@ def test_a_patient_with_a_large_part_of_the_set_is_named(eyepacs, tmp_path, caps
     assert said.count("all in one split: is that") == 1
 
 
-@pytest.mark.slow
 def test_the_quality_of_each_photograph_is_in_the_manifest(idrid_small, tmp_path):
     words = ("--from_tree", idrid_small, "--output", tmp_path / "set")
     run(*words, "--dry_run")
