@@ -96,6 +96,12 @@ def imports_of(module: str, inside_functions: bool = True) -> frozenset[str]:
     return frozenset(imports(MODULES[module].read_text(), inside_functions))
 
 
+@cache
+def own_imports(module: str, inside_functions: bool = True) -> frozenset[str]:
+    """The package's modules among them, with the packages that hold them."""
+    return frozenset(own_modules(imports_of(module, inside_functions)))
+
+
 def own_modules(names: Collection[str]) -> set[str]:
     """The package's modules among imported names, with the packages that hold them."""
     dotted = [name.split(".") for name in names if name.split(".")[0] == "dr_ovo"]
@@ -109,16 +115,16 @@ def layer(module: str) -> int:
     return rank
 
 
-def reachable(module: str) -> set[str]:
+@cache
+def reachable(module: str) -> frozenset[str]:
     """The modules that importing one imports, itself and its packages included."""
     reached: set[str] = set()
     waiting = own_modules({module})
     while waiting:
         name = waiting.pop()
         reached.add(name)
-        found = own_modules(imports_of(name, inside_functions=False))
-        waiting |= found - reached
-    return reached
+        waiting |= own_imports(name, inside_functions=False) - reached
+    return frozenset(reached)
 
 
 def among(names: Collection[str], packages: set[str]) -> set[str]:
@@ -154,7 +160,7 @@ def test_every_package_has_its_layer():
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - {"dr_ovo"}))
 def test_imports_run_one_way(module):
-    used = own_modules(imports_of(module)) - {"dr_ovo"}
+    used = own_imports(module) - {"dr_ovo"}
     upward = sorted(name for name in used if layer(name) > layer(module))
     assert not upward, f"{module} imports from above itself: {', '.join(upward)}"
 
@@ -167,7 +173,7 @@ def test_no_circle_inside_a_package(package):
         child: {
             other
             for other, theirs in inside.items()
-            if other != child and any(theirs & own_modules(imports_of(name)) for name in modules)
+            if other != child and any(theirs & own_imports(name) for name in modules)
         }
         for child, modules in inside.items()
     }

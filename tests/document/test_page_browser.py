@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dr_ovo.commands.reports.report import main
 from dr_ovo.document.document import Column, Report, Section, Table
 from dr_ovo.document.page import page
 from dr_ovo.grading.reading import Reading, unreadable
@@ -29,6 +30,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.synthetic.simulated_predictions import ACCURACIES
 from tests.conftest import drawn_eye
 from tests.document.tags import Reader
+from tests.fixtures.commands import reports_in_a_thread
 from tests.fixtures.slow import slow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,35 +64,43 @@ return found.sort((a, b) => a[0] - b[0])[0];
 """
 
 
+def two_models(simulated: Path) -> list[str]:
+    return [str(simulated / f"{name}_5class_results") for name in list(ACCURACIES)[:2]]
+
+
 @pytest.fixture(scope="module")
-def reported(
-    simulated: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """A process that makes the page of two simulated models, and the page."""
+def reported(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two simulated models."""
     output = tmp_path_factory.mktemp("reported") / "report.html"
-    folders = [str(simulated / f"{name}_5class_results") for name in list(ACCURACIES)[:2]]
-    code = (
-        "import sys\nfrom dr_ovo.commands.reports.report import main\n"
-        f"argv = ['--output', {str(output)!r}, '--results_dirs', *{folders!r}]\n"
-        "assert main(argv, 'report.py') == 0\nprint('torch' in sys.modules)"
-    )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return done, output
+    with pytest.MonkeyPatch.context() as patch:
+        reports_in_a_thread(patch)
+        words = ["--output", str(output), "--results_dirs", *two_models(simulated)]
+        assert main(words, "report.py") == 0
+    return output
 
 
 def test_report_from_folders(reported):
-    done, output = reported
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "False"
-    text = output.read_text(encoding="utf-8")
+    text = reported.read_text(encoding="utf-8")
     Reader(text)
     assert text.count("<article ") == 6  # the answers, and the five reports
 
 
+@pytest.mark.slow
+def test_a_page_is_made_without_torch(simulated, tmp_path):
+    words = ["--output", str(tmp_path / "report.html"), "--results_dirs", *two_models(simulated)]
+    code = (
+        "import sys\nfrom dr_ovo.commands.reports.report import main\n"
+        f"assert main({words!r}, 'report.py') == 0\nprint('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 @pytest.fixture(scope="module")
 def pages(
-    reported: Any, simulated: Path, tmp_path_factory: pytest.TempPathFactory
+    reported: Path, simulated: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
     """Addresses of the page of two simulated models, of one with hostile names, and of a reading
     of photographs with such names."""
@@ -101,7 +111,7 @@ def pages(
     file.write_text(page(EVIL, EVIL, [hostile]), encoding="utf-8")
     reading = file.with_name("sheet.html")
     reading.write_text(sheet_page(simulated, file.parent), encoding="utf-8")
-    return {"real": reported[1].as_uri(), "hostile": file.as_uri(), "sheet": reading.as_uri()}
+    return {"real": reported.as_uri(), "hostile": file.as_uri(), "sheet": reading.as_uri()}
 
 
 def sheet_page(simulated: Path, folder: Path) -> str:

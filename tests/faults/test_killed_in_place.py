@@ -73,23 +73,23 @@ def figures(folder: Path) -> Any:
     return [{k: v for k, v in one.items() if k not in ("digest", "made_from")} for one in reports]
 
 
-def numbers_of(total: int, *, slow: bool, seed: int) -> list[int]:
-    """The operations before which a work is killed; in the default suite one of the last, before
-    which things are put in place."""
-    if slow:
+def numbers_of(total: int, *, every: bool, seed: int) -> list[int]:
+    """The operations before which a work is killed: all, or one of the last, before which things
+    are put in place."""
+    if every:
         print(f"{total} operations on the disk")  # shown by -s
         return [*range(1, total + 1)]
     chance = random.Random(seed)
     return [chance.randint(max(1, total - LAST), total)]
 
 
-def try_evaluations(evaluate: Work, trained: Path, folder: Path, *, slow: bool) -> None:
+def try_evaluations(evaluate: Work, trained: Path, folder: Path, *, every: bool) -> None:
     whole = shutil.copytree(trained, folder.with_name("whole"))
     total = killed_before(0, lambda: evaluate(whole), whole)
     assert total > 5
     before, after = figures(trained), figures(whole)
     assert before != after
-    for number in numbers_of(total, slow=slow, seed=1):
+    for number in numbers_of(total, every=every, seed=1):
         shutil.copytree(trained, folder)
         assert killed_before(number, lambda: evaluate(folder), folder) <= number
         refused = refusal(lambda: read_results(folder, "model"))
@@ -110,13 +110,13 @@ def left_over(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_evaluations(evaluate, trained, tmp_path):
-    try_evaluations(evaluate, trained, tmp_path / "out", slow=False)
+    try_evaluations(evaluate, trained, tmp_path / "out", every=False)
 
 
 @pytest.mark.slow
 @NO_HURRY
 def test_evaluations_before_every_operation(evaluate, trained, tmp_path):
-    try_evaluations(evaluate, trained, tmp_path / "out", slow=True)
+    try_evaluations(evaluate, trained, tmp_path / "out", every=True)
 
 
 def learned(folder: Path) -> Any:
@@ -134,13 +134,13 @@ def learned(folder: Path) -> Any:
     return rows, kept, states
 
 
-def try_retrainings(retrain: Work, trained: Path, folder: Path, *, slow: bool) -> None:
+def try_retrainings(retrain: Work, trained: Path, folder: Path, *, every: bool) -> None:
     whole = shutil.copytree(trained, folder.with_name("whole"))
     total = killed_before(0, lambda: retrain(whole), whole)
     assert total > 30
     before, after = learned(trained), learned(whole)
     assert before != after
-    for number in numbers_of(total, slow=slow, seed=2):
+    for number in numbers_of(total, every=every, seed=2):
         shutil.copytree(trained, folder)
         assert killed_before(number, lambda: retrain(folder), folder) <= number
         refused = refusal(lambda: is_verified(ResultsFolder(folder)))
@@ -154,11 +154,12 @@ def try_retrainings(retrain: Work, trained: Path, folder: Path, *, slow: bool) -
         shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_retrainings(retrain, trained, tmp_path):
-    try_retrainings(retrain, trained, tmp_path / "out", slow=False)
+    try_retrainings(retrain, trained, tmp_path / "out", every=False)
 
 
 @pytest.mark.slow
 @NO_HURRY
 def test_retrainings_before_every_operation(retrain, trained, tmp_path):
-    try_retrainings(retrain, trained, tmp_path / "out", slow=True)
+    try_retrainings(retrain, trained, tmp_path / "out", every=True)

@@ -210,6 +210,7 @@ def test_members_of_folds(words, trainer, contents, tmp_path):
     assert not (folder / "fold_3").exists()
 
 
+@pytest.mark.slow
 def test_two_members_of_folds_divide_in_turn(words, trainer, tmp_path):
     """The second waits for the first, which has not made the folder's division yet."""
     folder = tmp_path / "out"
