@@ -38,6 +38,7 @@ from dr_ovo.training.optimization.schedule import Schedule
 from dr_ovo.training.resume.branch_run import BranchRun
 from dr_ovo.training.resume.epoch_choice import RULES, Rule
 
+CONSTANT = 1e-3  # logits between pictures; those of members that learn differ by more than 1
 PERCENT = ("accuracy", "balanced accuracy", "referable sensitivity", "referable specificity")
 
 
@@ -125,6 +126,16 @@ def kappa_difference(seeds: Sequence[Predictions], others: Sequence[Predictions]
     one, other = (_mean([kappa_statistic(p) for p in each]) for each in (seeds, others))
     (found,) = estimates([Difference("undefined", one, other)], seeds[0].patient_ids)
     return found
+
+
+def constant_folds(saved: Saved) -> list[int]:
+    """The folds whose member answers the same whatever the picture: it has stopped learning."""
+    logits = saved.predictions.logits
+    spread = {
+        int(fold): np.ptp(logits[saved.folds == fold], axis=0).max()
+        for fold in np.unique(saved.folds)
+    }
+    return [fold for fold, width in spread.items() if width < CONSTANT]
 
 
 def _mean(parts: Sequence[Statistic]) -> Statistic:

@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.skill.analysis import (
     PERCENT,
     by_rule,
+    constant_folds,
     decoded,
     figures,
     kappa_difference,
@@ -23,7 +24,7 @@ from dr_ovo.decoding.heads import EXPECTED, head_of
 from dr_ovo.grading.workload import workload
 from dr_ovo.predictions.conformal import covered
 from dr_ovo.predictions.operating_points import CONDITIONS
-from dr_ovo.predictions.predictions_file import Predictions
+from dr_ovo.predictions.predictions_file import Predictions, take
 from dr_ovo.statistics.differences import unpaired_difference
 from dr_ovo.statistics.intervals import Estimate, estimates
 from dr_ovo.statistics.weighted_statistics import Proportion
@@ -84,7 +85,7 @@ def write_report(path: Path) -> None:
             how = f"{size.network}, {size.pixels} px, {size.epochs} epochs, rate {size.rate:g}"
             parts.append(f"## {dataset}, {count} pictures, {how}\n")
             first = {arm: seeds[SEEDS[0]] for arm, seeds in own.items() if SEEDS[0] in seeds}
-            parts += [_arms(own), _decoders(first), _rules(first), _readings(first)]
+            parts += [_arms(own), _stopped(own), _decoders(first), _rules(first), _readings(first)]
             parts.append(_missing(dataset, (1, 2)))
     path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
 
@@ -144,13 +145,44 @@ def _lead(
     return _signed(kappa_difference(*pairs))
 
 
+def _stopped(arms: Arms) -> str:
+    """Which members stopped learning, and what arms lead the baseline by where none of either
+    did; "" where all learned."""
+    named = [
+        f"{arm}, seed {seed}: fold {' '.join(map(str, folds))}"
+        for arm, seeds in arms.items()
+        for seed, saved in seeds.items()
+        if (folds := constant_folds(saved))
+    ]
+    if not named:
+        return ""
+    base, rows = arms.get(BASELINE, {}), []
+    for arm, seeds in arms.items():
+        both = [seed for seed in seeds if seed in base]
+        if arm == BASELINE or not both:
+            continue
+        pairs = [seeds[seed] for seed in both], [base[seed] for seed in both]
+        out = {fold for each in pairs for saved in each for fold in constant_folds(saved)}
+        kept = ~np.isin(pairs[0][0].folds, list(out))
+        if out and kept.any():
+            one, other = ([take(decoded(saved), kept) for saved in each] for each in pairs)
+            lead = _signed(kappa_difference(one, other))
+            rows.append([arm, " ".join(map(str, both)), str(int(kept.sum())), lead])
+    return (
+        "**Members that stopped learning**\n\nThey give every picture the same answer, and count "
+        f"in the table above: {'; '.join(named)}. The arms on the folds in which no member of "
+        "either arm stopped:\n\n"
+        + _table(["arm", "seeds", "pictures", "kappa minus the guide's"], rows)
+    )
+
+
 def _recommended(dataset: str) -> str:
     """The comparison that was named beforehand, out of fold and on test."""
     size, arms = LARGE[dataset], _kept(dataset, (3,))
     how = f"{size.network}, {size.pixels} px, {size.epochs} epochs, rate {size.rate:g}"
     parts = [f"### {dataset}, {how}\n", _missing(dataset, (3,))]
     if arms:
-        parts += ["**Out of fold**\n", _arms(arms), _on_test(dataset, arms)]
+        parts += ["**Out of fold**\n", _arms(arms), _stopped(arms), _on_test(dataset, arms)]
     return "\n".join(part for part in parts if part)
 
 

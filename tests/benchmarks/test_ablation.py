@@ -12,6 +12,7 @@ import pytest
 from benchmarks.skill import report, saved
 from benchmarks.skill.analysis import (
     by_rule,
+    constant_folds,
     decoded,
     kappa_difference,
     log_losses,
@@ -24,7 +25,7 @@ from benchmarks.skill.saved import Saved, load, save
 from dr_ovo.decoding.decoders import decode
 from dr_ovo.errors import UserError
 from dr_ovo.pairs import class_pairs
-from dr_ovo.predictions.predictions_file import Predictions
+from dr_ovo.predictions.predictions_file import Predictions, take
 from dr_ovo.settings.command_line import parse_settings
 from dr_ovo.training.epochs import loop
 from tests.fixtures.trainings import one_thread, small, small_weights, trainer
@@ -93,6 +94,22 @@ def test_thresholds_of_a_fold_come_from_the_others():
     other[own] = 4 - other[own]
     changed = made(logits, other)
     assert np.array_equal(decoded(changed, "expected").predicted[own], crossed.predicted[own])
+
+
+def test_members_that_stopped_learning_are_named_and_their_folds_left_out():
+    logits, targets = noisy(3, 2.0)
+    good, worse = made(logits, targets), made(noisy(3, 4.0)[0], targets)
+    assert constant_folds(good) == []
+    same = worse.predictions.logits.copy()
+    same[worse.folds == 2] = same[1]
+    flat = made(same, targets)
+    assert constant_folds(flat) == [2]
+    assert report._stopped({report.BASELINE: {1: worse}, "other": {1: good}}) == ""
+    text = report._stopped({report.BASELINE: {1: flat}, "other": {1: good}})
+    assert f"{report.BASELINE}, seed 1: fold 2." in text
+    parts = [take(decoded(one), worse.folds != 2) for one in (good, worse)]
+    lead = kappa_difference(parts[:1], parts[1:])
+    assert f"| other | 1 | 240 | {lead.value:+.3f} ({lead.low:+.3f} to {lead.high:+.3f}) |" in text
 
 
 def test_a_prior_that_was_added_is_taken_away():
