@@ -40,7 +40,8 @@ from dr_ovo.predictions.calibration import fit_calibration, graded
 from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.metrics import accuracy, balanced_accuracy, quadratic_kappa
 from dr_ovo.predictions.predictions_file import Predictions, marks_of
-from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.predictions.same_answer import stopped_members
+from dr_ovo.results.folder import STOPPED, ResultsFolder
 from dr_ovo.results.model_results import SPLITS
 from dr_ovo.results.one_piece import check_one_piece
 from dr_ovo.settings.command_line import Settings
@@ -218,6 +219,8 @@ def _evaluate_mean(
     fitted = fit_ensemble(vals, "mean")
     means = {name: fitted.on([by_split[name] for by_split in members]) for name in members[0]}
     blocks = joint_audit_blocks([evaluation.report for evaluation in evaluations])
+    pairs = zip(models, vals, strict=True)
+    blocks[STOPPED] = stopped_members((model.folder.root.name, val) for model, val in pairs)
     calibration = fitted.calibration
     if fitted.expected is not None:  # --mode inference takes them from here
         calibration = dataclasses.replace(calibration, grade_thresholds=fitted.expected.thresholds)

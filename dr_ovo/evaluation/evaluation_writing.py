@@ -12,8 +12,9 @@ from dr_ovo.files import flush, write_json
 from dr_ovo.json_files import read_as
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration, save_calibration
 from dr_ovo.predictions.predictions_file import Predictions, marks_of, save_predictions
+from dr_ovo.predictions.same_answer import stopped_parts
 from dr_ovo.results.evaluation_file import SCHEMA, evaluation_report, patient_report
-from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.folder import STOPPED, ResultsFolder
 from dr_ovo.results.made_from import (
     MADE_FROM,
     Seals,
@@ -55,6 +56,7 @@ def write_evaluation(
         report = evaluation_report(on_split, calibration, name)
         if config.patient_level:
             report["patient_level"] = patient_report(on_split, calibration)
+        report[STOPPED] = stopped_parts(on_split)
         report |= {mark.lower(): mark in marks for mark in ("LEAKY", "SYNTHETIC")} | dict(extra)
         report["prior_corrected"] = config.prior_correction
         if name != "test":

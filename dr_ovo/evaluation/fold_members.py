@@ -29,7 +29,8 @@ from dr_ovo.inference.trained_model import seals_of_models, with_decoding_of
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.predictions.conformal import OUT_OF_FOLD
-from dr_ovo.results.folder import ENSEMBLE_FILE, OOF, ResultsFolder
+from dr_ovo.predictions.same_answer import stopped_members
+from dr_ovo.results.folder import ENSEMBLE_FILE, OOF, STOPPED, ResultsFolder
 from dr_ovo.results.made_from import (
     MADE_FROM,
     check_digests,
@@ -113,7 +114,12 @@ def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluati
     # thresholds of its grades stand in its manifest.
     joint = fit_calibration(tempered(found.predictions, single.temperature), [OUT_OF_FOLD])
     joint = dataclasses.replace(joint, grade_thresholds=None)
-    extra = {DECODED: _how_decoded(config), "folds": config.folds, "note": FITTED_HERE}
+    extra = {
+        DECODED: _how_decoded(config),
+        "folds": config.folds,
+        "note": FITTED_HERE,
+        STOPPED: list(found.stopped),
+    }
     split = {OOF: found.predictions}
     seals = joint_seals([(member, seals_of(member)) for member in members])
     report = write_evaluation(folder, split, single, extra, config, seals, kept=joint)
@@ -209,10 +215,12 @@ def evaluate_folds(settings: Settings, launch: Launch, manifest: Path) -> list[E
         [tempered(each, temperature) for each, temperature in pairs],
         ensemble.method, ensemble.weights, ensemble.expected,
     )  # fmt: skip
+    names = [model.folder.root.name for model in ensemble.models]
     extra = {
         "skipped_images": [str(damage.path) for damage in skipped],
-        "members": [model.folder.root.name for model in ensemble.models],
+        "members": names,
         "note": APPROXIMATE,
+        STOPPED: stopped_members(zip(names, predictions, strict=True)),
     }
     seals = seals_of_models(ensemble.models)
     report = write_evaluation(folder, {"test": mean}, calibration, extra | blocks, config, seals)

@@ -24,6 +24,7 @@ from dr_ovo.inference.trained_model import TrainedModel, open_network
 from dr_ovo.models.checkpoints.files import input_of
 from dr_ovo.predictions.calibration import fit_temperature
 from dr_ovo.predictions.predictions_file import PER_SAMPLE, Predictions, marks_of
+from dr_ovo.predictions.same_answer import stopped_members
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.fold_division import (
@@ -44,12 +45,13 @@ class OutOfFold:
     """The predictions on train and val, each fold decoded by what was fitted on the others.
 
     `fitted` is what all folds together give (None: nothing was fitted), and `probabilities` (N, C)
-    are what it makes of the logits.
+    are what it makes of the logits. `stopped`: the members that have stopped learning.
     """
 
     predictions: Predictions
     fitted: Fitted | None
     probabilities: np.ndarray
+    stopped: tuple[str, ...] = ()
 
 
 def member_folders(config: TrainConfig) -> list[ResultsFolder]:
@@ -86,7 +88,9 @@ def predict_out_of_fold(config: TrainConfig) -> OutOfFold:
             preprocessing, leave_out = input_of(model.meta)[1], config.skip_damaged
             index, _ = decodable(config, index, preprocessing, TRAINED_ON, leave_out=leave_out)
         parts.append(_predict_fold(model, index, division, fold, device, config))
-    return join(parts)
+    names = [folder.root.name for folder in folders]
+    stopped = stopped_members(zip(names, parts, strict=True))
+    return dataclasses.replace(join(parts), stopped=tuple(stopped))
 
 
 def _predict_fold(

@@ -17,6 +17,7 @@ from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.predictions.calibration import calibration_share
 from dr_ovo.predictions.predictions_file import Predictions
+from dr_ovo.predictions.same_answer import ADVICE, stopped_parts, stopped_words
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.loading import image_loader
 
@@ -49,7 +50,7 @@ def predict_split(
         pair_accuracy(model),
         fitted_for(model, corrected=config.prior_correction),
     )
-    return Predictions(
+    found = Predictions(
         head=meta["head"],
         decoder=head.decoder(decoder),
         class_names=np.array(meta["class_names"]),
@@ -65,6 +66,9 @@ def predict_split(
         probabilities=probabilities,
         marks=np.array(marks, np.str_),
     )
+    if ranks.is_first and (stopped := stopped_parts(found)):
+        log.warning("%s, on %s: %s %s", model.folder.root, name, stopped_words(stopped), ADVICE)
+    return found
 
 
 def _stop(split: Split, damaged: dict[int, str]) -> None:

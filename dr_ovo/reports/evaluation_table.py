@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dr_ovo.results.folder import OOF
+from dr_ovo.predictions.same_answer import stopped_words
+from dr_ovo.results.folder import OOF, STOPPED
 from dr_ovo.tables import RESEARCH_USE, decimal, percent, table, wrapped
 
 OUTCOMES = {
@@ -55,6 +56,8 @@ def _heading(report: Mapping[str, Any]) -> str:
         )
     if report.get("synthetic"):
         lines.append("SYNTHETIC: drawn images; these figures say nothing about patients.")
+    if report.get(STOPPED):
+        lines.append(wrapped(stopped_words(report[STOPPED])))
     return "\n".join(lines)
 
 

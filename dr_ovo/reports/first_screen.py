@@ -9,6 +9,7 @@ from dr_ovo.document.document import Column, Report, Section, Table
 from dr_ovo.grading.rules import Rules
 from dr_ovo.grading.workload import own_test, sentence
 from dr_ovo.predictions.conformal import COVERAGE
+from dr_ovo.predictions.same_answer import ADVICE, stopped_words
 from dr_ovo.results.folder import FOLDS_FILE, ResultsFolder
 from dr_ovo.results.model_results import ModelResults
 from dr_ovo.results.result_sets import ResultSet
@@ -104,6 +105,8 @@ def _next(
         return ["Train on photographs: these figures say nothing about patients."]
     if "LEAKY" in marks:
         return [f"Find the leaks (python -m dr_ovo audit {DATASET}), prepare again, train again."]
+    if model.facts.stopped:
+        return [stopped_words(model.facts.stopped), ADVICE]
     said = []
     if evaluation.get("audited") is not True:
         said.append(f"Audit the dataset: python -m dr_ovo audit {DATASET}.")

@@ -20,6 +20,7 @@ FOLDS_FILE = "folds.json"  # in a folder whose members are in fold_1, fold_2, ..
 ENSEMBLE_FILE = "ensemble.json"  # the manifest of these members
 RETRAINING = "retrain"  # a folder of new classifiers inside the network's, while they train
 OOF = "oof"  # as a split: train and val, each picture by the member that did not see it
+STOPPED = "stopped_learning"  # key of an evaluation: what answers every image alike
 EXTERNAL = "external"  # as a split: another data set; and a folder with a folder for each of them
 HISTORY_FIELDS = (
     "epoch", "branch", "lr", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_auc",
@@ -156,6 +157,12 @@ class ResultsFolder:
         where it is damaged."""
         path = self.evaluation(split)
         return _read(path, Evaluation, EVALUATE_AGAIN) if path.is_file() else {}
+
+    def stopped_learning(self) -> tuple[str, ...]:
+        """What answers every image alike, as any of the evaluations says: all, pairs, or members.
+        Raises UserError where one is damaged."""
+        found = [self.read_evaluation(split).get(STOPPED, []) for split in ("test", OOF, "val")]
+        return tuple(dict.fromkeys(name for names in found for name in names))
 
     def read_descriptors(self) -> dict[str, dict[str, Any]]:
         """The JSON files beside the checkpoints, by the names of these. Raises UserError where one

@@ -37,6 +37,7 @@ class Facts:
     training_seconds: float | None
     marks: tuple[str, ...]  # of SYNTHETIC, SIMULATED, LEAKY
     prior_corrected: bool = False
+    stopped: tuple[str, ...] = ()  # what answers every image alike: all, pairs, or members
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +146,7 @@ def read_facts(folder: Path, head: str, predictions: Sequence[Predictions] = ())
         training_seconds=training_seconds(results.history),
         marks=tuple(marks_of([config, *checkpoints, evaluation], predictions)),
         prior_corrected=evaluation.get("prior_corrected", False),
+        stopped=results.stopped_learning(),
     )
 
 

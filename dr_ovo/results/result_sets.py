@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dr_ovo.errors import UserError
+from dr_ovo.errors import UserError, log
 from dr_ovo.models.architectures import ARCHITECTURES, architecture_of
 from dr_ovo.predictions.predictions_file import MARKS
+from dr_ovo.predictions.same_answer import ADVICE, stopped_words
 from dr_ovo.results.alignment import align
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.model_results import ModelResults, read_results
@@ -61,6 +62,9 @@ def open_results(
     _refuse_twice(folders)
     found = [read_results(folder, name) for folder, name in _with_names(folders)]
     say_unverified([ResultsFolder(model.folder) for model in found if not model.verified])
+    for model in found:
+        if model.facts.stopped:
+            log.warning("%s: %s %s", model.folder, stopped_words(model.facts.stopped), ADVICE)
     if len(found) < min_models:
         raise UserError(
             f"{found[0].folder} alone: this needs at least {min_models} models. Give more with "

@@ -428,6 +428,7 @@ def test_several_models_and_their_mean(networks, trainer, tiny_dataset, tmp_path
     # Its metrics are computed from its own predictions, not averaged over the members.
     right = (joint.predicted == joint.targets).mean()
     assert report(tmp_path / "ensemble")["accuracy"]["value"] == pytest.approx(right)
+    assert report(tmp_path / "ensemble")["stopped_learning"] == []
 
 
 def test_models_of_different_classes_do_not_mix(networks, of_three_grades, tmp_path, evaluate):

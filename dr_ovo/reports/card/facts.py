@@ -116,7 +116,7 @@ def read_card_facts(root: Path) -> CardFacts:
     facts = read_facts(trained[0].root, _head(predictions, configs), loaded)
     own = read_facts(root, facts.head, loaded)
     marks = tuple(mark for mark in MARKS if mark in own.marks + facts.marks)
-    facts = replace(facts, marks=marks, prior_corrected=own.prior_corrected)
+    facts = replace(facts, marks=marks, prior_corrected=own.prior_corrected, stopped=own.stopped)
     return CardFacts(
         name=root.resolve().name.removesuffix(SUFFIX),
         folder=folder,

@@ -7,6 +7,7 @@ from typing import Any
 
 from dr_ovo.document.screen_and_files import MARKS
 from dr_ovo.grading.rules import SCOPE
+from dr_ovo.predictions.same_answer import stopped_words
 from dr_ovo.reports.card.facts import CardFacts
 from dr_ovo.reports.card.form.parts import CardSection, number, reason_of
 from dr_ovo.reports.card.form.questions import Answers, asked
@@ -43,6 +44,8 @@ def _of_the_evidence(facts: CardFacts) -> Iterator[str]:
         yield "It is not evaluated: nothing is known of how good it is."
     elif facts.split != "test":
         yield "It is not evaluated on test."
+    if facts.facts.stopped:
+        yield stopped_words(facts.facts.stopped)
     if not facts.external:
         yield (
             "All figures are of one dataset. On photographs of other places, cameras and patients "

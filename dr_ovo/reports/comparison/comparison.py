@@ -11,6 +11,7 @@ from dr_ovo.decoding.tempering import temper
 from dr_ovo.document.document import Report
 from dr_ovo.parallel import available_cores, in_threads
 from dr_ovo.predictions.operating_points import GRADED_CLASSES, ungraded
+from dr_ovo.predictions.same_answer import stopped_words
 from dr_ovo.reports.comparison.figures import forest_figure, reliability_figure
 from dr_ovo.reports.comparison.tables import sections
 from dr_ovo.reports.paired_comparison import (
@@ -90,6 +91,11 @@ def comparison_data(models: list[ModelResults], val_kappas: list[float | None]) 
             f"{row['name']}: {warning}"
             for row in rows
             if (warning := implausible(row["accuracy"], row["quadratic_kappa"]))
+        ]
+        + [
+            f"{model.name}: {stopped_words(model.facts.stopped)}"
+            for model in models
+            if model.facts.stopped
         ],
     }
 

@@ -16,7 +16,7 @@ from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.predictions_file import save_predictions
 from dr_ovo.reports.ensemble.study import Study
 from dr_ovo.results.evaluation_file import evaluation_report
-from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE
+from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, STOPPED
 from dr_ovo.results.model_results import ModelResults
 from dr_ovo.results.result_sets import ResultSet
 from dr_ovo.tables import wrapped
@@ -71,7 +71,9 @@ def write_results(study: Study, output: Path) -> list[Path]:
     evaluation = evaluation_report(whole.test, whole.calibration, "test")
     marks = {mark.lower(): True for mark in study.results.marks}
     written.append(output / "evaluation.json")
-    write_json(written[-1], {**evaluation, "members": list(whole.names), **marks})
+    stopped = [model.name for model in study.results.models if model.facts.stopped]
+    members = {"members": list(whole.names), STOPPED: stopped}
+    write_json(written[-1], {**evaluation, **members, **marks})
     return written
 
 

@@ -15,6 +15,7 @@ from dr_ovo.decoding.heads import head_of
 from dr_ovo.distributed.division import batch_shares
 from dr_ovo.errors import MachineError, log
 from dr_ovo.outputs import MEASURE_BATCH, Outputs, branch_outputs
+from dr_ovo.predictions.same_answer import same_for_all
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.build import Model
 from dr_ovo.training.data.feature_views import measured_views
@@ -23,8 +24,6 @@ from dr_ovo.training.epochs.epoch_report import pair_rows
 from dr_ovo.training.epochs.interruption import WatchedBatches
 from dr_ovo.training.measure import Score, measure, pair_score, score, with_uncertainty
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
-
-SAME_OUTPUT = 1e-5  # a smaller range of logits over val means a dead network
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class Validation:
             **{f"val_{key}": on_val[key] for key in ("loss", "accuracy", "auc", "kappa")},
         }
         metrics = {**row, "pairs": pair_rows(on_val["pairs"], on_train.get("pairs"))}
-        if len(val.logits) > 1 and np.ptp(val.logits, axis=0).max() < SAME_OUTPUT:
+        if same_for_all(val.logits).all():
             log.warning(
                 "branch %s gives the same output for every val image: it has stopped learning. "
                 "Lower --learning_rate.",
