@@ -96,9 +96,9 @@ def main(argv: Sequence[str], prog: str = "python -m benchmarks") -> int:
     with torch_threads(args.threads):
         for name in args.only or BENCHMARKS:
             results += _profiled(name, args.quick) if args.profile else _timed(name, args.quick)
+            if args.json:
+                write_results(results, args.json)
     say(markdown_table(results), "", notes(results), "", conditions(args.threads))
-    if args.json:
-        write_results(results, args.json)
     return exit_code(results)
 
 

@@ -42,6 +42,11 @@ class SeparateClassifiers:
             self._train.append(loader(photographs, BATCH, shuffled=True))
             tested = PlainPhotographs(test.paths, test.targets.tolist(), size, statistics)
             self._test.append(loader(tested, EVALUATED_BATCH, shuffled=False))
+        for batches in (*self._train, *self._test):
+            # The processes start before anything is trained: each keeps, for as long as it lives,
+            # the memory of this one as it was when it started.
+            for _ in batches:
+                pass
 
     def train_epoch(self) -> None:
         """An epoch of each classifier on the photographs of its two grades."""

@@ -29,6 +29,10 @@ def fake(value: float) -> SimpleNamespace:
     return SimpleNamespace(measure=measure, QUICK="quick", FULL="full")
 
 
+def broken(size: str, folder: Path) -> list[Result]:
+    raise MemoryError
+
+
 def lacking(_size: str, _folder: Path) -> list[Result]:
     raise NotMeasured("no weights")
 
@@ -70,6 +74,14 @@ def test_a_goal_that_is_missed(modules):
     modules["benchmarks.growth"] = fake(0.5)
     assert command.main(["--quick"]) == 1
     assert command.main(["--quick", "--only", "reports"]) == 0
+
+
+def test_what_was_measured_outlives_a_crash(modules, tmp_path):
+    modules["benchmarks.growth"].measure = broken
+    file = tmp_path / "results.json"
+    with pytest.raises(MemoryError):
+        command.main(["--only", "reports", "growth", "--json", str(file)])
+    assert [row["name"] for row in json.loads(file.read_text())] == ["full"]
 
 
 def test_what_can_not_be_measured_is_left_out(modules, tmp_path, capsys):
