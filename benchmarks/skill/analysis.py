@@ -22,7 +22,9 @@ from dr_ovo.predictions.calibration import fit_calibration, fit_temperature, tem
 from dr_ovo.predictions.conformal import COVERAGE
 from dr_ovo.predictions.kappa_error import kappa_standard_error
 from dr_ovo.predictions.metrics import confusion_matrix, quadratic_kappa
+from dr_ovo.predictions.pair_metrics import pair_metrics
 from dr_ovo.predictions.predictions_file import PER_SAMPLE, Predictions
+from dr_ovo.predictions.same_answer import same_for_all
 from dr_ovo.statistics.differences import Difference
 from dr_ovo.statistics.intervals import Estimate, estimates
 from dr_ovo.statistics.model_statistics import (
@@ -38,7 +40,6 @@ from dr_ovo.training.optimization.schedule import Schedule
 from dr_ovo.training.resume.branch_run import BranchRun
 from dr_ovo.training.resume.epoch_choice import RULES, Rule
 
-CONSTANT = 1e-3  # logits between pictures; those of members that learn differ by more than 1
 PERCENT = ("accuracy", "balanced accuracy", "referable sensitivity", "referable specificity")
 
 
@@ -53,7 +54,8 @@ class LogLosses:
 
 def decoded(saved: Saved, decoder: str = "", *, corrected: bool = False) -> Predictions:
     """The predictions of a run under a decoder (its head's own by default), across folds;
-    `corrected`: without what class weights added to the logits."""
+    `corrected`: without what class weights added to the logits. The decoder `weighted` weights the
+    pairs by their accuracy on the other folds."""
     kept = saved.predictions
     head = head_of(kept.head)
     used = head.decoder(decoder or head.decoders[0])
@@ -62,12 +64,24 @@ def decoded(saved: Saved, decoder: str = "", *, corrected: bool = False) -> Pred
         own = saved.folds == fold
         fitted = Fitted(prior_shift=tuple(shift) if corrected else None)
         predicted[own], probabilities[own] = decode(
-            kept.head, kept.logits[own], kept.num_classes, used, fitted=fitted
+            kept.head,
+            kept.logits[own],
+            kept.num_classes,
+            used,
+            _pair_accuracy(kept, ~own) if used == "weighted" else None,
+            fitted,
         )
     whole = dataclasses.replace(
         kept, decoder=used, predicted=predicted, probabilities=probabilities
     )
     return decoded_across(whole, saved.folds).predictions
+
+
+def _pair_accuracy(p: Predictions, chosen: np.ndarray) -> np.ndarray:
+    """(P,) the accuracy of each pair on the samples where (N,) bool is true."""
+    pairs = [(int(a), int(b)) for a, b in p.pairs]
+    rows = pair_metrics(p.targets[chosen], p.logits[chosen], pairs)
+    return np.array([row["accuracy"] for row in rows])
 
 
 def rounded(saved: Saved) -> Predictions:
@@ -131,11 +145,8 @@ def kappa_difference(seeds: Sequence[Predictions], others: Sequence[Predictions]
 def constant_folds(saved: Saved) -> list[int]:
     """The folds whose member answers the same whatever the picture: it has stopped learning."""
     logits = saved.predictions.logits
-    spread = {
-        int(fold): np.ptp(logits[saved.folds == fold], axis=0).max()
-        for fold in np.unique(saved.folds)
-    }
-    return [fold for fold, width in spread.items() if width < CONSTANT]
+    numbers = [int(fold) for fold in np.unique(saved.folds)]
+    return [fold for fold in numbers if same_for_all(logits[saved.folds == fold]).all()]
 
 
 def _mean(parts: Sequence[Statistic]) -> Statistic:

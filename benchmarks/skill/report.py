@@ -20,6 +20,7 @@ from benchmarks.skill.analysis import (
 )
 from benchmarks.skill.arms import BASELINE, LARGE, RECOMMENDED, SEEDS, SMALL, STAGES, Run
 from benchmarks.skill.saved import Saved, load, load_test
+from dr_ovo.decoding.decoders import VOTES
 from dr_ovo.decoding.heads import EXPECTED, head_of
 from dr_ovo.grading.workload import workload
 from dr_ovo.predictions.conformal import covered
@@ -220,6 +221,7 @@ def _decoders(arms: Mapping[str, Saved]) -> str:
     ways: dict[str, Callable[[Saved], Predictions]] = {
         "its own": decoded,
         "vote": lambda saved: decoded(saved, "vote"),
+        "weighted": lambda saved: decoded(saved, "weighted"),
         "expected, rounded": rounded,
         "expected, fitted thresholds": lambda saved: decoded(saved, EXPECTED),
         "its own, prior corrected": lambda saved: decoded(saved, corrected=True),
@@ -229,7 +231,7 @@ def _decoders(arms: Mapping[str, Saved]) -> str:
         own = decoded(saved)
         for name, way in ways.items():
             paired = head_of(saved.predictions.head).paired
-            if ("prior" in name and not saved.prior_shift.any()) or (name == "vote" and not paired):
+            if (name in VOTES and not paired) or ("prior" in name and not saved.prior_shift.any()):
                 continue
             p = way(saved)
             lead = "" if name == "its own" else _signed(kappa_difference([p], [own]))

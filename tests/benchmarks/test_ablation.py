@@ -96,6 +96,22 @@ def test_thresholds_of_a_fold_come_from_the_others():
     assert np.array_equal(decoded(changed, "expected").predicted[own], crossed.predicted[own])
 
 
+def test_the_votes_on_a_fold_are_weighted_by_the_others():
+    logits, targets = noisy(4, 2.0)
+    run = made(logits, targets)
+    pairs = class_pairs(5)
+    signed = np.stack([logits[:, b] - logits[:, a] for a, b in pairs], axis=1)
+    of_pairs = dataclasses.replace(run.predictions, head="ovo", pairs=pairs, logits=signed)
+    run = dataclasses.replace(run, predictions=of_pairs, prior_shift=np.zeros((FOLDS, 10)))
+    own = run.folds == 2
+    accuracy = []
+    for (a, b), scores in zip(pairs, signed[~own].T, strict=True):
+        ours = np.isin(targets[~own], (a, b))
+        accuracy.append(np.mean((scores[ours] > 0) == (targets[~own][ours] == b)))
+    expected, _ = decode("ovo", signed[own], 5, "weighted", np.array(accuracy))
+    assert decoded(run, "weighted").predicted[own].tolist() == expected.tolist()
+
+
 def test_members_that_stopped_learning_are_named_and_their_folds_left_out():
     logits, targets = noisy(3, 2.0)
     good, worse = made(logits, targets), made(noisy(3, 4.0)[0], targets)
