@@ -59,6 +59,12 @@ ARMS: dict[str, tuple[str, ...]] = {
     ),
     "one-vs-one independent, plain": ("--ovo_mode", "independent", *PLAIN),
 }
+# Options of training that none of the arms above has.
+FURTHER = {
+    "one-vs-one, plain, drop path": (*PLAIN, "--drop_path", "0.1"),
+    "one-vs-one, plain, smoothing": (*PLAIN[:4], "--label_smoothing", "0.1"),
+}
+WARM = "one-vs-one, plain, from RetinaMNIST"  # on IDRiD
 BASELINE = "one-vs-one, guide"
 RECOMMENDED = "recommended"
 LAST_ARMS = {BASELINE: ("--recipe", "guide"), RECOMMENDED: ("--recipe", "recommended")}
@@ -74,7 +80,8 @@ REPEATED = (
 
 @dataclass(frozen=True)
 class Run:
-    """One arm on one set with one seed; `on_test`: in the end its members' mean reads test."""
+    """One arm on one set with one seed; `on_test`: in the end its members' mean reads test.
+    `begins_with`: the run whose first member's weights its members begin with."""
 
     dataset: str
     arm: str
@@ -82,6 +89,7 @@ class Run:
     size: Size
     flags: tuple[str, ...]
     on_test: bool = False
+    begins_with: Run | None = None
 
     @property
     def name(self) -> str:
@@ -118,7 +126,15 @@ def third_stage() -> list[Run]:
     return [replace(run, on_test=True) for run in _runs(LAST_ARMS, LARGE, SEEDS)]
 
 
-STAGES = {1: first_stage, 2: second_stage, 3: third_stage}
+def fourth_stage() -> list[Run]:
+    """Further options of training, with one seed; beginning with weights of another set."""
+    runs = _runs(FURTHER, SMALL, SEEDS[:1])
+    plain = "one-vs-one, plain"
+    ours, others = (Run(name, plain, SEEDS[0], size, PLAIN) for name, size in SMALL.items())
+    return [*runs, replace(ours, arm=WARM, begins_with=others)]
+
+
+STAGES = {1: first_stage, 2: second_stage, 3: third_stage, 4: fourth_stage}
 
 
 def _runs(

@@ -64,6 +64,7 @@ HEADINGS = (
     *("referable sensitivity", "referable specificity"),
 )
 FEWER = HEADINGS[:4]  # of tables with many rows
+WITHOUT = "one-vs-one, plain"  # without any option of training
 READ = (BASELINE, "one-vs-one, plain", "regression, plain")  # arms that are read as eyes
 WORK = {
     "no_person": "negative: no person",
@@ -71,6 +72,7 @@ WORK = {
     "positive": "referable at once",
     "refer_to_a_person": "for a person",
 }
+SMALL_STAGES = (1, 2, 4)
 EARLY = 4  # a patience that ends most of these trainings
 Arms = Mapping[str, Mapping[int, Saved]]  # by arm and seed
 
@@ -80,14 +82,15 @@ def write_report(path: Path) -> None:
     parts = [INTRODUCTION, "## The recommended recipe against the guide\n"]
     parts += [_recommended(dataset) for dataset in LARGE]
     for dataset, size in SMALL.items():
-        own = _kept(dataset, (1, 2))
+        own = _kept(dataset, SMALL_STAGES)
         if own:
             count = len(next(iter(next(iter(own.values())).values())).predictions.targets)
             how = f"{size.network}, {size.pixels} px, {size.epochs} epochs, rate {size.rate:g}"
             parts.append(f"## {dataset}, {count} pictures, {how}\n")
             first = {arm: seeds[SEEDS[0]] for arm, seeds in own.items() if SEEDS[0] in seeds}
-            parts += [_arms(own), _stopped(own), _decoders(first), _rules(first), _readings(first)]
-            parts.append(_missing(dataset, (1, 2)))
+            parts += [_arms(own), _stopped(own), _options(own), _decoders(first)]
+            parts += [_rules(first), _readings(first)]
+            parts.append(_missing(dataset, SMALL_STAGES))
     path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
 
 
@@ -144,6 +147,18 @@ def _lead(
         return "-"
     pairs = [way(seeds[seed]) for seed in both], [way(others[seed]) for seed in both]
     return _signed(kappa_difference(*pairs))
+
+
+def _options(arms: Arms) -> str:
+    """What each option of training adds to the arm without it."""
+    plain = arms.get(WITHOUT, {})
+    rows = [
+        [arm.removeprefix(f"{WITHOUT}, "), _lead(seeds, plain, decoded)]
+        for arm, seeds in arms.items()
+        if arm.startswith(f"{WITHOUT}, ")
+    ]
+    title = f"**Options of training: kappa minus that of {WITHOUT}, seed {SEEDS[0]}**\n\n"
+    return title + _table(["option", "difference"], rows) if plain and rows else ""
 
 
 def _stopped(arms: Arms) -> str:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from benchmarks.skill.arms import BASELINE, Run
 from benchmarks.skill.saved import is_kept, save
-from dr_ovo.errors import MachineError
+from dr_ovo.errors import MachineError, UserError
 from dr_ovo.tables import say
+from dr_ovo.training.setup import fold_folder
 
 ROOT = Path(__file__).resolve().parents[2]
+TRAINING = "benchmarks.skill.recorded_training"
 WITH_EPOCHS = (BASELINE, "one-vs-one, plain")  # arms whose logits after every epoch are kept
 
 
@@ -24,21 +26,36 @@ def train_missing(
     """Trains every run that is not kept, one thread each, and keeps it; goes on with what was
     stopped. Raises MachineError for one that fails, when the others have ended."""
     missing = [run for run in runs if run.dataset in datasets and not is_kept(run)]
+    for run in missing:
+        if run.begins_with and run.begins_with.dataset not in datasets:
+            raise UserError(f"{run.arm}: give --dataset {run.begins_with.dataset}=FOLDER, too.")
     with ThreadPoolExecutor(at_a_time) as pool:
-        futures = [pool.submit(_train, run, datasets[run.dataset], output) for run in missing]
+        futures = [pool.submit(_train, run, datasets, output) for run in missing]
     for future in futures:
         future.result()
 
 
-def _train(run: Run, dataset: Path, output: Path) -> None:
-    folder = output / run.dataset / run.name
-    common = ("--dataset_path", dataset.resolve(), "--output_dir", folder.resolve())
+def _train(run: Run, datasets: Mapping[str, Path], output: Path) -> None:
+    folder, common = _places(run, datasets, output)
     say(f"{run.dataset}: {run.name}")
-    _call("benchmarks.skill.recorded_training", *common, "--resume", *run.arguments)
+    weights: tuple[object, ...] = ()
+    if run.begins_with:
+        other, words = _places(run.begins_with, datasets, output)
+        _call(TRAINING, *words, "--resume", *run.begins_with.arguments, "--fold", "1")
+        weights = ("--pretrained_path", fold_folder(other, 1))
+    _call(TRAINING, *common, "--resume", *run.arguments, *weights)
     if run.on_test:
         _call("ensemble_5class_trainer", *common, "--mode", "evaluate", "--splits", "test")
     save(run, folder, with_epochs=run.arm in WITH_EPOCHS and run.seed == 1)
     say(f"{run.dataset}: {run.name} is kept")
+
+
+def _places(
+    run: Run, datasets: Mapping[str, Path], output: Path
+) -> tuple[Path, tuple[object, ...]]:
+    """The results folder of a run, and the arguments that name it and the dataset."""
+    folder = (output / run.dataset / run.name).resolve()
+    return folder, ("--dataset_path", datasets[run.dataset].resolve(), "--output_dir", folder)
 
 
 def _call(module: str, *words: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.skill import report, saved
+from benchmarks.skill import report, running, saved
 from benchmarks.skill.analysis import (
     by_rule,
     constant_folds,
@@ -19,7 +19,7 @@ from benchmarks.skill.analysis import (
     rounded,
     tempered_across,
 )
-from benchmarks.skill.arms import ARMS, FOLDS, SMALL, Run, first_stage
+from benchmarks.skill.arms import ARMS, FOLDS, SMALL, Run, first_stage, fourth_stage
 from benchmarks.skill.recorded_training import Recording
 from benchmarks.skill.saved import Saved, load, save
 from dr_ovo.decoding.decoders import decode
@@ -60,7 +60,7 @@ def test_the_trainer_takes_every_arm():
     assert len(first_stage()) == 2 * len(ARMS) <= 20
     names = {run.name for run in first_stage()}
     assert len(names) == 2 * len(ARMS)
-    for run in first_stage():
+    for run in [*first_stage(), *fourth_stage()]:
         config = parse_settings(run.arguments).config
         assert (config.folds, config.keep_epoch, config.seed) == (FOLDS, "last", 1)
         assert config.epochs == SMALL[run.dataset].epochs
@@ -153,6 +153,32 @@ def test_rules_choose_by_other_pictures():
 def kept_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(saved, "RESULTS", tmp_path / "results")
     return tmp_path / "results"
+
+
+@pytest.mark.usefixtures("kept_in")
+def test_a_run_that_begins_with_another(tmp_path, monkeypatch):
+    (run,) = (run for run in fourth_stage() if run.begins_with)
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(running, "_call", lambda *words: calls.append(words))
+    monkeypatch.setattr(running, "save", lambda *_, **__: None)
+    with pytest.raises(UserError, match="--dataset retinamnist28=FOLDER"):
+        running.train_missing([run], {"idrid": tmp_path}, tmp_path, 1)
+    running.train_missing([run], {"idrid": tmp_path, "retinamnist28": tmp_path}, tmp_path, 1)
+    source, own = calls
+    assert source[-2:] == ("--fold", "1")
+    folder = tmp_path / "retinamnist28" / "one-vs-one_plain_lite0_64_seed1"
+    assert source[source.index("--output_dir") + 1] == folder
+    assert own[-2:] == ("--pretrained_path", folder / "fold_1")
+
+
+def test_what_options_add_is_against_the_arm_without_them():
+    logits, targets = noisy(5, 2.0)
+    plain, better = made(logits, targets), made(noisy(5, 1.0)[0], targets)
+    arms = {report.WITHOUT: {1: plain}, f"{report.WITHOUT}, drop path": {1: better}}
+    lead = kappa_difference([decoded(better)], [decoded(plain)])
+    row = f"| drop path | {lead.value:+.3f} ({lead.low:+.3f} to {lead.high:+.3f}) |"
+    assert row in report._options(arms)
+    assert report._options({report.BASELINE: {1: plain}}) == ""
 
 
 @pytest.mark.slow
