@@ -17,6 +17,7 @@ from dr_ovo.errors import MachineError, UserError
 from dr_ovo.files import write_json
 from dr_ovo.pairs import class_pairs
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions
+from dr_ovo.results.history import training_seconds
 from dr_ovo.settings.command_line import parse_settings
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -173,6 +174,6 @@ def _checkpoint(folder: Path) -> tuple[list[float], str]:
 
 
 def _seconds(folder: Path) -> float:
-    rows = (folder / "history.csv").read_text(encoding="utf-8").splitlines()
-    column = rows[0].split(",").index("seconds")
-    return sum(float(row.split(",")[column]) for row in rows[1:])
+    seconds = training_seconds(folder / "history.csv")
+    assert seconds is not None  # this version writes them
+    return seconds
