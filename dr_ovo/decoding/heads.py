@@ -45,6 +45,12 @@ def head_of(name: str) -> Head:
     return HEADS[name]
 
 
+def decoder_option(decoder: str) -> str:
+    """What `--decoder` takes where the decoder of some head is to be used: for heads without pairs,
+    the option's default means the most probable grade."""
+    return HEADS["ovo"].decoders[0] if decoder == ARGMAX else decoder
+
+
 def logit_width(head: str, num_classes: int) -> int:
     """The number of logits per sample. Raises UserError for an unknown head."""
     return head_of(head).outputs(num_classes)

@@ -200,7 +200,10 @@ def _expected(stored: _File) -> Fitted | None:
     return fitted_from_json({"thresholds": stored.grade_thresholds, "cutpoints": None})
 
 
-HINT = "Make it with: python evaluate_super_ensemble.py --results_dirs ... --export FILE"
+HINT = (
+    "Make it again. That of a cross-validation: by the command that trained its members, with "
+    "--resume; another: python evaluate_super_ensemble.py --results_dirs ... --export FILE"
+)
 
 
 def _member(row: _Row, base: Path) -> Member:

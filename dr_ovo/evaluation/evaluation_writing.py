@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dr_ovo.decoding.heads import EXPECTED
+from dr_ovo.decoding.heads import EXPECTED, decoder_option
 from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.statistics_only import TEST_ALONE, unknown
 from dr_ovo.files import flush, write_json
@@ -20,6 +20,7 @@ from dr_ovo.results.made_from import (
     Seals,
     check_digests,
     checkpoint_digests,
+    joint_files,
     made_from,
 )
 from dr_ovo.results.schemas import Evaluating
@@ -62,8 +63,8 @@ def write_evaluation(
         if name != "test":
             report["statistics_only"] = unknown(TEST_ALONE)
         write_sealed(folder.evaluation(name), {**report, MADE_FROM: sources[name]})
-    if "test" not in predictions:
-        _say_stale(folder, next(iter(sources.values())))
+    if "val" in predictions and "test" not in predictions:
+        say_stale(folder, sources["val"]["checkpoints"])
     folder.evaluating.unlink()
     flush(folder.root)
     return report
@@ -81,12 +82,13 @@ def require_redone(folder: ResultsFolder, splits: Sequence[str]) -> None:
             )
 
 
-def _say_stale(folder: ResultsFolder, source: Mapping[str, Any]) -> None:
-    """Warns if the evaluation on test was made from something else than what is there now."""
+def say_stale(folder: ResultsFolder, checkpoints: Mapping[str, str]) -> None:
+    """Warns if the evaluation on test was made from something else than what is there now, with
+    `checkpoints` of these digests."""
     path = folder.evaluation("test")
     before = folder.read_evaluation("test").get(MADE_FROM, {})
-    keys = ("checkpoints", "calibration")
-    if path.is_file() and any(before.get(key) != source[key] for key in keys):
+    now = {"checkpoints": checkpoints, **joint_files(folder)}
+    if path.is_file() and any(before.get(key) != value for key, value in now.items()):
         log.warning(
             "%s is stale: checkpoints or calibration have changed since. Evaluate test again: "
             "--mode evaluate --splits test",
@@ -118,7 +120,8 @@ def known_calibration(
     if corrected != prior_correction or without_thresholds:
         raise UserError(
             f"--splits test: val in {folder.root} was evaluated with --decoder "
-            f"{report.get('decoder')} --prior_correction {str(corrected).lower()}, and its "
-            "calibration is for that. Give the same options, or evaluate both splits."
+            f"{decoder_option(report.get('decoder', decoder))} --prior_correction "
+            f"{str(corrected).lower()}, and its calibration is for that. Give the same options, or "
+            "evaluate both splits."
         )
     return load_calibration(folder.calibration)

@@ -12,7 +12,7 @@ from dr_ovo.dataset.image_files import not_read
 from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.decoding.decoders import Fitted
 from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds
-from dr_ovo.decoding.heads import EXPECTED
+from dr_ovo.decoding.heads import EXPECTED, decoder_option
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.ensembles.combination import ensemble_predictions, tempered
@@ -20,7 +20,7 @@ from dr_ovo.ensembles.manifest import Manifest, Member, read_manifest, write_man
 from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.audit_blocks import audit_blocks
 from dr_ovo.evaluation.evaluation import Evaluation, marks, of_the_models, prepare
-from dr_ovo.evaluation.evaluation_writing import write_evaluation
+from dr_ovo.evaluation.evaluation_writing import say_stale, write_evaluation
 from dr_ovo.evaluation.out_of_fold import OutOfFold, member_folders, predict_out_of_fold
 from dr_ovo.evaluation.split_predictions import predict_split
 from dr_ovo.files import file_sha256, write_json
@@ -39,7 +39,8 @@ from dr_ovo.results.made_from import (
     seals_of,
 )
 from dr_ovo.settings.command_line import Settings
-from dr_ovo.settings.train_config import TrainConfig, values_of
+from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.training.resume.folder_checks import differing_settings, shared_by_members
 from dr_ovo.training.setup import choose_device, resolve_models, results_folder
 
 APPROXIMATE = (
@@ -77,6 +78,19 @@ def assemble(settings: Settings) -> list[Evaluation]:
     return found
 
 
+def _require_alike(members: Sequence[ResultsFolder]) -> None:
+    """Raises UserError for members that were not trained in one way, as earlier versions let be."""
+    first = members[0].read_config()["settings"]
+    for member in members[1:]:
+        if differing := differing_settings(member, shared_by_members(first)):
+            raise UserError(
+                f"{member.root} and {members[0].root} were trained with other settings:\n  "
+                + "\n  ".join(differing)
+                + "\nThe members of a cross-validation share all of these. Delete the one that is "
+                "not meant, and train it again with --resume."
+            )
+
+
 def _how_decoded(config: TrainConfig) -> dict[str, Any]:
     return {"decoder": config.decoder, "prior_correction": config.prior_correction}
 
@@ -84,11 +98,12 @@ def _how_decoded(config: TrainConfig) -> dict[str, Any]:
 def _is_assembled(
     folder: ResultsFolder, config: TrainConfig, members: Sequence[ResultsFolder]
 ) -> bool:
-    if not (folder.root / ENSEMBLE_FILE).is_file():
+    kept = (folder.root / ENSEMBLE_FILE, folder.config, folder.calibration)
+    if not all(path.is_file() for path in (*kept, folder.predictions(OOF), folder.evaluation(OOF))):
         return False
-    report = folder.read_evaluation(OOF)
     if not _is_one_piece(folder):
         return False
+    report = folder.read_evaluation(OOF)
     before = report.get(MADE_FROM, {}).get("checkpoints")
     return before == checkpoint_digests(members) and report.get(DECODED) == _how_decoded(config)
 
@@ -106,8 +121,9 @@ def _is_one_piece(folder: ResultsFolder) -> bool:
 
 def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluation:
     folder = results_folder(config)
-    (folder.root / ENSEMBLE_FILE).unlink(missing_ok=True)  # written last: without it, none of this
+    _require_alike(members)
     found = predict_out_of_fold(config)
+    (folder.root / ENSEMBLE_FILE).unlink(missing_ok=True)  # written last: without it, none of this
     write_json(folder.config, _joint_config(config, members))
     single = fit_calibration(found.predictions, [OUT_OF_FOLD])
     # The mean is of tempered probabilities, so its operating points are of those, too; the
@@ -124,6 +140,7 @@ def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluati
     seals = joint_seals([(member, seals_of(member)) for member in members])
     report = write_evaluation(folder, split, single, extra, config, seals, kept=joint)
     _write_manifest(folder, members, found, single.temperature, joint, config)
+    say_stale(folder, checkpoint_digests(members))
     log.info("%s", APPROXIMATE)
     return Evaluation(f"{config.base_models[0]}, {config.folds} folds", folder.root, report, {})
 
@@ -133,7 +150,8 @@ def _joint_config(config: TrainConfig, members: Sequence[ResultsFolder]) -> dict
     first = members[0].read_config()
     own = ("effective", "counts", "data_hash", "retrained", "resumed", "recovered")
     shared = {key: value for key, value in first.items() if key not in own}
-    return {**shared, "settings": {**first["settings"], **values_of(config)}}
+    whole = {**_how_decoded(config), "output_dir": config.output_dir, "fold": 0}
+    return {**shared, "settings": {**first["settings"], **whole}}
 
 
 def _write_manifest(
@@ -192,7 +210,7 @@ def evaluate_folds(settings: Settings, launch: Launch, manifest: Path) -> list[E
     folder, meta = ResultsFolder(manifest.parent), ensemble.models[0].meta
     config = dataclasses.replace(
         of_the_models(settings.config, meta),
-        decoder=ensemble.decoders[0],
+        decoder=decoder_option(ensemble.decoders[0]),
         prior_correction=ensemble.fitted[0].prior_shift is not None,
     )
     check_digests(folder, [OOF])

@@ -17,7 +17,7 @@ from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds, grade
 from dr_ovo.decoding.fitting import fit_number
 from dr_ovo.decoding.heads import EXPECTED, head_of
 from dr_ovo.decoding.tempering import temper
-from dr_ovo.errors import log
+from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.evaluation import marks
 from dr_ovo.evaluation.split_predictions import predict_split
 from dr_ovo.inference.trained_model import TrainedModel, open_network
@@ -62,6 +62,11 @@ def member_folders(config: TrainConfig) -> list[ResultsFolder]:
 
 def open_member(folder: ResultsFolder, device: torch.device) -> TrainedModel:
     """A member's network. Raises UserError where it is missing or damaged."""
+    if not any(folder.models.glob("best_*.pth")):
+        raise UserError(
+            f"{folder.root} is finished, but {folder.models} has lost its checkpoint. Restore it; "
+            f"or delete {folder.root} and train it again, by the same command with --resume."
+        )
     network, meta, seals = open_network(folder, None)
     return TrainedModel(network.to(device), meta, folder, seals)
 

@@ -129,7 +129,8 @@ def _trust(rules: Rules, summary: Mapping[str, Any]) -> Section:
                 value = {"value": None, "reason": point.reason}
             rows.append([condition.replace("_", "-"), name, value, point.n])
     note = (
-        "Fixed on val or out of fold, never on test. Intervals (95 %) take images as independent."
+        "Fixed on val or out of fold, never on test. Out of fold they are of single members, and "
+        "approximate for their mean. Intervals (95 %) take images as independent."
     )
     table = Table("points", "Operating points", columns, rows, note)
     figures = _curve(rules, summary["own_test"])

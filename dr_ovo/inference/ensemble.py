@@ -17,7 +17,7 @@ from dr_ovo.decoding.tempering import temper
 from dr_ovo.ensembles.combination import combine
 from dr_ovo.ensembles.manifest import Manifest, Member, read_manifest
 from dr_ovo.errors import UserError, log
-from dr_ovo.inference.ensemble_members import open_members
+from dr_ovo.inference.ensemble_members import EXPORT, TOGETHER, open_members
 from dr_ovo.inference.trained_model import (
     TrainedModel,
     fitted_for,
@@ -39,7 +39,7 @@ from dr_ovo.results.made_from import (
 from dr_ovo.results.one_piece import check_one_piece
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.setup import joint_folder, mean_folder
+from dr_ovo.training.setup import joint_folder, mean_folder, trained_folders
 
 
 @dataclass(frozen=True)
@@ -217,16 +217,22 @@ def _temperature(folder: ResultsFolder) -> float:
 def folds_manifest(config: TrainConfig) -> Path | None:
     """The manifest of the ensemble in a folder that `--folds` made; None for another folder.
 
-    Raises UserError where its members are not evaluated out of fold yet.
+    Raises UserError where its members are not evaluated out of fold yet, and for several models.
     """
-    if not config.output_dir or not (Path(config.output_dir) / FOLDS_FILE).is_file():
+    folders = list(trained_folders(config).values())
+    divided = [folder.root for folder in folders if (folder.root / FOLDS_FILE).is_file()]
+    if not divided:
         return None
-    path = Path(config.output_dir) / ENSEMBLE_FILE
+    if len(folders) > 1:
+        raise UserError(
+            f"{', '.join(map(str, divided))}: a cross-validation is evaluated, and grades, by "
+            f"itself. Name one model at a time: --output_dir {divided[0]}"
+        )
+    path = divided[0] / ENSEMBLE_FILE
     if not path.is_file():
         raise UserError(
-            f"{config.output_dir} has no {ENSEMBLE_FILE}: its members are not all trained, or were "
-            "not put together to the end. Finish that by the command that began them, with "
-            "--resume."
+            f"{path.parent} has no {ENSEMBLE_FILE}: its members are not all trained, or were not "
+            f"put together to the end. {TOGETHER}"
         )
     return path
 
@@ -235,7 +241,8 @@ def open_manifest(file: Path, settings: Settings, device: torch.device) -> Ensem
     """The networks of a manifest. Raises UserError where they can't be used."""
     config, manifest = settings.config, read_manifest(file)
     _require_agreement(settings, manifest)
-    models = open_members(manifest, settings, device)
+    divided = (file.parent / FOLDS_FILE).is_file()
+    models = open_members(manifest, settings, device, TOGETHER if divided else EXPORT)
     check_one_piece([model.folder for model in models])
     rows = zip(models, manifest.members, strict=True)
     return Ensemble(

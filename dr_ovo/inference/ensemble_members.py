@@ -16,21 +16,27 @@ from dr_ovo.inference.trained_model import TrainedModel, open_network, require_a
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.command_line import Settings
 
+EXPORT = "Evaluate its members, and export the ensemble again."
+TOGETHER = (
+    "Train what is missing, and put the members together again, by the command that began them, "
+    "with --resume."
+)
+
 
 def open_members(
-    manifest: Manifest, settings: Settings, device: torch.device
+    manifest: Manifest, settings: Settings, device: torch.device, again: str = EXPORT
 ) -> list[TrainedModel]:
-    """The members' networks, in the manifest's order.
+    """The members' networks, in the manifest's order; `again`: how to make another manifest.
 
     Raises UserError, before any is opened, if a folder or checkpoint is missing or differs from the
     one that the manifest was made from; and if a network is not the one that it describes.
     """
-    paths = [_checkpoints(member) for member in manifest.members]
+    paths = [_checkpoints(member, again) for member in manifest.members]
     models = []
     for member, files in zip(manifest.members, paths, strict=True):
         folder = ResultsFolder(member.folder)
         network, meta, seals = open_network(folder, files)
-        _require_same(member, manifest.class_names, meta)
+        _require_same(member, manifest.class_names, meta, again)
         require_agreement(settings, meta, folder)
         if member.fitted is not None:
             meta["decoding"] = fitted_json(member.fitted)
@@ -38,17 +44,16 @@ def open_members(
     return models
 
 
-def _checkpoints(member: Member) -> list[Path]:
+def _checkpoints(member: Member, again: str) -> list[Path]:
     if not member.folder.is_dir():
         raise UserError(
             f"The ensemble's member {member.name} is not in {member.folder}: there is no such "
-            "folder. Put it back (the manifest stores its path relative to itself), or export the "
-            "ensemble again."
+            f"folder. Put it back (the manifest stores its path relative to itself). Or: {again}"
         )
     if not member.checkpoints:
         raise UserError(
-            f"The ensemble was exported without checkpoints of {member.name}: {member.folder}/"
-            "models had none. Put them there and export the ensemble again."
+            f"The ensemble was made without checkpoints of {member.name}: {member.folder}/"
+            f"models had none. Put them there. {again}"
         )
     for name, sha256 in member.checkpoints.items():
         path = member.folder / name
@@ -56,23 +61,24 @@ def _checkpoints(member: Member) -> list[Path]:
             raise UserError(
                 f"The ensemble's member {member.name} names the checkpoint {name!r}, which is not "
                 f"inside its folder {member.folder}. Expected a path such as models/best_....pth, "
-                "and no link that leads out of it; export the ensemble again."
+                f"and no link that leads out of it. {again}"
             )
         if not path.is_file():
             raise UserError(
-                f"{path} is missing: the ensemble's member {member.name} needs it. Restore it, or "
-                "export the ensemble again."
+                f"{path} is missing: the ensemble's member {member.name} needs it. Restore it. "
+                f"Or: {again}"
             )
         if known_sha256(path) != sha256:
             raise UserError(
                 f"{path} is not the checkpoint that the ensemble was made from (another sha256): "
-                "it was retrained or damaged. Restore it; or evaluate the model and export the "
-                "ensemble again."
+                f"it was retrained or damaged. Restore it. Or: {again}"
             )
     return [member.folder / name for name in member.checkpoints]
 
 
-def _require_same(member: Member, class_names: tuple[str, ...], meta: Mapping[str, Any]) -> None:
+def _require_same(
+    member: Member, class_names: tuple[str, ...], meta: Mapping[str, Any], again: str
+) -> None:
     compared = {
         "architecture": (member.architecture, meta["architecture"]),
         "head": (member.head, meta["head"]),
@@ -86,5 +92,5 @@ def _require_same(member: Member, class_names: tuple[str, ...], meta: Mapping[st
     if wrong:
         raise UserError(
             f"The network in {member.folder} is not the ensemble's member {member.name}: it has "
-            f"the {'; the '.join(wrong)}. Export the ensemble again."
+            f"the {'; the '.join(wrong)}. {again}"
         )

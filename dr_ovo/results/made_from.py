@@ -9,7 +9,7 @@ from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256, known_sha256
-from dr_ovo.results.folder import EXTERNAL, FOLDS_FILE, ResultsFolder
+from dr_ovo.results.folder import ENSEMBLE_FILE, EXTERNAL, FOLDS_FILE, ResultsFolder
 from dr_ovo.results.sealing import directory_sha256
 from dr_ovo.results.training_files import config_digest
 
@@ -56,7 +56,7 @@ def made_from(
         key: {name: own[key] for name, own in seals.items() if key in own}
         for key in ("checkpoints", "directories", "descriptors")
     }
-    common["calibration"] = file_sha256(folder.calibration)
+    common |= joint_files(folder)
     if folder.config.is_file():
         common["config"] = config_digest(folder)
     if _is_of_neighbours(folder, seals):
@@ -64,6 +64,18 @@ def made_from(
     return {
         split: {**common, "predictions": file_sha256(folder.predictions(split))} for split in splits
     }
+
+
+def joint_files(folder: ResultsFolder) -> dict[str, str]:
+    """The sha256 of what decodes and calibrates all splits: calibration.json and, with the members
+    of `--folds`, their manifest, which is written after their own evaluation."""
+    return {key: file_sha256(path) for key, path in _joint(folder).items() if path.is_file()}
+
+
+def _joint(folder: ResultsFolder) -> dict[str, Path]:
+    manifest = {"manifest": folder.root / ENSEMBLE_FILE}
+    divided = (folder.root / FOLDS_FILE).is_file()
+    return {"calibration": folder.calibration, **(manifest if divided else {})}
 
 
 def _is_of_neighbours(folder: ResultsFolder, names: Iterable[str]) -> bool:
@@ -109,7 +121,7 @@ def check_digests(folder: ResultsFolder, splits: Sequence[str]) -> bool:
 
 def _others(folder: ResultsFolder, split: str, source: Mapping[str, Any]) -> Iterator[str]:
     """The files that are not those of an evaluation, by what it was made from."""
-    own = {"calibration": folder.calibration, "predictions": folder.predictions(split)}
+    own = {**_joint(folder), "predictions": folder.predictions(split)}
     for key, path in own.items():
         if key in source and path.is_file() and file_sha256(path) != source[key]:
             yield path.name

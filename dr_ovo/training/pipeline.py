@@ -37,7 +37,7 @@ from dr_ovo.training.data.audit_gate import (
     undecodable,
 )
 from dr_ovo.training.data.loading import check_cache, decodable
-from dr_ovo.training.data.members import Audits, Member, members_of
+from dr_ovo.training.data.members import Audits, Member, check_siblings, members_of
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.data.seen_photographs import SeenPhotographs
 from dr_ovo.training.data.weights_history import history_of_weights
@@ -228,6 +228,7 @@ def _is_done(member: Member, index: DatasetIndex, complete: DatasetIndex) -> boo
         return retraining_is_done(config, index, complete, folder)
     check_folder(folder, resume=config.resume or config.dry_run)
     if not config.resume or not folder.has_begun():
+        check_siblings(config, complete)
         return False
     check_same_settings(folder, fixed_values(config, Fixed.IN_A_RUN), member.index.content_hash())
     check_same_preprocessing(folder, preprocessing_of(config).hash)

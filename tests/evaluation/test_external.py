@@ -574,11 +574,12 @@ def test_class_map():
     assert same.class_of_folder("No DR") == 0
 
 
-def test_members_of_folds_together(small, trainer, three, tiny_dataset, evaluate, tmp_path):
+@pytest.mark.parametrize("head", ["softmax", *slow("ovo")])
+def test_members_of_folds_together(head, small, trainer, three, tiny_dataset, evaluate, tmp_path):
     folder = tmp_path / "folds"
     outcome = trainer(
         *small, "--dataset_path", tiny_dataset, "--output_dir", folder, "--folds", 2,
-        "--epochs", 1, "--keep_epoch", "last",
+        "--epochs", 1, "--keep_epoch", "last", "--head", head,
     )  # fmt: skip
     assert outcome.code == 0, outcome.stderr
     common = ("--mode", "evaluate", "--dataset_path", tiny_dataset, "--output_dir", folder)

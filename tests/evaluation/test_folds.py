@@ -15,11 +15,13 @@ import torch
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.ensembles.combination import tempered
 from dr_ovo.ensembles.manifest import read_manifest
+from dr_ovo.errors import UserError
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.conformal import OUT_OF_FOLD
 from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.made_from import check_digests
 from dr_ovo.results.model_results import read_results
 from tests.fixtures.sealed import edit
 from tests.fixtures.trainings import Outcome
@@ -312,6 +314,112 @@ def test_the_decoding_of_the_members_may_be_named_again(cross_validate, trainer,
     other = trainer(*flags, "--prior_correction")
     assert other.code == 2
     assert "corrects none of its members" in other.stderr
+
+
+def test_a_training_without_folds_and_one_with_them_stay_apart(
+    whole, cross_validate, contents, tmp_path
+):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    before = contents(folder)
+    refused = cross_validate(folder, "--folds", 0, "--resume")
+    assert refused.code == 2
+    assert "holds a cross-validation" in refused.stderr
+    assert "give --folds as before" in refused.stderr
+    assert contents(folder) == before
+    plain = shutil.copytree(members(whole)[0].root, tmp_path / "plain")
+    refused = cross_validate(plain, "--resume")
+    assert refused.code == 2
+    assert "holds a training without --folds" in refused.stderr
+    assert not (plain / "folds.json").exists()
+
+
+def test_members_are_trained_in_one_way_on_the_same_pictures(whole, cross_validate, data, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    shutil.rmtree(folder / "fold_2")
+    other = cross_validate(folder, "--fold", 2, "--head", "softmax", "--seed", 8)
+    assert other.code == 2
+    assert "--head: ovo there, softmax now" in other.stderr
+    assert "--seed" in other.stderr
+    changed = shutil.copytree(data, tmp_path / "data")
+    first, last = sorted((changed / "train" / "0").iterdir())[:2]
+    first.write_bytes(last.read_bytes())
+    other = cross_validate(folder, "--fold", 2, "--allow_leaks", dataset=changed)
+    assert other.code == 2
+    assert "some were replaced under their names" in other.stderr
+    assert not (folder / "fold_2").exists()
+    kept = json.loads((folder / "fold_3" / "config.json").read_text())
+    kept["settings"]["learning_rate"] = 0.5
+    assert cross_validate(folder, "--fold", 2).code == 0
+    (folder / "fold_3" / "config.json").write_text(json.dumps(kept))
+    mixed = cross_validate(folder, "--fold", 1, "--resume", "--decoder", "expected")
+    assert mixed.code == 2
+    assert "The members of a cross-validation share all of these" in mixed.stderr
+
+
+@pytest.mark.parametrize("lost", [*PARTS, "config.json"])
+def test_a_joint_file_that_is_lost_is_made_again(lost, whole, cross_validate, contents, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    before = contents(folder)
+    (folder / lost).unlink()
+    resumed = cross_validate(folder, "--resume")
+    assert resumed.code == 0, resumed.stderr
+    after = contents(folder)
+    same = [name for name in PARTS if name != "evaluation_oof.json"]  # which names config.json
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert check_digests(ResultsFolder(folder), ["oof"])
+    settings = json.loads((folder / "config.json").read_text())["settings"]
+    assert (settings["output_dir"], settings["fold"]) == (str(folder), 0)
+
+
+def test_a_damaged_evaluation_is_made_again(whole, cross_validate, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    path = folder / "evaluation_oof.json"
+    path.write_bytes(path.read_bytes()[:200])
+    resumed = cross_validate(folder, "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert check_digests(ResultsFolder(folder), ["oof"])
+
+
+def test_what_can_not_be_put_together_costs_nothing(whole, cross_validate, trainer, data, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    (checkpoint,) = members(folder)[1].models.glob("*.pth")
+    checkpoint.rename(tmp_path / "kept.pth")
+    refused = cross_validate(folder, "--resume")
+    assert refused.code == 2
+    assert "has lost its checkpoint" in refused.stderr
+    flags = ("--mode", "evaluate", "--dataset_path", data, "--output_dir", folder)
+    flags = (*flags, "--device", "cpu", "--num_workers", 0)
+    missing = trainer(*flags)
+    assert missing.code == 2
+    assert "by the command that began them, with --resume" in missing.stderr
+    (tmp_path / "kept.pth").rename(checkpoint)
+    assert trainer(*flags).code == 0
+
+
+def test_other_grades_of_the_same_members_make_test_stale(
+    whole, cross_validate, trainer, data, tmp_path
+):
+    folder = shutil.copytree(whole, tmp_path / "out")
+    flags = ("--mode", "evaluate", "--dataset_path", data, "--output_dir", folder)
+    assert trainer(*flags, "--device", "cpu", "--num_workers", 0).code == 0
+    check_digests(ResultsFolder(folder), ["test"])
+    again = cross_validate(folder, "--resume", "--decoder", "expected")
+    assert again.code == 0, again.stderr
+    assert "evaluation.json is stale" in again.stderr
+    with pytest.raises(UserError, match=r"belongs to another ensemble\.json"):
+        check_digests(ResultsFolder(folder), ["test"])
+
+
+def test_members_are_found_by_the_root_of_all_results(whole, trainer, data, tmp_path):
+    shutil.copytree(whole, tmp_path / "test_efficientnet_3class_results")
+    common = ("--mode", "evaluate", "--dataset_path", data, "--output_root", tmp_path)
+    common = (*common, "--num_classes", 3, "--device", "cpu", "--num_workers", 0)
+    outcome = trainer(*common, "--base_models", "test_efficientnet")
+    assert outcome.code == 0, outcome.stderr
+    assert "mean of 3 members" in outcome.stdout
+    several = trainer(*common, "--base_models", "test_efficientnet", "test_resnet")
+    assert several.code == 2
+    assert "Name one model at a time" in several.stderr
 
 
 @pytest.mark.slow

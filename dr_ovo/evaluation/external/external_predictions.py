@@ -7,7 +7,7 @@ import dataclasses
 import torch
 
 from dr_ovo.dataset.index import DatasetIndex
-from dr_ovo.decoding.heads import head_of
+from dr_ovo.decoding.heads import decoder_option, head_of
 from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.ensembles.combination import replaced
 from dr_ovo.evaluation.split_predictions import predict_split
@@ -34,7 +34,9 @@ def predict_external(
     rows = zip(ensemble.models, ensemble.decoders, ensemble.fitted, strict=True)
     for model, decoder, fitted in rows:
         corrected = fitted.prior_shift is not None
-        own = dataclasses.replace(config, decoder=decoder, prior_correction=corrected)
+        own = dataclasses.replace(
+            config, decoder=decoder_option(decoder), prior_correction=corrected
+        )
         parts.append(predict_split(model, index, EXTERNAL, device, own, marked, ranks))
     grades, probabilities, _ = ensemble.grade([part.logits for part in parts])
     if is_single(ensemble, config):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dr_ovo.decoding.heads import decoder_option
 from dr_ovo.errors import UserError
 from dr_ovo.evaluation.external.external_predictions import is_corrected
 from dr_ovo.evaluation.external.metrics.class_map import ClassMap, Merged, merged
@@ -26,7 +27,7 @@ def require_same_decoding(ensemble: Ensemble, decoder: str) -> None:
     before = report.get("decoder", decoder), report.get("prior_corrected", corrected)
     if before != (decoder, corrected):
         raise UserError(
-            f"--external: {folder.root} was evaluated with --decoder {before[0]} "
+            f"--external: {folder.root} was evaluated with --decoder {decoder_option(before[0])} "
             f"--prior_correction {str(before[1]).lower()}, and its calibration is for that. Give "
             "the same options, or evaluate it again with these, without --external."
         )

@@ -9,9 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from dr_ovo.dataset.index import DatasetIndex, Split
-from dr_ovo.errors import log
-from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.data.audit_gate import audit_dataset, begun_with, stored_audit
+from dr_ovo.errors import UserError, log
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.settings.option import Fixed
+from dr_ovo.settings.train_config import TrainConfig, fixed_values
+from dr_ovo.training.data.audit_gate import (
+    audit_dataset,
+    begun_with,
+    pictures_replaced,
+    stored_audit,
+)
 from dr_ovo.training.data.fold_division import (
     divide,
     fold_lines,
@@ -23,8 +30,14 @@ from dr_ovo.training.data.fold_division import (
 from dr_ovo.training.data.seen_photographs import SeenPhotographs
 from dr_ovo.training.data.training_data import holds_out_val
 from dr_ovo.training.data.weights_history import check_weights
-from dr_ovo.training.resume.folder_checks import check_folder
-from dr_ovo.training.setup import results_folder
+from dr_ovo.training.resume.folder_checks import (
+    check_no_division,
+    check_same_pictures,
+    check_undivided,
+    differing_settings,
+    shared_by_members,
+)
+from dr_ovo.training.setup import fold_folder, results_folder
 from dr_ovo.writable import check_writable_folder
 
 
@@ -84,12 +97,13 @@ def members_of(
     Divides the dataset into folds where that was not done before. Raises UserError for a division
     of other pictures, or in another number of folds.
     """
-    if not config.folds:
-        return [Member(*member, index) for member in members]
     folder = results_folder(config)
+    if not config.folds:
+        check_no_division(folder)
+        return [Member(*member, index) for member in members]
     division = load_division(folder.root)
     if division is None:
-        check_folder(folder, resume=False)
+        check_undivided(folder)
         if not config.dry_run:
             check_writable_folder(folder.root, "--output_dir")
         division = divide(index, audits.of_data(config)["alike"], config.folds)
@@ -105,3 +119,26 @@ def members_of(
         held_out = held_out_split(index, division, member.fold)
         found.append(Member(member, sources, own, held_out))
     return found
+
+
+def check_siblings(config: TrainConfig, complete: DatasetIndex) -> None:
+    """Raises UserError if a new member of `--folds` would be trained otherwise, or on other
+    pictures of the `complete` dataset, than a member that has begun."""
+    begun = begun_sibling(config)
+    if begun is None:
+        return
+    differing = differing_settings(begun, shared_by_members(fixed_values(config, Fixed.IN_A_RUN)))
+    if differing:
+        raise UserError(
+            f"{begun.root} was made with other settings than {results_folder(config).root} would "
+            "be:\n  " + "\n  ".join(differing) + "\nThe members of a cross-validation share all of "
+            "these. Give the settings there, or start from scratch in another --output_dir."
+        )
+    check_same_pictures(begun, pictures_replaced(begun, complete, keep=not config.dry_run))
+
+
+def begun_sibling(config: TrainConfig) -> ResultsFolder | None:
+    """The first member of the same cross-validation that has begun; None without `--folds`."""
+    root = results_folder(config).root.parent
+    folders = (ResultsFolder(fold_folder(root, fold + 1)) for fold in range(config.folds))
+    return next((folder for folder in folders if folder.has_begun()), None)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from dr_ovo.errors import UserError
-from dr_ovo.results.folder import LATER_SETTINGS, ResultsFolder
+from dr_ovo.results.folder import FOLDS_FILE, LATER_SETTINGS, ResultsFolder
 from dr_ovo.settings.command_line import DEFAULT
 from dr_ovo.settings.option import Fixed
 from dr_ovo.settings.recipe import recipe_names, source_of
-from dr_ovo.settings.train_config import FIELDS, TrainConfig
+from dr_ovo.settings.train_config import FIELDS, TrainConfig, fixed_values
 from dr_ovo.training.resume.state import NOTHING_KEPT
 
 
@@ -32,6 +33,26 @@ def check_folder(folder: ResultsFolder, *, resume: bool) -> None:
         raise UserError(
             f"{root} holds {state} ({folder.finished_epochs()} finished epochs). To resume it, use "
             "the same command with --resume; to start from scratch, another --output_dir."
+        )
+
+
+def check_no_division(folder: ResultsFolder) -> None:
+    """Raises UserError if a folder for a training without `--folds` holds the members of one."""
+    if (folder.root / FOLDS_FILE).is_file():
+        raise UserError(
+            f"{folder.root} holds a cross-validation, whose members are in fold_1, fold_2 and so "
+            "on. To resume it, give --folds as before; to train a network of all images, another "
+            "--output_dir."
+        )
+
+
+def check_undivided(folder: ResultsFolder) -> None:
+    """Raises UserError if a folder for a new cross-validation holds a training without one."""
+    check_folder(folder, resume=True)
+    if folder.has_begun():
+        raise UserError(
+            f"{folder.root} holds a training without --folds. To resume that, leave --folds out; "
+            "for a cross-validation, give another --output_dir."
         )
 
 
@@ -106,23 +127,32 @@ def check_same_settings(
 
     `alternative` is what the user can do instead of resuming.
     """
-    stored = folder.read_config()
-    before = stored["settings"]
-    differing = [
-        f"--{name}: {_shown(before.get(name))} there, {_shown(value)} now"
-        for name, value in settings.items()
-        if before.get(name) != value
-    ]
-    if differing:
+    if differing := differing_settings(folder, settings):
         raise UserError(
             f"{folder.root} was made with other settings:\n  " + "\n  ".join(differing) + "\n"
             f"Resume with the settings there, or {alternative}."
         )
-    if stored["data_hash"] != data_hash:
+    if folder.read_config()["data_hash"] != data_hash:
         raise UserError(
             f"{folder.root} was trained on other images (or other grades) than --dataset_path now "
             f"has in train and val. Restore them, or {alternative}."
         )
+
+
+def differing_settings(folder: ResultsFolder, settings: Mapping[str, Any]) -> list[str]:
+    """Which `settings` a folder's training does not have, each in words."""
+    before = folder.read_config()["settings"]
+    return [
+        f"--{name}: {_shown(before.get(name))} there, {_shown(value)} now"
+        for name, value in settings.items()
+        if before.get(name) != value
+    ]
+
+
+def shared_by_members(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of settings, those that all members of `--folds` have in common."""
+    names = fixed_values(TrainConfig(), Fixed.IN_A_RUN)
+    return {name: settings[name] for name in names if name in settings and name != "fold"}
 
 
 def check_same_pictures(

@@ -100,7 +100,7 @@ def _notices(run: Run) -> list[str]:
             "each, GPUs gain little. ./run_all.sh trains an architecture on each GPU; or take a "
             "larger --batch_size, with the learning rate that goes with it"
         )
-    if len(run.index.splits["val"]) < MIN_IMAGES:
+    if len(run.index.splits["val"]) < MIN_IMAGES and not config.folds:
         notices.append(
             f"val has fewer than {MIN_IMAGES} images: it is used for both selection and calibration"
         )
