@@ -234,7 +234,7 @@ def test_a_calibration_of_other_probabilities_is_not_used(networks, evaluate, tm
     for flags in ((), ("--prior_correction", "--decoder", "expected")):
         other = evaluate(folder, "--splits", "test", *flags)
         assert other.code == 2
-        assert "--decoder argmax --prior_correction true" in other.stderr
+        assert "--decoder coupling --prior_correction true" in other.stderr
 
 
 @pytest.mark.slow
