@@ -40,10 +40,10 @@ def epoch_line(
         f"epoch {row['epoch']}/{epochs}",
         row["branch"],
         f"loss {loss:.4f}",
-        f"val loss {row['val_loss']:.4f}",
-        f"val accuracy {_fraction(row['val_accuracy'])}",
-        f"AUC {_fraction(row['val_auc'])}",
-        f"kappa {_fraction(row['val_kappa'])}",
+        f"val loss {_number(row['val_loss'], 4)}",
+        f"val accuracy {_number(row['val_accuracy'], 3)}",
+        f"AUC {_number(row['val_auc'], 3)}",
+        f"kappa {_number(row['val_kappa'], 3)}",
         f"lr {row['lr']:.1e}",
         f"{row['seconds']:.0f} s ({row['images_per_second']:.1f} images/s)",
         f"at most {duration(seconds_left)} to go",
@@ -58,8 +58,8 @@ def running_note(trainers: Sequence[BranchTrainer]) -> str:
     return f"loss {shown}, lr {trainers[0].rate:.1e}"
 
 
-def _fraction(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def pair_rows(

@@ -66,7 +66,7 @@ class Validation:
         sample = self.outputs(self.data.sample, trainers) if len(self.data.sample) else {}
         names = [trainer.spec.name for trainer in trainers]
         return [
-            self._result(trainer, val[name], sample.get(name))
+            self._result(trainer, val.get(name) or _no_outputs(trainer), sample.get(name))
             for name, trainer in zip(names, trainers, strict=True)
         ]
 
@@ -152,3 +152,11 @@ class Validation:
             self.data.targets[outputs.positions],
             self.options.num_classes,
         )
+
+
+def _no_outputs(trainer: BranchTrainer) -> Outputs:
+    """Those of a branch of which val has neither grade, as a fold held out may have."""
+    none = torch.zeros(0)
+    return Outputs(
+        np.zeros(0, np.int64), np.zeros((0, trainer.spec.outputs), np.float32), none, none
+    )

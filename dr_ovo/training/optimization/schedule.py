@@ -60,8 +60,11 @@ class Plateau:
     best: float = math.inf
     stale: int = 0
 
-    def update(self, val_loss: float) -> None:
-        """Registers the val loss of an epoch."""
+    def update(self, val_loss: float | None) -> None:
+        """Registers the val loss of an epoch; None, where val has no image of a branch, tells
+        nothing."""
+        if val_loss is None:
+            return
         if val_loss < self.best:
             self.best, self.stale = val_loss, 0
             return

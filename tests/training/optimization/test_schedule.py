@@ -84,6 +84,15 @@ def test_a_plateau_halves_the_rate_when_val_loss_no_longer_falls():
     assert Plateau(**plateau.state_dict()) == plateau
 
 
+def test_a_plateau_does_not_count_epochs_without_a_val_loss():
+    plateau = Plateau()
+    plateau.update(1.0)
+    before = plateau.state_dict()
+    for _ in range(20):
+        plateau.update(None)
+    assert plateau.state_dict() == before
+
+
 COUNTS = st.lists(st.integers(1, 20), min_size=2, max_size=5)
 
 
