@@ -14,7 +14,7 @@ from dr_ovo.dataset.image_files import not_read
 from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.decoding.decoders import DECODERS, decode
-from dr_ovo.decoding.heads import head_of
+from dr_ovo.decoding.heads import ARGMAX, EXPECTED, head_of
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.ensembles.combination import tempered
 from dr_ovo.ensembles.cross_fitting import fit_ensemble
@@ -41,7 +41,7 @@ from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.metrics import accuracy, balanced_accuracy, quadratic_kappa
 from dr_ovo.predictions.predictions_file import Predictions, marks_of
 from dr_ovo.predictions.same_answer import stopped_members
-from dr_ovo.results.folder import STOPPED, ResultsFolder
+from dr_ovo.results.folder import GRADE_FROM, STOPPED, ResultsFolder
 from dr_ovo.results.model_results import SPLITS
 from dr_ovo.results.one_piece import check_one_piece
 from dr_ovo.settings.command_line import Settings
@@ -222,6 +222,7 @@ def _evaluate_mean(
     pairs = zip(models, vals, strict=True)
     blocks[STOPPED] = stopped_members((model.folder.root.name, val) for model, val in pairs)
     calibration = fitted.calibration
+    blocks[GRADE_FROM] = ARGMAX if fitted.expected is None else EXPECTED
     if fitted.expected is not None:  # --mode inference takes them from here
         calibration = dataclasses.replace(calibration, grade_thresholds=fitted.expected.thresholds)
     report = write_evaluation(

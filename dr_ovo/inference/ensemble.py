@@ -12,11 +12,19 @@ import numpy as np
 import torch
 
 from dr_ovo.decoding.decoders import Fitted, decode
-from dr_ovo.decoding.heads import EXPECTED, head_of
+from dr_ovo.decoding.heads import head_of
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.ensembles.combination import combine
 from dr_ovo.ensembles.manifest import Manifest, Member, read_manifest
-from dr_ovo.errors import UserError, log
+from dr_ovo.errors import UserError
+from dr_ovo.inference.calibrations import (
+    calibrated_on,
+    is_expected,
+    known_calibration,
+    known_expected,
+    known_fitted,
+    known_temperature,
+)
 from dr_ovo.inference.ensemble_members import EXPORT, TOGETHER, open_members
 from dr_ovo.inference.trained_model import (
     TrainedModel,
@@ -27,15 +35,10 @@ from dr_ovo.inference.trained_model import (
 )
 from dr_ovo.inference.training_gate import TrainingGate, open_gate
 from dr_ovo.models.architectures import resolve_architecture
-from dr_ovo.predictions.calibration_file import Calibration, load_calibration
+from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.predictions_file import marks_of
 from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, OOF, ResultsFolder
-from dr_ovo.results.made_from import (
-    MADE_FROM,
-    check_digests,
-    check_evaluation_files,
-    checkpoint_digests,
-)
+from dr_ovo.results.made_from import check_digests
 from dr_ovo.results.one_piece import check_one_piece
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
@@ -105,113 +108,26 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
             check_digests(ResultsFolder(file.parent), [OOF])
         return open_manifest(file, settings, device)
     models = open_models(settings, device)
-    configs = [with_decoding_of(settings, model.folder) for model in models]
+    pairs = [(model, with_decoding_of(settings, model.folder)) for model in models]
     folder = models[0].folder.root if len(models) == 1 else joint_folder(config)
     count = len(models)
-    pairs = zip(models, configs, strict=True)
-    calibrated = count > 1 or any(_is_expected(*pair) for pair in pairs)
-    check_one_piece(
-        [model.folder for model in models], _calibrated_on(models) if calibrated else []
-    )
+    calibrated = count > 1 or any(is_expected(*pair) for pair in pairs)
+    check_one_piece([model.folder for model in models], calibrated_on(models) if calibrated else [])
     own = models[0].folder if count == 1 else mean_folder(config)
-    corrected = {each.prior_correction for each in configs}
-    calibration, uncalibrated = _known_calibration(own, models, corrected)
+    calibration, uncalibrated = known_calibration(own, pairs)
     return Ensemble(
         models,
-        [each.decoder for each in configs],
+        [each.decoder for _, each in pairs],
         "mean",
         np.full(count, 1 / count),
         folder,
         own,
-        [1.0] if count == 1 else [_temperature(model.folder) for model in models],
-        [_fitted(*pair) for pair in zip(models, configs, strict=True)],
-        _expected(config, models, configs) if count > 1 else None,
+        [1.0] if count == 1 else [known_temperature(*pair) for pair in pairs],
+        [known_fitted(*pair) for pair in pairs],
+        known_expected(own, pairs) if count > 1 else None,
         calibration,
         uncalibrated,
     )
-
-
-def _known_calibration(
-    folder: ResultsFolder, models: Sequence[TrainedModel], corrected: set[bool]
-) -> tuple[Calibration | None, str]:
-    """The calibration that the evaluation of just these models on val, with the prior `corrected`
-    or not, left in a folder; or None, and why."""
-    if not folder.calibration.is_file():
-        return None, f"{folder.root} is not evaluated: --mode evaluate"
-    try:
-        check_evaluation_files(folder, ["val"])
-        calibration = load_calibration(folder.calibration)
-    except UserError as error:
-        return None, str(error)
-    report = folder.read_evaluation("val")
-    before = report.get(MADE_FROM, {}).get("checkpoints")
-    evaluated = report.get("prior_corrected", False)
-    if {evaluated} != corrected:
-        return None, (
-            f"{folder.root} was evaluated with --prior_correction {str(evaluated).lower()}: give "
-            "the same, or evaluate again"
-        )
-    if before is not None and before != checkpoint_digests([model.folder for model in models]):
-        return None, f"{folder.root} was evaluated with other checkpoints: --mode evaluate"
-    return calibration, ""
-
-
-def _expected(
-    config: TrainConfig, models: Sequence[TrainedModel], configs: Sequence[TrainConfig]
-) -> Fitted | None:
-    """What gives the grades of the mean from the expected one, as in its evaluation; None unless
-    all models decode so. Rounding, and said, without an evaluation of the mean of just these."""
-    if not all(_is_expected(*pair) for pair in zip(models, configs, strict=True)):
-        return None
-    folder = mean_folder(config)
-    before = folder.read_evaluation("val").get(MADE_FROM, {}).get("checkpoints")
-    known = before == checkpoint_digests([model.folder for model in models])
-    if known and folder.calibration.is_file():
-        check_evaluation_files(folder, ["val"])
-        return Fitted(thresholds=load_calibration(folder.calibration).grade_thresholds)
-    log.warning(
-        "The mean of these models is not evaluated in %s: its expected grade is rounded. Evaluate "
-        "it first, with the same --base_models: --mode evaluate",
-        folder.root,
-    )
-    return Fitted()
-
-
-def _calibrated_on(models: Sequence[TrainedModel]) -> list[str]:
-    """The splits whose evaluations name the calibration."""
-    both = all(model.folder.evaluation("val").is_file() for model in models)
-    return ["val"] if both else ["val", "test"]
-
-
-def _is_expected(model: TrainedModel, config: TrainConfig) -> bool:
-    """Whether a model's grades come from the expected one."""
-    return head_of(model.meta["head"]).decoder(config.decoder) == EXPECTED
-
-
-def _fitted(model: TrainedModel, config: TrainConfig) -> Fitted:
-    """What decodes a model's logits; the thresholds of the expected grade from its calibration, by
-    rounding where it has none."""
-    fitted = fitted_for(model, corrected=config.prior_correction)
-    head, path = head_of(model.meta["head"]), model.folder.calibration
-    if head.is_number or not _is_expected(model, config) or not path.is_file():
-        return fitted
-    known = load_calibration(path)
-    return dataclasses.replace(
-        fitted, thresholds=known.grade_thresholds, temperature=known.temperature
-    )
-
-
-def _temperature(folder: ResultsFolder) -> float:
-    """The temperature of a model's probabilities where they are averaged with others; 1, and said,
-    of a model that was not evaluated."""
-    if folder.calibration.is_file():
-        return load_calibration(folder.calibration).temperature
-    log.warning(
-        "%s has no calibration.json: its probabilities are averaged as they are, others tempered. "
-        "Evaluate it first: --mode evaluate --splits val",
-        folder.root,
-    )
-    return 1.0
 
 
 def folds_manifest(config: TrainConfig) -> Path | None:

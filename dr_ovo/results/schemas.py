@@ -187,6 +187,7 @@ class Evaluation(Struct):
     simulated: bool | UnsetType = UNSET
     leaky: bool | UnsetType = UNSET
     prior_corrected: bool | UnsetType = UNSET
+    grade_from: str | UnsetType = UNSET
     stopped_learning: list[str] | UnsetType = UNSET
     made_from: MadeFrom | UnsetType = UNSET
     digest: Sha256 | UnsetType = UNSET
