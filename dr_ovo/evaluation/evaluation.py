@@ -29,6 +29,7 @@ from dr_ovo.evaluation.evaluation_writing import (
 from dr_ovo.evaluation.split_predictions import predict_split
 from dr_ovo.inference.trained_model import (
     TrainedModel,
+    fitted_for,
     open_models,
     pair_accuracy,
     seals_of_models,
@@ -93,12 +94,14 @@ def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
             "--splits test: the mean of several models is calibrated on val. Evaluate both splits, "
             "or one model at a time."
         )
+    owns = [of_the_models(with_decoding_of(settings, m.folder), m.meta) for m in models]
+    if means:
+        config = dataclasses.replace(config, prior_correction=_joint_correction(models, owns))
     written = [*(model.folder for model in models), *means]
     ranks, (index, skipped) = launch.join(lambda: prepare(config, models, written, splits))
     extra = {"skipped_images": [str(damage.path) for damage in skipped]}
     evaluations, members = [], []
-    for model in models:
-        own = of_the_models(with_decoding_of(settings, model.folder), model.meta)
+    for model, own in zip(models, owns, strict=True):
         marked = marks(model, index)
         predictions = {
             name: predict_split(model, index, name, device, own, marked, ranks) for name in splits
@@ -115,7 +118,7 @@ def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
             model.folder, predictions, calibration, extra | blocks, own, dict(model.seals)
         )
         members.append({n: tempered(p, calibration.temperature) for n, p in predictions.items()})
-        decoders = _compare_decoders(predictions[splits[-1]], model)
+        decoders = _compare_decoders(predictions[splits[-1]], model, own)
         left = not_read(index.others)
         evaluations.append(Evaluation(_title(model), model.folder.root, report, decoders, left))
     if len(members) > 1:
@@ -130,6 +133,27 @@ def _require_no_member(folder: ResultsFolder) -> None:
             f"{folder.root} is a member of --folds, which learned from val: nothing can be "
             f"calibrated on it. Evaluate all of them: --output_dir {folder.root.resolve().parent}"
         )
+
+
+def _joint_correction(models: Sequence[TrainedModel], configs: Sequence[TrainConfig]) -> bool:
+    """Whether the prior of the models is corrected, of which their mean is made. Raises UserError
+    where that of some is, and of others not."""
+    corrected = [config.prior_correction for config in configs]
+    if len(set(corrected)) > 1:
+        folders = {
+            answer: ", ".join(
+                str(model.folder.root)
+                for model, own in zip(models, corrected, strict=True)
+                if own is answer
+            )
+            for answer in (True, False)
+        }
+        raise UserError(
+            "The mean of these models would mix probabilities: --prior_correction, as they were "
+            f"trained, is on for {folders[True]} and off for {folders[False]}. Give "
+            "--prior_correction or --no-prior_correction for all, or evaluate one model at a time."
+        )
+    return corrected[0]
 
 
 def _known(settings: Settings, model: TrainedModel) -> Calibration:
@@ -231,16 +255,20 @@ def _evaluate_mean(
     return Evaluation(f"mean of {len(members)} models", folder.root, report, {})
 
 
-def _compare_decoders(test: Predictions, model: TrainedModel) -> dict[str, dict[str, Any]]:
-    """Accuracy, balanced accuracy and kappa on test under each decoder of pairs; None if undefined.
+def _compare_decoders(
+    test: Predictions, model: TrainedModel, config: TrainConfig
+) -> dict[str, dict[str, Any]]:
+    """Accuracy, balanced accuracy and kappa on test under each decoder of pairs, with the prior
+    corrected as in its evaluation; None if undefined.
 
     Empty for heads without pairs.
     """
     if not head_of(test.head).paired:
         return {}
     classes, rows = test.num_classes, {}
+    fitted = fitted_for(model, corrected=config.prior_correction)
     for name in DECODERS:
-        predicted, _ = decode(test.head, test.logits, classes, name, pair_accuracy(model))
+        predicted, _ = decode(test.head, test.logits, classes, name, pair_accuracy(model), fitted)
         values = {
             "accuracy": accuracy(test.targets, predicted),
             "balanced_accuracy": balanced_accuracy(test.targets, predicted, classes),
