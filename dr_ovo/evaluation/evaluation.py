@@ -29,9 +29,11 @@ from dr_ovo.evaluation.evaluation_writing import (
 from dr_ovo.evaluation.split_predictions import predict_split
 from dr_ovo.inference.trained_model import (
     TrainedModel,
+    can_be_corrected,
     fitted_for,
     open_models,
     pair_accuracy,
+    say_uncorrected,
     seals_of_models,
     with_decoding_of,
 )
@@ -94,7 +96,8 @@ def evaluate(settings: Settings, launch: Launch) -> list[Evaluation]:
             "--splits test: the mean of several models is calibrated on val. Evaluate both splits, "
             "or one model at a time."
         )
-    owns = [of_the_models(with_decoding_of(settings, m.folder), m.meta) for m in models]
+    say_uncorrected(settings, models)
+    owns = [of_the_models(_decoding_of(settings, model), model.meta) for model in models]
     if means:
         config = dataclasses.replace(config, prior_correction=_joint_correction(models, owns))
     written = [*(model.folder for model in models), *means]
@@ -136,32 +139,33 @@ def _require_no_member(folder: ResultsFolder) -> None:
 
 
 def _joint_correction(models: Sequence[TrainedModel], configs: Sequence[TrainConfig]) -> bool:
-    """Whether the prior of the models is corrected, of which their mean is made. Raises UserError
-    where that of some is, and of others not."""
-    corrected = [config.prior_correction for config in configs]
-    if len(set(corrected)) > 1:
-        folders = {
-            answer: ", ".join(
-                str(model.folder.root)
-                for model, own in zip(models, corrected, strict=True)
-                if own is answer
-            )
-            for answer in (True, False)
-        }
+    """Whether the prior of the models, as far as it can be, is corrected, of which their mean is
+    made. Raises UserError where that of some is, and of others not."""
+    folders: dict[bool, list[str]] = {True: [], False: []}
+    for model, config in zip(models, configs, strict=True):
+        if can_be_corrected(model.meta["head"]):
+            folders[config.prior_correction].append(str(model.folder.root))
+    if all(folders.values()):
+        on, off = (", ".join(folders[answer]) for answer in (True, False))
         raise UserError(
             "The mean of these models would mix probabilities: --prior_correction, as they were "
-            f"trained, is on for {folders[True]} and off for {folders[False]}. Give "
-            "--prior_correction or --no-prior_correction for all, or evaluate one model at a time."
+            f"trained, is on for {on} and off for {off}. Give --prior_correction or "
+            "--no-prior_correction for all, or evaluate one model at a time."
         )
-    return corrected[0]
+    return bool(folders[True])
+
+
+def _decoding_of(settings: Settings, model: TrainedModel) -> TrainConfig:
+    return with_decoding_of(settings, model.folder, model.meta["head"])
 
 
 def _known(settings: Settings, model: TrainedModel) -> Calibration:
     """The calibration of a model that is evaluated on test alone."""
-    config = with_decoding_of(settings, model.folder)
-    head = head_of(model.meta["head"])
-    # The thresholds of a head that is a number stand in its checkpoint.
-    decoder = "" if head.is_number else head.decoder(config.decoder)
+    config, head = _decoding_of(settings, model), head_of(model.meta["head"])
+    if head.is_number:  # its thresholds stand in its checkpoint, and no prior is corrected
+        before = model.folder.read_evaluation("val").get("prior_corrected", False)
+        return known_calibration(model.folder, "", prior_correction=before)
+    decoder = head.decoder(config.decoder)
     return known_calibration(model.folder, decoder, prior_correction=config.prior_correction)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from dr_ovo.decoding.decoders import Fitted
 from dr_ovo.decoding.heads import EXPECTED, decoder_option, head_of
 from dr_ovo.errors import UserError, log
-from dr_ovo.inference.trained_model import TrainedModel, fitted_for
+from dr_ovo.inference.trained_model import TrainedModel, can_be_corrected, fitted_for
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.results.folder import GRADE_FROM, ResultsFolder
 from dr_ovo.results.made_from import MADE_FROM, check_evaluation_files, checkpoint_digests
@@ -126,9 +126,9 @@ def _checkpoints(pairs: Sequence[Decoded]) -> dict[str, str]:
 
 
 def _same_prior(report: dict[str, Any], pairs: Sequence[Decoded]) -> bool:
-    """Whether the prior of all these models is corrected as in an evaluation."""
-    corrected = {config.prior_correction for _, config in pairs}
-    return corrected == {report.get("prior_corrected", False)}
+    """Whether the prior of these models, as far as it can be, is corrected as in an evaluation."""
+    corrected = {c.prior_correction for model, c in pairs if can_be_corrected(model.meta["head"])}
+    return corrected <= {report.get("prior_corrected", False)}
 
 
 def _prior_of(report: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ from dr_ovo.inference.trained_model import (
     fitted_for,
     open_models,
     pair_accuracy,
+    say_uncorrected,
     with_decoding_of,
 )
 from dr_ovo.inference.training_gate import TrainingGate, open_gate
@@ -108,7 +109,8 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
             check_digests(ResultsFolder(file.parent), [OOF])
         return open_manifest(file, settings, device)
     models = open_models(settings, device)
-    pairs = [(model, with_decoding_of(settings, model.folder)) for model in models]
+    say_uncorrected(settings, models)
+    pairs = [(one, with_decoding_of(settings, one.folder, one.meta["head"])) for one in models]
     folder = models[0].folder.root if len(models) == 1 else joint_folder(config)
     count = len(models)
     calibrated = count > 1 or any(is_expected(*pair) for pair in pairs)

@@ -116,9 +116,19 @@ def require_agreement(settings: Settings, meta: dict[str, Any], folder: ResultsF
         )
 
 
-def with_decoding_of(settings: Settings, folder: ResultsFolder) -> TrainConfig:
+def with_decoding_of(settings: Settings, folder: ResultsFolder, head: str = "") -> TrainConfig:
     """The settings with the decoder and the prior correction that a model was trained with, where
-    they are not given: a recipe sets them for training and evaluation alike."""
+    they are not given: a recipe sets them for training and evaluation alike. Nothing is corrected
+    of a `head` (by default that of the folder's config.json) that answers with a number."""
+    config = _as_trained(settings, folder)
+    if not head and folder.config.is_file():
+        head = folder.read_config()["settings"].get("head", "")
+    if not head or can_be_corrected(head):
+        return config
+    return dataclasses.replace(config, prior_correction=False)
+
+
+def _as_trained(settings: Settings, folder: ResultsFolder) -> TrainConfig:
     given, config = settings.given(), settings.config
     if not folder.config.is_file():
         return config
@@ -129,6 +139,23 @@ def with_decoding_of(settings: Settings, folder: ResultsFolder) -> TrainConfig:
         if name not in given and name in trained_with
     }
     return dataclasses.replace(config, **taken)
+
+
+def can_be_corrected(head: str) -> bool:
+    """Whether it is known what class weights or sampling add to the answers of a head."""
+    return not head_of(head).is_number
+
+
+def say_uncorrected(settings: Settings, models: Sequence[TrainedModel]) -> None:
+    """Says of which models --prior_correction corrects nothing."""
+    for model in models:
+        asked = _as_trained(settings, model.folder).prior_correction
+        if asked and not can_be_corrected(model.meta["head"]):
+            log.warning(
+                "--prior_correction does nothing for %s: what class weights or sampling added to "
+                "the number that its head answers with is not known.",
+                model.folder.root,
+            )
 
 
 def fitted_for(model: TrainedModel, *, corrected: bool) -> Fitted:

@@ -31,7 +31,9 @@ class LossSettings:
 
     `alpha` (C,) and `weights` (C,) are factors per class; `weights` None: computed from `counts`
     (C,), or 1 if `counts` is None too. `drawn` (C,): how much more often than it occurs a sample of
-    each class is drawn. `distance`: of a number from the grade, `smooth_l1` or `mse`.
+    each class is drawn. `present` (C,): how many there are, whether weights are computed from that
+    or not; None: `counts`, or as many of each. `distance`: of a number from the grade, `smooth_l1`
+    or `mse`.
     """
 
     gamma: float
@@ -41,11 +43,17 @@ class LossSettings:
     counts: tuple[int, ...] | None
     drawn: tuple[float, ...] | None = None
     distance: str = "smooth_l1"
+    present: tuple[int, ...] | None = None
 
     @property
     def all_drawn(self) -> torch.Tensor:
         """(C,): `drawn`, 1 where nothing is drawn more often."""
         return torch.tensor(self.drawn or (1.0,) * len(self.alpha))
+
+    @property
+    def all_present(self) -> torch.Tensor:
+        """(C,): `present`, `counts` or 1, as far as they are known."""
+        return torch.tensor(self.present or self.counts or (1,) * len(self.alpha))
 
 
 class CellLoss(nn.Module):
@@ -53,7 +61,8 @@ class CellLoss(nn.Module):
 
     `cells`: the number of cells per sample. `prior_shift` (K,): what weights and sampling add to
     the logits that the prevalences alone would give; exact for cross-entropy, approximate under
-    focal loss and label smoothing.
+    focal loss and label smoothing. A threshold has several grades on each side: where these weigh
+    differently, its shift is that over all samples. 0 for a number, from which none is known.
     """
 
     cells: int
@@ -170,9 +179,9 @@ class OrdinalLoss(CellLoss):
         self.cells, self.gamma = classes - 1, settings.gamma
         above = torch.arange(classes).view(-1, 1) > torch.arange(classes - 1)  # (C, C-1)
         weights = _threshold_weights(settings, above)
-        logs = weights.double().log()
-        self.prior_shift = tuple((logs[-1] - logs[0]).tolist())
-        self.register_buffer("factor", torch.tensor(settings.alpha).view(-1, 1) * weights)
+        factor = torch.tensor(settings.alpha).view(-1, 1) * weights
+        self.prior_shift = _threshold_shifts(settings, factor, above)
+        self.register_buffer("factor", factor)
         self.register_buffer("target", _smooth(above.float(), settings.smoothing))
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -188,6 +197,20 @@ def _threshold_weights(settings: LossSettings, above: torch.Tensor) -> torch.Ten
     counts = torch.tensor(settings.counts, dtype=torch.float32).view(-1, 1)
     over, under = (counts * above).sum(0), (counts * ~above).sum(0)
     return torch.where(above, counts.sum() / (2 * over), counts.sum() / (2 * under))
+
+
+def _threshold_shifts(
+    settings: LossSettings, factor: torch.Tensor, above: torch.Tensor
+) -> tuple[float, ...]:
+    """(C-1,): by how much a sample's `factor` (C, C-1) and drawing move the log odds that it is
+    above a threshold, over all samples."""
+
+    def log_odds(masses: torch.Tensor) -> torch.Tensor:
+        return (masses * above).sum(0).log() - (masses * ~above).sum(0).log()
+
+    present = settings.all_present.double().view(-1, 1).expand(above.shape)
+    learned = present * settings.all_drawn.double().view(-1, 1) * factor.double()
+    return tuple((log_odds(learned) - log_odds(present)).tolist())
 
 
 class RegressionLoss(CellLoss):

@@ -271,6 +271,7 @@ def loss_settings(config: TrainConfig, train: Split, version: int = LOSS_VERSION
         counts=tuple(counts.tolist()) if weighted else None,
         drawn=_drawn(config, train, counts),
         distance=config.regression_loss,
+        present=tuple(counts.tolist()),
     )
 
 

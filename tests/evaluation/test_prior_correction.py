@@ -15,6 +15,7 @@ from dr_ovo.evaluation.evaluation import evaluate
 from dr_ovo.predictions.metrics import accuracy
 from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.settings.command_line import parse_settings
+from tests.fixtures.sealed import edit
 
 NAMES = ("test_efficientnet", "test_resnet")
 HERE = ("--device", "cpu", "--num_workers", 0)
@@ -110,3 +111,42 @@ def test_every_decoder_is_compared_on_corrected_logits(train, tiny_dataset, tmp_
     )
     assert {name: row["accuracy"] for name, row in found.decoders.items()} == expected != raw
     assert found.decoders["coupling"]["accuracy"] == found.report["accuracy"]["value"]
+
+
+def test_nothing_is_corrected_of_a_number(train, trainer, tiny_dataset, tmp_path):
+    folder = own(tmp_path, NAMES[0])
+    train(folder, "--base_models", NAMES[0], "--head", "regression", "--prior_correction")
+    words = evaluation(folder, tiny_dataset, NAMES[0])
+    for flags in ((), ("--prior_correction",), ("--splits", "test")):
+        outcome = trainer(*words, *flags)
+        assert outcome.code == 0, outcome.stderr
+        assert f"--prior_correction does nothing for {folder}" in outcome.stderr
+        report = json.loads((folder / "evaluation.json").read_text())
+        assert report["prior_corrected"] is False
+    outcome = trainer(*words, "--no-prior_correction")
+    assert "does nothing" not in outcome.stderr
+    # What an earlier version recorded is no other calibration.
+    edit(folder / "evaluation_val.json", lambda content: content.update(prior_corrected=True))
+    assert trainer(*words, "--splits", "test").code == 0
+    inference = ("--mode", "inference", "--output_dir", folder, "--prior_correction", *HERE)
+    graded = trainer(*inference, "--input", tiny_dataset / "test")
+    assert graded.code == 0, graded.stderr
+    assert "does nothing" in graded.stderr
+    assert "No operating points" not in graded.stderr
+
+
+def test_a_number_has_a_mean_with_what_is_corrected(
+    corrected, train, trainer, tiny_dataset, tmp_path
+):
+    folder = Path(shutil.copytree(corrected, tmp_path / "out"))
+    shutil.rmtree(own(folder, NAMES[1]))
+    train(own(folder, NAMES[1]), "--base_models", NAMES[1], "--head", "regression")
+    outcome = trainer(*evaluation(folder, tiny_dataset, *NAMES))
+    assert outcome.code == 0, outcome.stderr
+    report = json.loads((folder / "ensemble" / "evaluation.json").read_text())
+    assert report["prior_corrected"] is True
+    inference = ("--mode", "inference", "--base_models", *NAMES, "--output_dir", folder, *HERE)
+    graded = trainer(*inference, "--input", tiny_dataset / "test")
+    assert graded.code == 0, graded.stderr
+    assert "No operating points" not in graded.stderr
+    assert "averaged as they are" not in graded.stderr
