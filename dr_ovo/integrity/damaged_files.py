@@ -52,12 +52,14 @@ def remaining(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
 def without(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
     """The same. Raises UserError where train or val loses a grade, or another split its last
     image."""
-    clean = remaining(index, damaged)
+    clean, before = remaining(index, damaged), index.counts
     emptied = [
         f"{name}/{grade}"
         for name, grades in clean.counts.items()
         for grade, count in grades.items()
-        if count == 0 and (name in ("train", "val") or not len(clean.splits[name]))
+        if before[name][grade]
+        and not count
+        and (name in ("train", "val") or not len(clean.splits[name]))
     ]
     if emptied:
         raise UserError(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -199,3 +200,15 @@ def test_the_description_names_each_file_and_counts_the_rest():
     assert lines[39] == "  39.jpg: is empty"
     assert lines[40:] == ["  ... and 3 more"]
     assert "more" not in describe(found[:40])
+
+
+def test_a_grade_that_was_absent_before_is_not_damaged(root):
+    index = scan_dataset(root, GRADES)
+    whole = index.splits["val"]
+    without_one = whole.take(np.flatnonzero(whole.targets == 0))
+    index = replace(index, splits={**index.splits, "val": without_one})
+    damaged = [Damage(without_one.paths[0], "cut")]
+    assert without(index, damaged).counts["val"] == {"0": 2, "1": 0}
+    everything = [Damage(path, "cut") for path in without_one.paths]
+    with pytest.raises(UserError, match="All images in val/0 are damaged"):
+        without(index, everything)

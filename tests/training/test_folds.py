@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dr_ovo.batches import row_source
+from dr_ovo.decoded.build import build
 from dr_ovo.predictions.predictions_file import load_predictions
+from tests.fixtures import decoders
 
 QUICK = ("--num_classes", 3, "--epochs", 1, "--warmup_epochs", 0)
 
@@ -27,14 +31,31 @@ def members(small, trainer, tmp_path):
     return run
 
 
-def test_a_fold_without_either_grade_of_a_pair(members, draw_dataset, tmp_path):
-    """Grades 1 and 2 have two patients each: one of five folds has none of them."""
+@pytest.fixture
+def rare(draw_dataset, tmp_path) -> Path:
+    """Ten patients of grade 0, and two of each grade 1 and 2: one of five folds has none of
+    these."""
     data = draw_dataset(tmp_path / "data", grades=3, images=5)
     for grade in "12":
-        for split, kept in (("train", 1), ("val", 1)):
-            for extra in sorted((data / split / grade).iterdir())[kept:]:
+        for split in ("train", "val"):
+            for extra in sorted((data / split / grade).iterdir())[1:]:
                 extra.unlink()
-    outcome = members(data, 5, "--ovo_mode", "independent")
+    return data
+
+
+@pytest.fixture
+def undecodable(monkeypatch):
+    """Makes a photograph whole, but for the decoder, which ends with an odd error."""
+    monkeypatch.setattr(row_source, "build", partial(build, decode=decoders.odd))
+
+    def mark(path: Path) -> None:
+        path.write_bytes(path.read_bytes() + decoders.MARK)
+
+    return mark
+
+
+def test_a_fold_without_either_grade_of_a_pair(members, rare, tmp_path):
+    outcome = members(rare, 5, "--ovo_mode", "independent")
     assert outcome.code == 0, outcome.stderr
     oof = load_predictions(tmp_path / "out" / "predictions_oof.npz")
     assert np.bincount(oof.targets).tolist() == [10, 2, 2]
@@ -52,3 +73,30 @@ def test_a_fold_without_either_grade_of_a_pair(members, draw_dataset, tmp_path):
     assert float(rows["0_1"]["val_loss"]) > 0
     assert "1_2  loss" in outcome.stdout
     assert "val loss -  val accuracy -" in outcome.stdout
+
+
+@pytest.mark.parametrize("fold", [1, 2])
+def test_a_member_goes_on_without_what_it_left_out(
+    fold, members, undecodable, draw_dataset, tmp_path
+):
+    data = draw_dataset(tmp_path / "data", grades=3, images=4)
+    undecodable(data / "train" / "1" / "train-1-2.jpeg")
+    member = tmp_path / "out" / f"fold_{fold}"
+    outcome = members(data, 2, "--skip_damaged", "--fold", fold)
+    assert outcome.code == 0, outcome.stderr
+    config = json.loads((member / "config.json").read_text())
+    assert [Path(row["file"]).name for row in config["skipped_images"]] == ["train-1-2.jpeg"]
+    before = (member / "history.csv").read_text()
+    outcome = members(data, 2, "--skip_damaged", "--resume")
+    assert outcome.code == 0, outcome.stderr
+    assert f"fold_{fold} is finished: nothing to do" in outcome.stdout
+    assert (member / "history.csv").read_text() == before
+    assert len(load_predictions(tmp_path / "out" / "predictions_oof.npz").targets) == 23
+    assert members(data, 2, "--skip_damaged", "--resume").code == 0
+
+
+def test_a_damaged_file_beside_a_fold_without_a_grade(members, rare, undecodable, tmp_path):
+    undecodable(rare / "train" / "0" / "train-0-2.jpeg")
+    outcome = members(rare, 5, "--skip_damaged")
+    assert outcome.code == 0, outcome.stderr
+    assert len(load_predictions(tmp_path / "out" / "predictions_oof.npz").targets) == 13

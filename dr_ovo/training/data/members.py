@@ -30,6 +30,7 @@ from dr_ovo.training.data.fold_division import (
 from dr_ovo.training.data.seen_photographs import SeenPhotographs
 from dr_ovo.training.data.training_data import holds_out_val
 from dr_ovo.training.data.weights_history import check_weights
+from dr_ovo.training.resume.files_begun_with import without_left_out
 from dr_ovo.training.resume.folder_checks import (
     check_no_division,
     check_same_pictures,
@@ -116,6 +117,8 @@ def members_of(
     for member, sources in members:
         own_val = not holds_out_val(member)
         own = member_index(index, division, member.fold, own_val=own_val)
+        if member.resume:
+            own = without_left_out(own, results_folder(member))
         held_out = held_out_split(index, division, member.fold)
         found.append(Member(member, sources, own, held_out))
     return found

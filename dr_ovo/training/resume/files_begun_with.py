@@ -46,6 +46,14 @@ def files_begun_with(
     return None
 
 
+def without_left_out(index: DatasetIndex, folder: ResultsFolder) -> DatasetIndex:
+    """What the member of `--folds` in a folder sees of the dataset, without the files that its
+    training left out, if it has begun."""
+    if not folder.has_begun():
+        return index
+    return remaining(index, _left_out(index, folder.read_config()))
+
+
 def _left_out(index: DatasetIndex, config: Mapping[str, Any]) -> list[Damage]:
     """The files of the index that config.json lists as skipped; the dataset may have moved."""
     skipped = {_place(entry["file"]): entry["reason"] for entry in config["skipped_images"]}
