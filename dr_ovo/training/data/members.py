@@ -70,17 +70,18 @@ class Audits:
 
     def of_member(self, member: Member, history: SeenPhotographs) -> dict[str, Any]:
         """The audit of the dataset, and of weights with this `history`, which must not have seen
-        what the network is judged on; a resumed run with the same files reuses its stored one."""
+        what the network is judged on; a training that goes on with the same files reuses its stored
+        one. A config.json without a state vouches for nothing: its training starts over."""
         config, folder = member.config, results_folder(member.config)
-        keep = not config.dry_run
-        stored = stored_audit(folder, self._complete, keep=keep) if config.resume else None
+        keep, goes_on = not config.dry_run, config.resume and folder.has_begun()
+        stored = stored_audit(folder, self._complete, keep=keep) if goes_on else None
         if stored is not None:
             return stored
         judged = self._complete
         if member.held_out is not None:
             splits = {**judged.splits, "val": member.held_out}
             judged = dataclasses.replace(judged, splits=splits)
-        before = begun_with(folder) if config.resume else {}
+        before = begun_with(folder) if goes_on else {}
         contents, held_out = member.index.contents, member.held_out is not None
         return self.of_data(config) | check_weights(
             config, history, judged, contents, before, held_out=held_out

@@ -71,6 +71,19 @@ def test_allowed_leaks_mark_everything(words, trainer, tmp_path, leaky):
     assert all("LEAKY" in row["marks"] for row in rows)
 
 
+def test_leaks_that_a_start_without_a_state_allowed_stop_the_next(words, trainer, monkeypatch):
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dr_ovo.training.pipeline.fit", die)
+        assert trainer(*words, "--allow_leaks").code == 130
+    outcome = trainer(*words, "--resume")
+    assert outcome.code == 3, outcome.stderr
+    assert "exact_copy" in outcome.stderr
+    assert trainer(*words, "--resume", "--allow_leaks").code == 0
+
+
 @pytest.mark.slow
 def test_weights_of_a_leaky_checkpoint_mark_what_is_trained_from_them(
     words, trainer, tmp_path, small, tiny_dataset

@@ -93,6 +93,11 @@ def first(first_training, tmp_path) -> Path:
     return tmp_path / "first"
 
 
+def die(*_: object) -> None:
+    """In the place of `fit`: the training ends as soon as its config.json is there."""
+    raise KeyboardInterrupt
+
+
 def checkpoint(folder: Path) -> dict:
     (path,) = (folder / "models").glob("*.pth")
     return torch.load(path, weights_only=True)
@@ -294,3 +299,19 @@ def test_a_resumed_training_knows_it_without_the_file(first, make, train, tmp_pa
     assert content["epoch"] == 2
     assert [len(content[name]) for name in ENTRIES[:2]] == [6 * GRADES, 4 * GRADES]
     assert content["leaky"] is True  # what it was judged on when it began stays said
+
+
+def test_a_start_that_died_before_its_first_state_vouches_for_no_weights(
+    first, make, train, tmp_path, monkeypatch
+):
+    data = make("data", SECOND, test="train/1/train-1-0.jpeg")
+    with monkeypatch.context() as patch:
+        patch.setattr("dr_ovo.training.pipeline.fit", die)
+        assert train(data, "next").code == 130
+    assert (tmp_path / "next" / "config.json").is_file()
+    outcome = train(data, "next", "--resume", start=first)
+    assert outcome.code == 3, outcome.stderr
+    assert f"{SEEN} 1 of the 7 photographs of test" in outcome.stderr
+    # What the dead start would have seen is not seen by the one that starts over.
+    assert train(data, "next", "--resume").code == 0
+    assert checkpoint(tmp_path / "next")["leaky"] is False
