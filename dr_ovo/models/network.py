@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dr_ovo.decoding.heads import head_of, logit_width
+from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import CONTIGUOUS
 from dr_ovo.models.backbone import feature_width
 from dr_ovo.models.compilation import Compiler, Function
@@ -26,6 +27,7 @@ from dr_ovo.models.parts.layer_decay import layer_groups
 from dr_ovo.models.parts.random_layers import (
     MaskedDropout,
     draws_on_its_own,
+    keeps_images_apart,
     mask_drop_paths,
     uses_drop_paths,
 )
@@ -250,9 +252,15 @@ def find_own_draws(network: OvoNetwork, img_size: int) -> bool:
 
 def leaves_blocks_out(network: OvoNetwork, img_size: int) -> bool:
     """Whether the branches have stochastic depth. On the CPU, with its statistics of BatchNorm
-    fixed."""
+    fixed. Raises UserError where it can't leave out whole images."""
     branch = next(iter(network.branches.values()))
-    features = network.stem_features(torch.zeros(1, 3, img_size, img_size))
+    images = torch.rand(2, 3, img_size, img_size, generator=torch.Generator().manual_seed(0))
+    features = network.stem_features(images)
+    if not keeps_images_apart(branch, features):
+        raise UserError(
+            "--drop_path: the blocks of this network compute the images of a batch in an order in "
+            "which whole ones can't be left out. Omit it, or choose another architecture."
+        )
     return uses_drop_paths(branch.train(), features)
 
 

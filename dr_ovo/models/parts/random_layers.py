@@ -6,6 +6,7 @@ and the recomputation of gradient checkpointing leaves out the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -62,15 +63,23 @@ class MaskedDropout(MaskedLayer):
 
 class MaskedDropPath(MaskedLayer):
     """DropPath, also called stochastic depth (Huang et al. 2016): leaves whole images out of a
-    residual path."""
+    residual path.
+
+    Networks that fold parts of an image into the batch, such as MobileViT and TNT, give P rows for
+    each image, one image after the other. All rows of an image are left out together; timm's own
+    layer draws for each row.
+    """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, ...) -> (B, ...)."""
+        """(B * P, ...) -> (B * P, ...), with B the images of the factors."""
         if not self.training or self.share == 0:
             return x
         if self.factors is None:
             return cast(torch.Tensor, drop_path(x, self.share, True, self.scaled))
-        return x * self.factors.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
+        factors = self.factors
+        if len(x) != len(factors):
+            factors = factors.repeat_interleave(len(x) // len(factors), dim=0)
+        return x * factors.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
 
 
 def mask_drop_paths(module: nn.Module) -> None:
@@ -112,13 +121,41 @@ def draws_on_its_own(module: nn.Module, x: torch.Tensor) -> bool:
 def uses_drop_paths(module: nn.Module, x: torch.Tensor) -> bool:
     """Whether a module in training mode leaves out whole images of an input (B, ...) somewhere.
     Some of timm's blocks have a DropPath that they never call."""
-    called: list[nn.Module] = []
+    called: list[int] = []
+    _call(module, x, lambda given: called.append(len(given)))
+    return bool(called)
+
+
+def keeps_images_apart(module: nn.Module, x: torch.Tensor) -> bool:
+    """Whether all rows that the DropPaths of a module get for an input (2, ...) of unlike images
+    are those of the first image, then as many of the second: what `MaskedDropPath` goes by."""
+    module.eval()  # which leaves nothing out
+
+    def folded(images: torch.Tensor) -> list[torch.Tensor]:
+        found: list[torch.Tensor] = []
+        _call(module, images, lambda given: found.extend([given.clone()] * (len(given) != 2)))
+        return found
+
+    return all(
+        len(both) % 2 == 0 and _first_half_is_same(both, twice)
+        for both, twice in zip(folded(x), folded(x[[0, 0]]), strict=True)
+    )
+
+
+def _first_half_is_same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors (R, ...) differ in the second half of their rows alone, but for
+    rounding."""
+    moved = (one - other).abs().flatten(1).amax(1)  # (R,)
+    return bool(moved[: len(moved) // 2].max() <= 1e-3 * moved.max())
+
+
+def _call(module: nn.Module, x: torch.Tensor, see: Callable[[torch.Tensor], object]) -> None:
+    """Has a function `see` what each DropPath of a module gets for an input (B, ...)."""
     layers = [layer for layer in masked_layers(module) if isinstance(layer, MaskedDropPath)]
-    hooks = [layer.register_forward_hook(lambda one, *_: called.append(one)) for layer in layers]
+    hooks = [layer.register_forward_pre_hook(lambda _, args: see(*args)) for layer in layers]
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             module(x)
     finally:
         for hook in hooks:
             hook.remove()
-    return bool(called)

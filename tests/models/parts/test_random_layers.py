@@ -8,16 +8,24 @@ import torch
 from timm.layers import DropPath
 from torch import nn
 
-from dr_ovo.models.network import BranchSpec, build_network, find_own_draws
+from dr_ovo.errors import UserError
+from dr_ovo.models.network import (
+    BranchSpec,
+    build_network,
+    find_own_draws,
+    leaves_blocks_out,
+)
 from dr_ovo.models.parts.random_layers import (
     MaskedDropout,
     MaskedDropPath,
     draw_masks,
     draws_on_its_own,
+    keeps_images_apart,
     mask_drop_paths,
     masked_layers,
     uses_drop_paths,
 )
+from tests.fixtures.slow import slow
 
 CPU = torch.device("cpu")
 IMAGES, UNITS = 4000, 3
@@ -120,3 +128,47 @@ def test_whether_blocks_are_left_out_is_seen_in_a_run(name, expected):
     before = torch.get_rng_state()
     assert uses_drop_paths(model.train(), torch.zeros(2, 3, 32, 32)) == expected
     assert torch.equal(torch.get_rng_state(), before)
+
+
+FOLDING = ("mobilevit_xxs", *slow("tnt_s_legacy_patch16_224"))
+
+
+@pytest.mark.parametrize("name", FOLDING)
+def test_rows_of_an_image_that_a_network_folds_are_left_out_together(name):
+    size = timm.get_pretrained_cfg(name).input_size[-1]
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=0, drop_path_rate=0.5).train()
+    mask_drop_paths(model)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    images = torch.rand(3, 3, size, size)
+    layers = masked_layers(model)
+    for seed in range(2):
+        draw_masks(layers, 3, seed, CPU)
+        with torch.no_grad():
+            together = model(images)
+            for layer in layers:
+                layer.use(slice(1, 2))
+            alone = model(images[1:2])
+        assert torch.allclose(together[1:2], alone, rtol=1e-4, atol=1e-5)
+    assert keeps_images_apart(model, images[:2])
+
+
+class Turned(nn.Module):
+    """A block that works on (positions, B, width), as some transformers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop_path = DropPath(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        turned = self.drop_path(x.flatten(2).permute(2, 0, 1))
+        return turned.mean(0)
+
+
+def test_a_network_that_mixes_images_is_refused():
+    specs = [BranchSpec("ovo", ((0, 1),), 1)]
+    network = build_network(Turned(), specs, img_size=4, frozen_stages=0, dropout=0.0, seed=0)
+    with pytest.raises(UserError, match="--drop_path"):
+        leaves_blocks_out(network, 4)
