@@ -61,6 +61,7 @@ from dr_ovo.training.retraining.placing import put_in_place
 from dr_ovo.training.setup import (
     choose_precision,
     fold_members,
+    never_ended_by_its_fold,
     only_trainer,
     resolve_models,
     results_folder,
@@ -202,8 +203,8 @@ def _as_begun(config: TrainConfig, sources: dict[str, str]) -> tuple[TrainConfig
     """The settings, and where each came from, with the defaults of a training to go on with."""
     folder = results_folder(config)
     if (config.resume or is_retraining(config, folder)) and folder.has_begun():
-        return with_defaults_of(folder, config, sources)
-    return config, sources
+        config, sources = with_defaults_of(folder, config, sources)
+    return never_ended_by_its_fold(config), sources
 
 
 @contextmanager

@@ -47,22 +47,23 @@ def resolve_models(config: TrainConfig) -> list[TrainConfig]:
 
 def fold_members(config: TrainConfig) -> list[TrainConfig]:
     """The settings of the networks that `--folds` asks for, each with its fold and its folder
-    below that of the architecture; without folds, those given.
-
-    Where the last epoch is kept, no member is ended by what it scores on the fold held out.
-    """
+    below that of the architecture; without folds, those given."""
     if not config.folds:
         return [config]
-    last = config.keep_epoch == "last"
     return [
         dataclasses.replace(
-            config,
-            fold=fold,
-            output_dir=str(fold_folder(Path(config.output_dir), fold)),
-            patience=config.epochs if last else config.patience,
+            config, fold=fold, output_dir=str(fold_folder(Path(config.output_dir), fold))
         )
         for fold in ([config.fold] if config.fold else range(1, config.folds + 1))
     ]
+
+
+def never_ended_by_its_fold(config: TrainConfig) -> TrainConfig:
+    """The settings of a network; where it holds out a fold and keeps its last epoch, it is not
+    ended by what it scores on that fold."""
+    if config.fold and config.keep_epoch == "last":
+        return dataclasses.replace(config, patience=config.epochs)
+    return config
 
 
 @contextmanager

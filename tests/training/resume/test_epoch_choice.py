@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -186,10 +187,8 @@ def test_stopped_after_every_epoch_it_is_the_same(
     assert without_times(tmp_path / "whole") == without_times(tmp_path / "stopped")
 
 
-@pytest.fixture(scope="module")
-def stopped(small, tiny_dataset, trainer, tmp_path_factory) -> Path:
-    """A training by --keep_epoch best, stopped after the first of two epochs."""
-    folder = tmp_path_factory.mktemp("stopped") / "out"
+def stop_after_an_epoch(trainer, words: Sequence[object], folder: Path) -> None:
+    """Begins a training of two epochs by --keep_epoch best, and stops it after the first."""
     keep = RunWriter.keep_epoch
 
     def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
@@ -198,9 +197,16 @@ def stopped(small, tiny_dataset, trainer, tmp_path_factory) -> Path:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
-        words = (*small, "--dataset_path", tiny_dataset, "--epochs", 2, "--train_sample", 0)
-        outcome = trainer(*words, "--keep_epoch", "best", "--output_dir", folder)
-        assert outcome.code == 130
+        words = (*words, "--epochs", 2, "--train_sample", 0, "--keep_epoch", "best")
+        outcome = trainer(*words, "--output_dir", folder)
+        assert outcome.code == 130, outcome.stderr
+
+
+@pytest.fixture(scope="module")
+def stopped(small, tiny_dataset, trainer, tmp_path_factory) -> Path:
+    """A training by --keep_epoch best, stopped after the first of two epochs."""
+    folder = tmp_path_factory.mktemp("stopped") / "out"
+    stop_after_an_epoch(trainer, (*small, "--dataset_path", tiny_dataset), folder)
     return folder
 
 
@@ -230,6 +236,20 @@ def test_a_training_goes_on_with_the_default_with_which_it_began(
     assert "best epoch" in outcome.stdout
     again = resume(folder, trainer, small, tiny_dataset)
     assert "is finished: nothing to do" in again.stdout
+
+
+def test_a_member_of_folds_goes_on_with_the_patience_of_that_default(
+    small, draw_dataset, trainer, tmp_path
+):
+    data = draw_dataset(tmp_path / "data", grades=5, images=9)
+    folds = ("--folds", 2, "--fold", 1, "--allow_leaks")
+    stop_after_an_epoch(trainer, (*small, "--dataset_path", data, *folds), tmp_path)
+    began_by("default", tmp_path / "fold_1", "keep_epoch")
+    outcome = resume(tmp_path, trainer, small, data, *folds)
+    assert outcome.code == 0, outcome.stderr
+    config = json.loads((tmp_path / "fold_1" / "config.json").read_text())
+    assert config["settings"]["patience"] == FIELDS["patience"].default
+    assert "best epoch" in outcome.stdout
 
 
 @pytest.mark.slow
