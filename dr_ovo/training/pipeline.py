@@ -37,7 +37,13 @@ from dr_ovo.training.data.audit_gate import (
     undecodable,
 )
 from dr_ovo.training.data.loading import check_cache, decodable
-from dr_ovo.training.data.members import Audits, Member, check_siblings, members_of
+from dr_ovo.training.data.members import (
+    Audits,
+    Member,
+    begun_sibling,
+    check_siblings,
+    members_of,
+)
 from dr_ovo.training.data.opening import open_dataset
 from dr_ovo.training.data.seen_photographs import SeenPhotographs
 from dr_ovo.training.data.weights_history import history_of_weights
@@ -200,10 +206,13 @@ def _prepare(settings: Settings, backbones: dict[str, nn.Module]) -> list[_Job]:
 
 
 def _as_begun(config: TrainConfig, sources: dict[str, str]) -> tuple[TrainConfig, dict[str, str]]:
-    """The settings, and where each came from, with the defaults of a training to go on with."""
+    """The settings, and where each came from, with the defaults of a training to go on with; those
+    of a new member of `--folds` are its siblings'."""
     folder = results_folder(config)
-    if (config.resume or is_retraining(config, folder)) and folder.has_begun():
-        config, sources = with_defaults_of(folder, config, sources)
+    goes_on = (config.resume or is_retraining(config, folder)) and folder.has_begun()
+    begun = folder if goes_on else begun_sibling(config)
+    if begun is not None:
+        config, sources = with_defaults_of(begun, config, sources)
     return never_ended_by_its_fold(config), sources
 
 

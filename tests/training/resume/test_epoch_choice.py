@@ -250,6 +250,12 @@ def test_a_member_of_folds_goes_on_with_the_patience_of_that_default(
     config = json.loads((tmp_path / "fold_1" / "config.json").read_text())
     assert config["settings"]["patience"] == FIELDS["patience"].default
     assert "best epoch" in outcome.stdout
+    # A member that is begun later follows it.
+    words = ("--dataset_path", data, "--epochs", 2, "--train_sample", 0, "--output_dir", tmp_path)
+    other = trainer(*small, *words, "--folds", 2, "--fold", 2, "--allow_leaks")
+    assert other.code == 0, other.stderr
+    config = json.loads((tmp_path / "fold_2" / "config.json").read_text())
+    assert config["settings"]["keep_epoch"] == "best"
 
 
 @pytest.mark.slow
