@@ -112,12 +112,18 @@ class DatasetIndex:
 
 
 def scan_dataset(
-    root: Path, class_names: tuple[str, ...], splits: tuple[str, ...] = SPLITS
+    root: Path,
+    class_names: tuple[str, ...],
+    splits: tuple[str, ...] = SPLITS,
+    *,
+    joined: bool = False,
 ) -> DatasetIndex:
     """The photographs under `root`, in C = len(class_names) grades.
 
     Patients, eyes, groups, quality and sampling weights come from manifest.json where there is one;
-    otherwise patients and eyes come from the file names.
+    otherwise patients and eyes come from the file names. `joined`: train and val are used as one,
+    as by --folds, so val and test may be missing, which is as if they were empty, and a grade may
+    be in either of the two.
     Raises UserError for a missing folder or split, for a folder that is not a grade, for a grade
     without images in train or val (a grade may be absent from test: its metrics are null), and for
     a manifest that does not match the images in the folder.
@@ -127,7 +133,8 @@ def scan_dataset(
             f"Dataset folder {root} does not exist. Give --dataset_path (or DR_OVO_DATASET_PATH "
             "in .env) a folder with train/ val/ test/, each with a folder per grade."
         )
-    absent = [name for name in splits if not (root / name).is_dir()]
+    needed = ("train",) if joined else splits
+    absent = [name for name in needed if not (root / name).is_dir()]
     if absent:
         present = ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir())) or "no folders"
         raise UserError(
@@ -137,7 +144,10 @@ def scan_dataset(
     manifest = read_manifest(root / MANIFEST)
     entries = {entry["id"]: entry for entry in manifest["files"]} if manifest else None
     found = {name: _scan_split(root / name, name, class_names, entries) for name in splits}
-    _require_grades(root, class_names, found)
+    if joined:
+        _require_joined_grades(root, class_names, found)
+    else:
+        _require_grades(root, class_names, found)
     return DatasetIndex(
         root=root,
         class_names=class_names,
@@ -155,7 +165,7 @@ def _scan_split(
 ) -> Split:
     unknown = sorted(
         p.name
-        for p in folder.iterdir()
+        for p in (folder.iterdir() if folder.is_dir() else ())
         if p.is_dir() and p.name not in class_names and not is_hidden_folder(p.name)
     )
     if unknown:
@@ -205,3 +215,16 @@ def _require_grades(root: Path, class_names: tuple[str, ...], splits: dict[str, 
         )
     if "test" in splits and not len(splits["test"]):
         raise UserError(f"{root}/test has no images in the folders {', '.join(class_names)}.")
+
+
+def _require_joined_grades(
+    root: Path, class_names: tuple[str, ...], splits: dict[str, Split]
+) -> None:
+    there = np.concatenate([split.targets for name, split in splits.items() if name != "test"])
+    empty = [grade for number, grade in enumerate(class_names) if number not in there]
+    if empty:
+        raise UserError(
+            f"{root} has no images of grade {', '.join(empty)} in train or val, which --folds "
+            f"joins. Every grade needs some there ({SUFFIXES_SHOWN}). For fewer grades, set "
+            "--num_classes and --class_names."
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.errors import UserError
 from dr_ovo.integrity.verdicts import verdicts_on
 from dr_ovo.photographs.damage import Damage
+
+Splits = tuple[str, ...]
+APART: tuple[Splits, ...] = (("train",), ("val",))  # of which each must keep its grades
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,18 @@ def remaining(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
     return replace(index, splits=splits)
 
 
-def without(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
-    """The same. Raises UserError where train or val loses a grade, or another split its last
-    image."""
-    clean, before = remaining(index, damaged), index.counts
+def without(
+    index: DatasetIndex, damaged: Iterable[Damage], needed: Sequence[Splits] = APART
+) -> DatasetIndex:
+    """The same. Raises UserError where splits that are `needed`, those of a group together, lose a
+    grade, or another one its last image."""
+    clean = remaining(index, damaged)
+    grouped = {name for group in needed for name in group}
+    others = [(n,) for n, split in clean.splits.items() if not len(split) and n not in grouped]
     emptied = [
-        f"{name}/{grade}"
-        for name, grades in clean.counts.items()
-        for grade, count in grades.items()
-        if before[name][grade]
-        and not count
-        and (name in ("train", "val") or not len(clean.splits[name]))
+        " and ".join(f"{name}/{index.class_names[grade]}" for name in group)
+        for group in (*needed, *others)
+        for grade in sorted(_grades(index, group) - _grades(clean, group))
     ]
     if emptied:
         raise UserError(
@@ -67,3 +71,9 @@ def without(index: DatasetIndex, damaged: Iterable[Damage]) -> DatasetIndex:
             "them."
         )
     return clean
+
+
+def _grades(index: DatasetIndex, group: Splits) -> set[int]:
+    """The grades that splits have, of those that there are."""
+    there = [index.splits[name].targets for name in group if name in index.splits]
+    return {grade for targets in there for grade in targets.tolist()}

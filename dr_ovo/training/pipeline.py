@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from dr_ovo.dataset.image_files import not_read
-from dr_ovo.dataset.index import DatasetIndex, scan_dataset
+from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.distributed.ranks import Ranks
@@ -44,7 +44,7 @@ from dr_ovo.training.data.members import (
     check_siblings,
     members_of,
 )
-from dr_ovo.training.data.opening import open_dataset
+from dr_ovo.training.data.opening import complete_dataset, open_dataset
 from dr_ovo.training.data.seen_photographs import SeenPhotographs
 from dr_ovo.training.data.weights_history import history_of_weights
 from dr_ovo.training.dry_run import dry_run
@@ -174,7 +174,7 @@ def _prepare(settings: Settings, backbones: dict[str, nn.Module]) -> list[_Job]:
         folders = [results_folder(config) for each in members.values() for config, _ in each]
         index, damaged = open_dataset(settings.config, folders)
         partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
-        complete = scan_dataset(index.root, settings.config.grades) if partial else index
+        complete = complete_dataset(settings.config) if partial else index
         audits = Audits(complete)
         todo: list[Member] = []
         for config in configs:

@@ -303,3 +303,27 @@ def test_a_broken_manifest_is_an_error_that_says_so(tree, content):
     (root / "manifest.json").write_text(content, errors="surrogateescape")
     with pytest.raises(UserError, match=r"manifest\.json (can't be read|is damaged)"):
         scan_dataset(root, ("0", "1"))
+
+
+def test_train_and_val_as_one_need_each_grade_in_either(tree):
+    root = tree(["train/0/a.jpg", "train/1/a.jpg", "val/2/b.jpg", "test/0/c.jpg"])
+    grades = ("0", "1", "2")
+    index = scan_dataset(root, grades, joined=True)
+    assert [len(index.splits[name]) for name in ("train", "val", "test")] == [2, 1, 1]
+    with pytest.raises(UserError, match="no images in train/2, val/0, val/1"):
+        scan_dataset(root, grades)
+    with pytest.raises(UserError, match="no images of grade 3 in train or val"):
+        scan_dataset(root, (*grades, "3"), joined=True)
+
+
+def test_train_and_val_as_one_need_neither_val_nor_test(tree):
+    root = tree(["train/0/a.jpg", "train/1/a.jpg"])
+    index = scan_dataset(root, ("0", "1"), joined=True)
+    assert {name: len(split) for name, split in index.splits.items()} == {
+        "train": 2, "val": 0, "test": 0,
+    }  # fmt: skip
+    (root / "test" / "0").mkdir(parents=True)
+    assert scan_dataset(root, ("0", "1"), joined=True).content_hash() == index.content_hash()
+    (root / "train").rename(root / "val")
+    with pytest.raises(UserError, match="no train folder"):
+        scan_dataset(root, ("0", "1"), joined=True)

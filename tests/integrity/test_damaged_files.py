@@ -212,3 +212,21 @@ def test_a_grade_that_was_absent_before_is_not_damaged(root):
     everything = [Damage(path, "cut") for path in without_one.paths]
     with pytest.raises(UserError, match="All images in val/0 are damaged"):
         without(index, everything)
+
+
+def test_splits_that_are_used_as_one_keep_a_grade_together(root):
+    index = scan_dataset(root, GRADES)
+    cut = {
+        name: [
+            Damage(path, "cut")
+            for path, grade in zip(split.paths, split.targets.tolist(), strict=True)
+            if grade == 1
+        ]
+        for name, split in index.splits.items()
+    }
+    joined = (("train", "val"),)
+    assert without(index, cut["val"], joined).counts["val"] == {"0": 3, "1": 0}
+    with pytest.raises(UserError, match="All images in train/1 and val/1 are damaged"):
+        without(index, [*cut["train"], *cut["val"]], joined)
+    with pytest.raises(UserError, match="All images in val/1 are damaged"):
+        without(index, cut["val"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -100,3 +101,59 @@ def test_a_damaged_file_beside_a_fold_without_a_grade(members, rare, undecodable
     outcome = members(rare, 5, "--skip_damaged")
     assert outcome.code == 0, outcome.stderr
     assert len(load_predictions(tmp_path / "out" / "predictions_oof.npz").targets) == 13
+
+
+def test_train_alone_is_divided(members, trainer, draw_dataset, tmp_path):
+    """Without val, and without test until it is evaluated."""
+    data = draw_dataset(tmp_path / "data", grades=3, images=4)
+    shutil.rmtree(data / "val")
+    (data / "test").rename(tmp_path / "test")
+    plain = trainer(
+        "--base_models", "test_efficientnet", "--dataset_path", data, "--num_classes", 3
+    )
+    assert plain.code == 2
+    assert "has no val and no test folder" in plain.stderr
+    outcome = members(data, 2)
+    assert outcome.code == 0, outcome.stderr
+    found = load_predictions(tmp_path / "out" / "predictions_oof.npz")
+    assert len(found.targets) == 12
+    assert "nothing to do" in members(data, 2, "--resume").stdout
+    flags = ("--mode", "evaluate", "--dataset_path", data, "--output_dir", tmp_path / "out")
+    here = ("--device", "cpu", "--num_workers", 0)
+    outcome = trainer(*flags, *here)
+    assert outcome.code == 2
+    assert "has no test folder" in outcome.stderr
+    (tmp_path / "test").rename(data / "test")
+    assert trainer(*flags, *here).code == 0
+
+
+def test_a_grade_may_be_in_train_alone(members, draw_dataset, tmp_path):
+    data = draw_dataset(tmp_path / "data", grades=3, images=4)
+    for image in (data / "val" / "2").iterdir():
+        image.unlink()
+    outcome = members(data, 2)
+    assert outcome.code == 0, outcome.stderr
+    found = load_predictions(tmp_path / "out" / "predictions_oof.npz")
+    assert np.bincount(found.targets).tolist() == [8, 8, 4]
+
+
+def test_all_that_val_has_of_a_grade_may_be_left_out(members, draw_dataset, tmp_path):
+    data = draw_dataset(tmp_path / "data", grades=3, images=4)
+    for image in sorted((data / "val" / "2").iterdir())[1:]:
+        image.unlink()
+    next((data / "val" / "2").iterdir()).write_bytes(b"no picture")
+    outcome = members(data, 2, "--skip_damaged")
+    assert outcome.code == 0, outcome.stderr
+    found = load_predictions(tmp_path / "out" / "predictions_oof.npz")
+    assert np.bincount(found.targets).tolist() == [8, 8, 4]
+
+
+def test_all_that_a_fold_has_of_a_grade_may_be_left_out(
+    members, undecodable, draw_dataset, tmp_path
+):
+    data = draw_dataset(tmp_path / "data", grades=3, images=2)
+    undecodable(data / "train" / "1" / "train-1-0.jpeg")
+    outcome = members(data, 4, "--skip_damaged")
+    assert outcome.code == 0, outcome.stderr
+    found = load_predictions(tmp_path / "out" / "predictions_oof.npz")
+    assert np.bincount(found.targets).tolist() == [4, 3, 4]

@@ -112,7 +112,7 @@ def was_audited(
     if stored is None:
         return None
     try:
-        index = scan_dataset(root, grades)
+        index = scan_dataset(root, grades, joined=True)
     except UserError:  # such as a set without train, which no training can have used
         return False
     return are_same(stored, photographs_of_index(index), cache_folder(root, folder.root), keep=keep)

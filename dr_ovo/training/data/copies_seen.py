@@ -70,7 +70,7 @@ def dataset_of(folder: ResultsFolder, *, keep: bool) -> DatasetIndex | None:
     try:
         settings = folder.read_config()["settings"]
         grades = tuple(settings["class_names"]) or tuple(map(str, range(settings["num_classes"])))
-        index = scan_dataset(Path(settings["dataset_path"]), grades)
+        index = scan_dataset(Path(settings["dataset_path"]), grades, joined=True)
     except (UserError, KeyError, TypeError):  # no folder of ours, or nothing where its set was
         return None
     return index if was_audited(folder, index.root, grades, keep=keep) else None

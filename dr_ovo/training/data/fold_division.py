@@ -87,8 +87,9 @@ def require_division(
 
 
 def joined(index: DatasetIndex) -> Split:
-    """Train and val as one split, whose sample ids begin with the split that they come from."""
-    parts = [index.splits[name] for name in JOINED]
+    """Train and val, which may be empty, as one split, whose sample ids begin with the split that
+    they come from."""
+    parts = [index.splits[name] for name in JOINED if len(index.splits[name])]
     weights = [part.weights for part in parts if part.weights is not None]
     owners = [
         # The sample itself stands for an unknown patient.

@@ -14,11 +14,11 @@ from dr_ovo.dataset.index import DatasetIndex, scan_dataset
 from dr_ovo.dataset.words import SPLITS
 from dr_ovo.errors import UserError, log
 from dr_ovo.files import last_written
-from dr_ovo.integrity.damaged_files import examine, remaining, without
+from dr_ovo.integrity.damaged_files import APART, examine, remaining, without
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.resume.files_begun_with import files_begun_with
+from dr_ovo.training.resume.files_begun_with import LEARNED_FROM, files_begun_with
 
 DEBUG_IMAGES = 8  # of each grade and split
 
@@ -33,7 +33,7 @@ def open_dataset(
 
     Raises UserError, listing all that can't be used, without `--skip_damaged`.
     """
-    index = scan_dataset(Path(config.dataset_path), config.grades, splits)
+    index = complete_dataset(config, splits)
     # With --resume, a finished training leaves everything as it is.
     finished = config.resume and all(folder.is_finished() for folder in folders)
     keep = not (config.dry_run or finished)
@@ -54,6 +54,13 @@ def open_dataset(
     if index.others:
         log.warning("%s", not_read(index.others))
     return (_debug_subset(index) if config.debug_mode else index), left_out
+
+
+def complete_dataset(config: TrainConfig, splits: tuple[str, ...] = SPLITS) -> DatasetIndex:
+    """The dataset of a run, with the files that can't be used. A training with --folds needs train
+    alone, and val where that has grades of its own."""
+    joined = bool(config.folds) and "train" in splits
+    return scan_dataset(Path(config.dataset_path), config.grades, splits, joined=joined)
 
 
 def examined(
@@ -87,7 +94,7 @@ def usable(
             "Repair or remove them, or continue without them with --skip_damaged. "
             f"{not_read(in_grades)}".rstrip()
         )
-    clean = without(index, damaged)
+    clean = without(index, damaged, (LEARNED_FROM,) if config.folds else APART)
     log.warning("Continuing without %d damaged files:\n%s", len(unusable), describe(unusable))
     return clean, unusable
 

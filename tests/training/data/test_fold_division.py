@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -196,3 +197,12 @@ def test_more_folds_than_patients_are_refused():
     assert divide(index, [], 6).folds == 6
     with pytest.raises(UserError, match="the 6 patients in train and val fill only 6 folds"):
         divide(index, [], 7)
+
+
+def test_an_empty_val_leaves_train_its_weights():
+    index = dataset([(0, "a", ""), (1, "b", "")], [])
+    splits = {**index.splits}
+    splits["train"] = replace(splits["train"], weights=np.array([1.0, 2.0]))
+    whole = joined(replace(index, splits=splits))
+    assert whole.weights is not None
+    assert whole.weights.tolist() == [1.0, 2.0]
