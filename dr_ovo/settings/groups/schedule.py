@@ -120,9 +120,10 @@ class ScheduleOptions(Options):
     keep_epoch: str = option(
         "last",
         str,
-        "which epoch of a branch is kept: its last, which selects nothing on val; its best on "
-        "val; log_loss: that with the lowest log loss on val, at its best temperature; steady: "
-        "likewise, among those within one standard error of the best so far",
+        "which epoch of a branch is kept: its last, which selects nothing on val (but --patience "
+        "may end a training by val, except with --folds); its best on val; log_loss: that with "
+        "the lowest log loss on val, at its best temperature; steady: likewise, among those "
+        "within one standard error of the best so far",
         fixed=Fixed.IN_WEIGHTS,
         in_recipe=True,
         choices=("best", "last", "steady", "log_loss"),
