@@ -23,6 +23,7 @@ from dr_ovo.settings.train_config import TrainConfig
 LEAKY = "LEAKY data: its splits share images or patients, or filters reveal the grade."
 LEAKY_WEIGHTS = "LEAKY weights: --pretrained_path was trained on a dataset with leaks."
 SPOILED = "LEAKY weights: --pretrained_path has seen photographs of this dataset: {}."
+PATIENTS = "LEAKY weights: --pretrained_path has seen others of the patients of photographs: {}."
 NOT_KNOWN = "audit: which photographs the weights of --pretrained_path have seen is not known"
 # Below this, judging the quality of all files takes seconds, as decoding them all does;
 # `dr_ovo audit` judges sets of any size.
@@ -144,9 +145,12 @@ def audit_lines(audit: dict[str, Any], root: Path) -> list[str]:
         lines.append(f"audit: {found}; with images: python -m dr_ovo audit {root}")
     if audit.get("weights_known") is False:
         lines.append(NOT_KNOWN)
-    seen = audit.get("weights_have_seen", {})
-    spoiled = SPOILED.format(" and ".join(f"{count} of {name}" for name, count in seen.items()))
-    marks = {LEAKY: audit["leaks"], LEAKY_WEIGHTS: audit.get("leaky_weights"), spoiled: seen}
+    marks = {LEAKY: audit["leaks"], LEAKY_WEIGHTS: audit.get("leaky_weights")}
+    for text, key in ((SPOILED, "weights_have_seen"), (PATIENTS, "weights_have_seen_patients")):
+        seen = audit.get(key, {})
+        marks[text.format(" and ".join(f"{count} of {name}" for name, count in seen.items()))] = (
+            seen
+        )
     return [*lines, *(text for text, applies in marks.items() if applies)]
 
 

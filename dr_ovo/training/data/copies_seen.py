@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,28 +16,26 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.training.data.audit_gate import was_audited
 from dr_ovo.training.data.seen_photographs import place_of
 
-SEEN_IN = {"val": ("train",), "test": ("train", "val")}  # where a copy of theirs spoils one of ours
-SEEN_IN_HELD_OUT = {"val": ("train", "val"), "test": ("train", "val")}
+# Where a photograph of theirs, or another of its patient, spoils one of ours.
+SEEN_IN = {"val": ("train",), "test": ("train", "val")}
+SEEN_IN_HELD_OUT = {"val": ("train", "val"), "test": ("train", "val")}  # val is a fold
 
 
 def copies_seen(
     index: DatasetIndex,
-    folder: ResultsFolder,
+    other: DatasetIndex,
+    folder: Path,
     max_megapixels: float,
+    seen_in: Mapping[str, Sequence[str]],
     *,
-    held_out: bool = False,
     keep: bool,
 ) -> dict[str, list[str]]:
-    """The photographs of val and test, by split, that the dataset of the training in another folder
-    has as well, in another size, format or light; none where that dataset is gone or has changed.
-    `held_out`: val is a fold that is judged on like test.
+    """The photographs of the splits `seen_in`, by split, that the splits of the `other` dataset
+    which stand there have as well, in another size, format or light.
 
-    What is measured of the pictures is kept in the caches of both datasets' audits, if `keep`.
+    What is measured of the pictures is kept in the caches of both datasets' audits, if `keep`; they
+    are in the results `folder` where a dataset can't be written.
     """
-    other = dataset_of(folder, keep=keep)
-    if other is None or other.root.resolve() == index.root.resolve():  # which is audited by itself
-        return {}
-    seen_in = SEEN_IN_HELD_OUT if held_out else SEEN_IN
     ours = {
         path: (name, place_of(index.splits[name], sample))
         for name in seen_in
@@ -49,8 +47,8 @@ def copies_seen(
     theirs = {path: name for name in ("train", "val") for path in other.paths([name])}
     look = partial(describe_files, max_megapixels=max_megapixels)
     with (
-        _cache(index.root, folder.root, keep) as file,
-        _cache(other.root, folder.root, keep) as far,
+        _cache(index.root, folder, keep) as file,
+        _cache(other.root, folder, keep) as far,
     ):
         described = look([*ours], file) | look([*theirs], far)
         shared = shared_pictures([*ours], [*theirs], described, file)

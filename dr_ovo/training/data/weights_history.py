@@ -18,7 +18,13 @@ from dr_ovo.models.weights.sources import are_marked_leaky, weights_file
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.safe_files.torch_scan import pickle_mentions
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.data.copies_seen import copies_seen, dataset_of
+from dr_ovo.training.data.copies_seen import (
+    SEEN_IN,
+    SEEN_IN_HELD_OUT,
+    copies_seen,
+    dataset_of,
+)
+from dr_ovo.training.data.patients_seen import SeenPatients, patients_seen, warn_of_names
 from dr_ovo.training.data.seen_photographs import (
     NOTHING,
     UNKNOWN,
@@ -101,44 +107,63 @@ def check_weights(
     held_out: bool = False,
 ) -> dict[str, Any]:
     """What the audit says of the weights: whether they are leaky, the photographs of val and test
-    that they have `seen`, by split, and whether more may be unknown. `contents`: the sha256 of the
+    that they have `seen`, and those of whose patients they have seen others, by split, and whether
+    more may be unknown. `contents`: the sha256 of the
     dataset's files; `before`: the audit with which a training began that goes on, whose marks stay.
     `held_out`: val is the fold that a member holds out, and is judged on like test.
 
-    Raises LeakError for photographs that they have seen, unless `--allow_leaks`.
+    Raises LeakError for photographs and patients that they have seen, unless `--allow_leaks`; warns
+    of patients of whom only the names are the same.
     """
     spoiled = seen.files_of(index, contents, held_out=held_out)
-    copies = _copies(config, index, held_out=held_out)
+    copies, patients = _of_their_dataset(config, index, held_out=held_out)
     spoiled = {
         name: [*dict.fromkeys([*spoiled.get(name, []), *copies.get(name, [])])]
         for name in index.splits
         if name in spoiled or name in copies
     }
+    known = patients.counts() if patients.certain else {}
     if spoiled and not config.allow_leaks:
         raise LeakError(_message(config, index, spoiled))
+    if known and not config.allow_leaks:
+        raise LeakError(_message_of_patients(config, index, patients))
+    if patients.photographs and not known:
+        warn_of_names(patients, index, config.pretrained_path)
     marked = are_marked_leaky(config.base_models[0], config.pretrained_path)
     counts = {name: len(files) for name, files in spoiled.items()}
     return {
         "leaky_weights": marked or bool(before.get("leaky_weights")),
         "weights_have_seen": {**before.get("weights_have_seen", {}), **counts},
+        "weights_have_seen_patients": {**before.get("weights_have_seen_patients", {}), **known},
         "weights_known": seen.all_known,
     }
 
 
-def _copies(config: TrainConfig, index: DatasetIndex, *, held_out: bool) -> dict[str, list[str]]:
-    """The photographs of val and test of which the weights have seen altered copies, as far as the
-    dataset that they were trained on is still where it was."""
+def _of_their_dataset(
+    config: TrainConfig, index: DatasetIndex, *, held_out: bool
+) -> tuple[dict[str, list[str]], SeenPatients]:
+    """The photographs of val and test of which the weights have seen altered copies, and those of
+    whose patients they have seen others, as far as the dataset that they were trained on is still
+    where it was."""
+    folder, keep = _folder_of_weights(config), not config.dry_run
+    other = dataset_of(folder, keep=keep) if folder else None
+    # The same dataset is audited by itself.
+    if folder is None or other is None or other.root.resolve() == index.root.resolve():
+        return {}, SeenPatients({}, certain=False)
+    seen_in = SEEN_IN_HELD_OUT if held_out else SEEN_IN
+    copies = copies_seen(index, other, folder.root, config.max_megapixels, seen_in, keep=keep)
+    return copies, patients_seen(index, other, seen_in)
+
+
+def _folder_of_weights(config: TrainConfig) -> ResultsFolder | None:
+    """Where a checkpoint of this toolkit lies that a training begins with; None without one."""
     try:
         file = weights_file(config.base_models[0], config.pretrained_path)
         named = bool(config.pretrained_path) and pickle_mentions(file, TOOLKIT.encode())
         ours = named and is_ours(read_content(file))
     except UserError:  # a training goes on whose file is gone
-        ours = False
-    if not ours:
-        return {}
-    folder = ResultsFolder(file.parent.parent)
-    keep = not config.dry_run
-    return copies_seen(index, folder, config.max_megapixels, held_out=held_out, keep=keep)
+        return None
+    return ResultsFolder(file.parent.parent) if ours else None
 
 
 def _message(config: TrainConfig, index: DatasetIndex, spoiled: Mapping[str, list[str]]) -> str:
@@ -156,4 +181,14 @@ def _message(config: TrainConfig, index: DatasetIndex, spoiled: Mapping[str, lis
         f"weights saw: python prepare_dataset.py --from_tree {index.root} --exclude THEIR_DATASET "
         "--output FOLDER. Or train as it is, with --allow_leaks (every result, report and "
         "checkpoint is then marked LEAKY)."
+    )
+
+
+def _message_of_patients(config: TrainConfig, index: DatasetIndex, patients: SeenPatients) -> str:
+    return (
+        f"{FLAG} {config.pretrained_path}: these weights have seen other photographs of the "
+        f"patients of {patients.said(index)}, by the manifests of both datasets, when they were "
+        "trained or their epoch was chosen: scores there would be too good. Nothing was started.\n"
+        "Begin with weights that were trained without these patients. Or train as it is, with "
+        "--allow_leaks (every result, report and checkpoint is then marked LEAKY)."
     )

@@ -41,8 +41,8 @@ class Run:
     @property
     def leaky(self) -> bool:
         """Whether it was trained on leaks that `--allow_leaks` let through, or from weights that
-        were, or that have seen photographs on which it is judged."""
-        found = ("leaks", "leaky_weights", "weights_have_seen")
+        were, or that have seen photographs or patients on which it is judged."""
+        found = ("leaks", "leaky_weights", "weights_have_seen", "weights_have_seen_patients")
         return any(self.audit.get(name) for name in found)
 
     @property
