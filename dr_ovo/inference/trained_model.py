@@ -25,6 +25,7 @@ from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.made_from import Seals, joint_seals, seals_of
 from dr_ovo.settings.command_line import Settings
+from dr_ovo.settings.recipe import of_recipes
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.setup import trained_folders
 
@@ -109,10 +110,11 @@ def require_agreement(settings: Settings, meta: dict[str, Any], folder: ResultsF
         if name in given and value is not None and given[name] != value
     ]
     if wrong:
+        flags = "\n  ".join(wrong)
         raise UserError(
-            f"These flags contradict the checkpoints in {folder.models}:\n  "
-            + "\n  ".join(wrong)
-            + "\nOmit them: input and preprocessing come from the checkpoint."
+            f"These flags contradict the checkpoints in {folder.models}:\n  {flags}\n"
+            "Omit them: input and preprocessing come from the checkpoint."
+            f"{of_recipes(flags, settings.recipes, settings.sources)}"
         )
 
 

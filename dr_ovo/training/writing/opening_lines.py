@@ -9,10 +9,14 @@ from typing import Any
 from dr_ovo import __version__
 from dr_ovo.models.architectures import CHANNELS_LAST
 from dr_ovo.predictions.calibration import MIN_IMAGES
+from dr_ovo.settings.groups.loss import LossOptions
 from dr_ovo.settings.recipe import Recipe
+from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.audit_gate import audit_lines
 from dr_ovo.training.writing.run import Run
 
+# With another one of these, a recipe is not what was measured.
+OF_A_MEASUREMENT = frozenset({"head", *(field.name for field in fields(LossOptions))})
 MIN_PER_RANK = 32  # images of a step
 
 
@@ -27,7 +31,7 @@ def opening_lines(run: Run) -> list[str]:
         lines.append("SYNTHETIC data: drawn images, not photographs of patients.")
     if config.experiment_name:
         lines.append(f"experiment {config.experiment_name}")
-    lines += [_recipe_line(recipe, run.sources) for recipe in run.recipes]
+    lines += [_recipe_line(recipe, config) for recipe in run.recipes]
     lines += [
         f"  {field.name:28} {_shown(getattr(config, field.name)):40} {run.sources[field.name]}"
         for field in fields(config)
@@ -60,13 +64,19 @@ def opening_lines(run: Run) -> list[str]:
     return lines
 
 
-def _recipe_line(recipe: Recipe, sources: dict[str, str]) -> str:
-    """A recipe: what it is, on what it was measured, and what of it is not in effect."""
-    in_effect = recipe.in_effect(sources)
-    overruled = [f"--{name}" for name in recipe.values if name not in in_effect]
-    line = f"{recipe.source} (sha256 {recipe.sha256[:12]}): {recipe.description}"
-    without = f"; set otherwise: {' '.join(overruled)}" if overruled else ""
-    return f"{line}. Measured: {recipe.measured}{without}"
+def _recipe_line(recipe: Recipe, config: TrainConfig) -> str:
+    """A recipe: what it is, what of it is set otherwise, and on what it was measured, unless that
+    was with another head or loss."""
+    overruled = [name for name, value in recipe.values.items() if getattr(config, name) != value]
+    flags = " ".join(f"--{name}" for name in overruled)
+    named = f"{recipe.source} (sha256 {recipe.sha256[:12]})"
+    if OF_A_MEASUREMENT.intersection(overruled):
+        return (
+            f"{named}, but set otherwise: {flags}. So it is not what was measured of it: "
+            f"{recipe.description}"
+        )
+    without = f"; set otherwise: {flags}" if overruled else ""
+    return f"{named}: {recipe.description}. Measured: {recipe.measured}{without}"
 
 
 def _shown(value: Any) -> str:
