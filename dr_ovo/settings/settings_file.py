@@ -49,13 +49,14 @@ def read_settings_file(path_text: str | None) -> tuple[str, dict[str, Any]]:
 
 
 def parse(content: bytes, where: str, *, is_json: bool = False) -> dict[str, Any]:
-    """The names and values in a TOML or JSON file. Raises UserError, which begins with `where`, for
-    any other content."""
+    """The names and values in a TOML file, or a JSON file if it is one. Raises UserError, which
+    begins with `where`, for any other content."""
     try:
         text = content.decode("utf-8-sig")  # editors of Windows write a byte order mark
         data = json.loads(text) if is_json else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: not valid TOML or JSON: {error}.") from None
+        expected = "JSON" if is_json else "TOML"
+        raise UserError(f"{where}: not valid {expected}: {error}.") from None
     if not isinstance(data, dict):
         raise UserError(f"{where}: expected names with values, such as epochs = 50.")
     return data
@@ -63,8 +64,14 @@ def parse(content: bytes, where: str, *, is_json: bool = False) -> dict[str, Any
 
 def parse_values(data: dict[str, Any], where: str) -> dict[str, Any]:
     """The settings in a file's `data`, by field name. Raises UserError, which begins with `where`,
-    for an unknown or invalid one."""
-    data = {name.replace("-", "_"): value for name, value in data.items()}
+    for an unknown or invalid one, and for one that is there in two spellings."""
+    spelled: dict[str, list[str]] = {}
+    for key in data:
+        spelled.setdefault(key.replace("-", "_"), []).append(key)
+    twice = [" and ".join(keys) for keys in spelled.values() if len(keys) > 1]
+    if twice:
+        raise UserError(f"{where}: the same setting twice: {', '.join(twice)}. Keep one of them.")
+    data = {name: data[key] for name, (key,) in spelled.items()}
     unknown = [f"--{name}" for name in data if name not in FIELDS]
     if unknown:
         raise UserError(f"{where}: {unknown_flags(unknown, [*FIELDS])}")

@@ -341,8 +341,9 @@ def test_words_of_the_command_line_serve_in_a_file_too():
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.toml", "epochs = ", "not valid TOML or JSON"),
-        ("a.json", "{", "not valid TOML or JSON"),
+        ("a.toml", "epochs = ", "not valid TOML"),
+        ("a.json", "{", "not valid JSON"),
+        ("a.toml", "min-lr = 0\nmin_lr = 1", "the same setting twice: min-lr and min_lr. Keep"),
         ("a.json", "[1, 2]", "expected names with values"),
         ("a.json", "3", "expected names with values"),
         ("a.toml", "epoch = 3", "Unknown flag --epoch. Did you mean --epochs"),
@@ -374,7 +375,7 @@ def test_a_settings_file_that_can_not_be_read():
     assert "--config gone.toml: can't be read" in refusal("--config", "gone.toml")
     assert "can't be read" in refusal("--config", ".")
     Path("latin.toml").write_bytes("device = 'f\xfcr'".encode("latin-1"))
-    assert "not valid TOML or JSON" in refusal("--config", "latin.toml")
+    assert "not valid TOML" in refusal("--config", "latin.toml")
 
 
 def test_config_json_of_a_results_folder():

@@ -164,7 +164,12 @@ def test_what_a_recipe_can_not_set(line):
         ('description = "a"\nmeasured = "b"', "expected description, measured"),
         ('description = "a"\nmeasured = "b"\nsettings = 3', "expected description, measured"),
         (f'name = "x"\n{OWN}', "nothing else"),
-        ("head = ", "not valid TOML"),
+        ("head = ", "not valid TOML: "),
+        ('{"description": "a"}', "not valid TOML: "),
+        (
+            f"{OWN}label_smoothing = 1",
+            "the same setting twice: label-smoothing and label_smoothing",
+        ),
         (f"{OWN}lable_smoothing = 1", "Unknown flag --lable_smoothing. Did you mean --label_smoo"),
         (f'{OWN}recipe = "guide"', "Unknown flag --recipe."),
         (f'{OWN}rotation_range = "far"', "rotation_range: 'far' is not a number"),
