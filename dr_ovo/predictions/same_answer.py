@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -34,10 +34,14 @@ def stopped_members(members: Iterable[tuple[str, Predictions]]) -> list[str]:
     """What has stopped learning, of several models and what they say, each with its name."""
     found = []
     for name, predictions in members:
-        parts = stopped_parts(predictions)
-        whole = parts == [predictions.head]
-        found += [name] if whole else [f"{name} {pair}" for pair in parts]
+        found += named_parts(name, predictions.head, stopped_parts(predictions))
     return found
+
+
+def named_parts(name: str, head: str, parts: Sequence[str]) -> list[str]:
+    """What of a model has stopped learning, with its name; the name alone for all of it, which is
+    among `parts` as its `head`."""
+    return [name] if head in parts else [f"{name} {part}" for part in parts]
 
 
 def stopped_words(names: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from dr_ovo.files import file_sha256, write_json
 from dr_ovo.predictions.calibration import has_grade_thresholds
 from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.predictions_file import save_predictions
+from dr_ovo.predictions.same_answer import named_parts
 from dr_ovo.reports.ensemble.study import Study
 from dr_ovo.results.evaluation_file import evaluation_report
 from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, STOPPED
@@ -71,7 +72,11 @@ def write_results(study: Study, output: Path) -> list[Path]:
     evaluation = evaluation_report(whole.test, whole.calibration, "test")
     marks = {mark.lower(): True for mark in study.results.marks}
     written.append(output / "evaluation.json")
-    stopped = [model.name for model in study.results.models if model.facts.stopped]
+    stopped = [
+        part
+        for model in study.results.models
+        for part in named_parts(model.name, model.test.head, model.facts.stopped)
+    ]
     members = {"members": list(whole.names), STOPPED: stopped}
     write_json(written[-1], {**evaluation, **members, **marks})
     return written

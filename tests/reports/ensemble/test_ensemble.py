@@ -180,6 +180,19 @@ def test_the_ensembles_folder_is_a_results_folder(study, tmp_path):
     assert sum(report["weights"]) == pytest.approx(1)
 
 
+def test_what_of_its_members_has_stopped_learning_is_named(study, tmp_path):
+    said = [("softmax",), ("0-4",), ("fold_2", "fold_3 0-1"), (), ()]
+    models = [
+        replace(model, facts=replace(FACTS, stopped=stopped))
+        for model, stopped in zip(study.results.models, said, strict=True)
+    ]
+    write_results(replace(study, results=ResultSet(tuple(models))), tmp_path)
+    evaluation = json.loads((tmp_path / "evaluation.json").read_text())
+    assert evaluation["stopped_learning"] == [
+        "convnext", "coatnet 0-4", "densenet121 fold_2", "densenet121 fold_3 0-1",
+    ]  # fmt: skip
+
+
 def test_an_ensemble_of_other_than_five_classes():
     models = models_of({"a": 0.8, "b": 0.8}, patients=60)
     four = [replace(model, val=merged(model.val), test=merged(model.test)) for model in models]
