@@ -17,7 +17,7 @@ from dr_ovo.pairs import class_pairs
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.predictions.calibration import calibration_share
 from dr_ovo.predictions.predictions_file import Predictions
-from dr_ovo.predictions.same_answer import ADVICE, stopped_parts, stopped_words
+from dr_ovo.predictions.same_answer import ADVICE, only_grade, stopped_parts, stopped_words
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.loading import image_loader
 
@@ -68,6 +68,8 @@ def predict_split(
     )
     if ranks.is_first and (stopped := stopped_parts(found)):
         log.warning("%s, on %s: %s %s", model.folder.root, name, stopped_words(stopped), ADVICE)
+    elif ranks.is_first and (grade := only_grade(found)):
+        log.warning("%s, on %s: every image gets grade %s.", model.folder.root, name, grade)
     return found
 
 

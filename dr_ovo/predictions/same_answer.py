@@ -9,6 +9,7 @@ import numpy as np
 from dr_ovo.predictions.predictions_file import Predictions
 
 SAME = 1e-4  # the widest range over all images; rounding makes some 1e-7, a network that learns 1
+MIN_IMAGES = 20  # of which all have one grade by chance only where they are alike
 ADVICE = "Train again with a lower --learning_rate."
 
 
@@ -28,6 +29,16 @@ def stopped_parts(predictions: Predictions) -> list[str]:
     if not len(predictions.pairs):
         return []
     return [f"{a}-{b}" for a, b in predictions.pairs[same].tolist()]
+
+
+def only_grade(predictions: Predictions) -> str | None:
+    """The grade that every image gets, though its logits differ and the images have several; None
+    for fewer than MIN_IMAGES, and where there is no such grade."""
+    grades = np.unique(predictions.predicted)
+    few = len(predictions.predicted) < MIN_IMAGES
+    if few or len(grades) != 1 or len(np.unique(predictions.targets)) < 2:
+        return None
+    return str(predictions.class_names[grades[0]])
 
 
 def stopped_members(members: Iterable[tuple[str, Predictions]]) -> list[str]:

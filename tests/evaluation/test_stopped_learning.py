@@ -29,11 +29,11 @@ def train(small, trainer, three_grades):
 
 
 @pytest.fixture
-def evaluate(trainer, three_grades) -> Callable[[Path], str]:
-    def words(folder: Path) -> str:
+def evaluate(trainer, three_grades) -> Callable[..., str]:
+    def words(folder: Path, *flags: object) -> str:
         outcome = trainer(
             "--mode", "evaluate", "--dataset_path", three_grades, "--output_dir", folder,
-            "--device", "cpu", "--num_workers", 0,
+            "--device", "cpu", "--num_workers", 0, *flags,
         )  # fmt: skip
         assert outcome.code == 0, outcome.stderr
         return outcome.stdout + outcome.stderr
@@ -43,9 +43,14 @@ def evaluate(trainer, three_grades) -> Callable[[Path], str]:
 
 def silence(path: Path) -> None:
     """Makes a checkpoint answer every image alike."""
+    change_state(path, lambda state: state["head.weight"].zero_())
+
+
+def change_state(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    """Changes weights of a checkpoint in place."""
     content = torch.load(path, weights_only=True)
     state = content.pop("state_dict")
-    state["head.weight"].zero_()
+    change(state)
     tensors = {name: one for name, one in content.items() if isinstance(one, torch.Tensor)}
     meta = {name: one for name, one in content.items() if name not in tensors}
     save_checkpoint(path, meta, state, tensors)
@@ -81,6 +86,18 @@ def test_a_network_of_one_branch(train, evaluate, tmp_path):
     assert said.count(words) == 3  # of val and of test, and with the figures
     assert stopped(folder) == stopped(folder, "val") == ["ovo"]
     assert read_facts(folder, "ovo").stopped == ("ovo",)
+
+
+def test_one_grade_for_all_is_said_though_logits_differ(train, evaluate, draw_dataset, tmp_path):
+    folder = tmp_path / "out"
+    data = draw_dataset(tmp_path / "data", grades=3, images=7)
+    where = ("--dataset_path", data)
+    assert train(folder, *where, "--allow_leaks").code == 0
+    (path,) = (folder / "models").glob("*.pth")
+    change_state(path, lambda state: state["head.bias"].copy_(torch.full((3,), 30.0)))
+    said = evaluate(folder, *where)
+    assert f"{folder}, on test: every image gets grade 2." in said
+    assert stopped(folder) == []
 
 
 def test_one_pair_of_an_independent_network(train, evaluate, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dr_ovo.predictions.same_answer import same_for_all, stopped_members, stopped_parts
+from dr_ovo.predictions.same_answer import only_grade, same_for_all, stopped_members, stopped_parts
 from tests.fixtures.predictions import drawn, predictions_of
 
 
@@ -34,3 +34,14 @@ def test_one_logit_of_a_head_without_pairs_is_no_model():
 def test_a_single_image_says_nothing():
     assert not same_for_all(np.zeros((1, 10))).any()
     assert not same_for_all(np.zeros((0, 10))).any()
+
+
+def test_one_grade_from_logits_that_differ():
+    found = drawn()
+    assert only_grade(found) is None
+    found.predicted[:] = 3
+    assert only_grade(found) == "3"
+    found.targets[:] = 3  # rightly
+    assert only_grade(found) is None
+    few = predictions_of(np.arange(19) % 5, np.zeros((19, 5)), head="softmax")
+    assert only_grade(few) is None
