@@ -93,8 +93,9 @@ class _Job:
 
 
 def train(settings: Settings, launch: Launch) -> int:
-    """Trains every architecture of the settings; all checks precede the first training, and the
-    first of several ranks makes them."""
+    """Trains every architecture of the settings; all checks precede the first training, but those
+    of the built network, such as the room for its features. The first of several ranks makes
+    them."""
     if settings.config.tensorboard:
         check_installed()
     if settings.config.recover and not settings.config.resume:
