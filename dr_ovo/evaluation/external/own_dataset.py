@@ -21,13 +21,13 @@ def own_dataset(settings: Settings, model: TrainedModel, external: Path) -> Data
     grades = tuple(model.meta["class_names"])
     if "dataset_path" in settings.given():
         root = Path(settings.config.dataset_path)
-        index = scan_dataset(root, grades)
+        index = scan_dataset(root, grades, joined=True)
     elif not model.folder.config.is_file():
         return f"{model.folder.root} has no config.json, which names its data set: --dataset_path"
     else:
         root = Path(model.folder.read_config()["settings"]["dataset_path"])
         try:
-            index = scan_dataset(root, grades)
+            index = scan_dataset(root, grades, joined=True)
         except UserError as error:
             return f"the data set of the training can't be used (give --dataset_path): {error}"
     _require_apart(external, root)

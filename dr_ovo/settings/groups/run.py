@@ -112,7 +112,7 @@ class RunOptions(Options):
         False,
         boolean,
         "evaluate, inference: take from the logits what class weights or a balanced sampler added "
-        "to them in training",
+        "to them in training; of a regression head nothing",
         in_recipe=True,
     )
     splits: tuple[str, ...] = option(
