@@ -22,8 +22,8 @@ from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.audit_blocks import audit_blocks, joint_audit_blocks
 from dr_ovo.evaluation.chosen_on_val import chosen_on_val
 from dr_ovo.evaluation.evaluation_writing import (
-    known_calibration,
     require_redone,
+    required_calibration,
     write_evaluation,
 )
 from dr_ovo.evaluation.split_predictions import predict_split
@@ -164,9 +164,9 @@ def _known(settings: Settings, model: TrainedModel) -> Calibration:
     config, head = _decoding_of(settings, model), head_of(model.meta["head"])
     if head.is_number:  # its thresholds stand in its checkpoint, and no prior is corrected
         before = model.folder.read_evaluation("val").get("prior_corrected", False)
-        return known_calibration(model.folder, "", prior_correction=before)
+        return required_calibration(model.folder, "", prior_correction=before)
     decoder = head.decoder(config.decoder)
-    return known_calibration(model.folder, decoder, prior_correction=config.prior_correction)
+    return required_calibration(model.folder, decoder, prior_correction=config.prior_correction)
 
 
 def prepare(

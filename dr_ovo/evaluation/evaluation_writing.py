@@ -96,7 +96,7 @@ def say_stale(folder: ResultsFolder, checkpoints: Mapping[str, str]) -> None:
         )
 
 
-def known_calibration(
+def required_calibration(
     folder: ResultsFolder, decoder: str, *, prior_correction: bool
 ) -> Calibration:
     """The calibration that an evaluation on val left. Raises UserError where there is none, for one

@@ -91,7 +91,9 @@ def predict_out_of_fold(config: TrainConfig) -> OutOfFold:
         model = open_member(folder, device)
         if not parts:  # all members have one input
             preprocessing, leave_out = input_of(model.meta)[1], config.skip_damaged
-            index, _ = decodable(config, index, preprocessing, TRAINED_ON, leave_out=leave_out)
+            index, _ = decodable(
+                config, index, preprocessing, TRAINED_ON, leave_out=leave_out, needed=(TRAINED_ON,)
+            )
         parts.append(_predict_fold(model, index, division, fold, device, config))
     names = [folder.root.name for folder in folders]
     stopped = stopped_members(zip(names, parts, strict=True))

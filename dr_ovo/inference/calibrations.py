@@ -22,7 +22,7 @@ from dr_ovo.settings.train_config import TrainConfig
 Decoded = tuple[TrainedModel, TrainConfig]  # a model, and the settings by which it is decoded
 
 
-def known_calibration(
+def calibration_or_reason(
     folder: ResultsFolder, pairs: Sequence[Decoded]
 ) -> tuple[Calibration | None, str]:
     """The calibration that the evaluation on val of just these models, their prior corrected as
@@ -37,10 +37,9 @@ def known_calibration(
     report = folder.read_evaluation("val")
     before = report.get(MADE_FROM, {}).get("checkpoints")
     if not _same_prior(report, pairs):
-        return None, (
-            f"{folder.root} was evaluated with {_prior_of(report)}: give the same, or evaluate "
-            "again"
-        )
+        # What earlier versions say of a mean need not be so.
+        advice = "give the same, or evaluate again" if len(pairs) == 1 else "evaluate them again"
+        return None, f"{folder.root} was evaluated with {_prior_of(report)}: {advice}"
     if before is not None and before != _checkpoints(pairs):
         return None, f"{folder.root} was evaluated with other checkpoints: --mode evaluate"
     return calibration, ""

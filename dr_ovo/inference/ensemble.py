@@ -19,8 +19,8 @@ from dr_ovo.ensembles.manifest import Manifest, Member, read_manifest
 from dr_ovo.errors import UserError
 from dr_ovo.inference.calibrations import (
     calibrated_on,
+    calibration_or_reason,
     is_expected,
-    known_calibration,
     known_expected,
     known_fitted,
     known_temperature,
@@ -28,6 +28,7 @@ from dr_ovo.inference.calibrations import (
 from dr_ovo.inference.ensemble_members import EXPORT, TOGETHER, open_members
 from dr_ovo.inference.trained_model import (
     TrainedModel,
+    can_be_corrected,
     fitted_for,
     open_models,
     pair_accuracy,
@@ -116,7 +117,7 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
     calibrated = count > 1 or any(is_expected(*pair) for pair in pairs)
     check_one_piece([model.folder for model in models], calibrated_on(models) if calibrated else [])
     own = models[0].folder if count == 1 else mean_folder(config)
-    calibration, uncalibrated = known_calibration(own, pairs)
+    calibration, uncalibrated = calibration_or_reason(own, pairs)
     return Ensemble(
         models,
         [each.decoder for _, each in pairs],
@@ -162,6 +163,8 @@ def open_manifest(file: Path, settings: Settings, device: torch.device) -> Ensem
     divided = (file.parent / FOLDS_FILE).is_file()
     models = open_members(manifest, settings, device, TOGETHER if divided else EXPORT)
     check_one_piece([model.folder for model in models])
+    if "prior_correction" in settings.given():
+        say_uncorrected(settings, models)
     rows = zip(models, manifest.members, strict=True)
     return Ensemble(
         models,
@@ -201,8 +204,8 @@ def _require_agreement(settings: Settings, manifest: Manifest) -> None:
             f"--decoder {config.decoder}: the ensemble decodes its members "
             f"with {', '.join(sorted(others))}. Leave --decoder out."
         )
-    corrected = {member.prior_corrected for member in members}
-    if "prior_correction" in given and corrected != {config.prior_correction}:
+    corrected = {member.prior_corrected for member in members if can_be_corrected(member.head)}
+    if "prior_correction" in given and not corrected <= {config.prior_correction}:
         said = "all" if corrected == {True} else "none" if corrected == {False} else "some"
         raise UserError(
             f"--prior_correction {str(config.prior_correction).lower()}: the ensemble corrects "

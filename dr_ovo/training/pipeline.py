@@ -16,6 +16,7 @@ from dr_ovo.distributed.launch import Launch
 from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.distributed.shared_folder import require_shared
 from dr_ovo.errors import DONE, UserError, log
+from dr_ovo.integrity.damaged_files import APART, Splits
 from dr_ovo.logs import log_to_file, stop_file
 from dr_ovo.models.precision import Precision
 from dr_ovo.models.weights.containers import StateDict
@@ -33,7 +34,7 @@ from dr_ovo.training.build import (
     preprocessing_of,
 )
 from dr_ovo.training.data.audit_gate import (
-    pictures_replaced,
+    replaced_since,
     undecodable,
 )
 from dr_ovo.training.data.loading import check_cache, decodable
@@ -46,6 +47,7 @@ from dr_ovo.training.data.members import (
 )
 from dr_ovo.training.data.opening import complete_dataset, open_dataset
 from dr_ovo.training.data.seen_photographs import SeenPhotographs
+from dr_ovo.training.data.training_data import holds_out_val
 from dr_ovo.training.data.weights_history import history_of_weights
 from dr_ovo.training.dry_run import dry_run
 from dr_ovo.training.fit import fit, require_room_for_features
@@ -203,6 +205,8 @@ def _prepare(settings: Settings, backbones: dict[str, nn.Module]) -> list[_Job]:
             decoded, more = _decodable(one.config, one.index, bad)
             left_out = [*damaged, *more]
             jobs.append(_Job(one.config, one.sources, decoded, left_out, audit, history, head))
+    for one in todo:
+        one.save_division()
     return jobs
 
 
@@ -239,16 +243,12 @@ def _is_done(member: Member, index: DatasetIndex, complete: DatasetIndex) -> boo
         return retraining_is_done(config, index, complete, folder)
     check_folder(folder, resume=config.resume or config.dry_run)
     if not config.resume or not folder.has_begun():
-        check_siblings(config, complete)
+        check_siblings(config, complete, index)
         return False
     check_same_settings(folder, fixed_values(config, Fixed.IN_A_RUN), member.index.content_hash())
     check_same_preprocessing(folder, preprocessing_of(config).hash)
     keep = not config.dry_run
-    replaced = pictures_replaced(folder, complete, keep=keep)
-    if replaced and index is not complete:
-        # An earlier version did not even audit formats that it could not read.
-        replaced = pictures_replaced(folder, index, keep=keep)
-    check_same_pictures(folder, replaced)
+    check_same_pictures(folder, replaced_since(folder, complete, index, keep=keep))
     if folder.is_finished():
         log.info("%s is finished: nothing to do.", folder.root)
         if keep:
@@ -280,7 +280,8 @@ def _decodable(
     begun = config.resume and results_folder(config).has_begun()
     leave_out = config.skip_damaged and not begun
     preprocessing = preprocessing_of(config)
-    return decodable(config, index, preprocessing, leave_out=leave_out, known=known)
+    needed: tuple[Splits, ...] = (("train",),) if holds_out_val(config) else APART
+    return decodable(config, index, preprocessing, leave_out=leave_out, known=known, needed=needed)
 
 
 def _run(

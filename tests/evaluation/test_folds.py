@@ -356,6 +356,13 @@ def test_members_are_trained_in_one_way_on_the_same_pictures(whole, cross_valida
     assert "The members of a cross-validation share all of these" in mixed.stderr
 
 
+def test_members_may_begin_with_weights_of_their_own(whole, cross_validate, tmp_path):
+    for fold, before in enumerate(members(whole), 1):
+        outcome = cross_validate(tmp_path, "--fold", fold, "--pretrained_path", before.root)
+        assert outcome.code == 0, outcome.stderr
+    assert (tmp_path / "predictions_oof.npz").is_file()
+
+
 @pytest.mark.parametrize("lost", [*PARTS, "config.json"])
 def test_a_joint_file_that_is_lost_is_made_again(lost, whole, cross_validate, contents, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ import pytest
 from dr_ovo.decoding.decoders import DECODERS, Fitted, decode
 from dr_ovo.distributed.launch import Launch
 from dr_ovo.evaluation.evaluation import evaluate
+from dr_ovo.evaluation.external.external_predictions import can_any_be_corrected, is_corrected
+from dr_ovo.inference.ensemble import Ensemble
 from dr_ovo.predictions.metrics import accuracy
 from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.settings.command_line import parse_settings
@@ -150,3 +154,18 @@ def test_a_number_has_a_mean_with_what_is_corrected(
     assert graded.code == 0, graded.stderr
     assert "No operating points" not in graded.stderr
     assert "averaged as they are" not in graded.stderr
+
+
+def test_a_mean_with_a_number_is_corrected_as_the_others_are():
+    """Of a head that answers with a number nothing can be corrected."""
+
+    def ensemble(*heads: str) -> Ensemble:
+        models = [SimpleNamespace(meta={"head": head}) for head in heads]
+        shifts = [None if head == "regression" else np.zeros(1) for head in heads]
+        fitted = [Fitted(prior_shift=shift) for shift in shifts]
+        return cast(Ensemble, SimpleNamespace(models=models, fitted=fitted))
+
+    for heads in (("softmax", "regression"), ("regression", "softmax")):
+        assert is_corrected(ensemble(*heads))
+        assert can_any_be_corrected(ensemble(*heads))
+    assert not can_any_be_corrected(ensemble("regression"))

@@ -157,3 +157,23 @@ def test_all_that_a_fold_has_of_a_grade_may_be_left_out(
     assert outcome.code == 0, outcome.stderr
     found = load_predictions(tmp_path / "out" / "predictions_oof.npz")
     assert np.bincount(found.targets).tolist() == [4, 3, 4]
+
+
+def test_all_that_train_has_of_a_grade_may_be_left_out(
+    members, undecodable, draw_dataset, tmp_path
+):
+    data = draw_dataset(tmp_path / "data", grades=3, images=4)
+    for image in sorted((data / "train" / "1").iterdir())[1:]:
+        image.unlink()
+    undecodable(next((data / "train" / "1").iterdir()))
+    outcome = members(data, 2, "--skip_damaged")
+    assert outcome.code == 0, outcome.stderr
+    found = load_predictions(tmp_path / "out" / "predictions_oof.npz")
+    assert np.bincount(found.targets).tolist() == [8, 4, 8]
+
+
+def test_what_can_not_be_started_leaves_the_folder_to_others(members, draw_dataset, tmp_path):
+    data = draw_dataset(tmp_path / "data", grades=3, images=4)
+    outcome = members(data, 2, "--pretrained_path", tmp_path / "gone.pth")
+    assert outcome.code == 2
+    assert not (tmp_path / "out" / "folds.json").exists()

@@ -54,8 +54,8 @@ def test_the_log_names_it_before_the_settings(trained, recipe):
     sha256 = hashlib.sha256(PLAIN.encode()).hexdigest()
     (place,) = [number for number, line in enumerate(lines) if " recipe /" in line[:30]]
     assert lines[place].endswith(
-        f" recipe {recipe} (sha256 {sha256[:12]}), but set otherwise: --label_smoothing. So it is "
-        "not what was measured of it: softmax, plain"
+        f" recipe {recipe} (sha256 {sha256[:12]}), but set otherwise: --label_smoothing. It was "
+        "measured only as it is: softmax, plain"
     )
     assert "dr_ovo" in lines[place - 2]  # the command; between them, that it is for research
     settings = {line.split()[2]: line for line in lines[place + 1 :] if line[20:22] == "  "}
@@ -63,25 +63,31 @@ def test_the_log_names_it_before_the_settings(trained, recipe):
     assert settings["label_smoothing"].endswith("command line")
 
 
-def test_its_measurement_is_that_of_its_head_and_loss(words, trainer, tmp_path):
+def test_its_measurement_is_that_of_the_whole(words, trainer, tmp_path):
     file = tmp_path / "own.toml"
     file.write_text(PLAIN + "tta_views = 1\nrotation_range = 10\n")
     given = (*words, "--recipe", file, "--output_dir", tmp_path / "out", "--dry_run")
-    said = "softmax, plain. Measured: on drawn photographs, with no figure"
     # What another source sets to the same value is not set otherwise.
-    for flags, end in (
-        (("--label_smoothing", 0.0), ""),
-        (("--tta_views", 2), "; set otherwise: --tta_views"),
-    ):
-        outcome = trainer(*given, *flags)
-        assert outcome.code == 0, outcome.stderr
-        assert f"{said}{end}\n" in outcome.stdout
+    outcome = trainer(*given, "--label_smoothing", 0.0)
+    assert outcome.code == 0, outcome.stderr
+    assert "softmax, plain. Measured: on drawn photographs, with no figure\n" in outcome.stdout
+    outcome = trainer(*given, "--tta_views", 2)
+    assert "but set otherwise: --tta_views. It was measured only as it is" in outcome.stdout
     named_in_file = tmp_path / "c.toml"
     named_in_file.write_text(f'recipe = "{file}"\n')
     outcome = trainer(*words, "--config", named_in_file, *given[-3:])
     assert outcome.code == 0, outcome.stderr
     assert "but set otherwise: --head --enable_focal_loss --label_smoothing." in outcome.stdout
     assert "with no figure" not in outcome.stdout
+
+
+def test_what_does_nothing_leaves_a_recipe_as_it_was_measured(words, trainer, tmp_path):
+    given = (*words, "--recipe", "recommended", "--output_dir", tmp_path / "out", "--dry_run")
+    outcome = trainer(*given, "--focal_loss_gamma", 2, "--label_smoothing", 0.1)
+    assert outcome.code == 0, outcome.stderr
+    assert "Measured: kappa" in outcome.stdout
+    outcome = trainer(*given, "--regression_loss", "mse")
+    assert "but set otherwise: --regression_loss." in outcome.stdout
 
 
 def test_an_evaluation_with_another_head_names_it(trained, three_grades, trainer):

@@ -14,6 +14,7 @@ from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.evaluation.external.metrics.class_map import Merged
 from dr_ovo.evaluation.external.metrics.external_metrics import rest_metrics
 from dr_ovo.evaluation.external.metrics.metric_blocks import difference
+from dr_ovo.evaluation.external.shift import NO_TEST
 from dr_ovo.gates.gated import Gated
 from dr_ovo.gates.nearest_features import one_each_first
 from dr_ovo.inference.ensemble import Ensemble
@@ -98,6 +99,8 @@ def own_test_gates(
     if isinstance(own, str):
         return {"value": None, "reason": own}
     test = own.splits["test"]
+    if not len(test):
+        return {"value": None, "reason": NO_TEST.format(own.root)}
     chosen = one_each_first(test.patient_ids, test.sample_ids, SAMPLE)
     paths = [test.paths[place] for place in chosen]
     gated, readable = gated_photographs(ensemble, paths, config, device)

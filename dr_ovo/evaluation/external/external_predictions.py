@@ -12,6 +12,7 @@ from dr_ovo.distributed.ranks import Ranks
 from dr_ovo.ensembles.combination import replaced
 from dr_ovo.evaluation.split_predictions import predict_split
 from dr_ovo.inference.ensemble import Ensemble
+from dr_ovo.inference.trained_model import can_be_corrected
 from dr_ovo.predictions.predictions_file import Predictions, marks_of
 from dr_ovo.results.folder import EXTERNAL
 from dr_ovo.settings.train_config import TrainConfig
@@ -56,6 +57,11 @@ def decoder_of(ensemble: Ensemble, config: TrainConfig) -> str:
     return head_of(ensemble.models[0].meta["head"]).decoder(ensemble.decoders[0])
 
 
+def can_any_be_corrected(ensemble: Ensemble) -> bool:
+    """Whether a network of these is of a head whose prior can be corrected."""
+    return any(can_be_corrected(model.meta["head"]) for model in ensemble.models)
+
+
 def is_corrected(ensemble: Ensemble) -> bool:
     """Whether what class weights added to the logits is taken from them."""
-    return ensemble.fitted[0].prior_shift is not None
+    return any(fitted.prior_shift is not None for fitted in ensemble.fitted)

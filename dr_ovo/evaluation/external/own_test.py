@@ -8,7 +8,7 @@ import numpy as np
 
 from dr_ovo.decoding.heads import decoder_option
 from dr_ovo.errors import UserError
-from dr_ovo.evaluation.external.external_predictions import is_corrected
+from dr_ovo.evaluation.external.external_predictions import can_any_be_corrected, is_corrected
 from dr_ovo.evaluation.external.metrics.class_map import ClassMap, Merged, merged
 from dr_ovo.files import file_sha256
 from dr_ovo.inference.ensemble import Ensemble
@@ -24,12 +24,17 @@ def require_same_decoding(ensemble: Ensemble, decoder: str) -> None:
     probabilities or grades than those that the `decoder` gives now."""
     folder, corrected = ensemble.evaluated, is_corrected(ensemble)
     report = folder.read_evaluation("test") or folder.read_evaluation("val")
-    before = report.get("decoder", decoder), report.get("prior_corrected", corrected)
-    if before != (decoder, corrected):
+    flags = []
+    if (before := report.get("decoder", decoder)) != decoder:
+        flags.append(f"--decoder {decoder_option(before)}")
+    prior = report.get("prior_corrected", corrected)
+    if prior != corrected and can_any_be_corrected(ensemble):
+        flags.append(f"--prior_correction {str(prior).lower()}")
+    if flags:
         raise UserError(
-            f"--external: {folder.root} was evaluated with --decoder {decoder_option(before[0])} "
-            f"--prior_correction {str(before[1]).lower()}, and its calibration is for that. Give "
-            "the same options, or evaluate it again with these, without --external."
+            f"--external: {folder.root} was evaluated with {' '.join(flags)}, and its calibration "
+            "is for that. Give the same options, or evaluate it again with these, without "
+            "--external."
         )
 
 

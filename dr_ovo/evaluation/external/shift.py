@@ -35,6 +35,7 @@ SHOWN: dict[str, tuple[str, Callable[[float], float]]] = {
     "sharpness": ("sharpness, logarithm", float),
     "noise_median": ("noise, logarithm", float),
 }
+NO_TEST = "{} has no test"
 Sample = dict[str, np.ndarray]  # measurement -> (n,) values, without those that are unknown
 
 
@@ -50,6 +51,8 @@ def shift_block(
     `own` holds, or says why not. The largest shift comes first."""
     if isinstance(own, str):
         return {"value": None, "reason": own}
+    if not own_contents["test"]:
+        return {"value": None, "reason": NO_TEST.format(own.root)}
     there = measured(external, cache_folder(root, output))
     cache = cache_folder(own.root, output)
     train, test = (measured(own_contents[name], cache) for name in ("train", "test"))

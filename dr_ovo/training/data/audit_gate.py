@@ -23,7 +23,7 @@ from dr_ovo.settings.train_config import TrainConfig
 LEAKY = "LEAKY data: its splits share images or patients, or filters reveal the grade."
 LEAKY_WEIGHTS = "LEAKY weights: --pretrained_path was trained on a dataset with leaks."
 SPOILED = "LEAKY weights: --pretrained_path has seen photographs of this dataset: {}."
-PATIENTS = "LEAKY weights: --pretrained_path has seen others of the patients of photographs: {}."
+PATIENTS = "LEAKY weights: --pretrained_path has seen other photographs of the patients of {}."
 NOT_KNOWN = "audit: which photographs the weights of --pretrained_path have seen is not known"
 # Below this, judging the quality of all files takes seconds, as decoding them all does;
 # `dr_ovo audit` judges sets of any size.
@@ -100,6 +100,18 @@ def pictures_replaced(folder: ResultsFolder, index: DatasetIndex, *, keep: bool 
     cache = cache_folder(index.root, folder.root)
     found = replaced_splits(stored, photographs, cache, keep=keep) if stored else []
     return " and ".join(name for name in LEARNED_FROM if name in found)
+
+
+def replaced_since(
+    folder: ResultsFolder, complete: DatasetIndex, index: DatasetIndex, *, keep: bool = True
+) -> str:
+    """As `pictures_replaced`, of the `complete` dataset, or of `index`, what is left of it without
+    files that can't be used: an earlier version did not even audit formats that it could not
+    read."""
+    replaced = pictures_replaced(folder, complete, keep=keep)
+    if replaced and index is not complete:
+        return pictures_replaced(folder, index, keep=keep)
+    return replaced
 
 
 def was_audited(

@@ -11,11 +11,10 @@ from dr_ovo.dataset.index import DatasetIndex
 from dr_ovo.decoded.places import cache_dir
 from dr_ovo.device import select_device
 from dr_ovo.errors import MachineError, UserError, log
-from dr_ovo.integrity.damaged_files import APART, without
+from dr_ovo.integrity.damaged_files import APART, Splits, without
 from dr_ovo.photographs.damage import Damage, describe
 from dr_ovo.photographs.preprocessing import Preprocessing
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.data.training_data import holds_out_val
 from dr_ovo.training.resume.files_begun_with import LEARNED_FROM
 
 
@@ -39,9 +38,11 @@ def decodable(
     *,
     leave_out: bool,
     known: Sequence[Damage] = (),
+    needed: Sequence[Splits] = APART,
 ) -> tuple[DatasetIndex, list[Damage]]:
     """Decodes into the cache what it lacks of the splits, and says what they take on the disk. The
-    dataset without the files that can't be decoded, and these; of some that may be `known`.
+    dataset without the files that can't be decoded, and these; of some that may be `known`. Splits
+    that are `needed`, those of a group together, must keep their grades.
 
     Raises UserError, listing them, unless they may be left out.
     """
@@ -57,7 +58,7 @@ def decodable(
             f"{len(damaged)} of the files can't be decoded:\n{describe(damaged)}\nRepair or remove "
             "them, or start without them with --skip_damaged."
         )
-    clean = without(index, damaged, (("train",),) if holds_out_val(config) else APART)
+    clean = without(index, damaged, needed)
     log.warning("Continuing without %d damaged files:\n%s", len(damaged), describe(damaged))
     return clean, damaged
 

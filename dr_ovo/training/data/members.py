@@ -16,10 +16,11 @@ from dr_ovo.settings.train_config import TrainConfig, fixed_values
 from dr_ovo.training.data.audit_gate import (
     audit_dataset,
     begun_with,
-    pictures_replaced,
+    replaced_since,
     stored_audit,
 )
 from dr_ovo.training.data.fold_division import (
+    FoldDivision,
     divide,
     fold_lines,
     held_out_split,
@@ -50,6 +51,12 @@ class Member:
     sources: dict[str, str]
     index: DatasetIndex
     held_out: Split | None = None  # the fold that it is judged on, in the place of val
+    division: FoldDivision | None = None  # that of its dataset, where it is not kept yet
+
+    def save_division(self) -> None:
+        """Keeps a new division with all members, when nothing stands against their training."""
+        if self.division is not None and not self.config.dry_run:
+            self.division.save(results_folder(self.config).root.parent)
 
 
 class Audits:
@@ -96,21 +103,20 @@ def members_of(
 ) -> list[Member]:
     """The networks of an architecture: without folds the one of `members`, which sees all.
 
-    Divides the dataset into folds where that was not done before. Raises UserError for a division
+    Divides the dataset into folds where that was not done before; `Member.save_division` keeps it.
+    Raises UserError for a division
     of other pictures, or in another number of folds.
     """
     folder = results_folder(config)
     if not config.folds:
         check_no_division(folder)
         return [Member(*member, index) for member in members]
-    division = load_division(folder.root)
-    if division is None:
+    kept = load_division(folder.root)
+    if kept is None:
         check_undivided(folder)
         if not config.dry_run:
             check_writable_folder(folder.root, "--output_dir")
-        division = divide(index, audits.of_data(config)["alike"], config.folds)
-        if not config.dry_run:
-            division.save(folder.root)
+    division = kept or divide(index, audits.of_data(config)["alike"], config.folds)
     require_division(division, index, config.folds, folder.root)
     for line in fold_lines(index, division):
         log.info("%s", line)
@@ -121,13 +127,13 @@ def members_of(
         if member.resume:
             own = without_left_out(own, results_folder(member))
         held_out = held_out_split(index, division, member.fold)
-        found.append(Member(member, sources, own, held_out))
+        found.append(Member(member, sources, own, held_out, None if kept else division))
     return found
 
 
-def check_siblings(config: TrainConfig, complete: DatasetIndex) -> None:
+def check_siblings(config: TrainConfig, complete: DatasetIndex, index: DatasetIndex) -> None:
     """Raises UserError if a new member of `--folds` would be trained otherwise, or on other
-    pictures of the `complete` dataset, than a member that has begun."""
+    pictures of the `complete` dataset, than a member that has begun; as `replaced_since`."""
     begun = begun_sibling(config)
     if begun is None:
         return
@@ -138,11 +144,14 @@ def check_siblings(config: TrainConfig, complete: DatasetIndex) -> None:
             "be:\n  " + "\n  ".join(differing) + "\nThe members of a cross-validation share all of "
             "these. Give the settings there, or start from scratch in another --output_dir."
         )
-    check_same_pictures(begun, pictures_replaced(begun, complete, keep=not config.dry_run))
+    keep = not config.dry_run
+    check_same_pictures(begun, replaced_since(begun, complete, index, keep=keep))
 
 
 def begun_sibling(config: TrainConfig) -> ResultsFolder | None:
-    """The first member of the same cross-validation that has begun; None without `--folds`."""
+    """The first other member of the same cross-validation that has begun; None where there is
+    none."""
     root = results_folder(config).root.parent
-    folders = (ResultsFolder(fold_folder(root, fold + 1)) for fold in range(config.folds))
+    others = (fold for fold in range(1, config.folds + 1) if fold != config.fold)
+    folders = (ResultsFolder(fold_folder(root, fold)) for fold in others)
     return next((folder for folder in folders if folder.has_begun()), None)

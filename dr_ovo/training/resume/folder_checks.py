@@ -150,9 +150,10 @@ def differing_settings(folder: ResultsFolder, settings: Mapping[str, Any]) -> li
 
 
 def shared_by_members(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of settings, those that all members of `--folds` have in common."""
-    names = fixed_values(TrainConfig(), Fixed.IN_A_RUN)
-    return {name: settings[name] for name in names if name in settings and name != "fold"}
+    """Of settings, those that all members of `--folds` have in common: each may begin with weights
+    of its own."""
+    names = set(fixed_values(TrainConfig(), Fixed.IN_A_RUN)) - {"fold", "pretrained_path"}
+    return {name: value for name, value in settings.items() if name in names}
 
 
 def check_same_pictures(

@@ -9,14 +9,11 @@ from typing import Any
 from dr_ovo import __version__
 from dr_ovo.models.architectures import CHANNELS_LAST
 from dr_ovo.predictions.calibration import MIN_IMAGES
-from dr_ovo.settings.groups.loss import LossOptions
 from dr_ovo.settings.recipe import Recipe
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.audit_gate import audit_lines
 from dr_ovo.training.writing.run import Run
 
-# With another one of these, a recipe is not what was measured.
-OF_A_MEASUREMENT = frozenset({"head", *(field.name for field in fields(LossOptions))})
 MIN_PER_RANK = 32  # images of a step
 
 
@@ -65,18 +62,27 @@ def opening_lines(run: Run) -> list[str]:
 
 
 def _recipe_line(recipe: Recipe, config: TrainConfig) -> str:
-    """A recipe: what it is, what of it is set otherwise, and on what it was measured, unless that
-    was with another head or loss."""
-    overruled = [name for name, value in recipe.values.items() if getattr(config, name) != value]
-    flags = " ".join(f"--{name}" for name in overruled)
+    """A recipe: what it is and on what it was measured; or, where some of it is set otherwise,
+    which settings."""
+    idle = _idle(config)
+    others = [n for n, v in recipe.values.items() if n not in idle and getattr(config, n) != v]
     named = f"{recipe.source} (sha256 {recipe.sha256[:12]})"
-    if OF_A_MEASUREMENT.intersection(overruled):
+    if others:
+        flags = " ".join(f"--{name}" for name in others)
         return (
-            f"{named}, but set otherwise: {flags}. So it is not what was measured of it: "
+            f"{named}, but set otherwise: {flags}. It was measured only as it is: "
             f"{recipe.description}"
         )
-    without = f"; set otherwise: {flags}" if overruled else ""
-    return f"{named}: {recipe.description}. Measured: {recipe.measured}{without}"
+    return f"{named}: {recipe.description}. Measured: {recipe.measured}"
+
+
+def _idle(config: TrainConfig) -> set[str]:
+    """The settings of the loss that do nothing beside the others."""
+    return {
+        "label_smoothing" if config.head == "regression" else "regression_loss",
+        *(() if config.enable_focal_loss else ("focal_loss_gamma", "focal_loss_alpha")),
+        *(() if config.enable_class_weights else ("class_weights",)),
+    }
 
 
 def _shown(value: Any) -> str:

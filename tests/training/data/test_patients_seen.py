@@ -98,7 +98,7 @@ def test_of_manifests_with_one_naming_they_stop_a_training(make, train, tmp_path
     flags = ("--pretrained_path", tmp_path / "first", "--allow_leaks")
     outcome = train(data, "next", *flags)
     assert outcome.code == 0, outcome.stderr
-    assert "has seen others of the patients of photographs: 1 of test" in outcome.stdout
+    assert "has seen other photographs of the patients of 1 of test" in outcome.stdout
     config = json.loads((tmp_path / "next" / "config.json").read_text())
     assert config["leaky"] is True
     assert config["audit"]["weights_have_seen"] == {}
