@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dr_ovo.choices import DECODERS
+from dr_ovo.decoding.heads import decoder_option
 from dr_ovo.results.folder import ResultsFolder
 
 
@@ -16,8 +17,9 @@ def words_for(path: Path) -> list[str]:
         return [*words, "--ensemble", str(path)]
     words += ["--output_dir", str(path)]
     report = ResultsFolder(path).read_evaluation("val")
-    if report.get("decoder") in DECODERS:
-        words += ["--decoder", str(report["decoder"])]
+    decoder = decoder_option(report.get("decoder", ""))
+    if decoder in DECODERS:
+        words += ["--decoder", decoder]
     if "prior_corrected" in report:
         words += ["--prior_correction", str(bool(report["prior_corrected"])).lower()]
     return words
