@@ -162,11 +162,11 @@ def _decoding_of(settings: Settings, model: TrainedModel) -> TrainConfig:
 def _known(settings: Settings, model: TrainedModel) -> Calibration:
     """The calibration of a model that is evaluated on test alone."""
     config, head = _decoding_of(settings, model), head_of(model.meta["head"])
-    if head.is_number:  # its thresholds stand in its checkpoint, and no prior is corrected
-        before = model.folder.read_evaluation("val").get("prior_corrected", False)
-        return required_calibration(model.folder, "", prior_correction=before)
+    corrected = config.prior_correction
+    if head.is_number:  # nothing is corrected, whatever earlier versions say
+        corrected = model.folder.read_evaluation("val").get("prior_corrected", False)
     decoder = head.decoder(config.decoder)
-    return required_calibration(model.folder, decoder, prior_correction=config.prior_correction)
+    return required_calibration(model.folder, decoder, prior_correction=corrected)
 
 
 def prepare(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dr_ovo.decoding.heads import EXPECTED, decoder_option
+from dr_ovo.decoding.heads import decoder_option
 from dr_ovo.errors import UserError, log
 from dr_ovo.evaluation.statistics_only import TEST_ALONE, unknown
 from dr_ovo.files import flush, write_json
@@ -23,6 +23,7 @@ from dr_ovo.results.made_from import (
     joint_files,
     made_from,
 )
+from dr_ovo.results.one_piece import decoded_alike
 from dr_ovo.results.schemas import Evaluating
 from dr_ovo.sealed_json import write_sealed
 from dr_ovo.settings.train_config import TrainConfig
@@ -42,7 +43,7 @@ def write_evaluation(
     is evaluated later, where that is another one.
 
     `seals`: of the checkpoints with which the predictions were made. Says so where the evaluation
-    of test that is there was made from others, or another calibration.
+    of test that is there was made from others, or another calibration, or decoded otherwise.
     """
     folder.root.mkdir(parents=True, exist_ok=True)
     write_json(folder.evaluating, {"schema": SCHEMA, "splits": [*predictions]})
@@ -84,14 +85,15 @@ def require_redone(folder: ResultsFolder, splits: Sequence[str]) -> None:
 
 def say_stale(folder: ResultsFolder, checkpoints: Mapping[str, str]) -> None:
     """Warns if the evaluation on test was made from something else than what is there now, with
-    `checkpoints` of these digests."""
-    path = folder.evaluation("test")
-    before = folder.read_evaluation("test").get(MADE_FROM, {})
+    `checkpoints` of these digests, or is of other grades than that on val."""
+    path, test = folder.evaluation("test"), folder.read_evaluation("test")
+    before = test.get(MADE_FROM, {})
     now = {"checkpoints": checkpoints, **joint_files(folder)}
-    if path.is_file() and any(before.get(key) != value for key, value in now.items()):
+    changed = any(before.get(key) != value for key, value in now.items())
+    if path.is_file() and (changed or not decoded_alike(folder.read_evaluation("val"), test)):
         log.warning(
-            "%s is stale: checkpoints or calibration have changed since. Evaluate test again: "
-            "--mode evaluate --splits test",
+            "%s is stale: checkpoints, calibration or decoder have changed since. Evaluate test "
+            "again, decoded alike: --mode evaluate --splits test",
             path,
         )
 
@@ -100,7 +102,7 @@ def required_calibration(
     folder: ResultsFolder, decoder: str, *, prior_correction: bool
 ) -> Calibration:
     """The calibration that an evaluation on val left. Raises UserError where there is none, for one
-    of other checkpoints, and for one of other probabilities, or without what a decoder needs."""
+    of other checkpoints, and for one of other probabilities, or of grades by another decoder."""
     if not folder.calibration.is_file():
         raise UserError(
             f"--splits test: {folder.root} has no calibration.json. Evaluate val first, or both "
@@ -116,8 +118,7 @@ def required_calibration(
             "in models/. Evaluate val first, or both splits."
         )
     corrected = report.get("prior_corrected", False)
-    without_thresholds = decoder == EXPECTED and report.get("decoder", decoder) != EXPECTED
-    if corrected != prior_correction or without_thresholds:
+    if corrected != prior_correction or report.get("decoder", decoder) != decoder:
         raise UserError(
             f"--splits test: val in {folder.root} was evaluated with --decoder "
             f"{decoder_option(report.get('decoder', decoder))} --prior_correction "

@@ -19,6 +19,7 @@ from dr_ovo.predictions.predictions_file import Predictions, load_predictions
 from dr_ovo.predictions.verdict import POSITIVE, Verdict
 from dr_ovo.results.folder import OOF, ResultsFolder
 from dr_ovo.results.made_from import check_evaluation_files
+from dr_ovo.results.one_piece import require_one_decoding
 from dr_ovo.statistics.intervals import with_intervals
 from dr_ovo.statistics.weighted_statistics import Proportion
 
@@ -81,6 +82,7 @@ def own_test(folder: ResultsFolder, rules: Rules) -> dict[str, Any]:
         return _unknown(f"{folder.root} is not evaluated on test")
     try:
         check_evaluation_files(folder, ["test"])
+        require_one_decoding(folder)  # the networks grade as on val
     except UserError as error:
         return _unknown(str(error))
     if load_calibration(folder.calibration) != rules.calibration:

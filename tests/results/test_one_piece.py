@@ -11,7 +11,7 @@ import pytest
 from dr_ovo.errors import UserError
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.made_from import MADE_FROM, made_from
-from dr_ovo.results.one_piece import check_one_piece, is_verified
+from dr_ovo.results.one_piece import check_one_piece, decoded_alike, is_verified
 from dr_ovo.results.training_files import FILES, files_of_training
 from dr_ovo.sealed_json import write_sealed
 from tests.fixtures.sealed import edit
@@ -164,3 +164,35 @@ def test_an_evaluation_that_was_stopped(evaluated):
     (folder / "evaluating.json").write_text('{"schema": 1, "splits": ["val", "test"]}')
     with pytest.raises(UserError, match=r"is being written .* or was stopped.*--mode evaluate"):
         is_verified(ResultsFolder(folder), ["val", "test"])
+
+
+ALIKE = {"head": "ovo", "decoder": "coupling", "prior_corrected": False}
+OTHERWISE = [
+    {"decoder": "vote"},
+    {"prior_corrected": True},
+    {"grade_from": "expected"},
+]
+
+
+@pytest.mark.parametrize("other", OTHERWISE)
+def test_val_and_test_are_of_one_decoding(other, evaluated):
+    """What only one of them says is no difference: earlier versions say less."""
+    folder = ResultsFolder(evaluated[0])
+    alike = ALIKE | {"grade_from": "argmax"}
+    edit(folder.evaluation("test"), lambda content: content.update(alike))
+    write_sealed(folder.evaluation("val"), alike)
+    is_verified(folder, ["val", "test"])
+    write_sealed(folder.evaluation("val"), alike | other)
+    with pytest.raises(UserError, match=r"Evaluate both splits in one way: --mode evaluate"):
+        is_verified(folder, ["val", "test"])
+    assert is_verified(folder, ["test"])
+    (key,) = other
+    edit(folder.evaluation("test"), lambda content: content.pop(key))
+    is_verified(folder, ["val", "test"])
+
+
+def test_a_number_is_not_corrected_whatever_earlier_versions_say():
+    number = {"head": "regression", "decoder": "expected"}
+    val, test = number | {"prior_corrected": False}, number | {"prior_corrected": True}
+    assert decoded_alike(val, test)
+    assert not decoded_alike(val | {"head": "softmax"}, test | {"head": "softmax"})
