@@ -54,7 +54,7 @@ def test_test_by_the_decoder_before_is_stale(folder, evaluate):
     assert (folder / "calibration.json").read_bytes() == calibration
     assert "evaluation.json is stale" in outcome.stderr
     assert (decoder_of(folder, "val"), decoder_of(folder, "test")) == ("vote", "coupling")
-    with pytest.raises(UserError, match="is of the decoder vote .* of the decoder coupling"):
+    with pytest.raises(UserError, match=r"is of the decoder vote .* of the decoder coupling"):
         read_results(folder, "x")
     rules = Grader.load(folder, device="cpu").rules
     assert "is of the decoder vote" in own_test(ResultsFolder(folder), rules)["reason"]
