@@ -7,6 +7,7 @@ corrected now and was not then, or where no thresholds of the expected grade wer
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,18 +16,19 @@ from dr_ovo.decoding.heads import EXPECTED, decoder_option, head_of
 from dr_ovo.errors import UserError, log
 from dr_ovo.inference.trained_model import TrainedModel, can_be_corrected, fitted_for
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
-from dr_ovo.results.folder import GRADE_FROM, ResultsFolder
+from dr_ovo.results.folder import GRADE_FROM, TEMPERATURES, ResultsFolder
 from dr_ovo.results.made_from import MADE_FROM, check_evaluation_files, checkpoint_digests
 from dr_ovo.settings.train_config import TrainConfig
 
 Decoded = tuple[TrainedModel, TrainConfig]  # a model, and the settings by which it is decoded
+SAME = 1e-4  # of a temperature: another machine fits one that differs by less
 
 
 def calibration_or_reason(
-    folder: ResultsFolder, pairs: Sequence[Decoded]
+    folder: ResultsFolder, pairs: Sequence[Decoded], temperatures: Sequence[float]
 ) -> tuple[Calibration | None, str]:
-    """The calibration that the evaluation on val of just these models, their prior corrected as
-    now, left in a folder; or None, and why."""
+    """The calibration that the evaluation on val of just these models, their prior corrected and
+    their probabilities tempered as now, left in a folder; or None, and why."""
     if not folder.calibration.is_file():
         return None, f"{folder.root} is not evaluated: --mode evaluate"
     try:
@@ -42,13 +44,17 @@ def calibration_or_reason(
         return None, f"{folder.root} was evaluated with {_prior_of(report)}: {advice}"
     if before is not None and before != _checkpoints(pairs):
         return None, f"{folder.root} was evaluated with other checkpoints: --mode evaluate"
+    if not _same_temperatures(report, pairs, temperatures):
+        return None, _other_temperatures(folder)
     return calibration, ""
 
 
-def known_expected(folder: ResultsFolder, pairs: Sequence[Decoded]) -> Fitted | None:
+def known_expected(
+    folder: ResultsFolder, pairs: Sequence[Decoded], temperatures: Sequence[float]
+) -> Fitted | None:
     """What gives the grades of the mean from the expected one, as in its evaluation in a folder;
     None unless all models decode so. Rounding, and said, without an evaluation of the mean of just
-    these, decoded so."""
+    these, decoded so and tempered as now."""
     if not all(is_expected(*pair) for pair in pairs):
         return None
     report = folder.read_evaluation("val")
@@ -64,6 +70,9 @@ def known_expected(folder: ResultsFolder, pairs: Sequence[Decoded]) -> Fitted | 
     grade_from = report.get(GRADE_FROM, EXPECTED)  # earlier versions don't say
     if not _same_prior(report, pairs) or grade_from != EXPECTED:
         _say_rounded(folder, grade_from, report)
+        return Fitted()
+    if not _same_temperatures(report, pairs, temperatures):
+        log.warning("%s. Till then expected grades are rounded.", _other_temperatures(folder))
         return Fitted()
     return Fitted(thresholds=load_calibration(folder.calibration).grade_thresholds)
 
@@ -128,6 +137,26 @@ def _same_prior(report: dict[str, Any], pairs: Sequence[Decoded]) -> bool:
     """Whether the prior of these models, as far as it can be, is corrected as in an evaluation."""
     corrected = {c.prior_correction for model, c in pairs if can_be_corrected(model.meta["head"])}
     return corrected <= {report.get("prior_corrected", False)}
+
+
+def _same_temperatures(
+    report: dict[str, Any], pairs: Sequence[Decoded], temperatures: Sequence[float]
+) -> bool:
+    """Whether the models have the temperatures by which their mean was evaluated, as far as it
+    says: earlier versions don't."""
+    before = report.get(TEMPERATURES)
+    names = [model.folder.root.resolve().name for model, _ in pairs]
+    return before is None or all(
+        math.isclose(before.get(name, now), now, rel_tol=SAME)
+        for name, now in zip(names, temperatures, strict=True)
+    )
+
+
+def _other_temperatures(folder: ResultsFolder) -> str:
+    return (
+        f"{folder.root} was evaluated with other temperatures than its models have now: evaluate "
+        "them again, together: --mode evaluate"
+    )
 
 
 def _prior_of(report: dict[str, Any]) -> str:

@@ -117,7 +117,8 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
     calibrated = count > 1 or any(is_expected(*pair) for pair in pairs)
     check_one_piece([model.folder for model in models], calibrated_on(models) if calibrated else [])
     own = models[0].folder if count == 1 else mean_folder(config)
-    calibration, uncalibrated = calibration_or_reason(own, pairs)
+    temperatures = [1.0] if count == 1 else [known_temperature(*pair) for pair in pairs]
+    calibration, uncalibrated = calibration_or_reason(own, pairs, temperatures)
     return Ensemble(
         models,
         [each.decoder for _, each in pairs],
@@ -125,9 +126,9 @@ def open_ensemble(settings: Settings, device: torch.device) -> Ensemble:
         np.full(count, 1 / count),
         folder,
         own,
-        [1.0] if count == 1 else [known_temperature(*pair) for pair in pairs],
+        temperatures,
         [known_fitted(*pair) for pair in pairs],
-        known_expected(own, pairs) if count > 1 else None,
+        known_expected(own, pairs, temperatures) if count > 1 else None,
         calibration,
         uncalibrated,
     )

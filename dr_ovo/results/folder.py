@@ -21,6 +21,7 @@ ENSEMBLE_FILE = "ensemble.json"  # the manifest of these members
 RETRAINING = "retrain"  # a folder of new classifiers inside the network's, while they train
 OOF = "oof"  # as a split: train and val, each picture by the member that did not see it
 GRADE_FROM = "grade_from"  # key of the evaluation of a mean: argmax, or expected
+TEMPERATURES = "member_temperatures"  # key of the evaluation of a mean: by the members' folders
 STOPPED = "stopped_learning"  # key of an evaluation: what answers every image alike
 EXTERNAL = "external"  # as a split: another data set; and a folder with a folder for each of them
 HISTORY_FIELDS = (

@@ -188,6 +188,7 @@ class Evaluation(Struct):
     leaky: bool | UnsetType = UNSET
     prior_corrected: bool | UnsetType = UNSET
     grade_from: str | UnsetType = UNSET
+    member_temperatures: dict[str, float] | UnsetType = UNSET
     stopped_learning: list[str] | UnsetType = UNSET
     made_from: MadeFrom | UnsetType = UNSET
     digest: Sha256 | UnsetType = UNSET

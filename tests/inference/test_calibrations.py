@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dr_ovo.decoding import expected_grade
-from dr_ovo.predictions.calibration_file import load_calibration
+from dr_ovo.predictions.calibration_file import load_calibration, save_calibration
+from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.results.made_from import joint_files
+from tests.fixtures.sealed import edit
 
 NAMES = ("test_efficientnet", "test_resnet")
 HERE = ("--device", "cpu", "--num_workers", 0)
 ROUNDED = "expected grades are rounded now"
+OTHER = "was evaluated with other temperatures than its models have now"
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +60,27 @@ def run(trainer, tiny_dataset, models, tmp_path):
     return call
 
 
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def graded(path: Path) -> tuple[list[int], np.ndarray]:
     """The grades (N,) in a CSV, and the probabilities (N, 5)."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    values = [[float(row[f"probability_{grade}"]) for grade in range(5)] for row in rows]
-    return [int(row["grade"]) for row in rows], np.array(values)
+    found = rows(path)
+    values = [[float(row[f"probability_{grade}"]) for grade in range(5)] for row in found]
+    return [int(row["grade"]) for row in found], np.array(values)
+
+
+def temper_again(folder: Path, factor: float) -> None:
+    """Lets a folder be as after an evaluation that found another temperature."""
+    results = ResultsFolder(folder)
+    calibration = load_calibration(results.calibration)
+    changed = replace(calibration, temperature=calibration.temperature * factor)
+    save_calibration(results.calibration, changed)
+    for split in ("val", "test"):
+        made_from = results.read_evaluation(split)["made_from"] | joint_files(results)
+        edit(results.evaluation(split), lambda content, of=made_from: content.update(made_from=of))
 
 
 def rounded(probabilities: np.ndarray) -> list[int]:
@@ -111,3 +131,34 @@ def test_a_temperature_of_other_probabilities_is_not_used(run, tmp_path):
     assert "was evaluated with --prior_correction false" in outcome.stderr
     _, mean = graded(tmp_path / "grades.csv")
     assert mean == pytest.approx(np.mean(single, axis=0), abs=1e-5)
+
+
+def test_a_mean_of_other_temperatures_has_no_points(run, models, tmp_path):
+    """Of a model that was evaluated alone since, by other images; a last bit is no other one."""
+    run("evaluate", "--decoder", "expected")
+    before = ResultsFolder(models / "ensemble").read_evaluation("val")["member_temperatures"]
+    files = {f"{n}_5class_results": models / f"{n}_5class_results/calibration.json" for n in NAMES}
+    assert before == {name: load_calibration(path).temperature for name, path in files.items()}
+    assert OTHER not in run("inference", "--decoder", "expected").stderr
+    assert any(row["referable_high_sensitivity"] for row in rows(tmp_path / "grades.csv"))
+
+    temper_again(models / f"{NAMES[1]}_5class_results", 1 - 1e-6)
+    assert OTHER not in run("inference", "--decoder", "expected").stderr
+    temper_again(models / f"{NAMES[1]}_5class_results", 0.5)
+    said = run("inference", "--decoder", "expected").stderr
+    assert said.count(f"{models / 'ensemble'} {OTHER}") == 2  # of the points, and of the grades
+    assert not any(row["referable_high_sensitivity"] for row in rows(tmp_path / "grades.csv"))
+    grades, probabilities = graded(tmp_path / "grades.csv")
+    assert grades == rounded(probabilities)
+    run("evaluate", "--decoder", "expected")
+    assert OTHER not in run("inference", "--decoder", "expected").stderr
+
+
+def test_a_mean_of_an_earlier_version_does_not_name_temperatures(run, models):
+    run("evaluate")
+    path = models / "ensemble" / "evaluation_val.json"
+    edit(path, lambda content: content.pop("member_temperatures"))
+    temper_again(models / f"{NAMES[1]}_5class_results", 0.5)
+    said = run("inference").stderr
+    assert OTHER not in said
+    assert "No operating points" not in said
