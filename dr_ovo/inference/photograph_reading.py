@@ -51,7 +51,7 @@ class PhotographReader:
 
     def read(self, positions: np.ndarray) -> Read:
         """The logits on the photographs at `positions` (n,). Raises MachineError for a photograph
-        that could be read once, and then no more."""
+        that could be read once, and then no more, and for logits that are not finite."""
         outputs: dict[int, ModelOutputs] = {}
         readable, damaged, changed = positions, {}, set()
         quality, no_fundus = np.zeros(0), list[str]()
@@ -92,7 +92,8 @@ class PhotographReader:
             found.append(batch[0])
             for place in models:
                 model, gate = self.ensemble.models[place], self.ensemble.gates[place]
-                parts[place].append(model_outputs(model, gate, batch, self.device))
+                said = model_outputs(model, gate, batch, self.device, self.paths)
+                parts[place].append(said)
         if not found:
             return np.zeros(0, dtype=np.int64), {}
         return np.concatenate(found), {place: _joined(each) for place, each in parts.items()}

@@ -18,6 +18,7 @@ from dr_ovo.decoding.heads import head_of
 from dr_ovo.distributed.division import batch_shares
 from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import UserError, log
+from dr_ovo.inference.finite_logits import require_finite
 from dr_ovo.models.checkpoints.assembly import load_network
 from dr_ovo.models.checkpoints.files import find_checkpoints, fitted_of, input_of
 from dr_ovo.models.network import OvoNetwork
@@ -216,13 +217,14 @@ def predict(
 ) -> PhotographLogits:
     """The logits of all branches side by side, for every file of the loader that can be read.
 
-    Of several ranks each computes its share; all of them get all.
+    Of several ranks each computes its share; all of them get all. Raises MachineError for logits
+    that are not finite.
     """
     count = len(loader.paths)
     own = batch_shares(count, MEASURE_BATCH, ranks.index, ranks.count)
     positions = np.concatenate([np.arange(count)[rows] for rows in own] or [np.arange(0)])
     batches = loader.batches(positions, MEASURE_BATCH)
-    found = logits_of(model, batches, device, ranks)
+    found = logits_of(model, batches, device, ranks, paths=loader.paths)
     facts = ranks.gather((loader.damaged, loader.quality, loader.changed))
     damaged = {position: why for each, _, _ in facts for position, why in each.items()}
     quality = {position: score for _, each, _ in facts for position, score in each.items()}
@@ -239,9 +241,12 @@ def logits_of(
     batches: Iterable[tuple[np.ndarray, torch.Tensor]],
     device: torch.device,
     ranks: Ranks = ALONE,
+    *,
+    paths: Sequence[Path] | None = None,
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """The positions (n,) of the images of all batches, and the logits (n, K) of all branches side
-    by side; None without any."""
+    """The positions (n,) of the images of all batches, whose files are `paths`, and the logits
+    (n, K) of all branches side by side; None without any. Raises MachineError for logits that are
+    not finite."""
     spec, _ = input_of(model.meta)
     names = list(model.network.branches)
     views = model.meta["tta_views"]
@@ -250,4 +255,6 @@ def logits_of(
     if not outputs:
         return None
     logits = np.concatenate([outputs[name].logits for name in names], axis=1)
-    return outputs[names[0]].positions, logits
+    positions = outputs[names[0]].positions
+    require_finite(model.folder, positions, logits, paths)
+    return positions, logits

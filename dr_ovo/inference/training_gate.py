@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from dr_ovo.gates.features_file import load_features
 from dr_ovo.gates.nearest_features import NearestFeatures, folded
+from dr_ovo.inference.finite_logits import require_finite
 from dr_ovo.inference.trained_model import TrainedModel, logits_of
 from dr_ovo.models.checkpoints.files import input_of
 from dr_ovo.outputs import branch_outputs
@@ -59,8 +61,10 @@ def outputs_with_features(
     model: TrainedModel,
     batches: Iterable[tuple[np.ndarray, torch.Tensor]],
     device: torch.device,
+    paths: Sequence[Path] | None = None,
 ) -> Outputs | None:
-    """Logits and features of the images of all batches; None without any."""
+    """Logits and features of the images of all batches, whose files are `paths`; None without any.
+    Raises MachineError for logits that are not finite."""
     spec, _ = input_of(model.meta)
     names = list(model.network.branches)
     wanted: dict[str, np.ndarray | None] = dict.fromkeys(names)
@@ -69,12 +73,11 @@ def outputs_with_features(
     )
     if not found:
         return None
+    positions = found[names[0]].positions
+    logits = np.concatenate([found[name].logits for name in names], axis=1)
+    require_finite(model.folder, positions, logits, paths)
     features = [each for name in names if (each := found[name].features) is not None]
-    return Outputs(
-        found[names[0]].positions,
-        np.concatenate([found[name].logits for name in names], axis=1),
-        folded(np.concatenate(features, axis=1)),
-    )
+    return Outputs(positions, logits, folded(np.concatenate(features, axis=1)))
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,14 @@ def model_outputs(
     gate: TrainingGate,
     batch: tuple[np.ndarray, torch.Tensor],
     device: torch.device,
+    paths: Sequence[Path] | None = None,
 ) -> ModelOutputs:
-    """What a network and its gate say of a batch: positions (n,), and images (n, S, S, 3) uint8."""
+    """What a network and its gate say of a batch: positions (n,) in `paths`, and images
+    (n, S, S, 3) uint8. Raises MachineError for logits that are not finite."""
     if gate.nearest is None:
-        found = logits_of(model, [batch], device)
+        found = logits_of(model, [batch], device, paths=paths)
         assert found is not None
         return ModelOutputs(found[1], np.full(len(batch[0]), np.nan))
-    outputs = outputs_with_features(model, [batch], device)
+    outputs = outputs_with_features(model, [batch], device, paths)
     assert outputs is not None
     return ModelOutputs(outputs.logits, gate.nearest.p_values(outputs.features))
