@@ -16,14 +16,17 @@ SHOWN = 5  # samples listed in a message
 
 
 def align(models: Sequence[ModelResults], *, intersect: bool) -> list[ModelResults]:
-    """The models on the same samples, ordered by id.
+    """The models on the same samples, ordered by id, with one calibration share of val: what any of
+    them leaves out of selection, none is chosen on.
 
     Raises UserError, listing what differs, for different samples (unless `intersect` keeps the
-    common ones), different grades of a sample, different classes, the same model twice, and some
-    models judged out of fold beside others on val.
+    common ones), different grades of a sample, different classes, the same model twice, some
+    models judged out of fold beside others on val, and where nothing is left to choose on.
     """
     _refuse_some_folds(models)
-    val = _align_split("val", models, [model.val for model in models], intersect)
+    val = _with_one_share(
+        models, _align_split("val", models, [model.val for model in models], intersect)
+    )
     test = _align_split("test", models, [model.test for model in models], intersect)
     aligned = [replace(m, val=v, test=t) for m, v, t in zip(models, val, test, strict=True)]
     _refuse_same_answers(aligned)
@@ -66,6 +69,19 @@ def _align_split(
                 f"images: {_shortened(differing)}. Evaluate both on the same dataset."
             )
     return aligned
+
+
+def _with_one_share(models: Sequence[ModelResults], vals: list[Predictions]) -> list[Predictions]:
+    """Val of all models with the union of their calibration shares, which differ where a model
+    lacks some images."""
+    joint = np.any([val.calibration for val in vals], axis=0)
+    if joint.all() and not all(model.val.calibration.all() for model in models):
+        raise UserError(
+            f"The {len(joint)} val images that the models have in common are all in the "
+            "calibration share of one or another: none is left to choose on. Evaluate all models "
+            "on the same dataset."
+        )
+    return [replace(val, calibration=joint) for val in vals]
 
 
 def _ordered(predictions: Predictions, ids: np.ndarray) -> Predictions:

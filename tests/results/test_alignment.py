@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from dr_ovo.errors import UserError
+from dr_ovo.predictions.calibration import calibration_share, fit_calibration
 from dr_ovo.predictions.predictions_file import take
+from dr_ovo.reports.diversity.diversity import diversity
+from dr_ovo.reports.ensemble.study import CombinationRule, study_ensemble
+from dr_ovo.reports.paired_comparison import by_val_kappa, selection_share
 from dr_ovo.results.alignment import align
 from dr_ovo.results.model_results import read_results
+from dr_ovo.results.result_sets import ResultSet
+from dr_ovo.synthetic.simulated_predictions import Simulation
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +108,50 @@ def test_one_model_twice(models):
     coatnet, _ = models
     with pytest.raises(UserError, match="one model twice"):
         align([coatnet, coatnet], intersect=False)
+
+
+@pytest.fixture
+def divided(models):
+    """Two models on a val of 300 images, of which the second lacks 16, so that another share of the
+    others is left for its calibration."""
+    val, test = Simulation((0.8, 0.7), 0.25, 0.25).draw(150, 2, seed=1), [m.test for m in models]
+    first, second = (
+        replace(model, val=own, test=on_test, calibration=fit_calibration(own, []))
+        for model, own, on_test in zip(models, val, test, strict=True)
+    )
+    fewer = take(second.val, np.arange(16, 300))
+    share = calibration_share(fewer.sample_ids, fewer.patient_ids, fewer.targets)
+    assert (share != first.val.calibration[16:]).any()
+    return [first, replace(second, val=replace(fewer, calibration=share))]
+
+
+def test_what_any_model_leaves_out_of_selection_none_is_chosen_on(divided):
+    one, other = align(divided, intersect=True)
+    left_out = set()
+    for model in divided:
+        left_out |= set(model.val.sample_ids[model.val.calibration])
+    assert len(one.val.sample_ids) == 284
+    expected = [name in left_out for name in one.val.sample_ids]
+    assert one.val.calibration.tolist() == other.val.calibration.tolist() == expected
+    patients = [set(one.val.patient_ids[chosen]) for chosen in (expected, np.invert(expected))]
+    assert not patients[0] & patients[1]
+
+
+def test_reports_on_the_common_images_choose_on_the_same_ones(divided):
+    results = ResultSet(tuple(align(divided, intersect=True)))
+    for method in ("mean", "weighted", "greedy"):
+        study = study_ensemble(results, CombinationRule(method), [])
+        assert study.whole.fitted.val.calibration.tolist() == [*results.models[0].val.calibration]
+    assert [row["model"] for row in diversity(results).data["contributions"]]
+    first, second = (selection_share(model.val) for model, _ in by_val_kappa(results.models))
+    assert first.sample_ids.tolist() == second.sample_ids.tolist()
+
+
+def test_a_share_that_takes_everything_is_refused(divided):
+    first, second = divided
+    common = second.val.sample_ids
+    half = np.isin(first.val.sample_ids, common[::2])
+    rest = np.isin(common, common[1::2])
+    pair = [changed(first, "val", calibration=half), changed(second, "val", calibration=rest)]
+    with pytest.raises(UserError, match=r"284 val images .* none is left to choose on"):
+        align(pair, intersect=True)
