@@ -13,6 +13,12 @@ from dr_ovo.results.made_from import MADE_FROM, check_digests
 from dr_ovo.results.model_results import ModelResults, read_results
 
 
+def is_of_parent(folder: Path) -> bool:
+    """Whether a folder is the `external/<data set>` of a results folder, whose network, val and
+    calibration are those of its results."""
+    return ResultsFolder(folder).predictions(EXTERNAL).is_file()
+
+
 def read_external(folder: Path, name: str) -> ModelResults:
     """The results of a model on a hold-out, as its test: of a results folder; or of its folder
     `external/<data set>`, with the val and the calibration of the results folder itself.
@@ -21,7 +27,7 @@ def read_external(folder: Path, name: str) -> ModelResults:
     set whose classes are not the model's grades, on which no criterion can be judged.
     """
     there = ResultsFolder(folder)
-    if not there.predictions(EXTERNAL).is_file():
+    if not is_of_parent(folder):
         return read_results(folder, name)
     own = read_results(folder.resolve().parents[1], name)
     check_digests(there, [EXTERNAL])

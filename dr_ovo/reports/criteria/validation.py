@@ -29,7 +29,7 @@ from dr_ovo.reports.criteria.criterion_values import (
     matching,
     model_subject,
 )
-from dr_ovo.reports.criteria.external_results import read_external
+from dr_ovo.reports.criteria.external_results import is_of_parent, read_external
 from dr_ovo.reports.plausibility import implausible
 from dr_ovo.results.model_results import ModelResults
 from dr_ovo.results.result_sets import ResultSet
@@ -112,7 +112,7 @@ def _subjects(
         baseline = [models[name] for name in checklist.baseline] if complete else []
         subjects[ENSEMBLE] = ensemble_subject([models[name] for name in members], baseline)
     if external is not None:
-        own = models.get(_alias(external))
+        own = None if is_of_parent(external.folder) else models.get(_alias(external))
         calibration = own.calibration if own else external.calibration
         subjects[EXTERNAL] = external_subject(external, calibration, list(models.values()))
     return subjects, missing_reasons

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,16 +17,19 @@ import pytest
 from dr_ovo.document.screen_and_files import report_text
 from dr_ovo.ensembles.combination import mean_predictions
 from dr_ovo.errors import UserError
+from dr_ovo.files import file_sha256, write_json
 from dr_ovo.models.architectures import ARCHITECTURES
 from dr_ovo.predictions.calibration import fit_calibration
-from dr_ovo.predictions.calibration_file import save_calibration
+from dr_ovo.predictions.calibration_file import load_calibration, save_calibration
 from dr_ovo.predictions.predictions_file import save_predictions
 from dr_ovo.reports.criteria.criteria import MET, NOT_MET, UNDECIDED, UNKNOWN
 from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
+from dr_ovo.reports.criteria.external_results import read_external
 from dr_ovo.reports.criteria.report import validation_report
 from dr_ovo.reports.criteria.validation import validate
 from dr_ovo.results.model_results import Facts, ModelResults
 from dr_ovo.results.result_sets import ResultSet
+from dr_ovo.statistics.model_statistics import sensitivity_and_specificity
 from dr_ovo.synthetic.simulated_predictions import Simulation
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -147,6 +151,32 @@ def test_an_external_set_is_held_against_the_models_own_images(judged, results, 
     assert "LEAKY" in validation_report(found).marks
     assert "LEAKY" not in judged(text).marks
     assert judged(text).judgements[0].verdict == UNKNOWN
+
+
+def test_the_external_set_of_another_training_has_its_own_points(
+    judged, results, simulated, tmp_path
+):
+    """Its network is another one of the same architecture: its thresholds are its own folder's."""
+    folder = tmp_path / "seed2" / "coatnet_5class_results"
+    shutil.copytree(simulated / "coatnet_5class_results", folder)
+    own = load_calibration(folder / "calibration.json")
+    points = replace(own.referable.high_sensitivity, threshold=0.9, high=0.95)
+    changed = replace(own, referable=replace(own.referable, high_sensitivity=points))
+    save_calibration(folder / "calibration.json", changed, ["SIMULATED"])
+    write_json(folder / "config.json", {"settings": {"base_models": ["coatnet"]}})
+    there = folder / "external" / "hold"
+    there.mkdir(parents=True)
+    (test,) = Simulation((0.9,)).draw(50, 2, 7)
+    save_predictions(there / "predictions_external.npz", test)
+    made_from = {"checkpoints": {}, "calibration": file_sha256(folder / "calibration.json")}
+    write_json(there / "evaluation_external.json", {"made_from": made_from})
+    assert read_external(there, "external").facts.architecture == "coatnet_0_rw_224"
+    text = criterion("external", "referable.high_sensitivity.sensitivity", "at_least = 0.1")
+    expected = sensitivity_and_specificity(test, "referable", 0.9)[0]
+    found = judged(text, there).judgements[0].metric["value"]
+    assert found == pytest.approx(expected.compute(np.ones((len(test.targets), 1))).item())
+    others = results.models[0].calibration.referable.high_sensitivity.threshold
+    assert others < 0.5  # and by those of the first training it would be more
 
 
 @pytest.mark.parametrize(
