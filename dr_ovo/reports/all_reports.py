@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dr_ovo.document.document import Report
+from dr_ovo.errors import log
 from dr_ovo.leash import end_with
 from dr_ovo.parallel import available_cores
 from dr_ovo.reports.comparison.comparison import compare
@@ -20,6 +21,7 @@ from dr_ovo.reports.criteria.criteria_file import Checklist
 from dr_ovo.reports.criteria.report import validation_report
 from dr_ovo.reports.criteria.validation import validate
 from dr_ovo.reports.diversity.diversity import diversity
+from dr_ovo.reports.ensemble.prior_correction import mixed_priors
 from dr_ovo.reports.ensemble.report import ensemble_report
 from dr_ovo.reports.ensemble.study import CombinationRule, study_ensemble
 from dr_ovo.reports.strengths.strengths import analyze_strengths
@@ -35,10 +37,14 @@ def all_reports(
     """Every report that this number of models allows, in reading order.
 
     `checklist` contains the criteria, `external` is a results folder on an independent hold-out.
-    Raises UserError where that can't be read. The reports are made in parallel processes.
+    Raises UserError where that can't be read. The reports are made in parallel processes. Of models
+    whose probabilities would be mixed there is no ensemble, which is said.
     """
     validation = validate(results, checklist, external)
     needing_two_models = (diversity, mean_ensemble) if len(results.models) > 1 else ()
+    if mixed := mixed_priors(results.models):
+        log.warning("There is no ensemble, as it would mix probabilities: %s.", mixed)
+        needing_two_models = (diversity,)
     makers = (compare, analyze_strengths, *needing_two_models)  # the longest first
     # Spawned, not forked: forking a process with threads (BLAS has some) can hang.
     spawn, count = get_context("spawn"), min(len(makers), available_cores())

@@ -10,6 +10,7 @@ from dr_ovo.grading.rules import Rules
 from dr_ovo.grading.workload import own_test, sentence
 from dr_ovo.predictions.conformal import COVERAGE
 from dr_ovo.predictions.same_answer import ADVICE, stopped_words
+from dr_ovo.reports.ensemble.prior_correction import mixed_priors
 from dr_ovo.results.folder import FOLDS_FILE, ResultsFolder
 from dr_ovo.results.model_results import ModelResults
 from dr_ovo.results.result_sets import ResultSet
@@ -30,7 +31,7 @@ def first_screen(results: ResultSet, reports: Sequence[Report]) -> Report:
     answers = [
         ("Which model?", _which(data["comparison"])),
         ("How good is it, on test?", _how_good(best)),
-        ("Does the ensemble help?", _ensemble(data.get("super_ensemble"))),
+        ("Does the ensemble help?", _ensemble(data.get("super_ensemble"), results)),
         ("Is it calibrated?", _calibration(best)),
         ("Is the data clean?", _data_clean(evaluation, results.marks)),
         ("How much work does it save?", _capital(sentence(work))),
@@ -67,9 +68,10 @@ def _how_good(best: Mapping[str, Any]) -> str:
     )
 
 
-def _ensemble(data: Mapping[str, Any] | None) -> str:
+def _ensemble(data: Mapping[str, Any] | None, results: ResultSet) -> str:
     if data is None:
-        return "There is none: it takes two models."
+        mixed = mixed_priors(results.models)
+        return f"There is none: {mixed or 'it takes two models'}."
     return str(data["words"])
 
 

@@ -15,6 +15,7 @@ from dr_ovo.predictions.calibration_file import POINTS, Calibration
 from dr_ovo.predictions.operating_points import CONDITIONS, GRADED_CLASSES
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.reports.criteria.criteria_file import nearest
+from dr_ovo.reports.ensemble.prior_correction import mixed_priors
 from dr_ovo.results.evaluation_file import evaluation_statistics
 from dr_ovo.results.model_results import ModelResults
 from dr_ovo.statistics.differences import difference
@@ -69,9 +70,10 @@ def ensemble_subject(members: Sequence[ModelResults], baseline: Sequence[ModelRe
     """The mean of the members' probabilities, and its lead over the mean of the baseline's."""
     fitted = fit_ensemble([model.member_val for model in members], "mean")
     test = fitted.on([model.member_test for model in members])
-    unknown = exact(None, "not all models of the baseline are among the folders")
+    mixed = mixed_priors(baseline)
+    unknown = exact(None, mixed or "not all models of the baseline are among the folders")
     gain: Leaves = {"gain.accuracy": unknown, "gain.quadratic_kappa": unknown}
-    if baseline:
+    if baseline and not mixed:
         fitted_baseline = fit_ensemble([model.member_val for model in baseline], "mean")
         baseline_test = fitted_baseline.on([model.member_test for model in baseline])
         gain = {

@@ -30,6 +30,7 @@ from dr_ovo.reports.criteria.criterion_values import (
     model_subject,
 )
 from dr_ovo.reports.criteria.external_results import is_of_parent, read_external
+from dr_ovo.reports.ensemble.prior_correction import mixed_priors
 from dr_ovo.reports.plausibility import implausible
 from dr_ovo.results.model_results import ModelResults
 from dr_ovo.results.result_sets import ResultSet
@@ -107,6 +108,8 @@ def _subjects(
     }
     if len(members) < 2:
         missing_reasons[ENSEMBLE] = "a single model is no ensemble"
+    elif not missing and (mixed := mixed_priors([models[name] for name in members])):
+        missing_reasons[ENSEMBLE] = f"its members' probabilities would be mixed: {mixed}"
     elif not missing:
         complete = all(name in models for name in checklist.baseline)
         baseline = [models[name] for name in checklist.baseline] if complete else []

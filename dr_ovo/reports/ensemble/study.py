@@ -15,6 +15,7 @@ from dr_ovo.errors import UserError
 from dr_ovo.models.architectures import architecture_of
 from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.predictions_file import Predictions, take
+from dr_ovo.reports.ensemble.prior_correction import require_one_prior
 from dr_ovo.reports.paired_comparison import by_val_kappa
 from dr_ovo.results.model_results import ModelResults
 from dr_ovo.results.result_sets import ResultSet
@@ -72,8 +73,10 @@ def study_ensemble(results: ResultSet, rule: CombinationRule, baseline: Sequence
     """The ensemble of all models, compared on test with what was chosen on val.
 
     `baseline` names some of the models; empty: the CNNs of FOUR_CNNS, if there are two or more
-    and other models as well. Raises UserError for a baseline that is not a proper subset.
+    and other models as well. Raises UserError for a baseline that is not a proper subset, and for
+    models of which the prior of some is corrected and of others not.
     """
+    require_one_prior(results.models)
     named = _baseline(results, baseline)
     whole = _combine(results.models, rule, "ensemble of all {}")
     best = by_val_kappa(results.models)[0][0]
