@@ -32,13 +32,23 @@ def seals_of(folder: ResultsFolder) -> Seals:
 
 
 def joint_seals(members: Sequence[tuple[ResultsFolder, Seals]]) -> Seals:
-    """The seals of all members; of several, under the names of their folders, too."""
-    several = len(members) > 1
+    """The seals of all members; of several, under the names of their folders, too: with as many of
+    the folders around one as tell it from the others."""
+    roots = [folder.root.resolve() for folder, _ in members]
     return {
-        f"{folder.root.resolve().name}/{name}" if several else name: own
-        for folder, seals in members
+        f"{_distinct_name(root, roots)}/{name}" if len(members) > 1 else name: own
+        for root, (_, seals) in zip(roots, members, strict=True)
         for name, own in seals.items()
     }
+
+
+def _distinct_name(root: Path, roots: Sequence[Path]) -> str:
+    """The last parts of a path that none of the other `roots` ends in."""
+    others = [other.parts for other in roots if other != root]
+    count = 1
+    while any(parts[-count:] == root.parts[-count:] for parts in others):
+        count += 1
+    return "/".join(root.parts[-count:]).lstrip("/")
 
 
 def checkpoint_digests(folders: Sequence[ResultsFolder]) -> dict[str, str]:
