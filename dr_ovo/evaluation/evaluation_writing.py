@@ -7,6 +7,7 @@ from typing import Any
 
 from dr_ovo.decoding.heads import decoder_option
 from dr_ovo.errors import UserError, log
+from dr_ovo.evaluation.split_predictions import say_only_grade
 from dr_ovo.evaluation.statistics_only import TEST_ALONE, unknown
 from dr_ovo.files import flush, write_json
 from dr_ovo.json_files import read_as
@@ -43,7 +44,8 @@ def write_evaluation(
     is evaluated later, where that is another one.
 
     `seals`: of the checkpoints with which the predictions were made. Says so where the evaluation
-    of test that is there was made from others, or another calibration, or decoded otherwise.
+    of test that is there was made from others, or another calibration, or decoded otherwise, and
+    where every image gets one grade.
     """
     folder.root.mkdir(parents=True, exist_ok=True)
     write_json(folder.evaluating, {"schema": SCHEMA, "splits": [*predictions]})
@@ -55,6 +57,7 @@ def write_evaluation(
     sources = made_from(folder, seals, [*predictions])
     report: dict[str, Any] = {}
     for name, on_split in predictions.items():
+        say_only_grade(folder.root, name, on_split)
         report = evaluation_report(on_split, calibration, name)
         if config.patient_level:
             report["patient_level"] = patient_report(on_split, calibration)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
 from dr_ovo.batches.reading import written_meanwhile
 from dr_ovo.dataset.index import DatasetIndex, Split
 from dr_ovo.decoding.decoders import decode
-from dr_ovo.decoding.heads import head_of
+from dr_ovo.decoding.heads import HEADS, head_of
 from dr_ovo.distributed.ranks import ALONE, Ranks
 from dr_ovo.errors import MachineError, log
 from dr_ovo.inference.trained_model import TrainedModel, fitted_for, pair_accuracy, predict
@@ -68,9 +70,16 @@ def predict_split(
     )
     if ranks.is_first and (stopped := stopped_parts(found)):
         log.warning("%s, on %s: %s %s", model.folder.root, name, stopped_words(stopped), ADVICE)
-    elif ranks.is_first and (grade := only_grade(found)):
-        log.warning("%s, on %s: every image gets grade %s.", model.folder.root, name, grade)
     return found
+
+
+def say_only_grade(folder: Path, name: str, predictions: Predictions) -> None:
+    """Says where every image of the split `name` gets one grade though the logits differ. For
+    grades that are final: by the thresholds of the calibration, and of a mean as a whole."""
+    is_network = predictions.head in HEADS  # a mean has no logits of its own that could stop
+    stopped = is_network and stopped_parts(predictions)
+    if not stopped and (grade := only_grade(predictions)):
+        log.warning("%s, on %s: every image gets grade %s.", folder, name, grade)
 
 
 def _stop(split: Split, damaged: dict[int, str]) -> None:

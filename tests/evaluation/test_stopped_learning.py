@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from dr_ovo.decoding import expected_grade
 from dr_ovo.models.checkpoints.files import save_checkpoint
 from dr_ovo.models.network import Branch
+from dr_ovo.predictions.predictions_file import load_predictions
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.model_results import read_facts
 from tests.fixtures.sealed import seal_again
@@ -88,16 +91,75 @@ def test_a_network_of_one_branch(train, evaluate, tmp_path):
     assert read_facts(folder, "ovo").stopped == ("ovo",)
 
 
-def test_one_grade_for_all_is_said_though_logits_differ(train, evaluate, draw_dataset, tmp_path):
+@pytest.fixture(scope="module")
+def larger(draw_dataset, tmp_path_factory) -> Path:
+    """A data set of three grades with as many images as one grade for all is said of."""
+    return draw_dataset(tmp_path_factory.mktemp("larger") / "data", grades=3, images=7)
+
+
+def favour_the_last(folder: Path) -> None:
+    """Lets the network of a folder give every image the last of three grades, by a bias."""
+    (path,) = (folder / "models").glob("*.pth")
+    change_state(path, lambda state: state["head.bias"].copy_(torch.tensor([0.0, 0.0, 30.0])))
+
+
+def test_one_grade_for_all_is_said_though_logits_differ(train, evaluate, larger, tmp_path):
     folder = tmp_path / "out"
-    data = draw_dataset(tmp_path / "data", grades=3, images=7)
-    where = ("--dataset_path", data)
+    where = ("--dataset_path", larger)
     assert train(folder, *where, "--allow_leaks").code == 0
     (path,) = (folder / "models").glob("*.pth")
     change_state(path, lambda state: state["head.bias"].copy_(torch.full((3,), 30.0)))
     said = evaluate(folder, *where)
     assert f"{folder}, on test: every image gets grade 2." in said
     assert stopped(folder) == []
+    said = evaluate(folder, "--external", larger)
+    assert f"{folder / 'external' / 'data'}, on external: every image gets grade 2." in said
+    assert said.count("every image gets grade") == 1
+
+
+def test_one_grade_by_rounding_that_thresholds_divide(
+    train, evaluate, larger, tmp_path, monkeypatch
+):
+    folder = tmp_path / "out"
+    where = ("--dataset_path", larger)
+    assert train(folder, *where, "--allow_leaks", "--head", "softmax").code == 0
+    (path,) = (folder / "models").glob("*.pth")
+    change_state(path, lambda state: (state["head.weight"].mul_(0.1), state["head.bias"].zero_()))
+    said = evaluate(folder, *where, "--decoder", "expected")
+    for split in ("val", "test"):
+        assert f"{folder}, on {split}: every image gets grade 1." in said
+    monkeypatch.setattr(expected_grade, "MIN_IMAGES", 20)
+    said = evaluate(folder, *where, "--decoder", "expected")
+    assert len(np.unique(load_predictions(folder / "predictions_val.npz").predicted)) > 1
+    assert f"{folder}, on val: every image gets" not in said
+
+
+def test_one_grade_for_all_of_a_mean(train, evaluate, larger, tmp_path):
+    names, where = ("test_efficientnet", "test_resnet"), ("--dataset_path", larger)
+    for name in names:
+        flags = ("--base_models", name, "--pretrained_path", "", "--no-pretrained")
+        folder = tmp_path / f"{name}_3class_results"
+        outcome = train(folder, *where, *flags, "--allow_leaks", "--head", "softmax")
+        assert outcome.code == 0, outcome.stderr
+        favour_the_last(folder)
+    said = evaluate(tmp_path, *where, "--base_models", *names, "--num_classes", 3)
+    assert f"{tmp_path / 'ensemble'}, on test: every image gets grade 2." in said
+    assert said.count("on test: every image gets grade 2.") == 3
+
+
+def test_one_grade_for_all_of_the_mean_of_folds(train, evaluate, larger, tmp_path):
+    folder, folds = tmp_path / "out", ("--folds", 2, "--head", "softmax", "--allow_leaks")
+    where = ("--dataset_path", larger)
+    assert train(folder, *where, *folds).code == 0
+    for number in (1, 2):
+        favour_the_last(folder / f"fold_{number}")
+        seal_again(folder / f"fold_{number}")
+    outcome = train(folder, *where, *folds, "--resume")
+    assert outcome.code == 0, outcome.stderr
+    assert f"{folder}, on oof: every image gets grade 2." in outcome.stdout + outcome.stderr
+    said = evaluate(folder, *where)
+    assert f"{folder}, on test: every image gets grade 2." in said
+    assert said.count("every image gets grade") == 1
 
 
 def test_one_pair_of_an_independent_network(train, evaluate, tmp_path):

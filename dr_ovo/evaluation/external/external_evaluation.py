@@ -39,6 +39,7 @@ from dr_ovo.evaluation.external.own_dataset import own_dataset
 from dr_ovo.evaluation.external.own_test import own_test, require_same_decoding
 from dr_ovo.evaluation.external.shared_photographs import Shared, find_shared, say_shared
 from dr_ovo.evaluation.external.shift import shift_block
+from dr_ovo.evaluation.split_predictions import say_only_grade
 from dr_ovo.inference.ensemble import Ensemble, open_ensemble
 from dr_ovo.inference.trained_model import seals_of_models
 from dr_ovo.photographs.damage import Damage
@@ -104,6 +105,7 @@ def evaluate_external(settings: Settings, launch: Launch) -> ExternalEvaluation 
     predictions = predict_external(ensemble, data.index, config, device, ranks, leaky=leaky)
     if not ranks.is_first:
         return None
+    say_only_grade(folder.root, EXTERNAL, predictions)
     found = merged(predictions, classes, predictions.targets)
     with shared_workers(processes=config.num_workers > 0):
         report = {
