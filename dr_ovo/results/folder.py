@@ -18,6 +18,7 @@ from dr_ovo.sealed_json import check_digest
 
 FOLDS_FILE = "folds.json"  # in a folder whose members are in fold_1, fold_2, ...
 ENSEMBLE_FILE = "ensemble.json"  # the manifest of these members
+SUPER_FILE = "super_ensemble.json"  # what evaluate_super_ensemble.py says of its ensemble
 RETRAINING = "retrain"  # a folder of new classifiers inside the network's, while they train
 OOF = "oof"  # as a split: train and val, each picture by the member that did not see it
 GRADE_FROM = "grade_from"  # key of the evaluation of a mean: argmax, or expected

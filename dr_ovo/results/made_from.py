@@ -9,11 +9,12 @@ from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.files import file_sha256, known_sha256
-from dr_ovo.results.folder import ENSEMBLE_FILE, EXTERNAL, FOLDS_FILE, ResultsFolder
+from dr_ovo.results.folder import ENSEMBLE_FILE, EXTERNAL, FOLDS_FILE, SUPER_FILE, ResultsFolder
 from dr_ovo.results.sealing import directory_sha256
 from dr_ovo.results.training_files import config_digest
 
 MADE_FROM = "made_from"  # key of evaluation.json
+PREDICTIONS_VAL = "predictions_val"  # of val, where it has no evaluation of its own
 Seals = dict[str, dict[str, str]]  # of each checkpoint, by the name of its file
 
 
@@ -132,6 +133,7 @@ def check_digests(folder: ResultsFolder, splits: Sequence[str]) -> bool:
 def _others(folder: ResultsFolder, split: str, source: Mapping[str, Any]) -> Iterator[str]:
     """The files that are not those of an evaluation, by what it was made from."""
     own = {**_joint(folder), "predictions": folder.predictions(split)}
+    own[PREDICTIONS_VAL] = folder.predictions("val")
     for key, path in own.items():
         if key in source and path.is_file() and file_sha256(path) != source[key]:
             yield path.name
@@ -141,16 +143,16 @@ def _others(folder: ResultsFolder, split: str, source: Mapping[str, Any]) -> Ite
     if source.get("place", place) != place:  # beside it are folders that may be others by now
         return
     for name, sha256 in source.get("directories", {}).items():
-        path = _checkpoint(folder, name)
+        path = checkpoint_file(folder, name)
         if path.is_file() and directory_sha256(path) != sha256:
             yield name
     for name, sha256 in source.get("descriptors", {}).items():
-        path = _checkpoint(folder, name).with_suffix(".json")
+        path = checkpoint_file(folder, name).with_suffix(".json")
         if path.is_file() and file_sha256(path) != sha256:
             yield f"{path.parent.name}/{path.name}"
 
 
-def _checkpoint(folder: ResultsFolder, name: str) -> Path:
+def checkpoint_file(folder: ResultsFolder, name: str) -> Path:
     """The file of a checkpoint: of this folder; of a member, which lies in it (folds) or beside it
     (the mean of several architectures)."""
     *parents, file = name.split("/")
@@ -169,6 +171,11 @@ def _again(folder: ResultsFolder) -> str:
         return (
             "Put its members together again by the command that trained them, with --resume; then "
             f"evaluate test: {command} evaluate --output_dir {folder.root}"
+        )
+    if (folder.root / SUPER_FILE).is_file():
+        return (
+            "Combine its members again: python evaluate_super_ensemble.py --results_dirs ... "
+            f"--output {folder.root}"
         )
     if not folder.models.is_dir():
         return (

@@ -168,6 +168,7 @@ class MadeFrom(Struct):
     checkpoints: dict[str, Sha256]
     calibration: Sha256
     predictions: Sha256 | UnsetType = UNSET
+    predictions_val: Sha256 | UnsetType = UNSET
     directories: dict[str, Sha256] | UnsetType = UNSET
     descriptors: dict[str, Sha256] | UnsetType = UNSET
     config: Sha256 | UnsetType = UNSET

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dr_ovo.decoding.decoders import Fitted
 from dr_ovo.ensembles.manifest import Manifest, Member, write_manifest
 from dr_ovo.errors import UserError
-from dr_ovo.files import file_sha256, write_json
+from dr_ovo.files import file_sha256, flush, write_json
 from dr_ovo.predictions.calibration import has_grade_thresholds
 from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.predictions_file import save_predictions
 from dr_ovo.predictions.same_answer import named_parts
+from dr_ovo.reports.ensemble.prior_correction import is_any_corrected
+from dr_ovo.reports.ensemble.sources import sources
 from dr_ovo.reports.ensemble.study import Study
-from dr_ovo.results.evaluation_file import evaluation_report
-from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, STOPPED
-from dr_ovo.results.model_results import ModelResults
+from dr_ovo.results.evaluation_file import SCHEMA, evaluation_report
+from dr_ovo.results.folder import (
+    ENSEMBLE_FILE,
+    FOLDS_FILE,
+    OOF,
+    STOPPED,
+    SUPER_FILE,
+    ResultsFolder,
+)
+from dr_ovo.results.made_from import MADE_FROM
+from dr_ovo.results.model_results import SPLITS, ModelResults
 from dr_ovo.results.result_sets import ResultSet
+from dr_ovo.sealed_json import write_sealed
 from dr_ovo.tables import wrapped
 from dr_ovo.writable import check_writable_file
 
@@ -33,11 +45,14 @@ def check_targets(results: ResultSet, output: Path, export: Path | None) -> None
             f"--output {output} is the results folder of a model, whose predictions the ensemble's "
             "would overwrite. Give another folder, such as ./super_ensemble."
         )
+    if foreign := _foreign_evaluation(ResultsFolder(output)):
+        raise UserError(
+            f"--output {output} holds another evaluation ({foreign}), with which the ensemble's "
+            "would be mixed. Give another folder, such as ./super_ensemble."
+        )
     if export is None:
         return
-    if not export.resolve().parent.is_dir():
-        raise UserError(f"--export {export}: expected the name of a file in a folder that exists.")
-    check_writable_file(export, "--export")
+    _check_export(export, resolved)
     for model in results.models:
         if model.test.head != "ensemble":
             continue
@@ -54,6 +69,34 @@ def check_targets(results: ResultSet, output: Path, export: Path | None) -> None
         )
 
 
+def _foreign_evaluation(folder: ResultsFolder) -> str:
+    """A file in a folder that evaluate_super_ensemble.py did not write, "" for none."""
+    never = [folder.config, folder.root / FOLDS_FILE, folder.evaluation("val"),
+             folder.evaluation(OOF)]  # fmt: skip
+    own = [folder.evaluation("test"), *map(folder.predictions, SPLITS), folder.calibration]
+    is_own = (folder.root / SUPER_FILE).is_file()
+    return next((path.name for path in [*never, *([] if is_own else own)] if path.is_file()), "")
+
+
+def _check_export(export: Path, output: Path) -> None:
+    """Raises UserError for a manifest that can't be written; its folder may be made where it is
+    that of the output, or in it."""
+    folder = export.resolve().parent
+    if not folder.is_dir() and not folder.is_relative_to(output):
+        raise UserError(
+            f"--export {export}: expected the name of a file in a folder that exists, or in that "
+            "of --output."
+        )
+    results = ResultsFolder(output)
+    taken = [output / SUPER_FILE, results.evaluation("test"), results.calibration]
+    if export.resolve() in [*taken, *map(results.predictions, SPLITS)]:
+        raise UserError(
+            f"--export {export}: that is a file of the ensemble's results. Give another name, such "
+            f"as {export.with_name(ENSEMBLE_FILE)}."
+        )
+    check_writable_file(export, "--export")
+
+
 def write_results(study: Study, output: Path) -> list[Path]:
     """Writes predictions, calibration and evaluation of the ensemble; returns the files.
 
@@ -62,24 +105,35 @@ def write_results(study: Study, output: Path) -> list[Path]:
     whole = study.whole
     assert whole.fitted is not None  # an ensemble has at least two members
     output.mkdir(parents=True, exist_ok=True)
+    folder, marks = ResultsFolder(output), study.results.marks
+    write_json(folder.evaluating, {"schema": SCHEMA, "splits": [*SPLITS]})
     splits = {"val": whole.fitted.val, "test": whole.test}
-    written = [output / f"predictions_{split}.npz" for split in splits]
-    for path, predictions in zip(written, splits.values(), strict=True):
-        marked = np.array(study.results.marks, np.str_)
-        save_predictions(path, replace(predictions, marks=marked))
-    written.append(output / "calibration.json")
-    save_calibration(written[-1], whole.calibration, study.results.marks)
-    evaluation = evaluation_report(whole.test, whole.calibration, "test")
-    marks = {mark.lower(): True for mark in study.results.marks}
-    written.append(output / "evaluation.json")
+    for name, predictions in splits.items():
+        marked = np.array(marks, np.str_)
+        save_predictions(folder.predictions(name), replace(predictions, marks=marked))
+    save_calibration(folder.calibration, whole.calibration, marks)
+    evaluation = evaluation_report(whole.test, whole.calibration, "test") | _of_members(study)
+    evaluation |= {mark.lower(): True for mark in marks}
+    source = sources(folder, study.results.models)
+    write_sealed(folder.evaluation("test"), {**evaluation, MADE_FROM: source})
+    folder.evaluating.unlink()
+    flush(output)
+    return [*map(folder.predictions, splits), folder.calibration, folder.evaluation("test")]
+
+
+def _of_members(study: Study) -> dict[str, Any]:
+    """What evaluation.json says of the members."""
+    models = study.results.models
     stopped = [
         part
-        for model in study.results.models
+        for model in models
         for part in named_parts(model.name, model.test.head, model.facts.stopped)
     ]
-    members = {"members": list(whole.names), STOPPED: stopped}
-    write_json(written[-1], {**evaluation, **members, **marks})
-    return written
+    return {
+        "members": list(study.whole.names),
+        STOPPED: stopped,
+        "prior_corrected": is_any_corrected(models),
+    }
 
 
 def export_manifest(study: Study, path: Path) -> str:
@@ -92,6 +146,7 @@ def export_manifest(study: Study, path: Path) -> str:
     names = tuple(map(str, study.whole.test.class_names))
     expected = study.whole.fitted.expected if study.whole.fitted else None
     manifest = Manifest(study.rule.method, names, members, expected)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_manifest(path, manifest, study.whole.calibration, study.results.marks)
     lacking = [member.name for member in members if not member.checkpoints]
     if lacking:
