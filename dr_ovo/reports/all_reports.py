@@ -41,11 +41,13 @@ def all_reports(
     whose probabilities would be mixed there is no ensemble, which is said.
     """
     validation = validate(results, checklist, external)
-    needing_two_models = (diversity, mean_ensemble) if len(results.models) > 1 else ()
+    makers = [compare, analyze_strengths]  # the longest first
+    if len(results.models) > 1:
+        makers.append(diversity)
     if mixed := mixed_priors(results.models):
         log.warning("There is no ensemble, as it would mix probabilities: %s.", mixed)
-        needing_two_models = (diversity,)
-    makers = (compare, analyze_strengths, *needing_two_models)  # the longest first
+    elif len(results.models) > 1:
+        makers.append(mean_ensemble)
     # Spawned, not forked: forking a process with threads (BLAS has some) can hang.
     spawn, count = get_context("spawn"), min(len(makers), available_cores())
     leash, held = spawn.Pipe(duplex=False)

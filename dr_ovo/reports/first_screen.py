@@ -11,7 +11,7 @@ from dr_ovo.grading.workload import own_test, sentence
 from dr_ovo.predictions.conformal import COVERAGE
 from dr_ovo.predictions.same_answer import ADVICE, stopped_words
 from dr_ovo.reports.ensemble.prior_correction import mixed_priors
-from dr_ovo.results.folder import FOLDS_FILE, ResultsFolder
+from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, SUPER_FILE, ResultsFolder
 from dr_ovo.results.model_results import ModelResults
 from dr_ovo.results.result_sets import ResultSet
 
@@ -122,7 +122,22 @@ def _next(
         said.append("Don't take probabilities at their word: they stay off after tempering.")
     if data["validation"]["grade"] not in ("A", "B"):
         said.append("See which criteria are not met.")
-    return [*said, f"Read photographs: python predict.py --models {model.folder}."]
+    return [*said, _read_photographs(model)]
+
+
+def _read_photographs(model: ModelResults) -> str:
+    """How to read photographs with a model: an ensemble, unless of `--folds`, by its manifest."""
+    networks = model.folder
+    if model.test.head == "ensemble" and not (networks / FOLDS_FILE).is_file():
+        networks /= ENSEMBLE_FILE
+    said = f"Read photographs: python predict.py --models {networks}."
+    if networks == model.folder or networks.is_file():
+        return said
+    if (model.folder / SUPER_FILE).is_file():
+        how = f"give the command that made {model.folder} again, with --export {networks}"
+    else:
+        how = f"python evaluate_super_ensemble.py --results_dirs MEMBERS --export {networks}"
+    return f"Export {model.name}: {how}. {said}"
 
 
 def _rules(model: ModelResults) -> Rules:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dr_ovo.grading.workload import own_test
 from dr_ovo.reports.all_reports import all_reports
 from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
-from dr_ovo.reports.first_screen import _rules, first_screen
+from dr_ovo.reports.first_screen import _read_photographs, _rules, first_screen
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.result_sets import open_results
 from dr_ovo.synthetic.simulated_results import simulate
@@ -64,6 +66,26 @@ def test_the_work_saved_is_counted_by_eye(simulated):
     # Sets and grades that reach 2 send some of them to a person.
     assert 0 < block["no_person"]["value"] <= below.mean()
     assert block["missed"]["value"] <= missed.mean()
+
+
+def test_an_ensemble_reads_photographs_by_its_manifest(simulated, tmp_path):
+    folder = min(simulated.glob("*_5class_results"))
+    (single,) = open_results([folder], None, intersect=False).models
+    assert _read_photographs(single).endswith(f"predict.py --models {folder}.")
+    ensemble = replace(single.test, head="ensemble", decoder="mean", logits=np.zeros((240, 5)))
+    ensemble = replace(ensemble, pairs=np.zeros((0, 2), np.int64))
+    model = replace(single, folder=tmp_path, test=ensemble)
+    manifest = tmp_path / "ensemble.json"
+    said = _read_photographs(model)
+    assert f"evaluate_super_ensemble.py --results_dirs MEMBERS --export {manifest}." in said
+    assert said.endswith(f"predict.py --models {manifest}.")
+    (tmp_path / "super_ensemble.json").touch()
+    said = _read_photographs(model)
+    assert f"the command that made {tmp_path} again, with --export {manifest}." in said
+    manifest.touch()
+    assert _read_photographs(model) == f"Read photographs: python predict.py --models {manifest}."
+    (tmp_path / "folds.json").touch()
+    assert _read_photographs(model) == f"Read photographs: python predict.py --models {tmp_path}."
 
 
 def test_a_mixture_saves_nothing(simulated, tmp_path):
