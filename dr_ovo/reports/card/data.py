@@ -60,11 +60,9 @@ def data_sections(facts: CardFacts, answers: Answers) -> list[CardSection]:
 
 
 def _summary(facts: CardFacts) -> list[str]:
-    network = facts.facts.architecture or "an architecture that is not recorded"
-    several = f"; the mean of {facts.folds} such networks, one a fold" if facts.folds else ""
     said = (
         f"The model {facts.name} grades diabetic retinopathy on colour photographs of the retina. "
-        f"It is a deep neural network: {network}, head {facts.facts.head or UNRECORDED}{several}."
+        f"It is {_what_it_is(facts)}."
     )
     if facts.split is None:
         return [said, "It is not evaluated, so there are no figures of how good it is."]
@@ -75,6 +73,19 @@ def _summary(facts: CardFacts) -> list[str]:
         f"{KAPPA.text(block['quadratic_kappa'])}, accuracy {ACCURACY.text(block['accuracy'])} %. "
         "Brackets are 95 % intervals.",
     ]
+
+
+def _what_it_is(facts: CardFacts) -> str:
+    head, networks = facts.facts.head or UNRECORDED, facts.networks
+    if networks is None or facts.folds:
+        network = facts.facts.architecture or "an architecture that is not recorded"
+        several = f"; the mean of {facts.folds} such networks, one a fold" if facts.folds else ""
+        return f"a deep neural network: {network}, head {head}{several}"
+    network = ", ".join(networks.architectures) or "architectures that are not recorded"
+    return (
+        f"an ensemble of {networks.count or 'several'} deep neural networks: {network}, head "
+        f"{head}, combined by the method {networks.method}"
+    )
 
 
 def _source(facts: CardFacts) -> Table:

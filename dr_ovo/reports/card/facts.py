@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.dataset.manifest import MANIFEST, read_manifest
+from dr_ovo.ensembles.composition import Composition, of_checkpoints, of_manifest
 from dr_ovo.ensembles.manifest import read_manifest as read_ensemble
 from dr_ovo.errors import UserError
+from dr_ovo.models.architectures import architecture_of
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.predictions.predictions_file import MARKS, Predictions, load_predictions
 from dr_ovo.reports.card.external import External, read_external
@@ -25,6 +27,7 @@ from dr_ovo.results.folder import (
     ResultsFolder,
 )
 from dr_ovo.results.history import training_seconds
+from dr_ovo.results.made_from import MADE_FROM
 from dr_ovo.results.model_results import Facts, read_facts
 from dr_ovo.results.one_piece import is_verified, say_unverified
 from dr_ovo.results.result_sets import SUFFIX
@@ -45,6 +48,7 @@ class CardFacts:
     configs: tuple[Mapping[str, Any], ...]  # of `trained`; empty where there is none
     facts: Facts
     folds: int
+    networks: Composition | None  # None: it is a single one
     evaluations: Mapping[str, Mapping[str, Any]]  # of SPLITS, those that are there, in order
     predictions: Predictions | None  # of `split`
     eyes: Mapping[str, Any]  # the figures on `split` by eye, with intervals
@@ -117,6 +121,9 @@ def read_card_facts(root: Path) -> CardFacts:
     own = read_facts(root, facts.head, loaded)
     marks = tuple(mark for mark in MARKS if mark in own.marks + facts.marks)
     facts = replace(facts, marks=marks, prior_corrected=own.prior_corrected, stopped=own.stopped)
+    networks = _networks(folder, evaluations.get(split or "", {}), facts.head)
+    if networks is not None:
+        facts = _of_networks(facts, networks, is_folds=(root / FOLDS_FILE).is_file())
     return CardFacts(
         name=root.resolve().name.removesuffix(SUFFIX),
         folder=folder,
@@ -124,6 +131,7 @@ def read_card_facts(root: Path) -> CardFacts:
         configs=configs,
         facts=facts,
         folds=len(trained) if (root / FOLDS_FILE).is_file() else 0,
+        networks=networks,
         evaluations=evaluations,
         predictions=predictions,
         eyes=_by_eye(predictions),
@@ -156,6 +164,33 @@ def _trained(folder: ResultsFolder) -> tuple[ResultsFolder, ...]:
         return (folder,)
     members = read_ensemble(folder.root / ENSEMBLE_FILE).members
     return tuple(ResultsFolder(member.folder) for member in members)
+
+
+def _networks(
+    folder: ResultsFolder, evaluation: Mapping[str, Any], head: str
+) -> Composition | None:
+    """The networks of an ensemble: of the manifest of `--folds`, else those that were evaluated."""
+    manifest, divided = folder.root / ENSEMBLE_FILE, (folder.root / FOLDS_FILE).is_file()
+    checkpoints = evaluation.get(MADE_FROM, {}).get("checkpoints", {})
+    if manifest.is_file() and (divided or (head == "ensemble" and not checkpoints)):
+        return of_manifest(read_ensemble(manifest))
+    if head != "ensemble":
+        return None
+    return of_checkpoints(checkpoints, evaluation.get("members", ()), evaluation["decoder"])
+
+
+def _of_networks(facts: Facts, networks: Composition, *, is_folds: bool) -> Facts:
+    """The facts of an ensemble: what its networks have in common; of folds, which have one
+    architecture, what is known of the first."""
+    head = ", ".join(networks.heads)
+    if is_folds:
+        return replace(facts, head=head)
+    alone = networks.architectures[0] if len(networks.architectures) == 1 else None
+    known = architecture_of(alone) if alone else None
+    family, paradigm = (known.family, known.paradigm) if known else (None, None)
+    return replace(
+        facts, architecture=alone, family=family, paradigm=paradigm, head=head, parameters=None
+    )
 
 
 def _config(folder: ResultsFolder) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _of_the_choices(facts: CardFacts) -> Iterator[str]:
     sets = facts.evaluation.get("conformal", {})
     if sets.get("guaranteed") is False:
         yield "The coverage of the sets of likely grades is not guaranteed."
-    if facts.settings.get("seed") is not None and not facts.folds:
+    if facts.settings.get("seed") is not None and not facts.folds and facts.networks is None:
         yield (
             "One training with one seed: the intervals are of the photographs, not of what another "
             "training would give."

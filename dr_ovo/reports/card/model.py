@@ -26,7 +26,10 @@ def model_sections(facts: CardFacts, answers: Answers) -> list[CardSection]:
     return [
         CardSection("Model", [], [_network(facts), *_checkpoints(facts)]),
         CardSection(
-            "Training", _resumptions(facts), [_training(facts)], asked("training", answers)
+            "Training",
+            [*_whose(facts), *_resumptions(facts)],
+            [_training(facts)],
+            asked("training", answers),
         ),
     ]
 
@@ -37,12 +40,12 @@ def _network(facts: CardFacts) -> Table:
     size = given.get("size") or settings.get("img_size")
     mode = settings.get("ovo_mode") if known.head == "ovo" else None
     rows: list[tuple[str, Any]] = [
-        ("architecture, timm's name", known.architecture),
+        ("architecture, timm's name", _architecture(facts)),
         ("family", known.family),
-        ("head", f"{known.head}, {mode}" if mode else known.head),
+        ("head", f"{known.head}, {mode}" if mode else known.head or None),
         ("decoder", facts.evaluation.get("decoder")),
         ("parameters", magnitude(known.parameters) if known.parameters else None),
-        ("networks", f"{facts.folds}, one a fold; their mean" if facts.folds else "1"),
+        ("networks", _networks(facts)),
         ("input", f"{size} x {size} pixels, three channels" if size else None),
         ("mean of the input's channels", _numbers(given.get("mean"))),
         ("their standard deviation", _numbers(given.get("std"))),
@@ -53,6 +56,33 @@ def _network(facts: CardFacts) -> Table:
     if facts.facts.prior_corrected:
         rows.append(("class weights", "what they added to the logits is taken from them again"))
     return facts_table("network", "Network", rows)
+
+
+def _architecture(facts: CardFacts) -> str | None:
+    several = ", ".join(facts.networks.architectures) if facts.networks else ""
+    return several or facts.facts.architecture
+
+
+def _networks(facts: CardFacts) -> str:
+    if facts.folds:
+        return f"{facts.folds}, one a fold; their mean"
+    if facts.networks is None:
+        return "1"
+    count = facts.networks.count or "more than one"
+    return f"{count}, combined by the method {facts.networks.method}"
+
+
+def _whose(facts: CardFacts) -> list[str]:
+    """Of an ensemble of several trainings, whose settings are shown."""
+    if facts.networks is None or facts.folds:
+        return []
+    if not facts.config:
+        return ["How its networks were trained is said by the cards of their own folders."]
+    first = facts.trained[0].root.name
+    return [
+        f"Input and training are those of the first network, {first}. Those of the others are said "
+        "by the cards of their own folders."
+    ]
 
 
 def _numbers(values: Any) -> str | None:
@@ -107,7 +137,8 @@ def _weights(facts: CardFacts) -> str | None:
         return None
     if not settings["pretrained"]:
         return "random weights"
-    return f"pretrained weights of {facts.facts.architecture}"
+    known = facts.facts.architecture
+    return f"pretrained weights of {known}" if known else "pretrained weights"
 
 
 def _loss(facts: CardFacts) -> str | None:
