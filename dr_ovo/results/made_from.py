@@ -172,7 +172,7 @@ def _again(folder: ResultsFolder) -> str:
             "Put its members together again by the command that trained them, with --resume; then "
             f"evaluate test: {command} evaluate --output_dir {folder.root}"
         )
-    if (folder.root / SUPER_FILE).is_file():
+    if (folder.root / SUPER_FILE).is_file() and not folder.evaluation("val").is_file():
         return (
             "Combine its members again: python evaluate_super_ensemble.py --results_dirs ... "
             f"--output {folder.root}"
