@@ -40,7 +40,8 @@ from dr_ovo.results.made_from import (
 )
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training.resume.folder_checks import differing_settings, shared_by_members
+from dr_ovo.training.resume.folder_checks import unlike_a_member
+from dr_ovo.training.resume.pretrained_file import KEY
 from dr_ovo.training.setup import choose_device, resolve_models, results_folder
 
 APPROXIMATE = (
@@ -82,7 +83,7 @@ def _require_alike(members: Sequence[ResultsFolder]) -> None:
     """Raises UserError for members that were not trained in one way, as earlier versions let be."""
     first = members[0].read_config()["settings"]
     for member in members[1:]:
-        if differing := differing_settings(member, shared_by_members(first)):
+        if differing := unlike_a_member(member, first):
             raise UserError(
                 f"{member.root} and {members[0].root} were trained with other settings:\n  "
                 + "\n  ".join(differing)
@@ -151,7 +152,11 @@ def _joint_config(config: TrainConfig, members: Sequence[ResultsFolder]) -> dict
     own = ("effective", "counts", "data_hash", "retrained", "resumed", "recovered")
     shared = {key: value for key, value in first.items() if key not in own}
     whole = {**_how_decoded(config), "output_dir": config.output_dir, "fold": 0}
-    return {**shared, "settings": {**first["settings"], **whole}}
+    settings = {**first["settings"], **whole}
+    if any(member.read_config().get(KEY) != first.get(KEY) for member in members):
+        shared.pop(KEY, None)  # each begins with weights of its own
+        settings.pop("pretrained_path", None)
+    return {**shared, "settings": settings}
 
 
 def _write_manifest(

@@ -19,7 +19,7 @@ from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions, marks_of
 from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, OOF, ResultsFolder
 from dr_ovo.results.history import training_seconds
-from dr_ovo.results.one_piece import is_verified
+from dr_ovo.results.one_piece import is_verified, require_one_decoding
 
 SPLITS = ("val", "test")
 
@@ -78,6 +78,8 @@ def read_results(folder: Path, name: str) -> ModelResults:
     calibration = load_calibration(results.calibration)
     facts = read_facts(folder, test.head, [val, test])
     verified = is_verified(results, splits)
+    if OOF not in splits:  # the mean of members stands beside them with its manifest
+        require_one_decoding(results)
     if before != [*map(last_written, read)]:
         raise UserError(f"{folder} was evaluated while it was read. Give the same command again.")
     return ModelResults(name, folder, val, test, calibration, facts, verified)

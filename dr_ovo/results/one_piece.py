@@ -24,8 +24,6 @@ def is_verified(folder: ResultsFolder, splits: Sequence[str] = ()) -> bool:
     Raises UserError for a mixture."""
     trained = check_training_files(folder)
     evaluated = not splits or check_evaluation_files(folder, splits)
-    if {"val", "test"} <= {*splits}:
-        require_one_decoding(folder)
     return evaluated and trained
 
 

@@ -179,9 +179,11 @@ def _prepare(settings: Settings, backbones: dict[str, nn.Module]) -> list[_Job]:
         partial = damaged or settings.config.debug_mode  # some files left out; the audit sees all
         complete = complete_dataset(settings.config) if partial else index
         audits = Audits(complete)
+        everyone: list[Member] = []
         todo: list[Member] = []
         for config in configs:
             found = members_of(config, members[config.output_dir], index, audits)
+            everyone += found
             own = [one for one in found if not _is_done(one, index, complete)]
             if config.dry_run:
                 own = own[:1]  # its folds are alike
@@ -205,7 +207,7 @@ def _prepare(settings: Settings, backbones: dict[str, nn.Module]) -> list[_Job]:
             decoded, more = _decodable(one.config, one.index, bad)
             left_out = [*damaged, *more]
             jobs.append(_Job(one.config, one.sources, decoded, left_out, audit, history, head))
-    for one in todo:
+    for one in everyone:
         one.save_division()
     return jobs
 

@@ -361,16 +361,25 @@ def test_members_may_begin_with_weights_of_their_own(whole, cross_validate, tmp_
         outcome = cross_validate(tmp_path, "--fold", fold, "--pretrained_path", before.root)
         assert outcome.code == 0, outcome.stderr
     assert (tmp_path / "predictions_oof.npz").is_file()
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert "pretrained_sha256" not in config
+    assert "pretrained_path" not in config["settings"]
+    shutil.rmtree(tmp_path / "fold_2")
+    without = cross_validate(tmp_path, "--fold", 2, "--pretrained_path", "", "--no-pretrained")
+    assert without.code == 2
+    assert "--pretrained_path" in without.stderr
 
 
-@pytest.mark.parametrize("lost", [*PARTS, "config.json"])
+@pytest.mark.parametrize("lost", [*PARTS, "config.json", "folds.json"])
 def test_a_joint_file_that_is_lost_is_made_again(lost, whole, cross_validate, contents, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     before = contents(folder)
     (folder / lost).unlink()
+    (folder / "ensemble.json").unlink(missing_ok=True)
     resumed = cross_validate(folder, "--resume")
     assert resumed.code == 0, resumed.stderr
     after = contents(folder)
+    assert after["folds.json"] == before["folds.json"]
     same = [name for name in PARTS if name != "evaluation_oof.json"]  # which names config.json
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
     assert check_digests(ResultsFolder(folder), ["oof"])

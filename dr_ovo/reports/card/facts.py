@@ -29,7 +29,7 @@ from dr_ovo.results.folder import (
 from dr_ovo.results.history import training_seconds
 from dr_ovo.results.made_from import MADE_FROM
 from dr_ovo.results.model_results import Facts, read_facts
-from dr_ovo.results.one_piece import is_verified, say_unverified
+from dr_ovo.results.one_piece import is_verified, require_one_decoding, say_unverified
 from dr_ovo.results.result_sets import SUFFIX
 from dr_ovo.statistics.intervals import with_intervals
 from dr_ovo.statistics.subgroups import by_eye
@@ -111,6 +111,7 @@ def read_card_facts(root: Path) -> CardFacts:
     evaluations = {split: read for split in SPLITS if (read := folder.read_evaluation(split))}
     trained = _trained(folder)
     checked = [is_verified(folder, [*evaluations])]
+    require_one_decoding(folder)
     checked += [is_verified(one) for one in trained if one != folder and one.root.is_dir()]
     say_unverified([] if all(checked) else [folder])
     split = next(iter(evaluations), None)

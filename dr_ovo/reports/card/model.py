@@ -131,8 +131,11 @@ def _training(facts: CardFacts) -> Table:
 
 def _weights(facts: CardFacts) -> str | None:
     settings = facts.settings
-    if facts.config.get("pretrained_sha256"):
-        return f"weights with the sha256 {facts.config['pretrained_sha256']}"
+    files = {config.get("pretrained_sha256") for config in facts.configs} - {None}
+    if len(files) > 1:
+        return "each network with weights of its own"
+    if files:
+        return f"weights with the sha256 {files.pop()}"
     if "pretrained" not in settings:
         return None
     if not settings["pretrained"]:

@@ -30,6 +30,7 @@ from dr_ovo.reports.diversity.figures import (
     overlap_figure,
 )
 from dr_ovo.reports.diversity.sections import MEASURES, sections
+from dr_ovo.reports.ensemble.prior_correction import mixed_priors
 from dr_ovo.reports.paired_comparison import selection_share
 from dr_ovo.results.model_results import ModelResults
 from dr_ovo.results.result_sets import ResultSet
@@ -76,6 +77,9 @@ def diversity_data(results: ResultSet) -> dict[str, Any]:
         "set": whole,
         "grades": _grades(tests, overlap),
         "contributions": _ranked(results, contributions),
+        "mixed_priors": mixed_priors(
+            results.models
+        ),  # "" where their probabilities are of one kind
     }
 
 

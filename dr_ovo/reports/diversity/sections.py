@@ -51,7 +51,11 @@ def _contributions(data: Data, figures: Sequence[Figure]) -> Section:
         "helps. Intervals are paired, 95 %."
     )
     table = Table("diversity_contributions", "What each model adds", columns, rows, note)
-    return Section("Which model adds most", contribution_words(data), [table], figures)
+    mixed = (
+        f"These means mix probabilities: {data['mixed_priors']}." if data["mixed_priors"] else ""
+    )
+    words = [*filter(None, [mixed]), *contribution_words(data)]
+    return Section("Which model adds most", words, [table], figures)
 
 
 def contribution_words(data: Data) -> list[str]:

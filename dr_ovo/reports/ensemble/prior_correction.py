@@ -46,10 +46,11 @@ def is_any_corrected(models: Sequence[ModelResults]) -> bool:
 
 def _is_corrected(model: ModelResults) -> bool | None:
     """Whether the prior of a model is corrected; None where it can't be, or was not recorded."""
-    head = model.test.head
+    head, folder = model.test.head, ResultsFolder(model.folder)
     if head in HEADS:
-        return None if HEADS[head].is_number else model.facts.prior_corrected
-    report = ResultsFolder(model.folder).read_evaluation("test")
+        known = folder.evaluation("test").is_file() and not HEADS[head].is_number
+        return model.facts.prior_corrected if known else None
+    report = folder.read_evaluation("test")
     names = report.get(MADE_FROM, {}).get("checkpoints", {})
     if names and all(PurePosixPath(name).stem.endswith(NUMBERS) for name in names):
         return None

@@ -36,8 +36,7 @@ from dr_ovo.training.resume.folder_checks import (
     check_no_division,
     check_same_pictures,
     check_undivided,
-    differing_settings,
-    shared_by_members,
+    unlike_a_member,
 )
 from dr_ovo.training.setup import fold_folder, results_folder
 from dr_ovo.writable import check_writable_folder
@@ -137,8 +136,7 @@ def check_siblings(config: TrainConfig, complete: DatasetIndex, index: DatasetIn
     begun = begun_sibling(config)
     if begun is None:
         return
-    differing = differing_settings(begun, shared_by_members(fixed_values(config, Fixed.IN_A_RUN)))
-    if differing:
+    if differing := unlike_a_member(begun, fixed_values(config, Fixed.IN_A_RUN)):
         raise UserError(
             f"{begun.root} was made with other settings than {results_folder(config).root} would "
             "be:\n  " + "\n  ".join(differing) + "\nThe members of a cross-validation share all of "

@@ -149,11 +149,14 @@ def differing_settings(folder: ResultsFolder, settings: Mapping[str, Any]) -> li
     ]
 
 
-def shared_by_members(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of settings, those that all members of `--folds` have in common: each may begin with weights
-    of its own."""
-    names = set(fixed_values(TrainConfig(), Fixed.IN_A_RUN)) - {"fold", "pretrained_path"}
-    return {name: value for name, value in settings.items() if name in names}
+def unlike_a_member(folder: ResultsFolder, settings: Mapping[str, Any]) -> list[str]:
+    """Which `settings` another member of the same `--folds`, in a folder, does not share, each in
+    words. Members begin with weights of their own, all of them or none."""
+    names = set(fixed_values(TrainConfig(), Fixed.IN_A_RUN)) - {"fold"}
+    shared = {name: value for name, value in settings.items() if name in names}
+    if folder.read_config()["settings"].get("pretrained_path") and shared["pretrained_path"]:
+        del shared["pretrained_path"]
+    return differing_settings(folder, shared)
 
 
 def check_same_pictures(

@@ -12,6 +12,7 @@ from dr_ovo.reports.all_reports import all_reports
 from dr_ovo.reports.criteria.criteria import UNKNOWN
 from dr_ovo.reports.criteria.criteria_file import read_checklist
 from dr_ovo.reports.criteria.validation import validate
+from dr_ovo.reports.diversity.diversity import diversity
 from dr_ovo.reports.ensemble.prior_correction import (
     is_any_corrected,
     mixed_priors,
@@ -74,6 +75,24 @@ def test_nothing_can_be_corrected_of_a_number(models):
     assert mixed_priors([coatnet, resnet])
     assert not mixed_priors([coatnet, of_head(resnet, "regression")])
     assert not mixed_priors([of_head(coatnet, "regression"), resnet])
+
+
+def test_without_an_evaluation_nothing_is_known(models, tmp_path):
+    assert not mixed_priors([models[0], replace(models[1], folder=tmp_path)])
+
+
+def test_what_each_adds_to_a_mixture_says_so(models):
+    assert "mix probabilities: --prior_correction is on for" in _words(models)
+    assert "mix probabilities" not in _words([corrected(model) for model in models])
+
+
+def _words(models):
+    (section,) = (
+        one
+        for one in diversity(ResultSet(tuple(models))).sections
+        if one.title == "Which model adds most"
+    )
+    return " ".join(section.paragraphs)
 
 
 @pytest.mark.parametrize(
