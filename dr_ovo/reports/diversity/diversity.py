@@ -77,9 +77,7 @@ def diversity_data(results: ResultSet) -> dict[str, Any]:
         "set": whole,
         "grades": _grades(tests, overlap),
         "contributions": _ranked(results, contributions),
-        "mixed_priors": mixed_priors(
-            results.models
-        ),  # "" where their probabilities are of one kind
+        "mixed_priors": mixed_priors(results.models),
     }
 
 

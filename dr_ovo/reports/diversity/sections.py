@@ -51,10 +51,9 @@ def _contributions(data: Data, figures: Sequence[Figure]) -> Section:
         "helps. Intervals are paired, 95 %."
     )
     table = Table("diversity_contributions", "What each model adds", columns, rows, note)
-    mixed = (
-        f"These means mix probabilities: {data['mixed_priors']}." if data["mixed_priors"] else ""
-    )
-    words = [*filter(None, [mixed]), *contribution_words(data)]
+    words = contribution_words(data)
+    if mixed := data["mixed_priors"]:
+        words = [f"These means mix probabilities: {mixed}.", *words]
     return Section("Which model adds most", words, [table], figures)
 
 
