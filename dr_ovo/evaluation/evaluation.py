@@ -44,7 +44,7 @@ from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.metrics import accuracy, balanced_accuracy, quadratic_kappa
 from dr_ovo.predictions.predictions_file import Predictions, marks_of
 from dr_ovo.predictions.same_answer import stopped_members
-from dr_ovo.results.folder import GRADE_FROM, STOPPED, TEMPERATURES, ResultsFolder
+from dr_ovo.results.folder import GRADE_FROM, MEMBER_TEMPERATURES, STOPPED, ResultsFolder
 from dr_ovo.results.model_results import SPLITS
 from dr_ovo.results.one_piece import check_one_piece
 from dr_ovo.settings.command_line import Settings
@@ -249,7 +249,7 @@ def _evaluate_mean(
     blocks = joint_audit_blocks([evaluation.report for evaluation in evaluations])
     pairs = zip(models, vals, strict=True)
     blocks[STOPPED] = stopped_members((model.folder.root.name, val) for model, val in pairs)
-    blocks[TEMPERATURES] = {
+    blocks[MEMBER_TEMPERATURES] = {
         model.folder.root.resolve().name: evaluation.report["calibration"]["temperature"]
         for model, evaluation in zip(models, evaluations, strict=True)
     }

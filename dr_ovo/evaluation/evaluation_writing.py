@@ -15,7 +15,7 @@ from dr_ovo.predictions.calibration_file import Calibration, load_calibration, s
 from dr_ovo.predictions.predictions_file import Predictions, marks_of, save_predictions
 from dr_ovo.predictions.same_answer import stopped_parts
 from dr_ovo.results.evaluation_file import SCHEMA, evaluation_report, patient_report
-from dr_ovo.results.folder import STOPPED, ResultsFolder
+from dr_ovo.results.folder import GRADE_FROM, STOPPED, ResultsFolder
 from dr_ovo.results.made_from import (
     MADE_FROM,
     Seals,
@@ -93,12 +93,15 @@ def say_stale(folder: ResultsFolder, checkpoints: Mapping[str, str]) -> None:
     before = test.get(MADE_FROM, {})
     now = {"checkpoints": checkpoints, **joint_files(folder)}
     changed = any(before.get(key) != value for key, value in now.items())
-    if path.is_file() and (changed or not decoded_alike(folder.read_evaluation("val"), test)):
+    val = folder.read_evaluation("val")
+    if path.is_file() and (changed or not decoded_alike(val, test)):
+        # A mean is calibrated and judged in one go.
+        splits = "" if GRADE_FROM in val else " --splits test"
         log.warning(
             "%s is stale: checkpoints, calibration or decoder have changed since. Evaluate test "
-            "again, decoded alike: --mode evaluate --splits test",
-            path,
-        )
+            "again, decoded alike: --mode evaluate%s",
+            path, splits,
+        )  # fmt: skip
 
 
 def required_calibration(

@@ -16,7 +16,7 @@ from dr_ovo.decoding.heads import EXPECTED, decoder_option, head_of
 from dr_ovo.errors import UserError, log
 from dr_ovo.inference.trained_model import TrainedModel, can_be_corrected, fitted_for
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
-from dr_ovo.results.folder import GRADE_FROM, TEMPERATURES, ResultsFolder
+from dr_ovo.results.folder import GRADE_FROM, MEMBER_TEMPERATURES, ResultsFolder
 from dr_ovo.results.made_from import MADE_FROM, check_evaluation_files, checkpoint_digests
 from dr_ovo.settings.train_config import TrainConfig
 
@@ -144,7 +144,7 @@ def _same_temperatures(
 ) -> bool:
     """Whether the models have the temperatures by which their mean was evaluated, as far as it
     says: earlier versions don't."""
-    before = report.get(TEMPERATURES)
+    before = report.get(MEMBER_TEMPERATURES)
     names = [model.folder.root.resolve().name for model, _ in pairs]
     return before is None or all(
         math.isclose(before.get(name, now), now, rel_tol=SAME)

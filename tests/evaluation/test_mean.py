@@ -89,3 +89,11 @@ def test_the_own_test_of_other_grades_is_not_compared(evaluate, models):
     )
     edit(path, lambda content: content.pop("grade_from"))  # earlier versions don't say
     assert not isinstance(own_test(ensemble, classes, "mean")[0], str)
+
+
+def test_a_mean_that_is_stale_is_evaluated_as_a_whole(evaluate, models):
+    assert evaluate().code == 0
+    again = evaluate("--splits", "val", *EXPECTED)
+    assert again.code == 0, again.stderr
+    (said,) = (line for line in again.stderr.splitlines() if "ensemble/evaluation.json is" in line)
+    assert said.endswith("decoded alike: --mode evaluate")
