@@ -127,22 +127,18 @@ def test_train_alone_is_divided(members, trainer, draw_dataset, tmp_path):
     assert trainer(*flags, *here).code == 0
 
 
-def test_a_grade_may_be_in_train_alone(members, draw_dataset, tmp_path):
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_grade_may_be_in_train_alone(damaged, members, draw_dataset, tmp_path):
+    """Also where all that val has of it is left out."""
     data = draw_dataset(tmp_path / "data", grades=3, images=4)
-    for image in (data / "val" / "2").iterdir():
+    first, *others = sorted((data / "val" / "2").iterdir())
+    for image in others:
         image.unlink()
-    outcome = members(data, 2)
-    assert outcome.code == 0, outcome.stderr
-    found = load_predictions(tmp_path / "out" / "predictions_oof.npz")
-    assert np.bincount(found.targets).tolist() == [8, 8, 4]
-
-
-def test_all_that_val_has_of_a_grade_may_be_left_out(members, draw_dataset, tmp_path):
-    data = draw_dataset(tmp_path / "data", grades=3, images=4)
-    for image in sorted((data / "val" / "2").iterdir())[1:]:
-        image.unlink()
-    next((data / "val" / "2").iterdir()).write_bytes(b"no picture")
-    outcome = members(data, 2, "--skip_damaged")
+    if damaged:
+        first.write_bytes(b"no picture")
+    else:
+        first.unlink()
+    outcome = members(data, 2, *["--skip_damaged"] * damaged)
     assert outcome.code == 0, outcome.stderr
     found = load_predictions(tmp_path / "out" / "predictions_oof.npz")
     assert np.bincount(found.targets).tolist() == [8, 8, 4]
