@@ -19,7 +19,7 @@ from benchmarks.trainings import Training
 from dr_ovo.batches.augmentation import normalise, to_unit_range
 from dr_ovo.models.parts.random_layers import masked_layers
 from dr_ovo.pairs import class_pairs
-from dr_ovo.training.dry_run import DiskNeed, disk_need
+from dr_ovo.training.fitting.dry_run import DiskNeed, disk_need
 from dr_ovo.training.writing.run import count_parameters
 
 MICRO_BATCHES = (1, 2)

@@ -31,7 +31,7 @@ from dr_ovo.predictions.calibration_file import Calibration
 from dr_ovo.predictions.operating_points import OperatingPoint, OperatingPoints
 from dr_ovo.settings.command_line import parse_settings
 from dr_ovo.settings.train_config import TrainConfig
-from dr_ovo.training import fit
+from dr_ovo.training.fitting import fit
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.slow import slow
 

@@ -12,7 +12,7 @@ from benchmarks.inference_memory import Graded
 from benchmarks.network_sizes import Sizes, measure
 from benchmarks.on_gpu.setting import SMALL, Setting
 from dr_ovo.errors import UserError
-from dr_ovo.training.dry_run import DiskNeed, disk_need
+from dr_ovo.training.fitting.dry_run import DiskNeed, disk_need
 from dr_ovo.training.writing.run import count_parameters
 
 BY_HAND = Sizes(

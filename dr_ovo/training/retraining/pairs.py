@@ -19,7 +19,7 @@ from dr_ovo.outputs import MEASURE_BATCH, branch_outputs
 from dr_ovo.pairs import Pair
 from dr_ovo.predictions.pair_metrics import pair_metrics
 from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.training.fit import fit, open_loop, require_room_for_features
+from dr_ovo.training.fitting.fit import fit, open_loop, require_room_for_features
 from dr_ovo.training.measure import Score, pair_score
 from dr_ovo.training.resume.kept_states import require_whole_state
 from dr_ovo.training.retraining.checks import changed_settings, pair_checkpoint, work_folder

@@ -18,7 +18,7 @@ from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.data.feature_views import view_of_epoch
 from dr_ovo.training.epochs.epoch_report import peak_memory_mb
 from dr_ovo.training.epochs.loop import TrainingLoop
-from dr_ovo.training.fit import open_loop
+from dr_ovo.training.fitting.fit import open_loop
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.schedule import epoch_order
 from dr_ovo.training.writing.opening_lines import opening_lines
