@@ -27,6 +27,7 @@ def first_screen(results: ResultSet, reports: Sequence[Report]) -> Report:
     best = data["comparison"]["models"][0]
     (model,) = (one for one in results.models if one.name == best["name"])
     evaluation = ResultsFolder(model.folder).read_evaluation("test")
+    single = all(one.test.head != "ensemble" for one in results.models)
     work = own_test(ResultsFolder(model.folder), _rules(model))
     answers = [
         ("Which model?", _which(data["comparison"])),
@@ -35,7 +36,10 @@ def first_screen(results: ResultSet, reports: Sequence[Report]) -> Report:
         ("Is it calibrated?", _calibration(best)),
         ("Is the data clean?", _data_clean(evaluation, results.marks)),
         ("How much work does it save?", _capital(sentence(work))),
-        ("What to do next?", " ".join(_next(model, best, data, evaluation, results.marks))),
+        (
+            "What to do next?",
+            " ".join(_next(model, best, data, evaluation, results.marks, exportable=single)),
+        ),
     ]
     columns = [Column("question", "question"), Column("answer", "answer")]
     table = Table("first_screen", "Answers", columns, [list(row) for row in answers])
@@ -101,8 +105,11 @@ def _next(
     data: Mapping[str, Mapping[str, Any]],
     evaluation: Mapping[str, Any],
     marks: Sequence[str],
+    *,
+    exportable: bool,
 ) -> list[str]:
-    """Advice, the most urgent first."""
+    """Advice, the most urgent first; `exportable`: all models are single networks, as a manifest's
+    members are."""
     if "SIMULATED" in marks or "SYNTHETIC" in marks:
         return ["Train on photographs: these figures say nothing about patients."]
     if "LEAKY" in marks:
@@ -115,7 +122,7 @@ def _next(
     if not model.calibration.divided and not (model.folder / FOLDS_FILE).is_file():
         said.append(f"Val has {model.calibration.n} images: cross-validate with --folds 5.")
     ensemble = data.get("super_ensemble", {}).get("words", "")
-    if ensemble.startswith("The ensemble is better than"):
+    if exportable and ensemble.startswith("The ensemble is better than"):
         said.append("Export the ensemble: evaluate_super_ensemble.py --export.")
     error = best["calibration"]["tempered"]["ece"]["value"]
     if error is not None and error > POORLY_CALIBRATED:

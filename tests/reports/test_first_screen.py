@@ -12,7 +12,7 @@ import pytest
 from dr_ovo.grading.workload import own_test
 from dr_ovo.reports.all_reports import all_reports
 from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
-from dr_ovo.reports.first_screen import _read_photographs, _rules, first_screen
+from dr_ovo.reports.first_screen import _next, _read_photographs, _rules, first_screen
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.result_sets import open_results
 from dr_ovo.synthetic.simulated_results import simulate
@@ -66,6 +66,18 @@ def test_the_work_saved_is_counted_by_eye(simulated):
     # Sets and grades that reach 2 send some of them to a person.
     assert 0 < block["no_person"]["value"] <= below.mean()
     assert block["missed"]["value"] <= missed.mean()
+
+
+def test_only_an_ensemble_of_single_networks_is_to_be_exported(simulated):
+    (model,) = open_results([min(simulated.glob("*_5class_results"))], None, intersect=False).models
+    best = {"calibration": {"tempered": {"ece": {"value": 0.01}}}}
+    better = {"words": "The ensemble is better than its best member."}
+    data = {"validation": {"grade": "A"}, "super_ensemble": better}
+    said = [
+        any("--export" in line for line in _next(model, best, data, {}, [], exportable=single))
+        for single in (True, False)
+    ]
+    assert said == [True, False]
 
 
 def test_an_ensemble_reads_photographs_by_its_manifest(simulated, tmp_path):

@@ -48,6 +48,6 @@ def test_the_first_screen_advises_to_train_again(folders):
     first = []
     for model in open_results(folders, [], intersect=False).models:
         evaluation = ResultsFolder(model.folder).read_evaluation("test")
-        first.append(_next(model, best, data, evaluation, []))
+        first.append(_next(model, best, data, evaluation, [], exportable=True))
     assert first[1] == [stopped_words(MEMBERS), ADVICE]
     assert ADVICE not in first[0]
