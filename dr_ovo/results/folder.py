@@ -48,6 +48,7 @@ LATER_SETTINGS: dict[str, Any] = {
     "layer_decay": 1.0,
     "drop_path": 0.0,
     "pretrained_head": False,
+    "prior_correction": False,
 }
 
 

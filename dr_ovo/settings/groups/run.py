@@ -106,13 +106,19 @@ class RunOptions(Options):
         "train on a dataset whose audit finds leaks; every result is marked LEAKY",
     )
     decoder: str = option(
-        "coupling", str, "how pair logits become the stored grade", choices=DECODERS, in_recipe=True
+        "coupling",
+        str,
+        "how pair logits become the stored grade",
+        choices=DECODERS,
+        fixed=Fixed.IN_A_RUN,
+        in_recipe=True,
     )
     prior_correction: bool = option(
         False,
         boolean,
         "evaluate, inference: take from the logits what class weights or a balanced sampler added "
         "to them in training; of a regression head nothing",
+        fixed=Fixed.IN_A_RUN,
         in_recipe=True,
     )
     splits: tuple[str, ...] = option(

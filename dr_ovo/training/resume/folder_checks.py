@@ -15,6 +15,8 @@ from dr_ovo.settings.recipe import recipe_names, source_of
 from dr_ovo.settings.train_config import FIELDS, TrainConfig, fixed_values
 from dr_ovo.training.resume.state import NOTHING_KEPT
 
+DECODING = ("decoder", "prior_correction")  # settings that evaluation may have otherwise
+
 
 def check_folder(folder: ResultsFolder, *, resume: bool) -> None:
     """Raises UserError if a new training would collide with another one in the folder."""
@@ -128,6 +130,9 @@ def check_same_settings(
     `alternative` is what the user can do instead of resuming.
     """
     if differing := differing_settings(folder, settings):
+        others = {name: value for name, value in settings.items() if name not in DECODING}
+        if not differing_settings(folder, others):
+            alternative = "give others to --mode evaluate, which needs no training for them"
         raise UserError(
             f"{folder.root} was made with other settings:\n  " + "\n  ".join(differing) + "\n"
             f"Resume with the settings there, or {alternative}."

@@ -105,6 +105,30 @@ def test_resuming_with_another_setting_names_it(other, words, trained, trainer, 
     assert contents(trained) == before
 
 
+def test_resuming_with_another_decoder_names_where_it_belongs(words, stopped, trainer, tmp_path):
+    """It would be in the log of the training, and never used."""
+    folder = shutil.copytree(stopped, tmp_path / "out")
+    outcome = trainer(*words, "--output_dir", folder, "--resume", "--decoder", "expected")
+    assert outcome.code == 2
+    assert "--decoder: coupling there, expected now" in outcome.stderr
+    assert "give others to --mode evaluate" in outcome.stderr
+    assert "another --output_dir" not in outcome.stderr
+
+
+def test_resuming_needs_the_decoder_of_a_recipe_again(words, stopped, trainer, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "out")
+    recipe = tmp_path / "own.toml"
+    recipe.write_text('description = "Own"\nmeasured = "Nowhere"\n[settings]\ndecoder = "vote"\n')
+    edit(folder / "config.json", lambda content: content["settings"].update(decoder="vote"))
+    edit(folder / "config.json", lambda content: content["sources"].update(decoder="recipe own"))
+    seal_again(folder)
+    outcome = trainer(*words, "--output_dir", folder, "--resume")
+    assert outcome.code == 2
+    assert "--decoder: vote there, coupling now" in outcome.stderr
+    outcome = trainer(*words, "--output_dir", folder, "--resume", "--recipe", recipe)
+    assert outcome.code == 0, outcome.stderr
+
+
 def test_resuming_with_other_images_is_refused(words, trained, trainer, contents, draw_dataset):
     data = draw_dataset(trained.parent / "data")
     (data / "val" / "3" / "val-3-0.jpeg").rename(data / "val" / "2" / "val-3-0.jpeg")

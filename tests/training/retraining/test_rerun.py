@@ -24,7 +24,7 @@ def trained(small, three_grades, trainer, tmp_path_factory) -> Path:
     outcome = trainer(
         *small, "--dataset_path", three_grades, "--num_classes", 3, "--allow_leaks", "--epochs", 2,
         "--ovo_mode", "independent", "--learning_rate", "1e-3", "--micro_batch", 4,
-        "--output_dir", folder,
+        "--decoder", "vote", "--prior_correction", "--output_dir", folder,
     )  # fmt: skip
     assert outcome.code == 0, outcome.stderr
     return folder
@@ -49,6 +49,8 @@ def test_it_is_the_same_bit_by_bit(trained, tmp_path, capsys):
     assert len(weights) == 3
     assert all(one["same"] for one in found.values()), found
     assert (found["micro_batch"]["now"], found["threads"]["now"]) == ("4", "1")
+    settings = json.loads((tmp_path / "again" / "config.json").read_text())["settings"]
+    assert (settings["decoder"], settings["prior_correction"]) == ("vote", True)
     shown = capsys.readouterr().out
     assert "equal bit by bit" in shown
     assert "DIFFERS" not in shown
