@@ -62,6 +62,8 @@ def decoded(saved: Saved, decoder: str = "", *, corrected: bool = False) -> Pred
     predicted, probabilities = kept.predicted.copy(), kept.probabilities.copy()
     for fold, shift in enumerate(saved.prior_shift, 1):
         own = saved.folds == fold
+        if not own.any():
+            continue
         fitted = Fitted(prior_shift=tuple(shift) if corrected else None)
         predicted[own], probabilities[own] = decode(
             kept.head,
@@ -147,6 +149,23 @@ def constant_folds(saved: Saved) -> list[int]:
     logits = saved.predictions.logits
     numbers = [int(fold) for fold in np.unique(saved.folds)]
     return [fold for fold in numbers if same_for_all(logits[saved.folds == fold]).all()]
+
+
+def of_learned_folds(seeds: Sequence[Saved]) -> tuple[list[Saved], list[int]]:
+    """The runs of an arm on the folds in which the member of each has learned, and those left out;
+    nothing is left out where no fold would remain."""
+    out = sorted({fold for saved in seeds for fold in constant_folds(saved)})
+    kept = ~np.isin(seeds[0].folds, out)
+    if not out or not kept.any():
+        return list(seeds), []
+    return [_on(saved, kept) for saved in seeds], out
+
+
+def _on(saved: Saved, kept: np.ndarray) -> Saved:
+    """A run on the pictures where (N,) bool is true."""
+    epochs = saved.epochs[:, kept] if saved.epochs.ndim == 3 else saved.epochs
+    rows = _rows(saved.predictions, kept)
+    return dataclasses.replace(saved, predictions=rows, folds=saved.folds[kept], epochs=epochs)
 
 
 def _mean(parts: Sequence[Statistic]) -> Statistic:

@@ -1,9 +1,10 @@
 """What logits that are kept say without another training: decoders, rules for the epoch, sets of
-likely grades and verdicts."""
+likely grades and verdicts. Folds whose member stopped learning are left out, and named: which
+constant such a network answers says nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from benchmarks.skill.analysis import (
     decoded,
     kappa_difference,
     log_losses,
+    of_learned_folds,
     read_across,
     rounded,
 )
@@ -31,9 +33,10 @@ from dr_ovo.training.resume.epoch_choice import RULES
 READ = (BASELINE, "one-vs-one, plain", "regression, plain")  # arms that are read as eyes
 WORK = {
     "no_person": "negative: no person",
-    "missed": "missed among them",
     "positive": "referable at once",
     "refer_to_a_person": "for a person",
+    "missed": "missed, of all eyes",
+    "missed_of_referable": "missed, of referable eyes",
 }
 EARLY = 4  # a patience that ends most of these trainings
 WAYS: dict[str, Callable[[Saved], Predictions]] = {
@@ -50,20 +53,26 @@ def decoders_table(arms: Arms) -> str:
     """Stage 0: no trainings."""
     rows = []
     for arm, seeds in arms.items():
-        own = [decoded(saved) for saved in seeds.values()]
+        runs, out = of_learned_folds(list(seeds.values()))
+        own = [decoded(saved) for saved in runs]
         for name, way in WAYS.items():
-            if not all(_fits(name, saved) for saved in seeds.values()):
+            if not all(_fits(name, saved) for saved in runs):
                 continue
-            found = [way(saved) for saved in seeds.values()]
+            found = [way(saved) for saved in runs]
             lead = "" if way is decoded else signed(kappa_difference(found, own))
-            losses = [
-                log_losses(p, saved.folds).raw
-                for p, saved in zip(found, seeds.values(), strict=True)
-            ]
-            names = " ".join(map(str, seeds))
-            rows.append([arm, name, names, *cells(found, FEWER), lead, f"{np.mean(losses):.2f}"])
+            losses = [log_losses(p, saved.folds).raw for p, saved in zip(found, runs, strict=True)]
+            rows.append([
+                _named(arm, out), name, " ".join(map(str, seeds)),
+                *cells(found, FEWER), lead, f"{np.mean(losses):.2f}",
+            ])  # fmt: skip
     heads = ["arm", "decoder", "seeds", *FEWER, "kappa minus its own", "log loss"]
     return "**Decoders, on the same logits**\n\n" + table(heads, rows)
+
+
+def _named(arm: str, out: Sequence[int]) -> str:
+    """An arm, and which folds are left out."""
+    folds = f"fold{'s' if len(out) > 1 else ''} {' '.join(map(str, out))}"
+    return f"{arm} without {folds}" if out else arm
 
 
 def _fits(way: str, saved: Saved) -> bool:
@@ -75,15 +84,16 @@ def _fits(way: str, saved: Saved) -> bool:
 def rules_table(arms: Mapping[str, Saved]) -> str:
     """How the rules for the epoch do: half of each fold chooses for the other half."""
     rows = []
-    for arm, saved in arms.items():
-        if saved.epochs.ndim != 3:
+    for arm, whole in arms.items():
+        if whole.epochs.ndim != 3:
             continue
+        (saved,), out = of_learned_folds([whole])
         last = by_rule(saved, "last")
         ways = [(rule, 0) for rule in RULES] + [(rule, EARLY) for rule in ("best", "last")]
         for rule, patience in ways:
             p = by_rule(saved, rule, patience)
             lead = "" if (rule, patience) == ("last", 0) else signed(kappa_difference([p], [last]))
-            rows.append([arm, rule, str(patience or "-"), *cells([p], FEWER), lead])
+            rows.append([_named(arm, out), rule, str(patience or "-"), *cells([p], FEWER), lead])
     if not rows:
         return ""
     heads = ["arm", "`--keep_epoch`", "patience", *FEWER, "kappa minus last"]
@@ -99,7 +109,7 @@ def readings_table(arms: Mapping[str, Saved]) -> str:
     for arm in READ:
         if arm not in arms:
             continue
-        saved = arms[arm]
+        (saved,), out = of_learned_folds([arms[arm]])
         p = decoded(saved)
         eyes = read_across(p, saved.folds)
         work = workload(eyes)
@@ -108,8 +118,9 @@ def readings_table(arms: Mapping[str, Saved]) -> str:
         of = {"all": np.ones(len(inside), bool), "referable": p.targets >= CONDITIONS["referable"]}
         of["other"] = ~of["referable"]
         shares = [Proportion("none", inside, among) for among in of.values()]
+        coverage = estimates(shares, p.patient_ids)
         rows.append([
-            arm, *(shown(one, percent=True) for one in estimates(shares, p.patient_ids)),
+            _named(arm, out), *(shown(one, percent=True) for one in coverage),
             f"{(sets[:, 1] - sets[:, 0] + 1).mean():.2f}",
             *(shown(Estimate(**work[name]), percent=True) for name in WORK),
         ])  # fmt: skip

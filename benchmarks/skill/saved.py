@@ -19,6 +19,8 @@ from dr_ovo.pairs import class_pairs
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions
 from dr_ovo.results.history import training_seconds
 from dr_ovo.settings.command_line import parse_settings
+from dr_ovo.settings.option import Fixed
+from dr_ovo.settings.train_config import fixed_values
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
@@ -79,7 +81,7 @@ def save(run: Run, folder: Path, *, with_epochs: bool) -> None:
     np.savez_compressed(
         run_file(run),
         head=predictions.head,
-        arguments=json.dumps(run.arguments),
+        settings=json.dumps(settings_of(run)),
         logits=predictions.logits.astype(np.float32),
         epochs=_epochs(folder, predictions, folds) if with_epochs else np.zeros(0, np.float16),
         prior_shift=np.array([shift for shift, _ in checkpoints]),
@@ -88,17 +90,28 @@ def save(run: Run, folder: Path, *, with_epochs: bool) -> None:
     )
 
 
+def settings_of(run: Run) -> dict[str, Any]:
+    """The settings that decide a run, from its arguments, recipes and today's defaults."""
+    return fixed_values(parse_settings(run.arguments).config, Fixed.IN_A_RUN)
+
+
 def is_kept(run: Run) -> bool:
-    """Whether a run is kept. Raises UserError for one that was trained with other arguments."""
+    """Whether a run is kept. Raises UserError for one that was trained with other settings, also
+    where its arguments are the same and a recipe or a default has changed."""
     file = run_file(run)
     if not file.is_file():
         return False
     with np.load(file) as kept:
-        before = json.loads(str(kept["arguments"]))
-    if parse_settings(before).config != parse_settings(run.arguments).config:
+        before = json.loads(str(kept["settings"]))
+    now = settings_of(run)
+    if differing := [
+        f"--{name}: {value} there, {now.get(name)} now"
+        for name, value in before.items()
+        if now.get(name) != value
+    ]:
         raise UserError(
-            f"{file} was trained with other arguments: {' '.join(before)}. Remove it, and the "
-            "folder of its training, to train it again."
+            f"{file} was trained with other settings:\n  " + "\n  ".join(differing) + "\nRemove "
+            "it, and the folder of its training, to train it again."
         )
     return True
 

@@ -16,12 +16,14 @@ from benchmarks.skill.analysis import (
     decoded,
     kappa_difference,
     log_losses,
+    of_learned_folds,
     rounded,
     tempered_across,
 )
 from benchmarks.skill.arms import ARMS, FOLDS, SMALL, Run, first_stage, fourth_stage
 from benchmarks.skill.recorded_training import Recording
-from benchmarks.skill.saved import Saved, load, save
+from benchmarks.skill.same_logits import decoders_table, readings_table, rules_table
+from benchmarks.skill.saved import Saved, load, save, settings_of
 from dr_ovo.decoding.decoders import decode
 from dr_ovo.errors import UserError
 from dr_ovo.pairs import class_pairs
@@ -123,9 +125,34 @@ def test_members_that_stopped_learning_are_named_and_their_folds_left_out():
     assert report._stopped({report.BASELINE: {1: worse}, "other": {1: good}}) == ""
     text = report._stopped({report.BASELINE: {1: flat}, "other": {1: good}})
     assert f"{report.BASELINE}, seed 1: fold 2." in text
-    parts = [take(decoded(one), worse.folds != 2) for one in (good, worse)]
+    kept = worse.folds != 2
+    parts = [take(decoded(one), kept) for one in (good, worse)]
     lead = kappa_difference(parts[:1], parts[1:])
     assert f"| other | 1 | 240 | {lead.value:+.3f} ({lead.low:+.3f} to {lead.high:+.3f}) |" in text
+
+
+def test_tables_on_the_same_logits_leave_out_a_member_that_stopped_learning():
+    """Which constant an epoch of it answers is no merit of a rule or of a decoder."""
+    logits, targets = noisy(3, 2.0)
+    early, late = logits.copy(), logits.copy()
+    own = np.arange(len(targets)) % FOLDS + 1 == 2
+    early[own], late[own] = logits[1], -logits[1]
+    flat = made(late, targets, np.stack([early, late]))
+    ((learned,), out) = of_learned_folds([flat])
+    assert out == [2]
+    assert learned.epochs.shape == (2, 240, 5)
+    assert np.array_equal(learned.predictions.targets, targets[~own])
+    assert of_learned_folds([made(logits, targets)])[1] == []
+    arm, named = report.BASELINE, f"{report.BASELINE} without fold 2"
+    for text in (
+        decoders_table({arm: {1: flat}}), rules_table({arm: flat}), readings_table({arm: flat}),
+    ):  # fmt: skip
+        assert f"| {named} |" in text
+        assert f"| {arm} |" not in text
+    # On the other folds the two epochs are alike, and so is what any rule keeps.
+    assert rules_table({arm: flat}).count("| - |\n") == 5  # no difference
+    constant = np.tile(logits[1], (len(targets), 1))
+    assert of_learned_folds([made(constant, targets)])[1] == []  # none would be left
 
 
 def test_a_prior_that_was_added_is_taken_away():
@@ -206,8 +233,14 @@ def test_a_run_is_kept_and_read(kept_in, small, trainer, draw_dataset, tmp_path,
     expected = [division[sample][0] for sample in kept.predictions.sample_ids]
     assert kept.folds.tolist() == expected
     other = dataclasses.replace(run, flags=("--label_smoothing", "0"))
-    with pytest.raises(UserError, match="other arguments"):
+    with pytest.raises(UserError, match=r"--label_smoothing: 0\.1 there, 0\.0 now"):
         load(other)
+    # The same words mean other settings where a default, or a recipe, has changed since.
+    monkeypatch.setattr(saved, "settings_of", lambda _: settings_of(run) | {"ovo_dropout": 0.9})
+    with pytest.raises(UserError, match=r"--ovo_dropout: 0\.28 there, 0\.9 now"):
+        load(run)
+    monkeypatch.undo()
+    monkeypatch.setattr(saved, "RESULTS", kept_in)
     report.write_report(tmp_path / "results.md")
     page = (tmp_path / "results.md").read_text()
     assert "## idrid, 40 pictures, tf_efficientnet_lite0, 112 px, 12 epochs, rate 0.0005" in page
