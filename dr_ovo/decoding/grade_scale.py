@@ -12,6 +12,7 @@ import numpy as np
 
 SMALLEST_SIGMA, LARGEST_SIGMA = 0.05, 20.0
 CLOSEST_CUTPOINTS = 1e-3  # in units of sigma
+BETTER = 1e-6  # in mean log-likelihood, nats: the least that counts
 FLOOR = 1e-12  # of a probability whose logarithm is taken
 
 
@@ -39,25 +40,53 @@ def unfitted_scale(num_classes: int) -> GradeScale:
 def fit_scale(values: np.ndarray, targets: np.ndarray, num_classes: int) -> GradeScale:
     """The scale of the largest likelihood, of numbers (N,) and grades (N,).
 
-    Sigma is kept within 0.05 and 20. A grade without samples gets next to no room. Where there is
-    only one grade, nothing can be fitted, and the scale is that of rounding.
+    Sigma is kept within 0.05 and 20, or the range of the numbers where that is larger. A grade
+    without samples gets next to no room. Where there is only one grade, nothing can be fitted, and
+    the scale is that of rounding.
+
+    The search begins twice: with the scale of rounding, and with one that lies where the numbers
+    lie. For numbers far from the grades the likelihood of the first is the same wherever it looks.
     """
     from scipy.optimize import minimize
 
     if len(np.unique(targets)) < 2:
         return unfitted_scale(num_classes)
-    start = unfitted_scale(num_classes)
-    first = np.array([start.cutpoints[0], *np.log(np.diff(start.cutpoints)), np.log(start.sigma)])
+    widest = max(LARGEST_SIGMA, float(np.ptp(values)))
     gap = np.log(CLOSEST_CUTPOINTS * SMALLEST_SIGMA)
     bounds = [
         (float(values.min()) - 10, float(values.max()) + 10),
-        *[(gap, np.log(20.0))] * (num_classes - 2),
-        (np.log(SMALLEST_SIGMA), np.log(LARGEST_SIGMA)),
+        *[(gap, np.log(widest))] * (num_classes - 2),
+        (np.log(SMALLEST_SIGMA), np.log(widest)),
     ]
-    found = minimize(
-        _negative_log_likelihood, first, (values, targets), "L-BFGS-B", jac=True, bounds=bounds
+    lower, upper = np.transpose(bounds)
+    usual, near = (
+        minimize(
+            _negative_log_likelihood,
+            _parameters_of(start).clip(lower, upper),
+            (values, targets),
+            "L-BFGS-B",
+            jac=True,
+            bounds=bounds,
+        )
+        for start in (unfitted_scale(num_classes), _scale_near(values, targets, num_classes))
     )
-    return _scale_of(found.x)
+    return _scale_of(near.x if near.fun < usual.fun - BETTER else usual.x)
+
+
+def _scale_near(values: np.ndarray, targets: np.ndarray, num_classes: int) -> GradeScale:
+    """Cutpoints that leave as many of the numbers (N,) below as there are grades (N,) below, and
+    the spread of the numbers within the grades."""
+    shares = [float((targets <= grade).mean()) for grade in range(num_classes - 1)]
+    rest = [values[targets == grade] - values[targets == grade].mean() for grade in set(targets)]
+    sigma = max(float(np.concatenate(rest).std()), SMALLEST_SIGMA)
+    steps = CLOSEST_CUTPOINTS * sigma * np.arange(num_classes - 1)  # where a grade has no samples
+    return GradeScale(tuple((np.quantile(values, shares) + steps).tolist()), sigma)
+
+
+def _parameters_of(scale: GradeScale) -> np.ndarray:
+    """As `_scale_of` takes them."""
+    steps = np.log(np.diff(scale.cutpoints))
+    return np.array([scale.cutpoints[0], *steps, np.log(scale.sigma)])
 
 
 def _scale_of(parameters: np.ndarray) -> GradeScale:

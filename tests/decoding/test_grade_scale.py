@@ -58,6 +58,22 @@ def test_few_or_separable_grades_give_a_usable_scale(targets):
     assert (found >= 0).all()
 
 
+@pytest.mark.parametrize("far", [-8.0, 6.0, 30.0, 1e4])
+def test_numbers_far_from_the_grades_are_fitted_as_near_ones(far):
+    rng = np.random.default_rng(3)
+    targets = rng.integers(0, 5, 300)
+    values = targets + rng.normal(0, 0.3, 300)
+    near, moved = (fit_scale(each, targets, 5) for each in (values, values + far))
+    assert moved.probabilities(values + far) == pytest.approx(near.probabilities(values), abs=5e-3)
+    assert moved.sigma == pytest.approx(near.sigma, rel=0.02)
+
+
+def test_numbers_that_say_nothing_give_no_certainty():
+    """As of a head that diverged: far from the grades, and the same for all of them."""
+    values, targets = np.linspace(27, 33, 10), np.array([0, 1] * 5)
+    assert np.abs(fit_scale(values, targets, 2).probabilities(values) - 0.5).max() < 0.2
+
+
 def test_one_grade_fits_nothing():
     assert fit_scale(np.array([0.0, 1.0]), np.array([3, 3]), 5) == unfitted_scale(5)
 
