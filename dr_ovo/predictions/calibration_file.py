@@ -13,7 +13,7 @@ from msgspec import Meta
 from dr_ovo.errors import UserError
 from dr_ovo.files import write_json
 from dr_ovo.json_files import as_schema, read_json
-from dr_ovo.predictions.conformal import Conformal
+from dr_ovo.predictions.conformal import OUT_OF_FOLD, Conformal
 from dr_ovo.predictions.operating_points import CONDITIONS, OperatingPoints
 
 SCHEMA = 1
@@ -40,6 +40,12 @@ class Calibration:
     divided: bool
     grade_thresholds: tuple[GradeThreshold, ...] | None = None
     conformal: Conformal | None = None  # None: fitted by an earlier version
+
+    @property
+    def out_of_fold(self) -> bool:
+        """Whether the images are those of a cross-validation, each graded by the member that did
+        not see it: no val was divided, and they chose nothing in training."""
+        return self.conformal is not None and OUT_OF_FOLD in self.conformal.chosen
 
     def to_json(self) -> dict[str, Any]:
         """The content of calibration.json."""

@@ -183,7 +183,7 @@ def _calibration(report: Mapping[str, Any]) -> str:
     lines = [table(header, rows)]
     if "temperature" in given:
         lines.append(f"temperature {decimal(given['temperature'])}, fitted on {given['fitted_on']}")
-        oof = report["split"] == OOF
+        oof = given.get("out_of_fold") or report["split"] == OOF
         lines[-1] += " images, out of fold" if oof else " validation images"
         if not given["val_divided"] and not oof:
             lines.append(wrapped(UNDIVIDED))

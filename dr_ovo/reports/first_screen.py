@@ -119,7 +119,7 @@ def _next(
     said = []
     if evaluation.get("audited") is not True:
         said.append(f"Audit the dataset: python -m dr_ovo audit {DATASET}.")
-    if not model.calibration.divided and not (model.folder / FOLDS_FILE).is_file():
+    if not (model.calibration.divided or model.calibration.out_of_fold):
         said.append(f"Val has {model.calibration.n} images: cross-validate with --folds 5.")
     ensemble = data.get("super_ensemble", {}).get("words", "")
     if exportable and ensemble.startswith("The ensemble is better than"):

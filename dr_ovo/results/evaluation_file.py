@@ -167,6 +167,7 @@ def _calibration(p: Predictions, calibration: Calibration) -> dict[str, Any]:
         "temperature": calibration.temperature,
         "fitted_on": calibration.n,
         "val_divided": calibration.divided,
+        "out_of_fold": calibration.out_of_fold,
     }
 
 

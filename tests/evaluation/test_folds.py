@@ -20,9 +20,13 @@ from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.conformal import OUT_OF_FOLD
 from dr_ovo.predictions.predictions_file import load_predictions
+from dr_ovo.reports.card.card import make_card
+from dr_ovo.reports.card.facts import read_card_facts
+from dr_ovo.reports.comparison.comparison import compare
 from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.made_from import check_digests
 from dr_ovo.results.model_results import read_results
+from dr_ovo.results.result_sets import open_results
 from tests.fixtures.sealed import edit
 from tests.fixtures.trainings import Outcome
 
@@ -192,6 +196,14 @@ def test_the_mean_on_test(whole, trainer, data, tmp_path):
     assert report["calibration"]["temperature"] == calibration.temperature
     assert report["members"] == ["fold_1", "fold_2", "fold_3"]
     assert report["calibration"]["fitted_on"] == 18
+    assert "fitted on 18 images, out of fold" in outcome.stdout
+    # What is calibrated out of fold chose nothing in the members, and is no val.
+    compared = str(compare(open_results([folder], [], intersect=False)).sections)
+    assert "that of a cross-validation out of fold" in compared
+    card = make_card(read_card_facts(folder), {}).markdown
+    assert "Each was graded by the network that did not see it" in card
+    for said in (outcome.stdout, compared, card):
+        assert "to be divided" not in said
     assert not (folder / "predictions_val.npz").exists()
 
     flags = ("--dataset_path", data, "--output_dir", folder, "--device", "cpu")

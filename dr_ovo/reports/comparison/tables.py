@@ -151,9 +151,15 @@ def _temperatures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     fitted = ", ".join(f"{row['name']} {row['calibration']['temperature']:.2f}" for row in rows)
     lines = [
         "ECE: expected calibration error, 15 bins. Brier: summed over classes, 0 to 2. Tempered: "
-        f"with the temperature fitted on val ({fitted})."
+        f"with the temperature fitted on val, that of a cross-validation out of fold ({fitted})."
+        if any(row["calibration"]["out_of_fold"] for row in rows)
+        else f"with the temperature fitted on val ({fitted})."
     ]
-    undivided = [row["name"] for row in rows if not row["calibration"]["val_divided"]]
+    undivided = [
+        row["name"]
+        for row in rows
+        if not (row["calibration"]["val_divided"] or row["calibration"]["out_of_fold"])
+    ]
     if undivided:
         lines.append(
             "Val was too small to be divided: it served for selection and also for the temperature "

@@ -158,6 +158,7 @@ def _calibration(found: Merged, calibration: Calibration) -> dict[str, Any]:
         "temperature": calibration.temperature,
         "fitted_on": calibration.n,
         "val_divided": calibration.divided,
+        "out_of_fold": calibration.out_of_fold,
         "best_temperature": best_temperature(found),
     }
 
