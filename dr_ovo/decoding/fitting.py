@@ -42,12 +42,15 @@ def fitted_from_json(data: Mapping[str, Any] | None) -> Fitted:
             raise ValueError(f"{numbers} are not increasing numbers")
     scale = None
     if cutpoints is not None:
-        scale = GradeScale(tuple(map(float, cutpoints)), float(data["sigma"]))
-        if not 0 < scale.sigma < np.inf:
-            raise ValueError(f"sigma {scale.sigma} is not above 0")
+        sigma = data["sigma"]
+        if type(sigma) not in (int, float) or not 0 < sigma < np.inf:
+            raise ValueError(f"sigma {sigma} is not a number above 0")
+        scale = GradeScale(tuple(map(float, cutpoints)), float(sigma))
     return Fitted(scale, None if thresholds is None else tuple(map(float, thresholds)))
 
 
 def _is_increasing(numbers: Any) -> bool:
+    if not all(type(number) in (int, float) for number in numbers):  # also not true or false
+        return False
     values = np.array(numbers, dtype=np.float64)
     return values.ndim == 1 and bool(np.isfinite(values).all() and (np.diff(values) >= 0).all())

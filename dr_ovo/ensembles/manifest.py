@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
+from dr_ovo.choices import DECODERS
 from dr_ovo.decoding.decoders import Fitted
 from dr_ovo.decoding.fitting import fitted_from_json, fitted_json
 from dr_ovo.decoding.heads import ARGMAX, EXPECTED, HEADS
@@ -28,6 +30,7 @@ from dr_ovo.sealed_json import check_digest, write_sealed
 
 SCHEMA = 2  # 1 had no temperatures of members, and the grade was always the most probable one
 KIND = "dr_ovo ensemble"
+ROW_OF_SCHEMA_1 = {"temperature": 1.0, "prior_corrected": False, "decoding": None}
 POINTS = ("high_sensitivity", "high_specificity")
 
 
@@ -79,6 +82,14 @@ class _Checkpoint(Struct):
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
+class _Decoding(Struct):
+    """What decodes a member, as `fitted_json` returned it."""
+
+    cutpoints: list[float] | None
+    sigma: float | None
+    thresholds: list[float] | None
+
+
 class _Row(Struct):
     """A member as the file has it."""
 
@@ -86,12 +97,12 @@ class _Row(Struct):
     folder: str
     architecture: str | None
     head: Literal[tuple(HEADS)]  # type: ignore[valid-type]
-    decoder: str
+    decoder: Literal[(*DECODERS, ARGMAX)]  # type: ignore[valid-type]
     weight: Annotated[float, Meta(ge=0, le=1)]
     checkpoints: list[_Checkpoint]
-    temperature: Temperature = 1.0
-    prior_corrected: bool = False
-    decoding: dict[str, Any] | None = None
+    temperature: Temperature
+    prior_corrected: bool
+    decoding: _Decoding | None
 
 
 class _File(Struct):
@@ -100,8 +111,8 @@ class _File(Struct):
     method: Literal[tuple(METHODS)]  # type: ignore[valid-type]
     class_names: list[str]
     members: Annotated[list[_Row], Meta(min_length=1, max_length=1000)]
-    decoder: Literal["argmax", "expected"] = "argmax"
-    grade_thresholds: list[GradeThreshold] | None = None
+    decoder: Literal["argmax", "expected"]
+    grade_thresholds: list[GradeThreshold] | None
     calibration: Calibration | None = None
 
 
@@ -164,13 +175,12 @@ def _member_json(member: Member, base: Path) -> dict[str, Any]:
 def read_manifest(path: Path) -> Manifest:
     """The manifest in a file. Raises UserError where it is missing, damaged or no manifest."""
     data = read_json(path, HINT)
+    schema = data.get("schema")
     if data.get("kind") != KIND:
         raise UserError(f"{path} is not an ensemble manifest. {HINT}")
-    if data.get("schema") not in (1, SCHEMA):
-        raise UserError(
-            f"{path} has schema {data.get('schema')}; this version reads 1 and {SCHEMA}. {HINT}"
-        )
-    stored = as_schema(data, _File, path, HINT)
+    if type(schema) is not int or schema not in (1, SCHEMA):
+        raise UserError(f"{path} has schema {schema}; this version reads 1 and {SCHEMA}. {HINT}")
+    stored = as_schema(_of_schema_1(data) if schema == 1 else data, _File, path, HINT)
     try:
         manifest = Manifest(
             stored.method,
@@ -179,8 +189,9 @@ def read_manifest(path: Path) -> Manifest:
             _expected(stored),
             stored.calibration,
         )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path} is damaged ({error}). {HINT}") from None
+        _check_counts(manifest)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{path} is damaged: {error}. {HINT}") from None
     if manifest.calibration is not None:
         check_calibration(manifest.calibration, path, HINT)
     if abs(float(manifest.weights.sum()) - 1) >= 1e-6:
@@ -190,6 +201,31 @@ def read_manifest(path: Path) -> Manifest:
         )
     check_digest(data, path, HINT)
     return manifest
+
+
+def _of_schema_1(data: dict[str, Any]) -> dict[str, Any]:
+    """With the keys that schema 1 did not have, and what held without them."""
+    rows = data.get("members")
+    if isinstance(rows, list):
+        rows = [ROW_OF_SCHEMA_1 | row if isinstance(row, dict) else row for row in rows]
+        data = {**data, "members": rows}
+    return {"decoder": ARGMAX, "grade_thresholds": None, **data}
+
+
+def _check_counts(manifest: Manifest) -> None:
+    """Raises ValueError where thresholds or cutpoints are not one fewer than the classes."""
+    fitted = {"the ensemble": manifest.expected} | {m.name: m.fitted for m in manifest.members}
+    for name, own in fitted.items():
+        found = {
+            "thresholds": own.thresholds if own else None,
+            "cutpoints": own.scale.cutpoints if own and own.scale else None,
+        }
+        for what, numbers in found.items():
+            if numbers is not None and len(numbers) != len(manifest.class_names) - 1:
+                raise ValueError(
+                    f"{name} has {len(numbers)} {what}, and {len(manifest.class_names)} classes "
+                    f"need {len(manifest.class_names) - 1}"
+                )
 
 
 def _expected(stored: _File) -> Fitted | None:
@@ -216,6 +252,6 @@ def _member(row: _Row, base: Path) -> Member:
         weight=row.weight,
         temperature=row.temperature,
         prior_corrected=row.prior_corrected,
-        fitted=None if row.decoding is None else fitted_from_json(row.decoding),
+        fitted=None if row.decoding is None else fitted_from_json(asdict(row.decoding)),
         checkpoints={one.file: one.sha256 for one in row.checkpoints},
     )

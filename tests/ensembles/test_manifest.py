@@ -1,10 +1,13 @@
 """An ensemble's manifest."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from dr_ovo.decoding.decoders import Fitted
+from dr_ovo.decoding.grade_scale import GradeScale
 from dr_ovo.ensembles.manifest import Manifest, Member, read_manifest, write_manifest
 from dr_ovo.errors import UserError
 from dr_ovo.predictions.calibration_file import Calibration
@@ -55,6 +58,7 @@ def test_folders_move_with_the_manifest(tmp_path, manifest):
     ("change", "said"),
     [
         ({"schema": 3}, "schema 3"),
+        ({"schema": True}, "schema True"),
         ({"decoder": "magic"}, "damaged"),
         ({"decoder": "expected", "grade_thresholds": [2.5, 0.5]}, "damaged"),
         ({"kind": "shopping list"}, "not an ensemble manifest"),
@@ -71,6 +75,55 @@ def test_what_is_no_manifest_is_refused(change, said, tmp_path, manifest):
     with pytest.raises(UserError, match=said) as refused:
         read_manifest(path)
     assert "evaluate_super_ensemble.py" in str(refused.value)
+
+
+FITTED = Fitted(GradeScale((0.5,), 0.4), (0.6,))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"decoding": {}}, "decoding"),
+        ({"decoding": {"cutpoints": [0.5], "thresholds": None}}, "sigma"),
+        ({"decoding": {"cutpoints": [0.5], "sigma": None, "thresholds": None}}, "sigma None"),
+        ({"decoding": {"cutpoints": ["0.5"], "sigma": 1, "thresholds": None}}, "cutpoints"),
+        ({"decoding": {"cutpoints": [True], "sigma": 1, "thresholds": None}}, "cutpoints"),
+        ({"decoding": {"cutpoints": [0, 1], "sigma": 1, "thresholds": None}}, "a has 2 cutpoints"),
+        ({"decoding": {"cutpoints": None, "sigma": None, "thresholds": []}}, "a has 0 thresholds"),
+        ({"decoder": "nonsense"}, "nonsense"),
+    ],
+)
+def test_what_decodes_a_member_is_checked(change, said, tmp_path):
+    path = tmp_path / "ensemble.json"
+    one = dataclasses.replace(
+        member(tmp_path, 1.0), head="regression", decoder="expected", fitted=FITTED
+    )
+    manifest = Manifest("mean", ("none", "some"), (one,), Fitted(thresholds=(0.5,)), CALIBRATION)
+    write_manifest(path, manifest, CALIBRATION, [])
+    assert read_manifest(path) == manifest
+    data = json.loads(path.read_text())
+    data["members"][0].update(change)
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError, match=said):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize(
+    "key", ["decoder", "grade_thresholds", "temperature", "prior_corrected", "decoding"]
+)
+def test_what_schema_1_did_not_have(key, tmp_path, manifest):
+    """Schema 1 means what its versions did; in schema 2 the key was lost, and with it a grade."""
+    path = tmp_path / "ensemble.json"
+    write_manifest(path, manifest, CALIBRATION, [])
+    data = json.loads(path.read_text())
+    del data["digest"]
+    for row in [data] if key in data and key != "temperature" else data["members"]:
+        del row[key]
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError, match=key):
+        read_manifest(path)
+    path.write_text(json.dumps(data | {"schema": 1}))
+    assert read_manifest(path) == manifest
 
 
 def test_missing_and_damaged_files(tmp_path):
