@@ -42,7 +42,8 @@ of a machine that did other work as well. On some 390 pictures the noise of a pa
 .016, so effects below .045 can't be seen there.
 
 One comparison was named beforehand: the recipe `recommended` against the guide, by kappa out of
-fold. All others are exploratory, and the recipe was chosen by the arms with seed 1.
+fold. All others are exploratory, and the recipe was chosen by the arms with seed 1, on the same
+pictures: of the choice, only test is independent.
 
 Test is read in that comparison alone: by the mean of each arm's five networks, once for each seed,
 when they are trained. Out of fold, each picture is graded by one network. Test was read before, by
