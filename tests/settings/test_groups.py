@@ -16,12 +16,12 @@ OF_A_NETWORK = {
     "freeze_stages", "preprocessing", "enable_clahe", "clahe_clip_limit", "clahe_tile_grid_size",
     "pretrained", "tta_views",
 }  # fmt: skip
-OF_A_RUN_ONLY = {"pairs", "train_sample", "skip_damaged"}
+OF_A_RUN_ONLY = {"pairs", "train_sample", "skip_damaged", "decoder", "prior_correction"}
 FREE = {
     "mode", "dataset_path", "output_dir", "output_root", "experiment_name", "log_file", "resume",
-    "dry_run", "tensorboard", "max_megapixels", "allow_leaks", "decoder", "patient_level", "input",
+    "dry_run", "tensorboard", "max_megapixels", "allow_leaks", "patient_level", "input",
     "output", "ensemble", "device", "grad_checkpointing", "compile", "num_workers", "cache",
-    "cache_dir", "micro_batch", "recover", "save_every", "grace_seconds", "prior_correction",
+    "cache_dir", "micro_batch", "recover", "save_every", "grace_seconds",
     "splits", "external", "grade_map",
 }  # fmt: skip
 
