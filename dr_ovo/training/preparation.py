@@ -29,6 +29,7 @@ from dr_ovo.training.data.seen_photographs import SeenPhotographs
 from dr_ovo.training.data.training_data import holds_out_val
 from dr_ovo.training.data.weights_history import history_of_weights
 from dr_ovo.training.resume.folder_checks import (
+    DECODING,
     check_folder,
     check_same_pictures,
     check_same_preprocessing,
@@ -153,7 +154,10 @@ def _is_done(member: Member, index: DatasetIndex, complete: DatasetIndex) -> boo
     if not config.resume or not folder.has_begun():
         check_siblings(config, complete, index)
         return False
-    check_same_settings(folder, fixed_values(config, Fixed.IN_A_RUN), member.index.content_hash())
+    settings = fixed_values(config, Fixed.IN_A_RUN)
+    if config.folds:  # whose members are decoded together, at the end, as is said now
+        settings = {name: value for name, value in settings.items() if name not in DECODING}
+    check_same_settings(folder, settings, member.index.content_hash())
     check_same_preprocessing(folder, preprocessing_of(config).hash)
     keep = not config.dry_run
     check_same_pictures(folder, replaced_since(folder, complete, index, keep=keep))
