@@ -208,6 +208,19 @@ def test_what_options_add_is_against_the_arm_without_them():
     assert report._options({report.BASELINE: {1: plain}}) == ""
 
 
+def test_the_lead_of_the_recipe_by_seed():
+    logits, targets = noisy(5, 2.0)
+    guide, better = made(logits, targets), made(noisy(5, 1.0)[0], targets)
+    lead = kappa_difference([decoded(better)], [decoded(guide)]).value
+    text = report._by_seed({
+        report.BASELINE: {1: guide, 2: better, 3: guide},
+        report.RECOMMENDED: {1: better, 2: guide},
+    })  # fmt: skip
+    assert lead > 0
+    assert text == f"Kappa minus the guide's, seed by seed: {lead:+.3f}, {-lead:+.3f}.\n"
+    assert report._by_seed({report.BASELINE: {1: guide}}) == ""
+
+
 @pytest.mark.slow
 def test_a_run_is_kept_and_read(kept_in, small, trainer, draw_dataset, tmp_path, monkeypatch):
     """From a real cross-validation, with its logits after each epoch."""
