@@ -12,7 +12,8 @@ from dr_ovo.decoding.decoders import Fitted
 from dr_ovo.ensembles.combination import ensemble_predictions, replaced
 from dr_ovo.ensembles.weights import MemberPredictions, is_fitted, weigher
 from dr_ovo.predictions.calibration import fit_calibration
-from dr_ovo.predictions.calibration_file import Calibration
+from dr_ovo.predictions.calibration_file import VAL_OF_FOLDS, Calibration
+from dr_ovo.predictions.conformal import OUT_OF_FOLD
 from dr_ovo.predictions.predictions_file import Predictions
 
 FOLDS = 5
@@ -38,14 +39,19 @@ class FittedEnsemble:
 
 
 def fit_ensemble(
-    val: Sequence[Predictions], method: str, weight_by: str = "accuracy"
+    val: Sequence[Predictions],
+    method: str,
+    weight_by: str = "accuracy",
+    *,
+    out_of_fold: bool = False,
 ) -> FittedEnsemble:
     """The ensemble of models, from their predictions on val, whose probabilities are tempered.
 
     Weights and, where all members take their grades from the expected one, its thresholds are
     fitted on the selection share only. Temperature and operating points are fitted on the
     calibration share, combined by the weights from the whole selection share; a val that was not
-    split is used for both.
+    split is used for both. `out_of_fold`: in place of val are train and val, each sample graded by
+    the members of cross-validations that did not see it.
     """
     answers, selected = MemberPredictions.of(val), ~val[0].calibration
     selection = answers.samples(selected)
@@ -55,8 +61,8 @@ def fit_ensemble(
     fold_grades, fold_probabilities, fold_weights = cross_fitted(selection, method, weight_by)
     grades[selected], probabilities[selected] = fold_grades, fold_probabilities
     combined = replaced(val[0], method, grades, probabilities)
-    note = _note(selection, method)
-    calibration = fit_calibration(combined, [TEMPERED])
+    note = _note(selection, method, VAL_OF_FOLDS if out_of_fold else "val")
+    calibration = fit_calibration(combined, [*([OUT_OF_FOLD] if out_of_fold else []), TEMPERED])
     return FittedEnsemble(method, weights, fold_weights, combined, calibration, note, expected)
 
 
@@ -108,19 +114,19 @@ def _too_few_patients(selection: MemberPredictions) -> bool:
     return len(np.unique(selection.patients)) < MIN_PATIENTS
 
 
-def _note(selection: MemberPredictions, method: str) -> str:
+def _note(selection: MemberPredictions, method: str, where: str) -> str:
     if not is_fitted(method):
-        return "Only temperature and thresholds are fitted on val: no weights to cross-fit."
+        return f"Only temperature and thresholds are fitted on {where}: no weights to cross-fit."
     patients, images = len(np.unique(selection.patients)), len(selection.targets)
     if _too_few_patients(selection):
         return (
-            f"Val has {patients} patients to fit weights on, fewer than the {MIN_PATIENTS} that "
-            f"{FOLDS} folds need: its figures come from the images that the weights were fitted "
-            "on, and are too good."
+            f"There are {patients} patients in {where} to fit weights on, fewer than the "
+            f"{MIN_PATIENTS} that {FOLDS} folds need: the figures there come from the images that "
+            "the weights were fitted on, and are too good."
         )
     note = (
-        f"Weights were fitted on {images} images of {patients} patients of val, whose figures are "
-        f"cross-fitted in {FOLDS} patient folds."
+        f"Weights were fitted on {images} images of {patients} patients of {where}; figures "
+        f"there are cross-fitted in {FOLDS} patient folds."
     )
     counts = {
         int(grade): len(np.unique(selection.patients[selection.targets == grade]))

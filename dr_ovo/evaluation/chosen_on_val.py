@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dr_ovo.decoding.heads import head_of
 from dr_ovo.inference.trained_model import TrainedModel
+from dr_ovo.predictions.conformal import SCALE_FITTED
 from dr_ovo.predictions.predictions_file import Predictions
 
 
@@ -27,7 +28,7 @@ def chosen_on_val(model: TrainedModel, val: Predictions) -> list[str]:
         "its learning rate followed them (--scheduler plateau)": (
             settings["scheduler"] == "plateau"
         ),
-        "the scale of its grades was fitted on them": head_of(val.head).is_number,
+        SCALE_FITTED: head_of(val.head).is_number,
         "the weights of its pairs are from them (--decoder weighted)": val.decoder == "weighted",
         "its training was stopped before its end": not model.folder.is_finished(),
         "pairs that were trained again were chosen on them": bool(config.get("retrained")),

@@ -28,7 +28,7 @@ from dr_ovo.inference.ensemble import open_manifest
 from dr_ovo.inference.trained_model import seals_of_models, with_decoding_of
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
-from dr_ovo.predictions.conformal import OUT_OF_FOLD
+from dr_ovo.predictions.conformal import OUT_OF_FOLD, SCALE_FITTED
 from dr_ovo.predictions.same_answer import stopped_members
 from dr_ovo.results.folder import ENSEMBLE_FILE, OOF, STOPPED, ResultsFolder
 from dr_ovo.results.made_from import (
@@ -126,10 +126,11 @@ def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluati
     found = predict_out_of_fold(config)
     (folder.root / ENSEMBLE_FILE).unlink(missing_ok=True)  # written last: without it, none of this
     write_json(folder.config, _joint_config(config, members))
-    single = fit_calibration(found.predictions, [OUT_OF_FOLD])
+    chosen = [OUT_OF_FOLD, *([SCALE_FITTED] if found.fitted else [])]
+    single = fit_calibration(found.predictions, chosen)
     # The mean is of tempered probabilities, so its operating points are of those, too; the
     # thresholds of its grades stand in its manifest.
-    joint = fit_calibration(tempered(found.predictions, single.temperature), [OUT_OF_FOLD])
+    joint = fit_calibration(tempered(found.predictions, single.temperature), chosen)
     joint = dataclasses.replace(joint, grade_thresholds=None)
     extra = {
         DECODED: _how_decoded(config),

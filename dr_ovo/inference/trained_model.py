@@ -27,7 +27,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.made_from import Seals, joint_seals, seals_of
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.recipe import of_recipes
-from dr_ovo.settings.train_config import TrainConfig
+from dr_ovo.settings.train_config import DECODING, TrainConfig
 from dr_ovo.training.setup import trained_folders
 
 TRIES = 3  # to read checkpoints that a training replaces meanwhile
@@ -137,9 +137,7 @@ def _as_trained(settings: Settings, folder: ResultsFolder) -> TrainConfig:
         return config
     trained_with = folder.read_config()["settings"]
     taken = {
-        name: trained_with[name]
-        for name in ("decoder", "prior_correction")
-        if name not in given and name in trained_with
+        name: trained_with[name] for name in DECODING if name not in given and name in trained_with
     }
     return dataclasses.replace(config, **taken)
 

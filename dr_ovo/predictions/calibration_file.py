@@ -23,6 +23,7 @@ FARTHEST = 1e6  # a threshold of the grade from 0
 AGAIN = "Evaluate the model again."
 Temperature = Annotated[float, Meta(ge=TEMPERATURES[0], le=TEMPERATURES[1])]
 GradeThreshold = Annotated[float, Meta(ge=-FARTHEST, le=FARTHEST)]
+VAL_OF_FOLDS = "train and val, out of fold"  # what stands in place of val
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Calibration:
 
     @property
     def out_of_fold(self) -> bool:
-        """Whether the images are those of a cross-validation, each graded by the member that did
-        not see it: no val was divided, and they chose nothing in training."""
+        """Whether the images are those of a cross-validation, each graded by a member that did not
+        see it: no val was divided, and they chose nothing in the training of that member."""
         return self.conformal is not None and OUT_OF_FOLD in self.conformal.chosen
 
     def to_json(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ SMALLEST_GROUP = 19  # photographs; with fewer in either group, all photographs 
 ALL, REFERABLE, OTHER = "calibration", "referable", "other"  # groups of photographs
 SPREAD = (0.05, 0.95)  # quantiles of the coverage, over draws of the calibration share
 OUT_OF_FOLD = "each was graded by one member, and the sets are those of their mean"
+SCALE_FITTED = "the scale of its grades was fitted on them"
 LARGEST = 1_000_000  # photographs
 ROUNDING = 1e-12  # of sums of probabilities
 FIFTHS = 5

@@ -30,8 +30,8 @@ def first_screen(results: ResultSet, reports: Sequence[Report]) -> Report:
     single = all(one.test.head != "ensemble" for one in results.models)
     work = own_test(ResultsFolder(model.folder), _rules(model))
     answers = [
-        ("Which model?", _which(data["comparison"])),
-        ("How good is it, on test?", _how_good(best)),
+        ("Which model?", _which(data["comparison"], results.val_words)),
+        ("How good is it, on test?", _how_good(best, results.val_words)),
         ("Does the ensemble help?", _ensemble(data.get("super_ensemble"), results)),
         ("Is it calibrated?", _calibration(best)),
         ("Is the data clean?", _data_clean(evaluation, results.marks)),
@@ -53,22 +53,22 @@ def first_screen(results: ResultSet, reports: Sequence[Report]) -> Report:
     )
 
 
-def _which(comparison: Mapping[str, Any]) -> str:
+def _which(comparison: Mapping[str, Any], val: str) -> str:
     best, count = comparison["models"][0], len(comparison["models"])
     kappa = KAPPA.text(best["val_kappa"])
     if count == 1:
-        return f"{best['name']}; there is no other here. Kappa on val {kappa}."
-    return f"{best['name']}: of {count} the best by kappa on val, {kappa}."
+        return f"{best['name']}; there is no other here. Kappa on {val}: {kappa}."
+    return f"{best['name']}: of {count} the best by kappa on {val}, {kappa}."
 
 
-def _how_good(best: Mapping[str, Any]) -> str:
+def _how_good(best: Mapping[str, Any], val: str) -> str:
     point = best["referable"]["high_sensitivity"]
     said = f"Kappa {KAPPA.text(best['quadratic_kappa'])}."
     if point["sensitivity"]["value"] is None:
         return f"{said} Referable disease: {point['sensitivity']['reason']}."
     return (
         f"{said} Referable disease: sensitivity {SHARE.text(point['sensitivity'])} %, specificity "
-        f"{SHARE.text(point['specificity'])} %, at the point fixed on val."
+        f"{SHARE.text(point['specificity'])} %, at the point fixed on {val}."
     )
 
 
@@ -119,7 +119,7 @@ def _next(
     said = []
     if evaluation.get("audited") is not True:
         said.append(f"Audit the dataset: python -m dr_ovo audit {DATASET}.")
-    if not (model.calibration.divided or model.calibration.out_of_fold):
+    if not (model.calibration.divided or model.out_of_fold):
         said.append(f"Val has {model.calibration.n} images: cross-validate with --folds 5.")
     ensemble = data.get("super_ensemble", {}).get("words", "")
     if exportable and ensemble.startswith("The ensemble is better than"):
@@ -140,6 +140,11 @@ def _read_photographs(model: ModelResults) -> str:
     said = f"Read photographs: python predict.py --models {networks}."
     if networks == model.folder or networks.is_file():
         return said
+    if (model.folder / SUPER_FILE).is_file() and model.out_of_fold:
+        return (
+            f"Read photographs with a member of {model.name}: an ensemble of cross-validations "
+            "has no manifest."
+        )
     if (model.folder / SUPER_FILE).is_file():
         how = f"give the command that made {model.folder} again, with --export {networks}"
     else:

@@ -9,7 +9,6 @@ import numpy as np
 
 from dr_ovo.errors import UserError
 from dr_ovo.predictions.predictions_file import Predictions, take
-from dr_ovo.results.folder import FOLDS_FILE
 from dr_ovo.results.model_results import ModelResults
 
 SHOWN = 5  # samples listed in a message
@@ -34,13 +33,13 @@ def align(models: Sequence[ModelResults], *, intersect: bool) -> list[ModelResul
 
 
 def _refuse_some_folds(models: Sequence[ModelResults]) -> None:
-    folds = [model for model in models if (model.folder / FOLDS_FILE).is_file()]
+    folds = [model for model in models if model.out_of_fold]
     others = [model for model in models if model not in folds]
     if folds and others:
         raise UserError(
-            f"{folds[0].folder} was trained with --folds and is judged out of fold, on train and "
-            f"val together; {others[0].folder} on val alone. Models need the same images: give "
-            "only models of --folds, or only others."
+            f"{folds[0].folder} is of --folds and judged out of fold, on train and val together; "
+            f"{others[0].folder} on val alone. Models need the same images: give only models of "
+            "--folds, or only others."
         )
 
 

@@ -53,6 +53,12 @@ class ModelResults:
     verified: bool = True  # False: an earlier version did not say what belongs together
 
     @property
+    def out_of_fold(self) -> bool:
+        """Whether val stands for train and val, graded by the members of `--folds` that did not
+        see them."""
+        return self.calibration.out_of_fold or (self.folder / FOLDS_FILE).is_file()
+
+    @property
     def member_val(self) -> Predictions:
         """Val as an ensemble uses it: with tempered probabilities."""
         return tempered(self.val, self.calibration.temperature)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dr_ovo.errors import UserError, log
 from dr_ovo.models.architectures import ARCHITECTURES, architecture_of
+from dr_ovo.predictions.calibration_file import VAL_OF_FOLDS
 from dr_ovo.predictions.predictions_file import MARKS
 from dr_ovo.predictions.same_answer import ADVICE, stopped_words
 from dr_ovo.results.alignment import align
@@ -35,6 +36,11 @@ class ResultSet:
     def marks(self) -> list[str]:
         """Warnings that apply to all figures: SYNTHETIC, SIMULATED, LEAKY."""
         return [mark for mark in MARKS if any(mark in one.facts.marks for one in self.models)]
+
+    @property
+    def val_words(self) -> str:
+        """What stands in place of val: for models of `--folds` train and val, out of fold."""
+        return VAL_OF_FOLDS if any(model.out_of_fold for model in self.models) else "val"
 
     def named(self, name: str) -> ModelResults:
         """The model of that name, alias or timm name. Raises UserError with the closest names."""
@@ -65,6 +71,8 @@ def open_results(
     for model in found:
         if model.facts.stopped:
             log.warning("%s: %s %s", model.folder, stopped_words(model.facts.stopped), ADVICE)
+    if any(model.out_of_fold for model in found):
+        log.info("Models of --folds: what is called val is %s.", VAL_OF_FOLDS)
     if len(found) < min_models:
         raise UserError(
             f"{found[0].folder} alone: this needs at least {min_models} models. Give more with "

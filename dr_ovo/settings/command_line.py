@@ -74,7 +74,8 @@ def parse_settings(argv: Sequence[str], prog: str = TRAINER) -> Settings:
     if unknown:
         raise UserError(unknown_flags(unknown, [*FIELDS, *EXTRA_FLAGS]))
     given = vars(known)
-    file_name, file_values = read_settings_file(given.pop("config", None))
+    training = given.get("mode", FIELDS["mode"].default) == "train"
+    file_name, file_values = read_settings_file(given.pop("config", None), training=training)
     of_file = [read_recipe(file_values.pop(RECIPE))] if RECIPE in file_values else []
     recipes = {recipe.source: recipe for recipe in [*of_file, *given.pop(RECIPE, [])]}
     layers = (

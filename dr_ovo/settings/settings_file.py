@@ -11,7 +11,7 @@ from typing import Any
 
 from dr_ovo.errors import UserError
 from dr_ovo.settings.option import Fixed, boolean, kind_of, typed
-from dr_ovo.settings.train_config import FIELDS
+from dr_ovo.settings.train_config import DECODING, FIELDS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,9 +22,12 @@ else:
 RECIPE = "recipe"  # a settings file may name one
 
 
-def read_settings_file(path_text: str | None) -> tuple[str, dict[str, Any]]:
+def read_settings_file(
+    path_text: str | None, *, training: bool = True
+) -> tuple[str, dict[str, Any]]:
     """The file's name and its values by field name, and the recipe that it names, if any; both
-    empty for None.
+    empty for None. A config.json says how networks are decoded only to a training: others have a
+    config.json of their own.
 
     Raises UserError if it can't be read or has an unknown or invalid setting.
     """
@@ -40,7 +43,9 @@ def read_settings_file(path_text: str | None) -> tuple[str, dict[str, Any]]:
         data = {
             name: value
             for name, value in data["settings"].items()
-            if name in FIELDS and FIELDS[name].metadata["fixed"] > Fixed.NEVER
+            if name in FIELDS
+            and FIELDS[name].metadata["fixed"] > Fixed.NEVER
+            and (training or name not in DECODING)
         }
     recipe = {RECIPE: data.pop(RECIPE)} if RECIPE in data else {}
     if not all(isinstance(name, str) for name in recipe.values()):

@@ -71,6 +71,10 @@ def values_of(config: TrainConfig) -> dict[str, Any]:
     return {name: _plain(getattr(config, name)) for name in FIELDS}
 
 
+# Settings of a training that evaluation takes from each network, unless they are given.
+DECODING = ("decoder", "prior_correction")
+
+
 def fixed_values(config: TrainConfig, least: Fixed) -> dict[str, Any]:
     """The values of the options that are fixed at `least` so firmly, as JSON holds them.
 

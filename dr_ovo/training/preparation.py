@@ -19,7 +19,7 @@ from dr_ovo.photographs.damage import Damage
 from dr_ovo.results.training_files import check_training_files
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.option import Fixed
-from dr_ovo.settings.train_config import TrainConfig, fixed_values
+from dr_ovo.settings.train_config import DECODING, TrainConfig, fixed_values
 from dr_ovo.training.build import empty_backbone, load_backbone, load_head, preprocessing_of
 from dr_ovo.training.data.audit_gate import replaced_since, undecodable
 from dr_ovo.training.data.loading import check_cache, decodable
@@ -29,7 +29,6 @@ from dr_ovo.training.data.seen_photographs import SeenPhotographs
 from dr_ovo.training.data.training_data import holds_out_val
 from dr_ovo.training.data.weights_history import history_of_weights
 from dr_ovo.training.resume.folder_checks import (
-    DECODING,
     check_folder,
     check_same_pictures,
     check_same_preprocessing,

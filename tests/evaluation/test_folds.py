@@ -199,9 +199,10 @@ def test_the_mean_on_test(whole, trainer, data, tmp_path):
     assert "fitted on 18 images, out of fold" in outcome.stdout
     # What is calibrated out of fold chose nothing in the members, and is no val.
     compared = str(compare(open_results([folder], [], intersect=False)).sections)
-    assert "that of a cross-validation out of fold" in compared
+    assert "ECE: expected calibration error" in compared
+    assert "temperature fitted on train and val, out of fold" in compared
     card = make_card(read_card_facts(folder), {}).markdown
-    assert "Each was graded by the network that did not see it" in card
+    assert "Each was graded by a network that did not see it" in card
     for said in (outcome.stdout, compared, card):
         assert "to be divided" not in said
     assert not (folder / "predictions_val.npz").exists()

@@ -59,7 +59,7 @@ def test_out_of_fold_and_val_are_different_images(models, tmp_path):
     for intersect in (False, True):
         with pytest.raises(UserError, match="only models of --folds, or only others") as error:
             align([coatnet, folds], intersect=intersect)
-        assert f"{tmp_path} was trained with --folds" in str(error.value)
+        assert f"{tmp_path} is of --folds" in str(error.value)
     align([replace(coatnet, folder=tmp_path), folds], intersect=False)
 
 

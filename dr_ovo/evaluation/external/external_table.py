@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dr_ovo.dataset.words import SPLITS
+from dr_ovo.predictions.calibration_file import VAL_OF_FOLDS
 from dr_ovo.tables import RESEARCH_USE, decimal, percent, table, wrapped
 
 OVERALL = {
@@ -112,9 +113,10 @@ def _shown(name: str, value: float | None, unit: str, sign: str) -> str:
 
 def _calibration(report: Mapping[str, Any]) -> str:
     block = report["calibration"]
+    own = VAL_OF_FOLDS if block["out_of_fold"] else "val"
     return wrapped(
-        f"Temperature {decimal(block['temperature'])}, from the own val; the best one there would "
-        f"have been {decimal(block['best_temperature'])}, and is used for nothing."
+        f"Temperature {decimal(block['temperature'])}, from the own {own}; the best one there "
+        f"would have been {decimal(block['best_temperature'])}, and is used for nothing."
     )
 
 

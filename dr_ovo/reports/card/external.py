@@ -78,12 +78,12 @@ def _others(
 
 
 def external_section(datasets: Sequence[External]) -> CardSection:
-    """The figures on other datasets, by the temperature and the points fixed on the own val."""
+    """The figures on other datasets, by the temperature and the points fixed before."""
     title = "External testing"
     if not datasets:
         said = "None evaluated: how the model does on photographs of another place is not known."
         return CardSection(title, [said])
-    said = "Temperature and operating points are those fixed on the own val, before."
+    said = "Temperature and operating points were fixed before, without these datasets."
     columns = [Column("dataset", "dataset"), COUNT, PATIENTS, *OVERALL, *RATES]
     rows = [row for one in datasets for row in _rows(one)]
     note = "Sensitivity and specificity are for referable disease, at the point of high sensitivity"

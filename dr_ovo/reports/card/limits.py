@@ -100,7 +100,7 @@ def _of_a_point(condition: str, name: str, point: dict[str, Any]) -> Iterator[st
 
 def _of_the_choices(facts: CardFacts) -> Iterator[str]:
     calibration = facts.evaluation.get("calibration", {})
-    crossed = calibration.get("out_of_fold") or facts.split == OOF
+    crossed = calibration.get("out_of_fold") or facts.folds or facts.split == OOF
     if facts.evaluation and not calibration.get("val_divided") and not crossed:
         yield (
             f"Val has {number(calibration['fitted_on'], 'photograph')}, too few to be divided: "

@@ -7,6 +7,7 @@ from typing import Any
 
 from dr_ovo.document.document import Cell, Column, Table
 from dr_ovo.document.screen_and_files import MARKS
+from dr_ovo.predictions.calibration_file import VAL_OF_FOLDS
 from dr_ovo.reports.card.facts import CardFacts
 from dr_ovo.reports.card.form.parts import (
     ACCURACY,
@@ -31,7 +32,7 @@ OF_GRADE = (
 SPLIT_WORDS = {
     "test": "test",
     "val": "val",
-    OOF: "train and val, out of fold",
+    OOF: VAL_OF_FOLDS,
 }
 SPLIT_NOTES = {
     "test": "Test took part neither in the training nor in its choices.",

@@ -50,8 +50,8 @@ def _calibration(facts: CardFacts) -> CardSection:
     )
     if block.get("val_divided"):
         said += " They are a share of val that nothing else was chosen by."
-    elif block.get("out_of_fold"):
-        said += " Each was graded by the network that did not see it, and they chose nothing else."
+    elif block.get("out_of_fold") or facts.folds:
+        said += " Each was graded by a network that did not see it in its training."
     title = f"Calibration on {SPLIT_WORDS[facts.split or 'test']}, 15 bins"
     return CardSection("Calibration", [said], [Table("calibration", title, columns, rows)])
 

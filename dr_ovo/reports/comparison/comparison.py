@@ -146,7 +146,7 @@ def _statistics(model: ModelResults, compared: Mapping[str, Statistic]) -> dict[
             "temperature": model.calibration.temperature,
             "fitted_on": model.calibration.n,
             "val_divided": model.calibration.divided,
-            "out_of_fold": model.calibration.out_of_fold,
+            "out_of_fold": model.out_of_fold,
             "raw": _calibration(p.targets, p.probabilities),
             "tempered": _calibration(p.targets, tempered),
         },

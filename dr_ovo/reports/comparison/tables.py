@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dr_ovo.document.document import Cell, Column, Figure, Section, Table
+from dr_ovo.predictions.calibration_file import VAL_OF_FOLDS
 from dr_ovo.reports.paired_comparison import COMPARED
 
 NAME = Column("model", "model")
@@ -149,11 +150,10 @@ def _by_grade(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _temperatures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     fitted = ", ".join(f"{row['name']} {row['calibration']['temperature']:.2f}" for row in rows)
+    val = VAL_OF_FOLDS if any(row["calibration"]["out_of_fold"] for row in rows) else "val"
     lines = [
         "ECE: expected calibration error, 15 bins. Brier: summed over classes, 0 to 2. Tempered: "
-        f"with the temperature fitted on val, that of a cross-validation out of fold ({fitted})."
-        if any(row["calibration"]["out_of_fold"] for row in rows)
-        else f"with the temperature fitted on val ({fitted})."
+        f"with the temperature fitted on {val} ({fitted})."
     ]
     undivided = [
         row["name"]

@@ -68,7 +68,9 @@ def model_subject(model: ModelResults) -> Subject:
 
 def ensemble_subject(members: Sequence[ModelResults], baseline: Sequence[ModelResults]) -> Subject:
     """The mean of the members' probabilities, and its lead over the mean of the baseline's."""
-    fitted = fit_ensemble([model.member_val for model in members], "mean")
+    fitted = fit_ensemble(
+        [model.member_val for model in members], "mean", out_of_fold=members[0].out_of_fold
+    )
     test = fitted.on([model.member_test for model in members])
     mixed = mixed_priors(baseline)
     unknown = exact(None, mixed or "not all models of the baseline are among the folders")

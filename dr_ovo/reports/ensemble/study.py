@@ -118,7 +118,12 @@ def _combine(models: Sequence[ModelResults], rule: CombinationRule, title: str) 
     if len(models) == 1:
         single = models[0]
         return Combined(title.format(1), names, single.test, single.calibration, None)
-    fitted = fit_ensemble([model.member_val for model in models], rule.method, rule.weight_by)
+    fitted = fit_ensemble(
+        [model.member_val for model in models],
+        rule.method,
+        rule.weight_by,
+        out_of_fold=models[0].out_of_fold,  # all are, or none
+    )
     test = fitted.on([model.member_test for model in models])
     return Combined(title.format(len(models)), names, test, fitted.calibration, fitted)
 

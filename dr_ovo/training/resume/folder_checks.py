@@ -12,10 +12,8 @@ from dr_ovo.results.folder import FOLDS_FILE, LATER_SETTINGS, ResultsFolder
 from dr_ovo.settings.command_line import DEFAULT
 from dr_ovo.settings.option import Fixed
 from dr_ovo.settings.recipe import recipe_names, source_of
-from dr_ovo.settings.train_config import FIELDS, TrainConfig, fixed_values
+from dr_ovo.settings.train_config import DECODING, FIELDS, TrainConfig, fixed_values
 from dr_ovo.training.resume.state import NOTHING_KEPT
-
-DECODING = {"decoder", "prior_correction"}  # settings that evaluation may have otherwise
 
 
 def check_folder(folder: ResultsFolder, *, resume: bool) -> None:
@@ -157,7 +155,7 @@ def differing_settings(folder: ResultsFolder, settings: Mapping[str, Any]) -> li
 def unlike_a_member(folder: ResultsFolder, settings: Mapping[str, Any]) -> list[str]:
     """Which `settings` another member of the same `--folds`, in a folder, does not share, each in
     words. Members begin with weights of their own, all of them or none."""
-    names = set(fixed_values(TrainConfig(), Fixed.IN_A_RUN)) - {"fold"} - DECODING
+    names = set(fixed_values(TrainConfig(), Fixed.IN_A_RUN)) - {"fold", *DECODING}
     shared = {name: value for name, value in settings.items() if name in names}
     if folder.read_config()["settings"].get("pretrained_path") and shared["pretrained_path"]:
         del shared["pretrained_path"]

@@ -12,7 +12,7 @@ from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.results.folder import RETRAINING, ResultsFolder
 from dr_ovo.results.training_files import check_training_files
 from dr_ovo.settings.option import Fixed
-from dr_ovo.settings.train_config import FIELDS, TrainConfig, fixed_values
+from dr_ovo.settings.train_config import DECODING, FIELDS, TrainConfig, fixed_values
 from dr_ovo.training.data.audit_gate import pictures_replaced
 from dr_ovo.training.resume.folder_checks import check_same_pictures, check_same_settings
 
@@ -39,8 +39,7 @@ def retraining_is_done(
     work = work_folder(folder)
     if work.has_begun():
         alternative = f"remove {work.root} and retrain from scratch"
-        values = fixed_values(config, Fixed.IN_A_RUN)
-        check_same_settings(work, values, index.content_hash(), alternative)
+        check_same_settings(work, _of_a_retraining(config), index.content_hash(), alternative)
         check_same_pictures(work, pictures_replaced(work, complete, keep=keep), alternative)
         return False
     repeated = [pair for pair in config.trained_pairs if _would_repeat(config, index, folder, pair)]
@@ -89,8 +88,14 @@ def _would_repeat(
 
 def changed_settings(config: TrainConfig, stored: dict[str, Any]) -> dict[str, Any]:
     """The settings that differ from the network's stored ones."""
-    now, before = fixed_values(config, Fixed.IN_A_RUN), stored
-    return {name: value for name, value in now.items() if before.get(name) != value}
+    now = _of_a_retraining(config)
+    return {name: value for name, value in now.items() if stored.get(name) != value}
+
+
+def _of_a_retraining(config: TrainConfig) -> dict[str, Any]:
+    """The settings that new classifiers are trained by; the network is decoded as it was."""
+    values = fixed_values(config, Fixed.IN_A_RUN)
+    return {name: value for name, value in values.items() if name not in DECODING}
 
 
 def _trial(changed: dict[str, Any], data_hash: str) -> tuple[dict[str, Any], str]:
