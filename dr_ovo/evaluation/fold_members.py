@@ -11,7 +11,7 @@ from typing import Any
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.decoding.decoders import Fitted
-from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds
+from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds, rounding_points
 from dr_ovo.decoding.heads import EXPECTED, decoder_option
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.distributed.launch import Launch
@@ -173,10 +173,7 @@ def _write_manifest(
     predictions = found.predictions
     expected = None
     if predictions.decoder == EXPECTED:
-        values = expected_grade(temper(found.probabilities, temperature))
-        expected = Fitted(
-            thresholds=fit_thresholds(values, predictions.targets, predictions.num_classes)
-        )
+        expected = Fitted(thresholds=_thresholds_of_the_mean(found, temperature))
     rows = tuple(
         Member(
             name=member.root.name,
@@ -199,6 +196,18 @@ def _write_manifest(
     manifest = Manifest("mean", names, rows, expected)
     marked = [str(mark) for mark in predictions.marks]
     write_manifest(folder.root / ENSEMBLE_FILE, manifest, joint, marked)
+
+
+def _thresholds_of_the_mean(found: OutOfFold, temperature: float) -> tuple[float, ...] | None:
+    """Of the expected grade by the mean of probabilities of that temperature, fitted out of fold.
+    On fewer than 200 images members that all say a number get its nearest grade; None: rounding."""
+    predictions = found.predictions
+    values = expected_grade(temper(found.probabilities, temperature))
+    fitted = fit_thresholds(values, predictions.targets, predictions.num_classes)
+    if fitted is not None or found.fitted is None or found.fitted.scale is None:
+        return fitted
+    points = found.fitted.scale.probabilities(rounding_points(predictions.num_classes))
+    return tuple(expected_grade(temper(points, temperature)).tolist())
 
 
 def evaluate_folds(settings: Settings, launch: Launch, manifest: Path) -> list[Evaluation]:

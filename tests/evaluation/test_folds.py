@@ -203,7 +203,9 @@ def test_the_mean_on_test(whole, trainer, data, tmp_path):
     assert "temperature fitted on train and val, out of fold" in compared
     card = make_card(read_card_facts(folder), {}).markdown
     assert "Each was graded by a network that did not see it" in card
-    for said in (outcome.stdout, compared, card):
+    edit(folder / "evaluation.json", lambda content: content["calibration"].pop("out_of_fold"))
+    earlier = make_card(read_card_facts(folder), {}).markdown
+    for said in (outcome.stdout, compared, card, earlier):
         assert "to be divided" not in said
     assert not (folder / "predictions_val.npz").exists()
 
@@ -292,7 +294,12 @@ def test_a_head_that_answers_with_a_number(cross_validate, trainer, data, tmp_pa
     flags = ("--dataset_path", data, "--output_dir", folder, "--device", "cpu")
     assert trainer("--mode", "evaluate", *flags, "--num_workers", 0).code == 0
     test = load_predictions(folder / "predictions_test.npz")
-    expected = np.floor(test.probabilities @ np.arange(3) + 0.5)
+    # Members that all say 0.5 are halfway between the grades 0 and 1, whatever their spread.
+    member = manifest.members[0]
+    halfway = member.fitted.scale.probabilities(np.array([0.5, 1.5]))
+    thresholds = temper(halfway, member.temperature) @ np.arange(3)
+    assert manifest.expected.thresholds == pytest.approx(thresholds)
+    expected = np.searchsorted(thresholds, test.probabilities @ np.arange(3), side="right")
     assert test.predicted.tolist() == expected.tolist()
 
 

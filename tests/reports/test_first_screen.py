@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from dr_ovo.grading.workload import own_test
+from dr_ovo.predictions.conformal import OUT_OF_FOLD
 from dr_ovo.reports.all_reports import all_reports
 from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
 from dr_ovo.reports.first_screen import _next, _read_photographs, _rules, first_screen
-from dr_ovo.results.folder import ResultsFolder
-from dr_ovo.results.result_sets import open_results
+from dr_ovo.results.folder import SUPER_FILE, ResultsFolder
+from dr_ovo.results.result_sets import ResultSet, open_results
 from dr_ovo.synthetic.simulated_results import simulate
 from tests.fixtures.sealed import edit
 
@@ -108,3 +109,18 @@ def test_a_mixture_saves_nothing(simulated, tmp_path):
     edit(tmp_path / "calibration.json", lambda content: content.update(temperature=3.0))
     block = own_test(ResultsFolder(tmp_path), _rules(model))
     assert "of other operating points" in json.dumps(block)
+
+
+def test_an_ensemble_of_cross_validations_has_no_manifest_to_read_by(simulated, tmp_path):
+    folder = min(simulated.glob("*_5class_results"))
+    (single,) = open_results([folder], None, intersect=False).models
+    conformal = replace(single.calibration.conformal, chosen=(OUT_OF_FOLD,))
+    test = replace(single.test, head="ensemble", decoder="mean", logits=np.zeros((240, 5)))
+    model = replace(
+        single, folder=tmp_path, test=replace(test, pairs=np.zeros((0, 2), np.int64)),
+        calibration=replace(single.calibration, conformal=conformal),
+    )  # fmt: skip
+    (tmp_path / SUPER_FILE).touch()
+    assert _read_photographs(model).startswith("Read photographs with a member of")
+    assert ResultSet((model,)).val_words == "train and val, out of fold"
+    assert ResultSet((single,)).val_words == "val"

@@ -12,7 +12,10 @@ import pytest
 import torch
 
 from dr_ovo.results.folder import ResultsFolder
+from dr_ovo.settings.command_line import parse_settings
+from dr_ovo.settings.train_config import values_of
 from dr_ovo.training.retraining import pairs, placing
+from dr_ovo.training.retraining.checks import changed_settings
 from dr_ovo.training.writing.run import Run
 from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.sealed import edit, seal_again
@@ -349,3 +352,10 @@ def test_settings_that_were_changed_while_it_was_put_in_place(words, still, trai
     assert "config.json was changed while a pair" in refused.stderr
     (still / "config.json").write_text(before)
     assert trainer(*again).code == 0
+
+
+def test_how_the_network_is_decoded_is_no_change_of_a_retraining():
+    one, other = (parse_settings(["--seed", seed]).config for seed in ("1", "2"))
+    stored = values_of(one) | {"decoder": "vote", "prior_correction": True}
+    changed = changed_settings(other, stored)
+    assert changed.keys() & {"seed", "decoder", "prior_correction"} == {"seed"}
