@@ -30,7 +30,13 @@ from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import Calibration, load_calibration
 from dr_ovo.predictions.conformal import OUT_OF_FOLD, SCALE_FITTED
 from dr_ovo.predictions.same_answer import stopped_members
-from dr_ovo.results.folder import ENSEMBLE_FILE, OOF, STOPPED, ResultsFolder
+from dr_ovo.results.folder import (
+    ENSEMBLE_FILE,
+    MEMBER_TEMPERATURES,
+    OOF,
+    STOPPED,
+    ResultsFolder,
+)
 from dr_ovo.results.made_from import (
     MADE_FROM,
     check_digests,
@@ -252,6 +258,7 @@ def evaluate_folds(settings: Settings, launch: Launch, manifest: Path) -> list[E
     extra = {
         "skipped_images": [str(damage.path) for damage in skipped],
         "members": names,
+        MEMBER_TEMPERATURES: dict(zip(names, ensemble.temperatures, strict=True)),
         "note": APPROXIMATE,
         STOPPED: stopped_members(zip(names, predictions, strict=True)),
     }

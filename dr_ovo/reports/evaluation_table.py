@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dr_ovo.predictions.same_answer import stopped_words
-from dr_ovo.results.folder import OOF, STOPPED
+from dr_ovo.results.folder import MEMBER_TEMPERATURES, OOF, STOPPED
 from dr_ovo.tables import RESEARCH_USE, decimal, percent, table, wrapped
 
 OUTCOMES = {
@@ -175,9 +175,14 @@ def _confusion(report: Mapping[str, Any]) -> str:
 
 def _calibration(report: Mapping[str, Any]) -> str:
     given = report["calibration"]
+    temperatures = report.get(MEMBER_TEMPERATURES, {})
+    kinds = {
+        "raw": "ensemble" if temperatures else "raw",
+        "tempered": "tempered again" if temperatures else "tempered",
+    }
     rows = [
-        [kind, *_both("ece", given[kind]["ece"]), *_both("brier", given[kind]["brier"])]
-        for kind in ("raw", "tempered")
+        [said, *_both("ece", given[kind]["ece"]), *_both("brier", given[kind]["brier"])]
+        for kind, said in kinds.items()
     ]
     header = ["calibration", "expected error", "interval", "Brier score", "interval"]
     lines = [table(header, rows)]
@@ -187,6 +192,9 @@ def _calibration(report: Mapping[str, Any]) -> str:
         lines[-1] += " images, out of fold" if oof else " validation images"
         if not given["val_divided"] and not oof:
             lines.append(wrapped(UNDIVIDED))
+    if temperatures:
+        each = ", ".join(f"{name} {decimal(value)}" for name, value in temperatures.items())
+        lines.append(wrapped(f"The members' probabilities were tempered before: {each}."))
     return "\n".join(lines)
 
 

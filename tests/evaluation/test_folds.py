@@ -202,6 +202,11 @@ def test_the_mean_on_test(whole, trainer, data, tmp_path):
     assert "ECE: expected calibration error" in compared
     assert "temperature fitted on train and val, out of fold" in compared
     card = make_card(read_card_facts(folder), {}).markdown
+    assert "tempered again" in outcome.stdout
+    said = f"were tempered before: fold_1 {temperature:.3f}, fold_2 {temperature:.3f}, fold_3"
+    assert said in " ".join(outcome.stdout.split())
+    assert "| tempered again |" in card
+    assert "| method | mean |" in card
     assert "Each was graded by a network that did not see it" in card
     edit(folder / "evaluation.json", lambda content: content["calibration"].pop("out_of_fold"))
     earlier = make_card(read_card_facts(folder), {}).markdown

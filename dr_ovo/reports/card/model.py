@@ -38,12 +38,13 @@ def _network(facts: CardFacts) -> Table:
     known, settings = facts.facts, facts.settings
     given = (facts.config.get("effective") or {}).get("input") or {}
     size = given.get("size") or settings.get("img_size")
+    of_mean = facts.evaluation.get("head") == "ensemble"
     mode = settings.get("ovo_mode") if known.head == "ovo" else None
     rows: list[tuple[str, Any]] = [
         ("architecture, timm's name", _architecture(facts)),
         ("family", known.family),
         ("head", f"{known.head}, {mode}" if mode else known.head or None),
-        ("decoder", facts.evaluation.get("decoder")),
+        ("method" if of_mean else "decoder", facts.evaluation.get("decoder")),
         ("parameters", magnitude(known.parameters) if known.parameters else None),
         ("networks", _networks(facts)),
         ("input", f"{size} x {size} pixels, three channels" if size else None),

@@ -43,7 +43,10 @@ def _calibration(facts: CardFacts) -> CardSection:
         Column("ece", "expected calibration error, %", "percent"),
         Column("brier", "Brier score", "decimal"),
     ]
-    rows = [[name, *metrics(block[name], columns[1:])] for name in ("raw", "tempered")]
+    of_mean = facts.evaluation.get("head") == "ensemble"
+    names = ("ensemble", "tempered again") if of_mean else ("raw", "tempered")
+    kinds = zip(names, ("raw", "tempered"), strict=True)
+    rows = [[name, *metrics(block[kind], columns[1:])] for name, kind in kinds]
     said = (
         f"Temperature {block['temperature']:.3f}, fitted on "
         f"{number(block['fitted_on'], 'photograph')}."
@@ -54,6 +57,12 @@ def _calibration(facts: CardFacts) -> CardSection:
         said += " Each was graded by a network that did not see it in its training."
     title = f"Calibration on {SPLIT_WORDS[facts.split or 'test']}, 15 bins"
     return CardSection("Calibration", [said], [Table("calibration", title, columns, rows)])
+
+
+def _which(facts: CardFacts) -> str:
+    """Which probabilities are held against the operating points."""
+    of_mean = facts.evaluation.get("head") == "ensemble"
+    return "the ensemble's, of its members' tempered ones" if of_mean else "not tempered"
 
 
 def _operating_points(facts: CardFacts) -> CardSection:
@@ -72,8 +81,8 @@ def _operating_points(facts: CardFacts) -> CardSection:
     ]
     said = (
         "Referable is grade 2 and above, vision-threatening grade 3 and above. A photograph is "
-        "positive where the probabilities of these grades, not tempered, sum to the threshold or "
-        "more. The interval of a threshold takes photographs for independent; "
+        f"positive where the probabilities of these grades, {_which(facts)}, sum to the threshold "
+        "or more. The interval of a threshold takes photographs for independent; "
         "it ends at 0 or 1 where they are too few."
     )
     where = SPLIT_WORDS[facts.split or "test"]
