@@ -36,6 +36,7 @@ Loss = dict[str, Any]  # "accuracy" and "quadratic_kappa", whole minus smaller, 
 class Elimination:
     """The loss without each member, the members that stay, and the loss of dropping the others."""
 
+    images: int  # on which the losses were measured
     losses: tuple[Loss, ...]
     spare: tuple[bool, ...]  # per member: could be left out by itself
     kept: tuple[int, ...]
@@ -55,7 +56,7 @@ def eliminate(val: Sequence[Predictions], method: str, weight_by: str) -> Elimin
             break
         kept, loss = smaller, smaller_loss
     spare = tuple(enough and is_no_loss(member_loss) for member_loss in losses)
-    return Elimination(tuple(losses), spare, kept, loss)
+    return Elimination(subsets.images, tuple(losses), spare, kept, loss)
 
 
 def is_no_loss(loss: Loss) -> bool:

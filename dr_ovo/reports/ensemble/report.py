@@ -115,7 +115,8 @@ def _smaller(study: Study) -> Section:
         for name, loss, spare in zip(study.whole.names, found.losses, found.spare, strict=True)
     ]
     title = "The ensemble on val without one member"
-    table = Table("ensemble_without_one", title, columns, rows, RULE)
+    note = f"{RULE} Here there are {found.images:,}."
+    table = Table("ensemble_without_one", title, columns, rows, note)
     return Section("Which members can be left out?", [smaller_words(study)], [table])
 
 

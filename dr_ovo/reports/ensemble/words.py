@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dr_ovo.document.document import Column, p_value
+from dr_ovo.ensembles.elimination import MIN_IMAGES
 from dr_ovo.reports.ensemble.study import Study
 
 ACCURACY = Column("accuracy", "accuracy", "signed_percent")
@@ -66,10 +67,18 @@ def _p_words(value: float | None) -> str:
 def smaller_words(study: Study) -> str:
     """Which members are unnecessary on val, and how the rest performs on test."""
     if study.smaller is None:
-        return "On val no member is shown to be unnecessary: none can be dropped without loss."
+        return _none_smaller_words(study.elimination.images)
     dropped = [name for name in study.whole.names if name not in study.smaller.names]
     lead = study.differences[study.smaller.title]
     return (
         f"Can be dropped without loss, by val: {', '.join(dropped)}. On test, the whole minus the "
         f"remaining {', '.join(study.smaller.names)}: {_lead_words(lead)}."
     )
+
+
+def _none_smaller_words(images: int) -> str:
+    """What it means that no member was dropped by a number of `images` of val."""
+    said = f"On {images:,} images of val no member is shown to be unnecessary."
+    if images < MIN_IMAGES:
+        said += f" With fewer than {MIN_IMAGES} none is ever left out."
+    return f"{said} This does not show that each is needed."

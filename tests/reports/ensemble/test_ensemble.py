@@ -149,6 +149,19 @@ def test_members_that_can_be_dropped_are_named_and_the_rest_is_measured():
     assert found.figures["smaller ensemble of 2"]["accuracy"]["value"] > 0
 
 
+@pytest.mark.parametrize(("patients", "few"), [(60, False), (20, True)])
+def test_that_no_member_is_dropped_does_not_show_that_each_is_needed(patients, few):
+    models = models_of({"convnext": 0.85, "coatnet": 0.8}, patients=patients)
+    found = study_ensemble(ResultSet(tuple(models)), CombinationRule("mean"), [])
+    images, said = int((~models[0].val.calibration).sum()), smaller_words(found)
+    assert (images < 100) == few
+    assert said.startswith(f"On {images} images of val no member is shown to be unnecessary. ")
+    assert said.endswith("This does not show that each is needed.")
+    assert ("With fewer than 100 none is ever left out." in said) == few
+    (table,) = ensemble_report(found).sections[-1].tables
+    assert table.note.endswith(f"Here there are {images}.")
+
+
 def test_the_test_split_decides_nothing(study):
     """Other answers on test change no weight, no best member, no baseline, nobody dropped."""
     turned = [
