@@ -9,6 +9,7 @@ import numpy as np
 
 from dr_ovo.document.document import Figure
 from dr_ovo.document.figure_style import COLOURS, figure_name, headline, new_figure, png
+from dr_ovo.ensembles.weights import is_fitted
 from dr_ovo.reports.ensemble.study import MEAN_OF_FIGURES, Combined
 
 # Panels of the forest plot: metric, title, factor.
@@ -84,8 +85,8 @@ def _forest_alt(rows: Mapping[str, Mapping[str, Any]], whole: str) -> str:
     return f"Accuracy, kappa, macro AUC and class-1 recall on test. Accuracy: {', '.join(parts)}."
 
 
-def weights_bars(whole: Combined, marks: Sequence[str]) -> Figure:
-    """One bar per member: its weight; dots are the weights in the five folds."""
+def weights_bars(whole: Combined, val: str, marks: Sequence[str]) -> Figure:
+    """One bar per member: its weight, by `val` where it is fitted; dots: in the five folds."""
     assert whole.fitted is not None  # an ensemble has at least two members
     weights, folds = whole.fitted.weights, whole.fitted.fold_weights
     names = list(whole.names)
@@ -103,7 +104,8 @@ def weights_bars(whole: Combined, marks: Sequence[str]) -> Figure:
         panel.text(1.12 * top, place, f"{weight:.3f}", va="center", ha="right", fontsize=9)
     panel.set_xlim(0, 1.14 * top)
     panel.set_yticks(places, list(map(figure_name, names)))
-    panel.set_xlabel("weight (sum 1), fitted on val")
+    how = f"fitted on {val}" if is_fitted(whole.fitted.method) else "equal for all"
+    panel.set_xlabel(f"weight (sum 1), {how}")
     headline(figure, f"Weights of the members: {whole.fitted.method}", marks)
     shown = [f"{name} {weight:.3f}" for name, weight in zip(names, weights, strict=True)]
     return Figure("ensemble_weights", png(figure), f"Weights: {', '.join(shown)}.")

@@ -85,9 +85,8 @@ def _members(study: Study) -> Section:
     rows.append([study.whole.title, None, None, None, val["accuracy"], val["quadratic_kappa"]])
     title = "Weights, and figures on val (selection share)"
     tables.append(Table("ensemble_weights", title, columns, rows, fitted.note))
-    return Section(
-        "Members and ensembles", (), tables, [weights_bars(study.whole, study.results.marks)]
-    )
+    bars = weights_bars(study.whole, study.results.val_words, study.results.marks)
+    return Section("Members and ensembles", (), tables, [bars])
 
 
 def _figures_table(study: Study, number: int, keys: Sequence[str]) -> Table:

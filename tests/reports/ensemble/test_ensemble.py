@@ -18,6 +18,7 @@ from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import save_calibration
 from dr_ovo.predictions.metrics import accuracy, expected_calibration_error, macro_auc
 from dr_ovo.predictions.predictions_file import save_predictions
+from dr_ovo.reports.ensemble import figures
 from dr_ovo.reports.ensemble.files import check_targets, export_manifest, write_results
 from dr_ovo.reports.ensemble.report import ensemble_report
 from dr_ovo.reports.ensemble.study import MEAN_OF_FIGURES, CombinationRule, study_ensemble
@@ -147,6 +148,18 @@ def test_members_that_can_be_dropped_are_named_and_the_rest_is_measured():
     assert found.smaller.names == ("convnext", "coatnet")
     assert "without loss, by val: resnet50" in smaller_words(found)
     assert found.figures["smaller ensemble of 2"]["accuracy"]["value"] > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [("mean", "equal for all"), ("vote", "equal for all"), ("weighted", "fitted on val")],
+)
+def test_the_axis_says_whether_weights_are_fitted(study, method, said, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "png", lambda figure: drawn.append(figure) or b"")
+    fitted = replace(study.whole.fitted, method=method)
+    figures.weights_bars(replace(study.whole, fitted=fitted), "val", [])
+    assert drawn[0].axes[0].get_xlabel() == f"weight (sum 1), {said}"
 
 
 @pytest.mark.parametrize(("patients", "few"), [(60, False), (20, True)])
