@@ -108,7 +108,8 @@ def reliability_figure(
         if place % across == 0:
             panel.set_ylabel("share correct", fontsize=9)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
+    columns = 4 if across > 1 else 2  # in one row the legend is wider than a single panel
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
     title = "Reliability on test (confidence bins with at least 1 % of the images)"
     headline(figure, title if len(models) > 2 else "Reliability on test", marks)
     return Figure("reliability", png(figure), _reliability_alt(data, marks))

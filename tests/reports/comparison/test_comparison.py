@@ -17,6 +17,7 @@ from dr_ovo.document.screen_and_files import report_text
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.metrics import expected_calibration_error
 from dr_ovo.predictions.predictions_file import Predictions, load_predictions
+from dr_ovo.reports.comparison import figures
 from dr_ovo.reports.comparison.comparison import compare
 from dr_ovo.reports.comparison.figures import reliability_bins
 from dr_ovo.reports.paired_comparison import (
@@ -215,6 +216,19 @@ def test_reliability_bins_add_up_to_the_calibration_error(opened):
     gaps = np.nansum(share * np.abs(confidence - right))
     assert gaps == pytest.approx(expected_calibration_error(p.targets, p.probabilities))
     assert share.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_the_legend_of_the_reliability_is_not_cut_off(count, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "png", lambda figure: drawn.append(figure) or b"")
+    compare(ResultSet(tuple(model(f"m{seed}", seed=seed) for seed in range(count))))
+    figure = drawn[-1]
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
 
 
 def test_the_command(results, tmp_path, command):
