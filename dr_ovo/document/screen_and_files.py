@@ -11,6 +11,7 @@ from dr_ovo.files import atomic_write_bytes, atomic_write_text, write_json
 from dr_ovo.tables import RESEARCH_USE, wrapped
 from dr_ovo.tables import table as aligned_table
 
+MODEL = "model"  # key of the column that names the model of a row
 MARKS = {
     "SYNTHETIC": "SYNTHETIC: drawn images; these figures say nothing about patients.",
     "SIMULATED": "SIMULATED: random numbers, no images; these figures say nothing about patients.",
@@ -50,12 +51,19 @@ def table_text(table: Table) -> str:
 
 
 def reasons(table: Table) -> list[str]:
-    """Why cells of a table have no value or no interval: `model, metric: reason`."""
+    """Why cells of a table have no value or no interval: `model, metric: reason`.
+
+    Where the model is not the first column it follows it: `grade, model, metric: reason`.
+    """
+    heads = [
+        place for place, column in enumerate(table.columns) if place == 0 or column.key == MODEL
+    ]
     found = []
     for row in table.rows:
         for column, cell in zip(table.columns, row, strict=True):
             if isinstance(cell, Mapping) and cell.get("reason"):
-                found.append(f"{row[0]}, {column.title}: {cell['reason']}")
+                subject = ", ".join(str(row[place]) for place in heads)
+                found.append(f"{subject}, {column.title}: {cell['reason']}")
     return list(dict.fromkeys(found))
 
 

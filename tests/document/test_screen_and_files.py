@@ -7,6 +7,7 @@ import pytest
 
 from dr_ovo.document.document import Column, Figure, Report, Section, Table
 from dr_ovo.document.screen_and_files import (
+    reasons,
     report_text,
     table_csv,
     table_text,
@@ -40,6 +41,13 @@ def test_a_table_is_aligned_with_note_and_reasons():
         "A note.",
         "b, recall %: no image of grade 3",
     ]
+
+
+def test_a_reason_names_the_model_of_its_row():
+    columns = (Column("grade", "grade"), Column("model", "model"), *COLUMNS[1:])
+    missing = {"value": None, "reason": "no image was predicted as grade 0"}
+    table = Table("recalls", "Recalls", columns, [["0", "a", missing], ["0", "b", METRIC]])
+    assert reasons(table) == ["0, a, recall %: no image was predicted as grade 0"]
 
 
 def test_a_table_may_show_some_rows_or_none():
