@@ -138,7 +138,7 @@ def _trust(rules: Rules, summary: Mapping[str, Any]) -> Section:
 
 
 def _curve(rules: Rules, test: Mapping[str, Any]) -> list[Figure]:
-    """Work saved against disease missed on test, with the frozen point."""
+    """Work saved against disease missed on test by the threshold alone, with the frozen point."""
     if not test.get("curve"):
         return []
     figure = new_figure(6.5, 4.2)
@@ -150,12 +150,16 @@ def _curve(rules: Rules, test: Mapping[str, Any]) -> list[Figure]:
     if threshold is not None:
         nearest = min(points, key=lambda one: abs(one["threshold"] - threshold))
         panel.plot(100 * nearest["saved"], 100 * nearest["missed"], "o", color=COLOURS[5])
-    panel.set_xlabel("eyes below the threshold: no person needed, %")
+    panel.set_xlabel("eyes below the threshold, %")
     panel.set_ylabel("of the referable eyes, missed, %")
     panel.grid(color="0.9", linewidth=0.6)
-    headline(figure, "Work saved against disease missed, own test", rules.marks)
-    alt = "Share of eyes that need no person against share of referable eyes missed among them."
-    return [Figure("workload", png(figure), f"{alt} The dot is the frozen high_sensitivity point.")]
+    title = "Work saved against disease missed, own test"
+    headline(figure, f"{title}\nby the threshold alone, without sets and members", rules.marks)
+    alt = (
+        "Share of eyes below the threshold against share of referable eyes missed by it, without "
+        "sets and members. The dot is the frozen high_sensitivity point."
+    )
+    return [Figure("workload", png(figure), alt)]
 
 
 def _photographs(

@@ -15,9 +15,11 @@ from dr_ovo.commands.predict import main
 from dr_ovo.commands.reports.ensemble import main as export
 from dr_ovo.dataset import input_images
 from dr_ovo.errors import UserError, run
+from dr_ovo.grading import sheet
 from dr_ovo.grading.first_reader import FirstReader
 from dr_ovo.grading.grader import Grader
 from dr_ovo.grading.reading import Reading
+from dr_ovo.grading.rules import Rules
 from dr_ovo.grading.subjects import Owners
 from dr_ovo.grading.workload import KnownEyes, curve
 from dr_ovo.photographs.image_decoding import decode_image
@@ -325,3 +327,18 @@ def test_an_eye_without_any_probability_of_disease_lies_below_every_threshold():
 def test_grades_of_a_first_reader_follow_the_paths():
     reader = FirstReader({"b.jpeg": 3, "c.jpeg": 1})
     assert reader.by_place([Path("a.jpeg"), Path("c.jpeg"), Path("b.jpeg")]) == {1: 1, 2: 3}
+
+
+def test_the_curve_is_said_to_be_by_the_threshold_alone(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(sheet, "png", lambda figure: drawn.append(figure) or b"")
+    rules = Rules(("0", "1", "2", "3", "4"), None, "not calibrated", 0.9, "", 1, ("SYNTHETIC",))
+    point = {"threshold": 0.5, "saved": 0.4, "missed": 0.1}
+    (figure,) = sheet._curve(rules, {"curve": [point]})
+    assert drawn[0].axes[0].get_xlabel() == "eyes below the threshold, %"
+    assert drawn[0].get_suptitle().endswith("by the threshold alone, without sets and members")
+    assert "no person" not in figure.alt
+    drawn[0].draw_without_rendering()
+    box = drawn[0]._suptitle.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= drawn[0].bbox.x1
