@@ -42,7 +42,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Maps of what each place of a photograph contributes to its grade, and to that "
-        "grade against the next most probable one. A map shows what the network used, not where "
+        "grade against the most probable other one. A map shows what the network used, not where "
         "lesions are. Research use only; not a medical device.",
     )
     add = parser.add_argument

@@ -75,9 +75,9 @@ def figure(
             fontsize=10,
         )
         _draw_scale(scale, question.limit)
-    both = (explanation.grade, explanation.rival)
-    grade, rival = (figure_name(in_words(names[one])) for one in both)
-    headline(drawn, f"{grade[0].upper()}{grade[1:]}; next most probable: {rival}", marks)
+    grade = figure_name(in_words(names[explanation.grade]))
+    rival = figure_name(names[explanation.rival])
+    headline(drawn, f"{grade[0].upper()}{grade[1:]}; most probable other grade: {rival}", marks)
     return png(drawn)
 
 

@@ -21,9 +21,9 @@ def page_of(
     paragraphs = how_to_read(all(one.entry["adds_up"] for one in shown))
     columns = [
         Column("file", "file"), Column("maps", STRIP_TITLE),
-        Column("grade", "grade"), Column("rival", "next"),
+        Column("grade", "grade"), Column("rival", "other grade"),
         Column("answer", "for the grade", "signed_decimal"),
-        Column("against", "against the next", "signed_decimal"),
+        Column("against", "against the other", "signed_decimal"),
         Column("quadrant", "of which most by"),
     ]  # fmt: skip
     rows: list[list[Any]] = []

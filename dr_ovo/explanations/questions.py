@@ -1,4 +1,4 @@
-"""What is asked of a network: why this grade, and why not the next best one.
+"""What is asked of a network: why this grade, and why not the most probable other one.
 
 Each question is a sum of logits with signs, so that what its parts contribute adds up.
 """

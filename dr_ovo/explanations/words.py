@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-STRIP_TITLE = "photograph; map for the grade; against the next"
+STRIP_TITLE = "photograph; map for the grade; against the other"
 HOW_TO_READ = (
     "Side by side: the photograph, the map for its grade, and the map for that grade against the "
-    "next most probable one. Orange places speak for, blue ones against; a place without colour "
+    "most probable other one. Orange places speak for, blue ones against; a place without colour "
     "contributes nothing. Of an ordinal or regression head the first map is of how severe the "
     "grade is: there orange places speak for a more severe one. The range of the colours is fixed "
     "in logits, the same for all photographs: a pale map says that no place weighs much."

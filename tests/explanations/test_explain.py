@@ -15,9 +15,11 @@ from dr_ovo.commands.explain import main
 from dr_ovo.commands.predict import main as predict_main
 from dr_ovo.dataset.image_files import folder_content
 from dr_ovo.errors import run
+from dr_ovo.explanations import overlay as overlay_module
 from dr_ovo.explanations.explained import Explainer, Explanation, Seen, rivals_of
 from dr_ovo.explanations.overlay import overlay, pictures
 from dr_ovo.explanations.questions import questions
+from dr_ovo.explanations.words import STRIP_TITLE, how_to_read
 from dr_ovo.explanations.writing import file_stems
 from dr_ovo.grading.grader import Grader
 from dr_ovo.inference.ensemble import Ensemble, open_ensemble
@@ -339,6 +341,16 @@ def test_colours_do_not_depend_on_the_other_places(drawn):
 
 def _saturated(image: np.ndarray) -> np.ndarray:
     return overlay(image, np.full(image.shape[:2], 1e6), 8.0)
+
+
+def test_the_rival_is_called_the_most_probable_other_grade(drawn, monkeypatch):
+    """By the expected grade, the grade itself need not be the most probable one."""
+    figures = []
+    monkeypatch.setattr(overlay_module, "png", lambda figure: figures.append(figure) or b"")
+    found = explanation(np.zeros((1, 2, 2, 2)), drawn)
+    overlay_module.figure(found, pictures(found, 100), ["0", "1", "2", "3", "4"], [])
+    assert figures[0].get_suptitle() == "Grade 3; most probable other grade: 2"
+    assert "next" not in " ".join([STRIP_TITLE, *how_to_read(adds_up=True)])
 
 
 def test_a_photograph_that_is_gone_has_no_picture(drawn):
