@@ -10,6 +10,7 @@ from dr_ovo.grading.rules import Rules
 from dr_ovo.grading.workload import own_test, sentence
 from dr_ovo.predictions.conformal import COVERAGE
 from dr_ovo.predictions.same_answer import ADVICE, stopped_words
+from dr_ovo.reports.criteria.criteria import NOT_MET
 from dr_ovo.reports.ensemble.prior_correction import mixed_priors
 from dr_ovo.results.folder import ENSEMBLE_FILE, FOLDS_FILE, SUPER_FILE, ResultsFolder
 from dr_ovo.results.model_results import ModelResults
@@ -127,7 +128,7 @@ def _next(
     error = best["calibration"]["tempered"]["ece"]["value"]
     if error is not None and error > POORLY_CALIBRATED:
         said.append("Don't take probabilities at their word: they stay off after tempering.")
-    if data["validation"]["grade"] not in ("A", "B"):
+    if data["validation"]["counts"][NOT_MET]:
         said.append("See which criteria are not met.")
     return [*said, _read_photographs(model)]
 

@@ -12,6 +12,7 @@ import pytest
 from dr_ovo.grading.workload import own_test
 from dr_ovo.predictions.conformal import OUT_OF_FOLD
 from dr_ovo.reports.all_reports import all_reports
+from dr_ovo.reports.criteria.criteria import NOT_MET
 from dr_ovo.reports.criteria.criteria_file import DEFAULT, read_checklist
 from dr_ovo.reports.first_screen import _next, _read_photographs, _rules, first_screen
 from dr_ovo.results.folder import SUPER_FILE, ResultsFolder
@@ -73,12 +74,25 @@ def test_only_an_ensemble_of_single_networks_is_to_be_exported(simulated):
     (model,) = open_results([min(simulated.glob("*_5class_results"))], None, intersect=False).models
     best = {"calibration": {"tempered": {"ece": {"value": 0.01}}}}
     better = {"words": "The ensemble is better than its best member."}
-    data = {"validation": {"grade": "A"}, "super_ensemble": better}
+    data = {"validation": {"counts": {NOT_MET: 0}}, "super_ensemble": better}
     said = [
         any("--export" in line for line in _next(model, best, data, {}, [], exportable=single))
         for single in (True, False)
     ]
     assert said == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("grade", "missed", "advised"), [(None, 0, False), ("F", 0, False), ("C", 1, True)]
+)
+def test_criteria_that_are_not_met_are_to_be_seen_where_there_are_any(
+    simulated, grade, missed, advised
+):
+    (model,) = open_results([min(simulated.glob("*_5class_results"))], None, intersect=False).models
+    best = {"calibration": {"tempered": {"ece": {"value": 0.01}}}}
+    data = {"validation": {"grade": grade, "counts": {NOT_MET: missed}}}
+    said = " ".join(_next(model, best, data, {}, [], exportable=True))
+    assert ("criteria" in said) == advised
 
 
 def test_an_ensemble_reads_photographs_by_its_manifest(simulated, tmp_path):

@@ -11,6 +11,7 @@ from dr_ovo.predictions.same_answer import ADVICE, stopped_words
 from dr_ovo.reports.card.facts import read_card_facts
 from dr_ovo.reports.card.limits import limits
 from dr_ovo.reports.comparison.comparison import compare
+from dr_ovo.reports.criteria.criteria import NOT_MET
 from dr_ovo.reports.first_screen import _next
 from dr_ovo.results.folder import STOPPED, ResultsFolder
 from dr_ovo.results.result_sets import open_results
@@ -44,7 +45,7 @@ def test_the_card_has_it_among_the_limits(folders):
 
 def test_the_first_screen_advises_to_train_again(folders):
     best = {"calibration": {"tempered": {"ece": {"value": 0.01}}}}
-    data = {"validation": {"grade": "A"}}
+    data = {"validation": {"counts": {NOT_MET: 0}}}
     first = []
     for model in open_results(folders, [], intersect=False).models:
         evaluation = ResultsFolder(model.folder).read_evaluation("test")

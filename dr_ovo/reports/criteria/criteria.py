@@ -11,7 +11,7 @@ MET, NOT_MET, UNDECIDED, UNKNOWN = "met", "not met", "undecided", "can't be know
 GRADES = (
     "A: every criterion is met. B: at least half are met and none is not met. C: at least half "
     "are met, and some are not. D: fewer than half are met. F: none is met. A criterion that is "
-    "undecided or can't be known does not count as met."
+    "undecided or can't be known does not count as met. Where none can be known, there is no grade."
 )
 
 
@@ -129,8 +129,10 @@ def worst(judged: Sequence[Judgement]) -> Judgement:
     return min(judged, key=rank)
 
 
-def letter(verdicts: Sequence[str]) -> str:
-    """The grade A to F, by the rule in `GRADES`."""
+def letter(verdicts: Sequence[str]) -> str | None:
+    """The grade A to F, by the rule in `GRADES`; None where no criterion can be known."""
+    if verdicts and verdicts.count(UNKNOWN) == len(verdicts):
+        return None
     met, missed = verdicts.count(MET), verdicts.count(NOT_MET)
     if met == len(verdicts):
         return "A"

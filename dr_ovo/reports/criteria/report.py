@@ -36,7 +36,8 @@ def validation_report(validation: Validation) -> Report:
     verdicts = [one.verdict for one in validation.judgements]
     grade, counts = letter(verdicts), Counter(verdicts)
     summary = ", ".join(f"{counts[v]} {v}" for v in (MET, NOT_MET, UNDECIDED, UNKNOWN))
-    paragraphs = [f"Grade {grade}. Of {len(verdicts)} criteria: {summary}.", GRADES]
+    graded = f"Grade {grade}" if grade else "Not graded, as no criterion can be judged here"
+    paragraphs = [f"{graded}. Of {len(verdicts)} criteria: {summary}.", GRADES]
     paragraphs += [f"WARNING: {warning}" for warning in validation.warnings]
     tables = [_table(validation)]
     if validation.external:

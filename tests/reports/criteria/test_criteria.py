@@ -111,6 +111,8 @@ def test_the_worst_decides():
         ([MET, NOT_MET], "C"),
         ([MET, UNDECIDED, UNKNOWN], "D"),
         ([NOT_MET, UNDECIDED], "F"),
+        ([UNKNOWN, UNDECIDED], "F"),
+        ([UNKNOWN, UNKNOWN], None),
     ],
 )
 def test_the_letter(verdicts, grade):
@@ -121,4 +123,4 @@ def test_the_letter(verdicts, grade):
 def test_a_criterion_met_never_lowers_the_letter(verdicts):
     for number, _ in product(range(len(verdicts)), [0]):
         better = [*verdicts[:number], MET, *verdicts[number + 1 :]]
-        assert letter(better) <= letter(verdicts)
+        assert letter(better) <= (letter(verdicts) or "F")

@@ -92,6 +92,14 @@ def test_the_defaults_are_the_whole_checklist(results):
     assert "hold-out" in report_text(validation_report(found))
 
 
+def test_models_that_no_criterion_is_about_are_not_graded(judged):
+    report = validation_report(judged(criterion("swinv2") + criterion("convnext", name="b")))
+    assert report.data["grade"] is None
+    said = report.sections[0].paragraphs[0]
+    assert said.startswith("Not graded, as no criterion can be judged here. Of 2 criteria: 0 met, ")
+    assert "Grade" not in said
+
+
 def test_the_ensemble_is_the_mean_of_the_members(judged, results):
     (found,) = judged(criterion("ensemble")).judgements
     mean = mean_predictions([model.member_test for model in results.models])
