@@ -10,7 +10,7 @@ from dr_ovo.document.figure_style import figure_name, new_figure, png
 from dr_ovo.results.history import History
 
 ACROSS = 5  # branches side by side
-CHOSEN = "chosen epoch"
+KEPT = "kept epoch"
 # Curves of a branch's upper and lower panel: column, label, colour, line style, marker.
 SCORES = (
     ("train_accuracy", "train accuracy", "#E69F00", "--", "s"),
@@ -25,7 +25,7 @@ LOSSES = (
 
 
 def learning_curves(history: History, title: str, best: Mapping[str, int]) -> bytes:
-    """PNG with two panels per branch, scores above losses; a vertical line marks the chosen epoch.
+    """PNG with two panels per branch, scores above losses; a vertical line marks the kept epoch.
 
     `best` maps a branch to the epoch of its checkpoint, where it is known. Branches have separate
     panels because ten curves in one panel can't be told apart.
@@ -73,7 +73,7 @@ def _draw(panel: Any, curves: Mapping[str, list[float]], lines: Any, best: int |
                 label=label,
             )
     if best is not None:
-        panel.axvline(best, color="0.35", linewidth=0.9, label=CHOSEN, zorder=1)
+        panel.axvline(best, color="0.35", linewidth=0.9, label=KEPT, zorder=1)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     panel.tick_params(labelbottom=True, labelsize=8)
     panel.grid(color="0.9", linewidth=0.6)
@@ -92,7 +92,7 @@ def _legend(figure: Any) -> None:
     for panel in figure.axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    names = {label: label for label in [line[1] for line in (*SCORES, *LOSSES)] + [CHOSEN]}
+    names = {label: label for label in [line[1] for line in (*SCORES, *LOSSES)] + [KEPT]}
     for _, loss, *_ in LOSSES:
         accuracy = loss.replace("loss", "accuracy")
         if accuracy in handles and handles.pop(loss, None):

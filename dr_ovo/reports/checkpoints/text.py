@@ -29,9 +29,9 @@ HEADER = (
     "",
 )
 LEGEND = (
-    "Figures are from val, on which the epoch was chosen; test figures come from --mode "
-    "evaluate. Sensitivity counts the higher grade of a pair as positive. Gap: train minus "
-    "validation accuracy, in percentage points."
+    "Figures are from val, at the epoch that was kept; where val chose that epoch, they are too "
+    "good. Test figures come from --mode evaluate. Sensitivity counts the higher grade of a pair "
+    "as positive. Gap: train minus validation accuracy, in percentage points."
 )
 
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import io
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dr_ovo.pairs import class_pairs, pair_name
+from dr_ovo.reports.checkpoints import learning_curves as figure_module
 from dr_ovo.reports.checkpoints.learning_curves import LOSSES, SCORES, learning_curves
 from dr_ovo.results.history import COLUMNS, History
 from tests.fixtures.slow import slow
@@ -43,6 +45,14 @@ def test_every_known_curve_is_drawn(branches: list[str], epochs: int) -> None:
     image = pixels(learning_curves(history_of(branches, epochs), "title", {}))
     for _, _, colour, *_ in (*SCORES, *LOSSES):
         assert has_colour(image, colour)
+
+
+def test_the_line_is_at_the_epoch_that_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(figure_module, "png", lambda figure: drawn.append(figure) or b"")
+    learning_curves(history_of(["ovo"], 3), "title", {"ovo": 2})
+    (legend,) = drawn[0].legends
+    assert [text.get_text() for text in legend.get_texts()][-1] == "kept epoch"
 
 
 def test_unknown_curves_are_left_out_and_the_losses_keep_their_legend() -> None:

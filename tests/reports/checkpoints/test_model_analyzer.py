@@ -22,6 +22,8 @@ def test_the_command(tmp_path: Path, save: Callable[..., Path], command: Command
     done = command("reports.analyze", *words, folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "broken.pth: empty: 0 bytes" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "at the epoch that was kept; where val chose that epoch, they are too good." in said
     assert json.loads((tmp_path / "report.json").read_text())["models"]
     words = ("--model", "nowhere", "results folder/models/broken.pth")
     failed = command("reports.analyze", *words, folder=tmp_path)
