@@ -93,5 +93,5 @@ def summary(results: ResultSet) -> str:
     alone = "" if len(names) > 1 else " With one model there is no diversity and no ensemble."
     return (
         f"{models}; {images:,} test images of {patients:,} patients. All choices are made on "
-        f"{len(first.val.targets):,} val images, never on test.{alone}"
+        f"{len(first.val.targets):,} images of {results.val_words}, never on test.{alone}"
     )

@@ -134,7 +134,10 @@ def _clinical(rows: Sequence[Mapping[str, Any]]) -> Table:
         point = row["referable"]["high_sensitivity"]
         rates = [point["sensitivity"], point["specificity"]]
         table_rows.append([row["name"], row["class_1_recall"], point.get("threshold"), *rates])
-    note = "The threshold applies to the summed probability of grades 2 and above, fixed on val."
+    note = (
+        "The threshold applies to the summed probability of grades 2 and above, fixed on "
+        f"{_val_words(rows)}."
+    )
     title = "Recall of class 1; referable disease at the frozen high-sensitivity point"
     return Table("clinical", title, CLINICAL, table_rows, note)
 
@@ -150,10 +153,9 @@ def _by_grade(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _temperatures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     fitted = ", ".join(f"{row['name']} {row['calibration']['temperature']:.2f}" for row in rows)
-    val = VAL_OF_FOLDS if any(row["calibration"]["out_of_fold"] for row in rows) else "val"
     lines = [
         "ECE: expected calibration error, 15 bins. Brier: summed over classes, 0 to 2. Tempered: "
-        f"with the temperature fitted on {val} ({fitted})."
+        f"with the temperature fitted on {_val_words(rows)} ({fitted})."
     ]
     undivided = [
         row["name"]
@@ -166,6 +168,11 @@ def _temperatures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             f"and the thresholds: {', '.join(undivided)}."
         )
     return lines
+
+
+def _val_words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What stands in place of val: for models of `--folds` train and val, out of fold."""
+    return VAL_OF_FOLDS if any(row["calibration"]["out_of_fold"] for row in rows) else "val"
 
 
 def _calibration(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -25,7 +25,7 @@ SCHEMA = 1
 RULE = (
     "Met: the lower end of the 95 % interval is above the limit. Not met: the upper end is below "
     "or at it. Otherwise undecided. The ensemble is the mean of the members' probabilities; "
-    "sensitivity and specificity are those at the high-sensitivity point fixed on val. Where a "
+    "sensitivity and specificity are those at the high-sensitivity point fixed on {val}. Where a "
     "criterion covers every grade or pair, the worst decides."
 )
 DECIMALS = ("auc", "kappa", "f1", "brier")
@@ -99,7 +99,7 @@ def _table(validation: Validation) -> Table:
         ]
         for one in validation.judgements
     ]
-    return Table("validation_criteria", "Criteria", columns, rows, RULE)
+    return Table("validation_criteria", "Criteria", columns, rows, RULE.format(val=validation.val))
 
 
 def _number(metric: str, value: float) -> str:

@@ -46,6 +46,7 @@ class Validation:
     warnings: tuple[str, ...]
     images: int
     marks: tuple[str, ...]  # including those of the external results
+    val: str  # what stands in place of val
     external: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -83,7 +84,14 @@ def validate(results: ResultSet, checklist: Checklist, external: Path | None) ->
     images = len(results.models[0].test.targets)
     all_marks = {*results.marks, *(external_results.facts.marks if external_results else ())}
     marks = tuple(mark for mark in MARKS if mark in all_marks)
-    return Validation(tuple(judgements), tuple(warnings), images, marks, figures.get(EXTERNAL, {}))
+    return Validation(
+        tuple(judgements),
+        tuple(warnings),
+        images,
+        marks,
+        results.val_words,
+        figures.get(EXTERNAL, {}),
+    )
 
 
 def _alias(model: ModelResults) -> str:

@@ -96,7 +96,7 @@ def _figures_table(study: Study, number: int, keys: Sequence[str]) -> Table:
     if number == 2:
         note += (
             " Sensitivity and specificity for referable disease at the high-sensitivity point "
-            "fixed on val; calibration error of the tempered probabilities."
+            f"fixed on {study.results.val_words}; calibration error of the tempered probabilities."
         )
     return Table(f"ensemble_figures_{number}", "Figures on test", columns, rows, note)
 

@@ -67,7 +67,7 @@ def _p_words(value: float | None) -> str:
 def smaller_words(study: Study) -> str:
     """Which members are unnecessary on val, and how the rest performs on test."""
     if study.smaller is None:
-        return _none_smaller_words(study.elimination.images)
+        return _none_smaller_words(study.elimination.images, study.results.val_words)
     dropped = [name for name in study.whole.names if name not in study.smaller.names]
     lead = study.differences[study.smaller.title]
     return (
@@ -76,9 +76,9 @@ def smaller_words(study: Study) -> str:
     )
 
 
-def _none_smaller_words(images: int) -> str:
-    """What it means that no member was dropped by a number of `images` of val."""
-    said = f"On {images:,} images of val no member is shown to be unnecessary."
+def _none_smaller_words(images: int, val: str) -> str:
+    """What it means that no member was dropped by a number of `images` of `val`."""
+    said = f"No member is shown to be unnecessary by {images:,} images of {val}."
     if images < MIN_IMAGES:
         said += f" With fewer than {MIN_IMAGES} none is ever left out."
     return f"{said} This does not show that each is needed."

@@ -168,7 +168,7 @@ def test_that_no_member_is_dropped_does_not_show_that_each_is_needed(patients, f
     found = study_ensemble(ResultSet(tuple(models)), CombinationRule("mean"), [])
     images, said = int((~models[0].val.calibration).sum()), smaller_words(found)
     assert (images < 100) == few
-    assert said.startswith(f"On {images} images of val no member is shown to be unnecessary. ")
+    assert said.startswith(f"No member is shown to be unnecessary by {images} images of val. ")
     assert said.endswith("This does not show that each is needed.")
     assert ("With fewer than 100 none is ever left out." in said) == few
     (table,) = ensemble_report(found).sections[-1].tables
