@@ -41,7 +41,7 @@ CPU = torch.device("cpu")
 SHUFFLES = 2
 WHOLE = Box(0, 0, 1, 1)
 INPUT = Geometry(WHOLE, WHOLE)  # of a network's input as a photograph of its own
-# The questions: why the grade, why not the next most probable one, why not grade 0.
+# The questions: why the grade, why not the most probable other one, why not grade 0.
 ASKED = ("grade", "rival", "not_none")
 
 
@@ -180,7 +180,7 @@ def scores_of(
 
 
 def graded_as(ensemble: Ensemble, image: np.ndarray, true: int) -> tuple[int, int, int]:
-    """The grade that is explained, the next most probable one, and the one predicted. Where grade 0
+    """The grade that is explained, the most probable other one, and the one predicted. Where grade 0
     is predicted, the true grade is explained."""
     logits = [logits_of(model, [batch_of(image[None])], CPU) for model in ensemble.models]
     found = ensemble.grade([own[1] for own in logits if own is not None])
