@@ -180,8 +180,8 @@ def scores_of(
 
 
 def graded_as(ensemble: Ensemble, image: np.ndarray, true: int) -> tuple[int, int, int]:
-    """The grade that is explained, the most probable other one, and the one predicted. Where grade 0
-    is predicted, the true grade is explained."""
+    """The grade that is explained, the most probable other one, and the one predicted. Where grade
+    0 is predicted, the true grade is explained."""
     logits = [logits_of(model, [batch_of(image[None])], CPU) for model in ensemble.models]
     found = ensemble.grade([own[1] for own in logits if own is not None])
     grades, probabilities, _ = found
