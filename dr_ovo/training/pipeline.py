@@ -114,7 +114,7 @@ def _run(
     if config.resume and folder.has_begun() and not retraining:
         load_stem_into(model.network, folder)
     if config.dry_run:
-        dry_run(run)
+        dry_run(run, job.members)
     elif retraining:
         retrain_pairs(run)
     else:

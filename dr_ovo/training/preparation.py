@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +50,8 @@ from dr_ovo.writable import check_writable_folder
 
 @dataclass(frozen=True)
 class Job:
-    """A network that is ready to be trained: its settings, photographs and their audit."""
+    """A network that is ready to be trained: its settings, photographs and their audit. In a dry
+    run it stands for all `members` of `--folds` that are still to be trained."""
 
     config: TrainConfig
     sources: dict[str, str]
@@ -59,6 +60,7 @@ class Job:
     audit: dict[str, Any]
     history: SeenPhotographs
     head: StateDict | None
+    members: int = 1
 
 
 def prepare_jobs(settings: Settings, backbones: dict[str, nn.Module]) -> list[Job]:
@@ -87,11 +89,13 @@ def prepare_jobs(settings: Settings, backbones: dict[str, nn.Module]) -> list[Jo
         audits = Audits(complete)
         everyone: list[Member] = []
         todo: list[Member] = []
+        alike: dict[str, int] = {}  # in a dry run, by the folder of the member that is tried
         for config in configs:
             found = members_of(config, members[config.output_dir], index, audits)
             everyone += found
             own = [one for one in found if not _is_done(one, index, complete)]
-            if config.dry_run:
+            if config.dry_run and own:
+                alike[own[0].config.output_dir] = _count_unfinished(own)
                 own = own[:1]  # its folds are alike
             for one in own:
                 if not config.dry_run:  # which writes nothing
@@ -111,11 +115,18 @@ def prepare_jobs(settings: Settings, backbones: dict[str, nn.Module]) -> list[Jo
         with own_log(one.config):
             bad = undecodable(audit, index.root)
             decoded, more = _decodable(one.config, one.index, bad)
-            left_out = [*damaged, *more]
-            jobs.append(Job(one.config, one.sources, decoded, left_out, audit, history, head))
+            left_out, count = [*damaged, *more], alike.get(one.config.output_dir, 1)
+            made = decoded, left_out, audit, history, head, count
+            jobs.append(Job(one.config, one.sources, *made))
     for one in everyone:
         one.save_division()
     return jobs
+
+
+def _count_unfinished(members: Sequence[Member]) -> int:
+    """How many a training has still to train; a dry run without `--resume` tries finished ones
+    too, so at least one."""
+    return max(1, sum(not results_folder(one.config).is_finished() for one in members))
 
 
 def _as_begun(config: TrainConfig, sources: dict[str, str]) -> tuple[TrainConfig, dict[str, str]]:

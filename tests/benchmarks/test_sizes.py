@@ -34,6 +34,10 @@ def test_memory_by_hand():
 def test_disk_by_hand():
     assert disk_need(1_000, 200, 1, averaged=False) == DiskNeed(4_800, 12_000, 53_600)
     assert disk_need(9_000, 200, 10, averaged=True) == DiskNeed(44_000, 144_000, 620_800)
+    # Two members before the third have a checkpoint each.
+    one = DiskNeed(4_800, 12_000, 53_600)
+    assert one.of_members(3) == DiskNeed(14_400, 12_000, 63_200)
+    assert one.of_members(1) == one
 
 
 def test_the_tables_by_hand():

@@ -51,6 +51,56 @@ def test_it_says_what_is_needed_and_writes_nothing(head, home, small, trainer, c
     assert "epoch 1/" not in output
 
 
+LEFT = {  # flags -> how many of three members are still to be trained
+    "--resume": 2,
+    "--resume --fold 3": 1,
+    "": 2,  # the training itself is refused without --resume
+}
+
+
+def test_all_members_of_folds_are_counted(home, small, trainer, contents):
+    words = (
+        *small, "--dataset_path", "data", "--output_dir", "out", "--folds", 3, "--epochs", 1,
+        "--warmup_epochs", 0,
+    )  # fmt: skip
+    said = counted(trainer(*words, "--dry_run", cwd=home).stdout)
+    assert said["members"] == said["keeping"] == 3
+    assert said["after"] == pytest.approx(3 * said["each"], abs=1)
+    assert trainer(*words, "--fold", 2, cwd=home).code == 0
+    before = contents(home)
+    sizes = {1: said["each"], 2: 2 * said["each"]}
+    for flags, members in LEFT.items():
+        output = trainer(*words, "--dry_run", *flags.split(), cwd=home).stdout
+        assert (f"{members} members" in output) == (members > 1), flags
+        (after,) = re.findall(r"(\d+) MiB afterwards", output)
+        assert int(after) == pytest.approx(sizes[members], abs=1), flags
+    assert contents(home) == before
+
+
+def counted(output: str) -> dict[str, int]:
+    """What a dry run of several members says of time and disk."""
+    found = re.search(
+        r"time of the run +(?P<members>\d+) members, each at most .+ for 1 epochs: .+ together"
+        r"[^$]*?(?P<during>\d+) MiB while training, (?P<after>\d+) MiB afterwards"
+        r"[^$]*?for (?P<keeping>\d+) members, of which each keeps (?P<each>\d+) MiB",
+        output,
+    )
+    assert found, output
+    return {name: int(number) for name, number in found.groupdict().items()}
+
+
+def test_there_is_no_room_for_all_members(home, small, trainer, monkeypatch):
+    """One would fit."""
+    words = (*small, "--dataset_path", "data", "--output_dir", "out", "--dry_run")
+    (alone,) = re.findall(r"(\d+) MiB while training", trainer(*words, cwd=home).stdout)
+    usage = shutil.disk_usage(home)._replace(free=(int(alone) + 1) << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert trainer(*words, cwd=home).code == 0
+    outcome = trainer(*words, "--folds", 3, cwd=home)
+    assert outcome.code == 4
+    assert "not enough disk space" in outcome.stderr
+
+
 @pytest.mark.slow
 def test_disk_is_foretold_as_it_is_then_used(home, small, trainer, monkeypatch):
     words = (*small, "--dataset_path", "data", "--output_dir", "out", "--epochs", 3)

@@ -37,9 +37,19 @@ class DiskNeed:
     state: int
     training: int
 
+    def of_members(self, count: int) -> DiskNeed:
+        """That of so many networks which are trained one after another: by then those before have
+        only their checkpoints left."""
+        before = (count - 1) * self.checkpoints
+        return DiskNeed(count * self.checkpoints, self.state, before + self.training)
 
-def dry_run(run: Run) -> None:
-    """Two optimizer steps and one val batch at full size: memory, time and disk; writes nothing."""
+
+def dry_run(run: Run, members: int = 1) -> None:
+    """Two optimizer steps and one val batch at full size: memory, time and disk; writes nothing.
+
+    Of so many `members` of `--folds`, which are alike, one is measured. Raises MachineError where
+    the disk has no room for all of them.
+    """
     for line in opening_lines(run):
         log.info("%s", line)
     config = run.config
@@ -61,11 +71,18 @@ def dry_run(run: Run) -> None:
     )
     if decodes and config.cache != CACHE_OFF:
         log.info("                  decoding anew; the training decodes once, then reads the cache")
-    log.info(
-        "time of the run   at most %s for %d epochs",
-        duration(before + epoch_seconds * config.epochs), config.epochs,
-    )  # fmt: skip
-    _report_disk(run)
+    log.info("time of the run   %s", _time(before + epoch_seconds * config.epochs, config, members))
+    _report_disk(run, members)
+
+
+def _time(seconds: float, config: TrainConfig, members: int) -> str:
+    """The time of all `members`, one after another, by the `seconds` of one of them."""
+    if members == 1:
+        return f"at most {duration(seconds)} for {config.epochs} epochs"
+    return (
+        f"{members} members, each at most {duration(seconds)} for {config.epochs} epochs: "
+        f"at most {duration(seconds * members)} together"
+    )
 
 
 def _feature_seconds(loop: TrainingLoop, features: FrozenFeatures) -> float:
@@ -127,10 +144,11 @@ def _validation_rate(loop: TrainingLoop) -> float:
     return len(positions) / (time.monotonic() - start)
 
 
-def _report_disk(run: Run) -> None:
+def _report_disk(run: Run, members: int) -> None:
     trained, total = count_parameters(run.model)
     averaged = bool(run.config.ema_decay)
-    need = disk_need(trained, total - trained, len(run.model.runs), averaged=averaged)
+    one = disk_need(trained, total - trained, len(run.model.runs), averaged=averaged)
+    need = one.of_members(members)
     root = Path(run.config.output_dir).absolute()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
@@ -141,6 +159,11 @@ def _report_disk(run: Run) -> None:
         "disk              %s while training, %s afterwards; %s free in %s",
         _size(need.training), _size(need.checkpoints), _size(free), existing,
     )  # fmt: skip
+    if members > 1:
+        log.info(
+            "                  for %d members, of which each keeps %s",
+            members, _size(one.checkpoints),
+        )  # fmt: skip
     if free < need.training:
         raise MachineError(f"There is not enough disk space in {existing} for this training.")
 
