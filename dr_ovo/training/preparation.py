@@ -41,6 +41,7 @@ from dr_ovo.training.retraining.checks import is_retraining, retraining_is_done,
 from dr_ovo.training.retraining.placing import put_in_place
 from dr_ovo.training.setup import (
     fold_members,
+    member_sources,
     never_ended_by_its_fold,
     resolve_models,
     results_folder,
@@ -77,9 +78,9 @@ def prepare_jobs(settings: Settings, backbones: dict[str, nn.Module]) -> list[Jo
             require_whole_state(folder)
             require_whole_state(work_folder(folder))
             check_training_files(folder)
+    sources = member_sources(settings.config, settings.sources)
     members = {
-        root: [_as_begun(config, settings.sources) for config in each]
-        for root, each in wanted.items()
+        root: [_as_begun(config, sources) for config in each] for root, each in wanted.items()
     }
     with shared_workers(processes=settings.config.num_workers > 0):
         folders = [results_folder(config) for each in members.values() for config, _ in each]

@@ -20,6 +20,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.settings.train_config import TrainConfig
 
 DEBUG_EPOCHS = 2
+BY_FOLDS = "--folds"  # as the source of a setting
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -56,6 +57,15 @@ def fold_members(config: TrainConfig) -> list[TrainConfig]:
         )
         for fold in ([config.fold] if config.fold else range(1, config.folds + 1))
     ]
+
+
+def member_sources(config: TrainConfig, sources: dict[str, str]) -> dict[str, str]:
+    """Where the settings of `fold_members` came from, by the `sources` of `config`: `--folds` gives
+    each its folder and, where `--fold` names none, its fold."""
+    if not config.folds:
+        return sources
+    own = ("output_dir",) if config.fold else ("fold", "output_dir")
+    return sources | dict.fromkeys(own, BY_FOLDS)
 
 
 def never_ended_by_its_fold(config: TrainConfig) -> TrainConfig:

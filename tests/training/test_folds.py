@@ -14,7 +14,9 @@ import pytest
 from dr_ovo.batches import row_source
 from dr_ovo.decoded.build import build
 from dr_ovo.predictions.predictions_file import load_predictions
+from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures import decoders
+from tests.fixtures.sealed import edit, seal_again
 
 QUICK = ("--num_classes", 3, "--epochs", 1, "--warmup_epochs", 0)
 
@@ -94,6 +96,48 @@ def test_a_member_goes_on_without_what_it_left_out(
     assert (member / "history.csv").read_text() == before
     assert len(load_predictions(tmp_path / "out" / "predictions_oof.npz").targets) == 23
     assert members(data, 2, "--skip_damaged", "--resume").code == 0
+
+
+def sources_of(output: str, name: str) -> list[tuple[str, str]]:
+    """The value, of a path its last part, and the source of a setting in each log."""
+    rows = [line.split(maxsplit=2) for line in output.splitlines() if line.startswith(f"  {name} ")]
+    return [(Path(value).name, source) for _, value, source in rows]
+
+
+def test_what_folds_gives_its_members_is_said(members, three_grades, tmp_path):
+    both = members(three_grades, 2)
+    assert both.code == 0, both.stderr
+    assert sources_of(both.stdout, "fold") == [("1", "--folds"), ("2", "--folds")]
+    folders = [("fold_1", "--folds"), ("fold_2", "--folds")]
+    assert sources_of(both.stdout, "output_dir") == folders
+    assert sources_of(both.stdout, "folds") == [("2", "command line")] * 2
+    config = json.loads((tmp_path / "out" / "fold_2" / "config.json").read_text())
+    assert config["sources"]["fold"] == config["sources"]["output_dir"] == "--folds"
+    assert "nothing to do" in members(three_grades, 2, "--resume").stdout
+
+
+def test_a_member_goes_on_that_began_when_its_sources_were_not_said(
+    members, three_grades, tmp_path, monkeypatch
+):
+    """As earlier versions wrote config.json."""
+    keep = RunWriter.keep_epoch
+
+    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
+        keep(writer, epoch, results)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        assert members(three_grades, 2, "--epochs", 2, "--save_every", "0.000001").code == 130
+    folder = tmp_path / "out" / "fold_1"
+    earlier = {"fold": "default", "output_dir": "command line"}
+    edit(folder / "config.json", lambda content: content["sources"].update(earlier))
+    seal_again(folder)
+    outcome = members(three_grades, 2, "--epochs", 2, "--resume", "--fold", 1)
+    assert outcome.code == 0, outcome.stderr
+    assert "resuming after" in outcome.stdout
+    assert sources_of(outcome.stdout, "fold") == [("1", "command line")]
+    assert sources_of(outcome.stdout, "output_dir") == [("fold_1", "--folds")]
 
 
 def test_a_damaged_file_beside_a_fold_without_a_grade(members, rare, undecodable, tmp_path):
