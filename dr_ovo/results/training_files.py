@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dr_ovo.errors import UserError, log
-from dr_ovo.files import file_sha256
+from dr_ovo.files import file_sha256, known_sha256
 from dr_ovo.json_files import read_json
 from dr_ovo.results.folder import TRAIN_AGAIN, ResultsFolder
 from dr_ovo.results.history import ADVICE as WITHOUT_CURVES
+from dr_ovo.results.sealing import directory_sha256
 from dr_ovo.sealed_json import digest_of
 
 FILES = "files"  # key of progress.json
@@ -62,6 +63,26 @@ def check_training_files(folder: ResultsFolder) -> bool:
                 path, folder.root,
             )  # fmt: skip
     return True
+
+
+def require_whole_checkpoints(folder: ResultsFolder) -> None:
+    """Raises UserError, naming it, for a checkpoint that is not the one that the JSON file beside
+    it describes by its sha256 or, where that says none, for one that is no whole archive. One that
+    is missing is none."""
+    described = folder.read_descriptors()
+    for path in sorted(folder.models.glob("best_*.pth")):
+        sha256 = described.get(path.name, {}).get("sha256")
+        if sha256 and known_sha256(path) != sha256:
+            beside = path.with_suffix(".json").name
+            problem = f"is not the checkpoint that {beside} beside it describes"
+        elif not sha256 and directory_sha256(path) is None:
+            problem = "is no whole checkpoint"
+        else:
+            continue
+        raise UserError(
+            f"{path} {problem}: it was damaged or replaced. Its training is finished and can't "
+            "write it anew: restore it from a copy, or train again in another --output_dir."
+        )
 
 
 def _other_file(folder: ResultsFolder, progress: Mapping[str, Any]) -> Path | None:

@@ -16,7 +16,7 @@ from dr_ovo.integrity.damaged_files import APART, Splits
 from dr_ovo.logs import log_to_file, stop_file
 from dr_ovo.models.weights.containers import StateDict
 from dr_ovo.photographs.damage import Damage
-from dr_ovo.results.training_files import check_training_files
+from dr_ovo.results.training_files import check_training_files, require_whole_checkpoints
 from dr_ovo.settings.command_line import Settings
 from dr_ovo.settings.option import Fixed
 from dr_ovo.settings.train_config import DECODING, TrainConfig, fixed_values
@@ -156,7 +156,7 @@ def own_log(config: TrainConfig) -> Iterator[None]:
 def _is_done(member: Member, index: DatasetIndex, complete: DatasetIndex) -> bool:
     """Whether the folder already has exactly this training, on its part of the dataset `index`,
     finished; `complete` has the files that `index` leaves out, too. Raises UserError if the folder
-    can't take it."""
+    can't take it, or if a finished training has a damaged checkpoint."""
     config = member.config
     folder = results_folder(config)
     if is_retraining(config, folder):
@@ -173,6 +173,7 @@ def _is_done(member: Member, index: DatasetIndex, complete: DatasetIndex) -> boo
     keep = not config.dry_run
     check_same_pictures(folder, replaced_since(folder, complete, index, keep=keep))
     if folder.is_finished():
+        require_whole_checkpoints(folder)
         log.info("%s is finished: nothing to do.", folder.root)
         if keep:
             clean(folder)  # what a process left that was killed at its end

@@ -104,11 +104,24 @@ def _read(path: Path) -> Any:
         sha256 = _described_sha256(path)
     hint = "It may be truncated, or from another toolkit; model_analyzer.py shows what it contains."
     if sha256:
-        hint = (
-            f"It must be the checkpoint that {path.with_suffix('.json').name} beside it describes: "
-            "restore both. If a training was killed while it wrote them, continue it with --resume."
-        )
+        beside = path.with_suffix(".json").name
+        advice = "restore both from a copy, or train again in another --output_dir."
+        if _is_in_training(path.parent):
+            advice = (
+                "restore both. If its training was killed while it wrote them, continue it with "
+                "--resume."
+            )
+        hint = f"It must be the checkpoint that {beside} beside it describes: {advice}"
     return load_torch(path, hint, sha256=sha256)
+
+
+def _is_in_training(models: Path) -> bool:
+    """Whether the results folder of these models has a training that is not finished."""
+    try:
+        progress = json.loads((models.parent / "resume" / "progress.json").read_text("utf-8"))
+        return progress["finished"] is False
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False
 
 
 def _described_sha256(path: Path) -> str:

@@ -10,7 +10,7 @@ from dr_ovo.errors import UserError, log
 from dr_ovo.models.checkpoints.files import checkpoint_path
 from dr_ovo.pairs import Pair, pair_name
 from dr_ovo.results.folder import RETRAINING, ResultsFolder
-from dr_ovo.results.training_files import check_training_files
+from dr_ovo.results.training_files import check_training_files, require_whole_checkpoints
 from dr_ovo.settings.option import Fixed
 from dr_ovo.settings.train_config import DECODING, FIELDS, TrainConfig, fixed_values
 from dr_ovo.training.data.audit_gate import pictures_replaced
@@ -46,6 +46,7 @@ def retraining_is_done(
     if not repeated or pictures_replaced(folder, complete, keep=keep):
         return False
     if config.resume and repeated == config.trained_pairs:
+        require_whole_checkpoints(folder)
         log.info("%s is finished: nothing to do.", folder.root)
         return True
     names = " ".join(f"{a}-{b}" for a, b in repeated)

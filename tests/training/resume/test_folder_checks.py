@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from dr_ovo.errors import UserError
+from dr_ovo.models.checkpoints.files import load_checkpoint
 from dr_ovo.results.folder import HISTORY_FIELDS, ResultsFolder
 from dr_ovo.training.writing import run_writer
 from dr_ovo.training.writing.run_writer import RunWriter
@@ -65,6 +67,55 @@ def test_resuming_a_finished_training_changes_nothing(words, finished, trainer, 
     assert outcome.code == 0
     assert "is finished: nothing to do" in outcome.stdout
     assert contents(finished) == before
+
+
+def cut(folder: Path) -> Path:
+    """The checkpoint of a folder, of which half is lost."""
+    (path,) = (folder / "models").glob("*.pth")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_a_finished_training_with_a_damaged_checkpoint_is_not_done(
+    described, words, finished, trainer, contents, tmp_path
+):
+    folder = shutil.copytree(finished, tmp_path / "out")
+    path = cut(folder)
+    if not described:
+        path.with_suffix(".json").unlink()
+    before = contents(folder)
+    outcome = trainer(*words, "--output_dir", folder, "--resume")
+    assert outcome.code == 2
+    assert path.name in outcome.stderr
+    advice = "restore it from a copy, or train again in another --output_dir"
+    assert advice in " ".join(outcome.stderr.split())
+    assert "nothing to do" not in outcome.stdout
+    assert contents(folder) == before
+
+
+def test_checkpoints_that_were_left_behind_are_no_damage(words, finished, trainer, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "out")
+    shutil.rmtree(folder / "models")
+    outcome = trainer(*words, "--output_dir", folder, "--resume")
+    assert outcome.code == 0, outcome.stderr
+    assert "is finished: nothing to do" in outcome.stdout
+
+
+ADVICE = {  # the training -> what is said of its damaged checkpoint, and what is not
+    "finished": ("restore both from a copy, or train again in another --output_dir", "--resume"),
+    "stopped": ("continue it with --resume", "train again"),
+}
+
+
+@pytest.mark.parametrize("name", ADVICE)
+def test_a_damaged_checkpoint_is_resumed_only_where_that_helps(name, request, tmp_path):
+    path = cut(shutil.copytree(request.getfixturevalue(name), tmp_path / "out"))
+    with pytest.raises(UserError, match=path.name) as error:
+        load_checkpoint(path)
+    said, unsaid = ADVICE[name]
+    assert said in str(error.value)
+    assert unsaid not in str(error.value)
 
 
 @pytest.mark.parametrize("exists", [False, *slow(True)])
