@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from dr_ovo.csv_text import csv_text
+from dr_ovo.errors import UserError
 from dr_ovo.files import atomic_write_text
 from dr_ovo.json_files import check_schema, read_json
 from dr_ovo.results.history import read_rows
@@ -155,6 +156,14 @@ class ResultsFolder:
             | config
             | {"settings": settings}
         )
+
+    def dataset_of_commands(self) -> str:
+        """The dataset of the training, for a command to the user; DATASET where config.json says
+        none, or is missing or damaged."""
+        try:
+            return str(self.read_config()["settings"]["dataset_path"])
+        except (UserError, KeyError):
+            return "DATASET"
 
     def read_evaluation(self, split: str) -> dict[str, Any]:
         """The content of the evaluation on a split; empty where there is none. Raises UserError

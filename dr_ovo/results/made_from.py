@@ -167,10 +167,11 @@ def _again(folder: ResultsFolder) -> str:
     if folder.evaluation(EXTERNAL).is_file():
         results = folder.root.parent.parent
         return f"Evaluate again: {command} evaluate --external DIR --output_dir {results}"
+    dataset = f"--dataset_path {folder.dataset_of_commands()}"
     if (folder.root / FOLDS_FILE).is_file():
         return (
             "Put its members together again by the command that trained them, with --resume; then "
-            f"evaluate test: {command} evaluate --output_dir {folder.root}"
+            f"evaluate test: {command} evaluate --output_dir {folder.root} {dataset}"
         )
     if (folder.root / SUPER_FILE).is_file() and not folder.evaluation("val").is_file():
         return (
@@ -180,6 +181,6 @@ def _again(folder: ResultsFolder) -> str:
     if not folder.models.is_dir():
         return (
             f"Evaluate its models again, together: {command} evaluate --base_models ... "
-            f"--output_dir {folder.root.parent}"
+            f"--output_dir {folder.root.parent} {dataset}"
         )
-    return f"Evaluate again: {command} evaluate --output_dir {folder.root}"
+    return f"Evaluate again: {command} evaluate --output_dir {folder.root} {dataset}"

@@ -120,15 +120,8 @@ def check_evaluated(folder: Path) -> None:
     raise UserError(
         f"{folder} has no {', '.join(missing)}. Create them with: python "
         f"ensemble_5class_trainer.py --mode evaluate --output_dir {folder} "
-        f"--dataset_path {_dataset(folder)}"
+        f"--dataset_path {ResultsFolder(folder).dataset_of_commands()}"
     )
-
-
-def _dataset(folder: Path) -> str:
-    try:
-        return str(ResultsFolder(folder).read_config()["settings"]["dataset_path"])
-    except (UserError, KeyError):
-        return "DATASET"
 
 
 def read_facts(folder: Path, head: str, predictions: Sequence[Predictions] = ()) -> Facts:

@@ -148,6 +148,34 @@ def test_files_of_two_evaluations(name, said, evaluated):
     assert is_verified(ResultsFolder(one), ["val", "test"])
 
 
+@pytest.mark.parametrize(
+    ("place", "command"),
+    [
+        ("models", "evaluate --output_dir {folder} --dataset_path ./mydata"),
+        ("folds.json", "evaluate --output_dir {folder} --dataset_path ./mydata"),
+        ("", "evaluate --base_models ... --output_dir {parent} --dataset_path ./mydata"),
+    ],
+)
+def test_the_command_that_evaluates_again_names_the_dataset(place, command, evaluated):
+    one, other = evaluated
+    shutil.rmtree(one / "models", ignore_errors=True)
+    if place == "models":
+        (one / place).mkdir()
+    elif place:
+        (one / place).write_text("{}")
+    (one / "config.json").write_text(json.dumps({"settings": {"dataset_path": "./mydata"}}))
+    content = json.loads((one / "evaluation.json").read_text())
+    source = made_from(ResultsFolder(one), {}, ["test"])["test"]
+    write_sealed(one / "evaluation.json", content | {MADE_FROM: source})
+    shutil.copy(other / "calibration.json", one / "calibration.json")
+    with pytest.raises(UserError) as error:
+        is_verified(ResultsFolder(one), ["test"])
+    assert str(error.value).endswith(command.format(folder=one, parent=one.parent))
+    (one / "config.json").unlink()
+    with pytest.raises(UserError, match=r"--dataset_path DATASET$"):
+        is_verified(ResultsFolder(one), ["test"])
+
+
 def test_a_changed_figure_is_recognised(evaluated):
     folder = evaluated[0]
     path = folder / "evaluation.json"
