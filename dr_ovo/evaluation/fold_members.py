@@ -4,7 +4,7 @@ all are trained, and the evaluation of their mean on test."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from dr_ovo.results.made_from import (
     check_digests,
     checkpoint_digests,
     joint_seals,
+    mixture,
     seals_of,
 )
 from dr_ovo.settings.command_line import Settings
@@ -117,13 +118,26 @@ def _is_assembled(
 
 def _is_one_piece(folder: ResultsFolder) -> bool:
     """Whether the out-of-fold evaluation, and what is calibrated on it, is as it was written."""
-    try:
-        check_digests(folder, [OOF])
-        read_manifest(folder.root / ENSEMBLE_FILE)
-    except UserError as error:
-        log.warning("%s It is put together again.", error)
-        return False
-    return True
+    problem = _damage(folder)
+    if problem:
+        log.warning("%s The members are put together again.", problem)
+    return not problem
+
+
+def _damage(folder: ResultsFolder) -> str:
+    """Which of these files is damaged or not as it was written, as a sentence; "" for none."""
+    manifest = folder.root / ENSEMBLE_FILE
+    reads: dict[Path, Callable[[], object]] = {
+        folder.evaluation(OOF): lambda: folder.read_evaluation(OOF),
+        folder.config: folder.read_config,
+        manifest: lambda: read_manifest(manifest),
+    }
+    for path, read in reads.items():
+        try:
+            read()
+        except UserError:
+            return f"{path} is damaged, or was changed."
+    return mixture(folder, OOF)
 
 
 def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluation:

@@ -122,12 +122,22 @@ def check_digests(folder: ResultsFolder, splits: Sequence[str]) -> bool:
         source = report.get(MADE_FROM, {})
         drawn = report.get("simulated", False)  # there is nothing that it was made from
         verified = verified and (not report or drawn or "predictions" in source)
-        if other := next(_others(folder, split, source), None):
-            raise UserError(
-                f"{folder.evaluation(split)} belongs to another {other} than the one that is "
-                f"there now: they were mixed, or it was changed. {_again(folder)}"
-            )
+        if said := mixture(folder, split):
+            raise UserError(f"{said} {_again(folder)}")
     return verified
+
+
+def mixture(folder: ResultsFolder, split: str) -> str:
+    """Which file is not the one that the evaluation of a split belongs to, as a sentence; "" for
+    none. Raises UserError where the evaluation is damaged."""
+    source = folder.read_evaluation(split).get(MADE_FROM, {})
+    other = next(_others(folder, split, source), None)
+    if other is None:
+        return ""
+    return (
+        f"{folder.evaluation(split)} belongs to another {other} than the one that is there now: "
+        "they were mixed, or it was changed."
+    )
 
 
 def _others(folder: ResultsFolder, split: str, source: Mapping[str, Any]) -> Iterator[str]:

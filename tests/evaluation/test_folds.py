@@ -412,12 +412,27 @@ def test_a_joint_file_that_is_lost_is_made_again(lost, whole, cross_validate, co
     assert (settings["output_dir"], settings["fold"]) == (str(folder), 0)
 
 
-def test_a_damaged_evaluation_is_made_again(whole, cross_validate, tmp_path):
+DAMAGED = {  # the file that is cut -> what is said of it
+    "evaluation_oof.json": "{folder}/evaluation_oof.json is damaged, or was changed.",
+    "ensemble.json": "{folder}/ensemble.json is damaged, or was changed.",
+    "config.json": "{folder}/config.json is damaged, or was changed.",
+    "calibration.json": "{folder}/evaluation_oof.json belongs to another calibration.json than the "
+    "one that is there now: they were mixed, or it was changed.",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_joint_file_is_made_again(name, whole, cross_validate, tmp_path):
+    """It is said in sentences, without a command."""
     folder = shutil.copytree(whole, tmp_path / "out")
-    path = folder / "evaluation_oof.json"
-    path.write_bytes(path.read_bytes()[:200])
+    path = folder / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     resumed = cross_validate(folder, "--resume")
     assert resumed.code == 0, resumed.stderr
+    said = " ".join(resumed.stderr.split())
+    expected = DAMAGED[name].format(folder=folder)
+    assert f"{expected} The members are put together again." in said
+    assert "Put its members together" not in said
     assert check_digests(ResultsFolder(folder), ["oof"])
 
 
