@@ -68,8 +68,13 @@ def _files(finding: Finding) -> str:
 
 
 def _detail(finding: Finding) -> str:
-    score = "" if finding.score is None else f", {finding.score:.2f}"
-    return f" ({finding.detail}{score})" if finding.detail else ""
+    """What was found, and its score where that is not said there."""
+    detail, score = finding.detail, finding.score
+    if not detail:
+        return ""
+    if score is None or detail.endswith(f"{score:.2f}") or f"{score:.3f}" in detail:
+        return f" ({detail})"
+    return f" ({detail}, score {score:.2f})"
 
 
 def next_steps(report: AuditReport) -> list[str]:

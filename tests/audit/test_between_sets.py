@@ -142,6 +142,26 @@ def test_a_leak_inside_the_set_is_said_as_ever(tmp_path):
     assert "LEAKY: scores on this dataset would be too good" in report_text(report)
 
 
+SCORES = {  # detail and score -> what stands on the screen
+    ("the same content", 1.0): "(the same content, score 1.00)",
+    ("half the size", 0.961): "(half the size, score 0.96)",
+    ("3 of 9 pictures; lowest quality 0.07", 0.0712): "(3 of 9 pictures; lowest quality 0.07)",
+    ("area under the ROC curve 0.820; a filtered grade 0.95 or more", 0.82): (
+        "(area under the ROC curve 0.820; a filtered grade 0.95 or more)"
+    ),
+    ("next to nothing", None): "(next to nothing)",
+}
+
+
+@pytest.mark.parametrize(("found", "shown"), SCORES.items())
+def test_a_score_is_named_and_said_once(found, shown, tmp_path):
+    detail, score = found
+    picture = Photograph(tmp_path / "a", "a", "train", "0")
+    finding = Finding("near_duplicate", LEAK, (picture,), score, detail)
+    said = " ".join(report_text(AuditReport(tmp_path, 1, (finding,))).split())
+    assert f"leak: near_duplicate: a {shown}" in said
+
+
 @pytest.mark.slow
 def test_idrids_train_and_test_share_one_photograph():
     folder = real_data("idrid")
