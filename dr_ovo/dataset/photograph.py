@@ -35,15 +35,27 @@ class Photograph:
         return self.patient or self.name
 
 
-# Kind of drop -> its description in the closing report.
+# Kind of drop -> its description in the closing report, of one and of several.
 DROP_KINDS = {
-    "unreadable": "can't be read as photographs",
-    "ungraded": "have no grade",
-    "missing": "are named by the labels and are not there",
-    "in_excluded_set": "are in a set of --exclude as well",
-    "shares_with_test": "share a picture, patient or group with the official test split",
-    "shares_with_val": "share a picture, patient or group with the official val split",
-    "copy": "are copies of another photograph that is kept, with the same grade",
+    "unreadable": ("can't be read as a photograph", "can't be read as photographs"),
+    "ungraded": ("has no grade", "have no grade"),
+    "missing": (
+        "is named by the labels and is not there",
+        "are named by the labels and are not there",
+    ),
+    "in_excluded_set": ("is in a set of --exclude as well", "are in a set of --exclude as well"),
+    "shares_with_test": (
+        "shares a picture, patient or group with the official test split",
+        "share a picture, patient or group with the official test split",
+    ),
+    "shares_with_val": (
+        "shares a picture, patient or group with the official val split",
+        "share a picture, patient or group with the official val split",
+    ),
+    "copy": (
+        "is a copy of another photograph that is kept, with the same grade",
+        "are copies of another photograph that is kept, with the same grade",
+    ),
 }
 
 

@@ -89,7 +89,8 @@ def _dropped(dropped: Sequence[Mapping[str, Any]], *, dry_run: bool) -> str:
     lines = [f"Dropped: {len(dropped)}" + ("" if dry_run else f" (all in {MANIFEST})")]
     kinds = Counter(entry["kind"] for entry in dropped)
     for kind, count in kinds.most_common():
-        lines.append(f"  {count} {DROP_KINDS[kind]}")
+        one, several = DROP_KINDS[kind]
+        lines.append(f"  {count} {one if count == 1 else several}")
         same = [entry for entry in dropped if entry["kind"] == kind]
         lines += _reasons(same)
         lines += [f"    {entry['file']} {entry['reason']}" for entry in same[:SHOWN]]
@@ -146,8 +147,8 @@ def _small(manifest: Mapping[str, Any]) -> list[str]:
     if not count:
         return []
     return [
-        f"{count} photographs are too small to be compared with others: only identical files were "
-        "searched among them."
+        f"{count} {'photograph is' if count == 1 else 'photographs are'} too small to be compared "
+        "with others: only identical files were searched among them."
     ]
 
 

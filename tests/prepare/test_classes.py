@@ -169,7 +169,7 @@ def test_a_dry_run_says_columns_drops_and_remarks(flat, tmp_path, capsys):
         assert "Columns used: image from image; grade from level." in text
         assert "2 have no grade" in text
         assert "has 'nan' as grade in l.csv" in text
-        assert "1 are named by the labels and are not there gone_1" in text
+        assert "1 is named by the labels and is not there gone_1" in text
         assert "No photograph has grade 4. Is this ICDR's scale?" in text
     dropped = manifest_of(tmp_path / "set")["dropped"]
     assert {one["file"]: one["kind"] for one in dropped} == {

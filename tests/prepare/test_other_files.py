@@ -82,6 +82,12 @@ def test_damaged_and_oversized_photographs_are_dropped_by_name(raw, capsys):
     assert "p2.bmp has 0.1 megapixels: more than the 0.05" in said
 
 
+def test_one_that_is_dropped_is_one_photograph(raw, capsys):
+    (raw / "p0.jpg").write_bytes(b"no picture")
+    said = " ".join(prepared(raw, capsys).split())
+    assert "1 can't be read as a photograph " in said
+
+
 def test_shrinking_leaves_out_the_same_files(tmp_path, capsys):
     tree = tmp_path / "tree"
     for grade in range(2):

@@ -78,22 +78,29 @@ def _other_eyes(rows: Sequence[Row]) -> str:
         return ""
     row = found[0]
     return (
-        f"{len(found)} photographs have another eye in the column {row.file.title('eye')} than in "
-        f"their names ({row.image}: {row.labelled_eye}). The column is used; to use the names: "
-        "--eye_column none."
+        f"{_photographs_have(len(found))} another eye in the column {row.file.title('eye')} than "
+        f"in {'its name' if len(found) == 1 else 'their names'} ({row.image}: "
+        f"{row.labelled_eye}). The column is used; to use the names: --eye_column none."
     )
+
+
+def _photographs_have(count: int) -> str:
+    return "1 photograph has" if count == 1 else f"{count} photographs have"
 
 
 def _unnamed(names: Sequence[str], labels: str) -> str:
     if not names:
         return ""
-    return f"{len(names)} images have no row in {labels} and are left out: {_few(names)}."
+    have, are = ("image has", "is") if len(names) == 1 else ("images have", "are")
+    return f"{len(names)} {have} no row in {labels} and {are} left out: {_few(names)}."
 
 
 def _repeated(rows: Sequence[Row], labels: str) -> str:
     if not rows:
         return ""
     names = [row.image for row in rows]
+    if len(names) == 1:
+        return f"1 row in {labels} repeats an earlier one and counts once: {names[0]}."
     return f"{len(names)} rows in {labels} repeat an earlier one and count once: {_few(names)}."
 
 
@@ -104,7 +111,7 @@ def _placeholders(rows: Sequence[Row]) -> str:
         return ""
     count = sum(patient in placeholders for patient in patients)
     return (
-        f"{count} photographs have {', '.join(map(repr, placeholders))} as patient: treated as "
+        f"{_photographs_have(count)} {', '.join(map(repr, placeholders))} as patient: treated as "
         "unknown, so each counts as a patient of its own."
     )
 

@@ -105,7 +105,7 @@ def test_remarks_name_images_without_a_row_and_unused_visits(raw):
     _, _, remarks = read(*raw("image,level,Visit", ["a,0,v1"], files), {})
     assert len(remarks) == 2
     assert remarks[0].startswith("--group_column Visit would keep")
-    assert remarks[1] == "1 images have no row in labels.csv and are left out: b.png."
+    assert remarks[1] == "1 image has no row in labels.csv and is left out: b.png."
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_row_that_stands_twice_counts_once_and_is_named(raw):
     rows = ["a,0", "b,1", "a.png,0"]
     found, _, remarks = read(*raw("image,level", rows, ["a.png", "b.png"]), {})
     assert [one.name for one in found] == ["a.png", "b.png"]
-    assert remarks == ["1 rows in labels.csv repeat an earlier one and count once: a.png."]
+    assert remarks == ["1 row in labels.csv repeats an earlier one and counts once: a.png."]
 
 
 def test_a_placeholder_is_no_patient(raw):

@@ -19,6 +19,14 @@ def test_an_eye_that_contradicts_the_name_is_said(read_set):
     assert by_name.remarks == []
 
 
+def test_what_is_said_of_one_photograph_is_singular(read_set):
+    found = read_set({"l.csv": "image,level,eye,patient\n1_left,0,OD,none\n"}, ["1_left.png"])
+    assert found.remarks[0].startswith(
+        "1 photograph has another eye in the column eye than in its name (1_left: right)."
+    )
+    assert found.remarks[1].startswith("1 photograph has 'none' as patient: treated as unknown")
+
+
 FILES = {"A.csv": "image,level\na,0\n", "B.csv": "image,level\nb,1\n"}
 PICTURES = ["a.png", "b.png"]
 

@@ -96,4 +96,4 @@ def test_a_column_of_splits_tells_folders_apart_too(read):
 
 def test_pictures_in_the_folder_of_another_split_are_named(read):
     found = read({"testLabels.csv": "image,level\n1,3\n"}, ["a. Training Set/1.jpg"])
-    assert any("1 rows of testLabels.csv label pictures in a folder" in r for r in found.remarks)
+    assert any("1 row of testLabels.csv labels a picture in a folder" in r for r in found.remarks)

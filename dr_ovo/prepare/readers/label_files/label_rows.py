@@ -195,6 +195,11 @@ def _in_other_folders(file: LabelFile, rows: Sequence[Row], lookup: ImageLookup)
     count = sum(row.file is file and lookup.split_of(row.path) == other for row in rows)
     if not count:
         return ""
+    if count == 1:
+        return (
+            f"1 row of {file.labels.name} labels a picture in a folder named after {other}. Is it "
+            "this picture, and not another of the same name?"
+        )
     return (
         f"{count} rows of {file.labels.name} label pictures in a folder named after {other}. Are "
         "they these pictures, and not others of the same name?"

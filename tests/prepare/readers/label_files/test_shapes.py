@@ -198,6 +198,6 @@ def test_files_with_columns_of_their_own(tmp_path):
 def test_a_picture_in_two_files_counts_once_or_is_stopped(tmp_path):
     found = read(tmp_path, "image,level\na,2\n", "image,level\na,2.0\nb,1\n")
     assert grades(found) == {"a.png": 2, "b.png": 1}
-    assert any("repeat an earlier one" in remark for remark in found.remarks)
+    assert any("repeats an earlier one" in remark for remark in found.remarks)
     with pytest.raises(UserError, match=r"labels1\.csv line 2: a is already in .*labels\.csv lin"):
         read(tmp_path, "image,level\na,2\n", "image,level\na,3\n")
