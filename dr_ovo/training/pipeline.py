@@ -129,13 +129,7 @@ def _train(run: Run) -> None:
     begun = config.resume and folder.has_begun()
     fit(RunWriter.resumed(run) if begun else RunWriter.begun(run))
     for branch in run.model.runs.values():
-        log.info(
-            "branch %s: %s epoch %d, stopped by %s",
-            branch.name,
-            RULES[config.keep_epoch].word,
-            branch.best_epoch,
-            branch.ended,
-        )
+        log.info("branch %s: ended %s", branch.name, branch.ending(RULES[config.keep_epoch]))
     log.info("done: %s", folder.root)
     if run.index.others:
         log.warning("%s", not_read(run.index.others))

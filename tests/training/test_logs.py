@@ -82,7 +82,8 @@ def test_an_epoch_is_one_clean_line(lines):
         assert re.search(r"images/s\)  at most .* to go", line)
     assert "\r" not in "".join(lines)
     assert "\x1b" not in "".join(lines)
-    assert "ends (last epoch; last epoch" in epochs[-1]
+    assert epochs[-1].endswith("  ends at its last epoch, 2")
+    assert "branch ovo: ended at its last epoch, 2" in lines
 
 
 def test_the_screen_shows_the_same(home, lines):

@@ -34,7 +34,7 @@ from dr_ovo.training.epochs.keeping import Keeper, KeptInside
 from dr_ovo.training.epochs.validation import EpochResult, Validation
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.schedule import epoch_order
-from dr_ovo.training.resume.branch_run import BranchRun
+from dr_ovo.training.resume.branch_run import LAST_EPOCH, PATIENCE, BranchRun
 from dr_ovo.training.resume.epoch_choice import RULES
 
 
@@ -214,16 +214,16 @@ class TrainingLoop:
             run.trainer.plateau.update(result.row["val_loss"])
         warmup = settings.warmup_epochs if settings.warmup_epochs < settings.epochs else 0
         if epoch - max(run.progress_epoch, warmup) >= settings.patience:
-            run.ended = "patience"
+            run.ended = PATIENCE
         elif epoch == settings.epochs:
-            run.ended = "last epoch"
+            run.ended = LAST_EPOCH
         if run.ended:
             run.end()
 
     def _line(self, run: BranchRun, epoch: int, loss: float, result: EpochResult) -> str:
         """The log line of a branch's epoch: its history row, mean loss, and what it means."""
         epochs, word, score = self.settings.epochs, self.rule.word, result.score
-        ending = f"ends ({run.ended}; {word} epoch {run.best_epoch})" if run.ended else ""
+        ending = f"ends {run.ending(self.rule)}" if run.ended else ""
         by = f"standard error {score.standard_error:.3f}  log loss {score.log_loss:.4f}"
         notes = by * self.rule.by_log_loss, word * (run.best_epoch == epoch), ending
         left = (epochs - epoch) * result.row["seconds"]

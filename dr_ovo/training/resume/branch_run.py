@@ -11,6 +11,8 @@ from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.schedule import Schedule
 from dr_ovo.training.resume.epoch_choice import Rule
 
+PATIENCE, LAST_EPOCH = "patience", "last epoch"  # how a branch ended, in progress.json
+
 
 @dataclass
 class BranchRun:
@@ -26,13 +28,20 @@ class BranchRun:
     top: Score | None = None  # the highest so far, kept or not
     progress: tuple[float, ...] = ()  # the values from which `min_delta` counts
     progress_epoch: int = 0  # the epoch from which patience counts
-    ended: str | None = None  # "patience" or "last epoch"; None after an interruption
+    ended: str | None = None  # PATIENCE or LAST_EPOCH; None after an interruption
 
     def end(self) -> None:
         """Frees the optimizer and GPU memory; the best weights are on disk."""
         if self.trainer is not None:
             self.trainer.branch.cpu()
         self.trainer = None
+
+    def ending(self, rule: Rule) -> str:
+        """How it ended, and the epoch that is kept by a rule, in words for the log."""
+        if self.ended == LAST_EPOCH and rule.word == "last":
+            return f"at its last epoch, {self.best_epoch}"
+        how = "at its last epoch" if self.ended == LAST_EPOCH else f"by {self.ended}"
+        return f"{how}; {rule.word} epoch {self.best_epoch}"
 
     def note(self, score: Score, epoch: int, rule: Rule, min_delta: float) -> bool:
         """Notes the score of an epoch; whether its weights are the ones to keep.

@@ -187,6 +187,21 @@ def test_stopped_after_every_epoch_it_is_the_same(
     assert without_times(tmp_path / "whole") == without_times(tmp_path / "stopped")
 
 
+@pytest.mark.parametrize(
+    ("ended", "rule", "said"),
+    [
+        ("last epoch", "last", "at its last epoch, 7"),
+        ("last epoch", "best", "at its last epoch; best epoch 7"),
+        ("patience", "last", "by patience; last epoch 7"),
+        ("patience", "steady", "by patience; kept epoch 7"),
+    ],
+)
+def test_how_a_branch_ended_is_said_once(ended, rule, said):
+    run = new_run()
+    run.ended, run.best_epoch = ended, 7
+    assert run.ending(RULES[rule]) == said
+
+
 def stop_after_an_epoch(trainer, words: Sequence[object], folder: Path) -> None:
     """Begins a training of two epochs by --keep_epoch best, and stops it after the first."""
     keep = RunWriter.keep_epoch
