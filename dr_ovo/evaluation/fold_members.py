@@ -4,7 +4,7 @@ all are trained, and the evaluation of their mean on test."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ from dr_ovo.results.made_from import (
     mixture,
     seals_of,
 )
-from dr_ovo.settings.command_line import Settings
+from dr_ovo.settings.command_line import DEFAULT, Settings
 from dr_ovo.settings.train_config import TrainConfig
 from dr_ovo.training.resume.folder_checks import unlike_a_member
 from dr_ovo.training.resume.pretrained_file import KEY
@@ -82,7 +82,7 @@ def assemble(settings: Settings) -> list[Evaluation]:
         elif _is_assembled(results_folder(config), config, members):
             log.info("%s is evaluated out of fold: nothing to do.", config.output_dir)
         else:
-            found.append(_assemble(config, members))
+            found.append(_assemble(config, members, settings.sources))
     return found
 
 
@@ -140,12 +140,14 @@ def _damage(folder: ResultsFolder) -> str:
     return mixture(folder, OOF)
 
 
-def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluation:
+def _assemble(
+    config: TrainConfig, members: Sequence[ResultsFolder], sources: Mapping[str, str]
+) -> Evaluation:
     folder = results_folder(config)
     _require_alike(members)
     found = predict_out_of_fold(config)
     (folder.root / ENSEMBLE_FILE).unlink(missing_ok=True)  # written last: without it, none of this
-    write_json(folder.config, _joint_config(config, members))
+    write_json(folder.config, _joint_config(config, members, sources))
     chosen = [OUT_OF_FOLD, *([SCALE_FITTED] if found.fitted else [])]
     single = fit_calibration(found.predictions, chosen)
     # The mean is of tempered probabilities, so its operating points are of those, too; the
@@ -167,7 +169,9 @@ def _assemble(config: TrainConfig, members: Sequence[ResultsFolder]) -> Evaluati
     return Evaluation(f"{config.base_models[0]}, {config.folds} folds", folder.root, report, {})
 
 
-def _joint_config(config: TrainConfig, members: Sequence[ResultsFolder]) -> dict[str, Any]:
+def _joint_config(
+    config: TrainConfig, members: Sequence[ResultsFolder], sources: Mapping[str, str]
+) -> dict[str, Any]:
     """config.json of the whole: what all members share."""
     first = members[0].read_config()
     own = ("effective", "counts", "data_hash", "retrained", "resumed", "recovered")
@@ -177,7 +181,9 @@ def _joint_config(config: TrainConfig, members: Sequence[ResultsFolder]) -> dict
     if any(member.read_config().get(KEY) != first.get(KEY) for member in members):
         shared.pop(KEY, None)  # each begins with weights of its own
         settings.pop("pretrained_path", None)
-    return {**shared, "settings": settings}
+    given = {name: sources[name] for name in whole if sources[name] != DEFAULT}
+    found = {**first.get("sources", {}), "output_dir": DEFAULT, "fold": DEFAULT, **given}
+    return {**shared, "settings": settings, "sources": found}
 
 
 def _write_manifest(

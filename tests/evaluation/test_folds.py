@@ -113,6 +113,12 @@ def test_each_picture_is_graded_by_the_member_that_did_not_see_it(whole):
     assert not (whole / "predictions_test.npz").exists()
 
 
+def test_the_whole_says_where_its_own_settings_came_from(whole):
+    sources = json.loads((whole / "config.json").read_text())["sources"]
+    assert (sources["folds"], sources["output_dir"]) == ("command line", "command line")
+    assert (sources["fold"], sources["decoder"]) == ("default", "default")
+
+
 def test_a_fold_held_out_chooses_nothing(whole, cross_validate, data, tmp_path):
     """Other pictures in a fold change the members that learn from them, and not its own."""
     folds = fold_of(whole)
