@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from dr_ovo.decoding.decoders import Fitted
-from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds, rounding_points
-from dr_ovo.decoding.heads import HEADS
+from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds
 from dr_ovo.decoding.tempering import SMALLEST_PROBABILITY
 from dr_ovo.ensembles.combination import combine, grade_from_expected
 from dr_ovo.predictions.metrics import accuracy, quadratic_kappa
 from dr_ovo.predictions.predictions_file import Predictions
 from dr_ovo.statistics.intervals import SEED
 
-BEYOND = 1e-6  # a threshold that no expected grade reached lies above all by this
 BAGS, ADDITIONS = 10, 20  # bootstraps of the patients; members added in each
 
 
@@ -29,7 +27,6 @@ class MemberPredictions:
     grades: np.ndarray  # (M, N)
     probabilities: np.ndarray  # (M, N, C)
     from_expected: bool = False  # whether the ensemble's grades come from the expected one
-    numbers: np.ndarray | None = None  # (M, N) what heads say that all answer with a number
 
     @classmethod
     def of(cls, members: Sequence[Predictions]) -> MemberPredictions:
@@ -40,7 +37,6 @@ class MemberPredictions:
             np.stack([member.predicted for member in members]),
             np.stack([member.probabilities for member in members]),
             grade_from_expected(members),
-            _numbers(members),
         )
 
     def samples(self, chosen: np.ndarray) -> MemberPredictions:
@@ -51,7 +47,6 @@ class MemberPredictions:
             self.grades[:, chosen],
             self.probabilities[:, chosen],
             self.from_expected,
-            None if self.numbers is None else self.numbers[:, chosen],
         )
 
     def members(self, chosen: Sequence[int]) -> MemberPredictions:
@@ -63,7 +58,6 @@ class MemberPredictions:
             self.grades[rows],
             self.probabilities[rows],
             self.from_expected,
-            None if self.numbers is None else self.numbers[rows],
         )
 
     def combined(
@@ -78,37 +72,7 @@ class MemberPredictions:
         if not self.from_expected:
             return None
         mean = np.tensordot(weights, self.probabilities, axes=1)
-        fitted = fit_thresholds(expected_grade(mean), self.targets, mean.shape[1])
-        return Fitted(thresholds=self._rounding(weights) if fitted is None else fitted)
-
-    def _rounding(self, weights: np.ndarray) -> tuple[float, ...] | None:
-        """Thresholds by which members that all say a number get its nearest grade, since the
-        expected grade by its probabilities lies nearer to the middle; None: rounding."""
-        if self.numbers is None or not len(self.targets):
-            return None
-        points = rounding_points(self.probabilities.shape[2])
-        pairs = zip(self.numbers, self.probabilities, strict=True)
-        at = [_at(points, numbers, expected_grade(own)) for numbers, own in pairs]
-        return tuple((weights @ np.stack(at)).tolist())
-
-
-def _at(points: np.ndarray, numbers: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """A member's expected grades where its number is at the points (C-1,), from its numbers (N,)
-    and expected grades (N,): interpolated, and past the ends as steep as between them."""
-    order = np.argsort(numbers)
-    numbers, values = numbers[order], values[order]
-    slope = (values[-1] - values[0]) / max(numbers[-1] - numbers[0], BEYOND)
-    found = np.interp(points, numbers, values)
-    found -= slope * (numbers[0] - points).clip(min=0)
-    found += np.where(points > numbers[-1], slope * (points - numbers[-1]) + BEYOND, 0)
-    return found
-
-
-def _numbers(members: Sequence[Predictions]) -> np.ndarray | None:
-    heads = [HEADS.get(member.head) for member in members]
-    if not all(head is not None and head.is_number for head in heads):
-        return None
-    return np.stack([member.logits[:, 0] for member in members])
+        return Fitted(thresholds=fit_thresholds(expected_grade(mean), self.targets, mean.shape[1]))
 
 
 Weigh = Callable[[MemberPredictions], np.ndarray]

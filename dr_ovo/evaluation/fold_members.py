@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.decoding.decoders import Fitted
@@ -58,6 +60,8 @@ FITTED_HERE = (
     "Temperature and operating points were fitted on these predictions: the rates at the points, "
     "and the tempered calibration, are those of the fit."
 )
+STEP = 0.1  # of what a head says
+STEEP = 0.01  # of the expected grade for 1 of what a head says: with less, grades would be ties
 DECODED = "decoded"  # key: the settings by which the out-of-fold predictions were decoded
 
 
@@ -182,7 +186,7 @@ def _joint_config(
         shared.pop(KEY, None)  # each begins with weights of its own
         settings.pop("pretrained_path", None)
     given = {name: sources[name] for name in whole if sources[name] != DEFAULT}
-    found = {**first.get("sources", {}), "output_dir": DEFAULT, "fold": DEFAULT, **given}
+    found = {**first.get("sources", {}), "output_dir": DEFAULT, **given, "fold": DEFAULT}
     return {**shared, "settings": settings, "sources": found}
 
 
@@ -226,14 +230,20 @@ def _write_manifest(
 
 def _thresholds_of_the_mean(found: OutOfFold, temperature: float) -> tuple[float, ...] | None:
     """Of the expected grade by the mean of probabilities of that temperature, fitted out of fold.
-    On fewer than 200 images members that all say a number get its nearest grade; None: rounding."""
+    On fewer than 200 images members that all say a number get its nearest grade, if the expected
+    one grows there; None: rounding."""
     predictions = found.predictions
     values = expected_grade(temper(found.probabilities, temperature))
     fitted = fit_thresholds(values, predictions.targets, predictions.num_classes)
     if fitted is not None or found.fitted is None or found.fitted.scale is None:
         return fitted
-    points = found.fitted.scale.probabilities(rounding_points(predictions.num_classes))
-    return tuple(expected_grade(temper(points, temperature)).tolist())
+    points = rounding_points(predictions.num_classes)
+    below, at, above = (
+        expected_grade(temper(found.fitted.scale.probabilities(points + step), temperature))
+        for step in (-STEP, 0, STEP)
+    )
+    grows = np.minimum(at - below, above - at) >= STEEP * STEP
+    return tuple(at.tolist()) if grows.all() else None
 
 
 def evaluate_folds(settings: Settings, launch: Launch, manifest: Path) -> list[Evaluation]:

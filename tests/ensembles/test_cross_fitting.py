@@ -5,13 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dr_ovo.decoding.expected_grade import expected_grade
-from dr_ovo.decoding.grade_scale import GradeScale
-from dr_ovo.decoding.tempering import temper
 from dr_ovo.ensembles.cross_fitting import FOLDS, cross_fitted, fit_ensemble, patient_folds
 from dr_ovo.ensembles.weights import MemberPredictions, weigher
 from dr_ovo.predictions.calibration import calibration_share
-from dr_ovo.predictions.predictions_file import Predictions
 
 
 @pytest.fixture
@@ -117,37 +113,6 @@ def test_a_grade_too_rare_for_every_fold_is_named(draw):
     targets[:3] = 3
     fitted = fit_ensemble([replace(one, targets=targets)] * 2, "weighted")
     assert fitted.note.endswith("Too few patients for every fold to have one: grade 3 (3).")
-
-
-def said_a_number(build, numbers: np.ndarray) -> Predictions:
-    """A regression head's predictions on pictures whose grades are near its numbers."""
-    nearest = np.floor(numbers + 0.5).clip(0, 4).astype(int)
-    wide = GradeScale((0.5, 1.5, 2.5, 3.5), 1.2).probabilities(numbers)
-    return build(
-        np.roll(nearest, 1), numbers[:, None], head="regression", decoder="expected",
-        predicted=nearest, probabilities=temper(wide, 1.5),
-    )  # fmt: skip
-
-
-def test_members_that_say_the_same_number_get_its_nearest_grade(build):
-    """The expected grade by the probabilities of few pictures lies nearer to the middle."""
-    random = np.random.default_rng(0)
-    val, test = (said_a_number(build, random.uniform(-0.4, 4.4, 150)) for _ in range(2))
-    assert (np.floor(expected_grade(test.probabilities) + 0.5) != test.predicted).mean() > 0.2
-    fitted = fit_ensemble([val, val, val], "mean")
-    assert fitted.on([val] * 3).predicted.tolist() == val.predicted.tolist()
-    found = fitted.on([test] * 3).predicted
-    assert (found == test.predicted).mean() > 0.98
-
-
-def test_members_whose_numbers_are_all_near_one_give_no_grade_beyond(build):
-    one = said_a_number(build, np.linspace(1.4, 1.6, 40))
-    fitted = fit_ensemble([one, one], "mean")
-    assert fitted.on([one, one]).predicted.tolist() == one.predicted.tolist() == [1] * 20 + [2] * 20
-    far = said_a_number(build, np.array([-0.3, 1.0, 2.0, 4.2]))
-    assert fitted.on([far, far]).predicted.tolist() == [0, 1, 2, 4]
-    same = said_a_number(build, np.full(10, 1.2))
-    assert fit_ensemble([same, same], "mean").on([same, same]).predicted.tolist() == [1] * 10
 
 
 def test_what_is_out_of_fold_is_said_to_be(members):

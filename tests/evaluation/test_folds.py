@@ -12,10 +12,15 @@ import numpy as np
 import pytest
 import torch
 
+from dr_ovo.decoding.decoders import Fitted
+from dr_ovo.decoding.expected_grade import expected_grade
+from dr_ovo.decoding.grade_scale import GradeScale
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.ensembles.combination import tempered
 from dr_ovo.ensembles.manifest import read_manifest
 from dr_ovo.errors import UserError
+from dr_ovo.evaluation.fold_members import _thresholds_of_the_mean
+from dr_ovo.evaluation.out_of_fold import OutOfFold
 from dr_ovo.predictions.calibration import fit_calibration
 from dr_ovo.predictions.calibration_file import load_calibration
 from dr_ovo.predictions.conformal import OUT_OF_FOLD
@@ -27,6 +32,7 @@ from dr_ovo.results.folder import ResultsFolder
 from dr_ovo.results.made_from import check_digests
 from dr_ovo.results.model_results import read_results
 from dr_ovo.results.result_sets import open_results
+from tests.fixtures.predictions import predictions_of
 from tests.fixtures.sealed import edit
 from tests.fixtures.trainings import Outcome
 
@@ -312,6 +318,25 @@ def test_a_head_that_answers_with_a_number(cross_validate, trainer, data, tmp_pa
     assert manifest.expected.thresholds == pytest.approx(thresholds)
     expected = np.searchsorted(thresholds, test.probabilities @ np.arange(3), side="right")
     assert test.predicted.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("sigma", "shift", "count"), [(1.2, 0.1, 150), (0.4, 0.1, 150), (0.05, 0.3, 150), (1.2, 0, 250)]
+)
+def test_members_that_say_one_number_give_its_nearest_grade(sigma, shift, count):
+    """The expected grade by the probabilities of few pictures lies nearer to the middle; where it
+    does not grow with the number, it is rounded."""
+    numbers = np.random.default_rng(0).uniform(-0.4, 4.4, count)
+    nearest = np.floor(numbers + 0.5).clip(0, 4).astype(int)
+    scale = GradeScale((0.5 + shift, 1.5 + shift, 2.5 + shift, 3.5 + shift), sigma)
+    probabilities = scale.probabilities(numbers)
+    p = predictions_of(nearest, numbers[:, None], head="regression", probabilities=probabilities)
+    found = _thresholds_of_the_mean(OutOfFold(p, Fitted(scale), probabilities), 1.5)
+    if sigma == 0.05:
+        assert found is None
+        return
+    graded = np.searchsorted(found, expected_grade(temper(probabilities, 1.5)), side="right")
+    assert graded.tolist() == nearest.tolist()
 
 
 def test_a_member_alone_is_not_evaluated(whole, trainer, data):

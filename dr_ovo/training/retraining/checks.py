@@ -35,6 +35,7 @@ def retraining_is_done(
     """
     check_training_files(folder)
     _require_joinable(config, folder)
+    require_whole_checkpoints(folder)
     keep = not config.dry_run
     work = work_folder(folder)
     if work.has_begun():
@@ -46,7 +47,6 @@ def retraining_is_done(
     if not repeated or pictures_replaced(folder, complete, keep=keep):
         return False
     if config.resume and repeated == config.trained_pairs:
-        require_whole_checkpoints(folder)
         log.info("%s is finished: nothing to do.", folder.root)
         return True
     names = " ".join(f"{a}-{b}" for a, b in repeated)
