@@ -12,9 +12,9 @@ import pytest
 
 from dr_ovo.audit.measurement_cache import FOLDER
 from dr_ovo.copies.descriptor_store import name_in, open_store, stamp_of
-from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.sealed import seal_again
 from tests.fixtures.slow import slow
+from tests.fixtures.trainings import stop_after_each_epoch
 
 
 @pytest.fixture
@@ -34,14 +34,8 @@ def words(data, small, tmp_path) -> tuple:
 @pytest.fixture
 def stopped(words, trainer, tmp_path, monkeypatch) -> Path:
     """The folder of a training that was stopped after its first epoch."""
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(self: RunWriter, epoch: int, results: list) -> None:
-        keep(self, epoch, results)
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        stop_after_each_epoch(patch)
         assert trainer(*words).code == 130
     return tmp_path / "out"
 

@@ -14,9 +14,9 @@ import pytest
 from dr_ovo.batches import row_source
 from dr_ovo.decoded.build import build
 from dr_ovo.predictions.predictions_file import load_predictions
-from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures import decoders
 from tests.fixtures.sealed import edit, seal_again
+from tests.fixtures.trainings import stop_after_each_epoch
 
 QUICK = ("--num_classes", 3, "--epochs", 1, "--warmup_epochs", 0)
 
@@ -120,14 +120,8 @@ def test_a_member_goes_on_that_began_when_its_sources_were_not_said(
     members, three_grades, tmp_path, monkeypatch
 ):
     """As earlier versions wrote config.json."""
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
-        keep(writer, epoch, results)
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        stop_after_each_epoch(patch)
         assert members(three_grades, 2, "--epochs", 2, "--save_every", "0.000001").code == 130
     folder = tmp_path / "out" / "fold_1"
     earlier = {"fold": "default", "output_dir": "command line"}

@@ -11,9 +11,9 @@ import torch
 
 from dr_ovo.files import file_sha256
 from dr_ovo.training.resume.pretrained_file import KEY
-from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.sealed import seal_again
 from tests.fixtures.slow import slow
+from tests.fixtures.trainings import stop_after_each_epoch
 from tests.fixtures.weights import state_of
 
 VIT, STRICT_VIT, RESNET = (
@@ -112,13 +112,7 @@ def test_tags_and_sizes_that_can_not_be(flags, said, train, tmp_path):
 @pytest.fixture
 def stopping(monkeypatch):
     """Trainings stop after an epoch, until this is undone."""
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
-        keep(writer, epoch, results)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+    stop_after_each_epoch(monkeypatch)
     return monkeypatch
 
 

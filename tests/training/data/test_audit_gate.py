@@ -11,7 +11,7 @@ import torch
 
 from dr_ovo.audit.measurement_cache import FOLDER
 from dr_ovo.predictions.predictions_file import load_predictions
-from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.trainings import stop_after_each_epoch
 
 
 @pytest.fixture
@@ -140,14 +140,8 @@ def test_a_resumed_run_is_audited_again_only_when_files_changed(
     words, trainer, leaky, tmp_path, monkeypatch
 ):
     (leaky / "test" / "1" / "copied.jpeg").unlink()
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(self: RunWriter, epoch: int, results: list) -> None:
-        keep(self, epoch, results)
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        stop_after_each_epoch(patch)
         assert trainer(*words, "--epochs", "2").code == 130
     source = min((leaky / "train" / "1").iterdir())
     shutil.copyfile(source, leaky / "test" / "1" / "copied.jpeg")

@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from dr_ovo.synthetic.folder import write_dataset
-from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.slow import slow
-from tests.fixtures.trainings import SMALL
+from tests.fixtures.trainings import SMALL, stop_after_each_epoch
 
 GRADES = 3
 FIRST = {"train": range(3), "val": range(2), "test": range(2)}  # numbers of drawn images
@@ -283,13 +282,7 @@ def test_a_resumed_training_knows_it_without_the_file(first, make, train, tmp_pa
     data = make("data", SECOND, test="train/1/train-1-0.jpeg")
     flags = ("--epochs", 2, "--allow_leaks", "--keep_epoch", "last")
     with monkeypatch.context() as patch:
-        keep = RunWriter.keep_epoch
-
-        def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
-            keep(writer, epoch, results)
-            raise KeyboardInterrupt
-
-        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        stop_after_each_epoch(patch)
         assert train(data, "next", *flags, start=first).code == 130
     shutil.rmtree(first)
     (data / "test" / "1" / "renamed.jpeg").unlink()  # which makes the stored audit void

@@ -21,8 +21,8 @@ from dr_ovo.training.measure import Score
 from dr_ovo.training.optimization.schedule import Schedule
 from dr_ovo.training.resume.branch_run import BranchRun
 from dr_ovo.training.resume.epoch_choice import RULES
-from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.sealed import seal_again
+from tests.fixtures.trainings import stop_after_each_epoch
 
 NAN = math.nan
 
@@ -168,14 +168,8 @@ def test_stopped_after_every_epoch_it_is_the_same(
     assert whole.code == 0, whole.stderr
     for part in ("standard error ", "log loss ", "  kept"):
         assert part in whole.stdout
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
-        keep(writer, epoch, results)
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        stop_after_each_epoch(patch)
         for _ in range(5):
             outcome = trainer(*words, "--output_dir", tmp_path / "stopped", "--resume")
             assert outcome.code in (0, 130), outcome.stderr
@@ -204,14 +198,8 @@ def test_how_a_branch_ended_is_said_once(ended, rule, said):
 
 def stop_after_an_epoch(trainer, words: Sequence[object], folder: Path) -> None:
     """Begins a training of two epochs by --keep_epoch best, and stops it after the first."""
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
-        keep(writer, epoch, results)
-        raise KeyboardInterrupt
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        stop_after_each_epoch(patch)
         words = (*words, "--epochs", 2, "--train_sample", 0, "--keep_epoch", "best")
         outcome = trainer(*words, "--output_dir", folder)
         assert outcome.code == 130, outcome.stderr

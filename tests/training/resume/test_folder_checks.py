@@ -13,9 +13,9 @@ from dr_ovo.errors import UserError
 from dr_ovo.models.checkpoints.files import load_checkpoint
 from dr_ovo.results.folder import HISTORY_FIELDS, ResultsFolder
 from dr_ovo.training.writing import run_writer
-from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.sealed import edit, seal_again
 from tests.fixtures.slow import slow
+from tests.fixtures.trainings import stop_after_each_epoch
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +34,8 @@ def finished(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stopped(words, trainer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training stopped after the first of two epochs."""
     folder = tmp_path_factory.mktemp("stopped") / "out"
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
-        keep(writer, epoch, results)
-        raise KeyboardInterrupt
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        stop_after_each_epoch(patch)
         assert trainer(*words, "--output_dir", folder).code == 130
     return folder
 

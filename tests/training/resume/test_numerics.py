@@ -28,8 +28,8 @@ from dr_ovo.training.resume.numerics import (
     say_changes,
 )
 from dr_ovo.training.resume.state import Reached
-from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.slow import slow
+from tests.fixtures.trainings import stop_after_each_epoch
 
 CPU = torch.device("cpu")
 GPU = torch.device("cuda", 0)
@@ -41,14 +41,8 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 
 def stop_after_an_epoch(trainer: Any, *words: object) -> None:
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
-        keep(writer, epoch, results)
-        raise KeyboardInterrupt
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        stop_after_each_epoch(patch)
         assert trainer(*words).code == 130
 
 
@@ -190,14 +184,8 @@ def any_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stop_with(dtype: str, trainer: Any, *words: object) -> Any:
     """An epoch more, on a device that has float16 (`fp16`) or bfloat16 (`bf16`)."""
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
-        keep(writer, epoch, results)
-        raise KeyboardInterrupt
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        stop_after_each_epoch(patch)
         patch.setattr(setup, "amp_dtype", lambda _: dtype)
         outcome = trainer(*words, "--amp", "on", "--resume")
     assert outcome.code == 130, outcome.stderr

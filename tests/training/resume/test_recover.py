@@ -15,7 +15,7 @@ from dr_ovo.files import file_sha256
 from dr_ovo.sealed_json import write_sealed
 from dr_ovo.training.optimization.branch_trainer import BranchTrainer
 from dr_ovo.training.optimization.guarded_optimizer import GuardedOptimizer
-from dr_ovo.training.writing.run_writer import RunWriter
+from tests.fixtures.trainings import stop_after_each_epoch
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +79,8 @@ def test_the_rate_stays_halved_over_a_stop(words, going_bad, trainer, tmp_path, 
     words = (*words, "--output_dir", tmp_path)
     assert trainer(*words).code == 4
     going_bad["limit"] = 1.0
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
-        keep(writer, epoch, results)
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        stop_after_each_epoch(patch)
         assert trainer(*words, "--resume", "--recover").code == 130
     outcome = trainer(*words, "--resume")
     assert outcome.code == 0, outcome.stderr

@@ -25,6 +25,7 @@ from tests.fixtures.held_trainer import HELD_TRAINER
 from tests.fixtures.prepared import Prepared, Process
 from tests.fixtures.sealed import shared_progress
 from tests.fixtures.slow import slow
+from tests.fixtures.trainings import stop_after_each_epoch
 
 ROOT = Path(__file__).resolve().parents[3]
 # Measured times and memory differ between any two runs.
@@ -264,13 +265,7 @@ def small_averaged(never_stopped, small, three_grades) -> tuple[tuple[object, ..
 def test_a_run_stopped_after_every_epoch(mode, request, trainer, tmp_path, monkeypatch):
     words, run = request.getfixturevalue(f"small_{mode}")
     words = (*words, "--output_dir", tmp_path)
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
-        keep(writer, epoch, results)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+    stop_after_each_epoch(monkeypatch)
     for epoch in range(1, EPOCHS + 1):
         assert trainer(*words, "--resume").code == 130
         assert_same_training(tmp_path, run / str(epoch))
@@ -299,15 +294,9 @@ def test_every_kind_of_training_with_and_without_the_cache(
     words = (*small, "--dataset_path", three_grades, "--num_classes", 3, *KINDS[kind])
     words = (*words, "--epochs", 2, "--learning_rate", "1e-3", "--warmup_epochs", 0)
     run = never_stopped(*words, "--cache", "on")
-    keep = RunWriter.keep_epoch
-
-    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
-        keep(writer, epoch, results)
-        raise KeyboardInterrupt
-
     words = (*words, "--output_dir", tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+        stop_after_each_epoch(patch)
         assert trainer(*words, "--cache", "off").code == 130
     assert_same_training(tmp_path, run / "1")
     assert trainer(*words, "--cache", "off", "--resume").code == 0

@@ -17,9 +17,9 @@ from dr_ovo.settings.train_config import values_of
 from dr_ovo.training.retraining import pairs, placing
 from dr_ovo.training.retraining.checks import changed_settings
 from dr_ovo.training.writing.run import Run
-from dr_ovo.training.writing.run_writer import RunWriter
 from tests.fixtures.sealed import edit, seal_again
 from tests.fixtures.slow import slow
+from tests.fixtures.trainings import stop_after_each_epoch
 
 NAME = "best_test_efficientnet_{}.pth"
 GOOD = ("--learning_rate", "1e-2")
@@ -281,13 +281,8 @@ def test_a_stopped_retraining_goes_on(
     words, good, straight, trainer, monkeypatch, contents, three_grades
 ):
     again = (*words, *GOOD, *SEED)
-    keep, before = RunWriter.keep_epoch, contents(good / "models")
-
-    def keep_and_stop(writer: RunWriter, epoch: int, results: list) -> None:
-        keep(writer, epoch, results)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(RunWriter, "keep_epoch", keep_and_stop)
+    before = contents(good / "models")
+    stop_after_each_epoch(monkeypatch)
     assert trainer(*again, "--output_dir", good).code == 130
     monkeypatch.undo()
     assert contents(good / "models") == before  # the network stays complete meanwhile
