@@ -31,11 +31,6 @@ def grade_of(
     return np.searchsorted(np.array(thresholds), values, side="right").astype(np.int64)
 
 
-def rounding_points(num_classes: int) -> np.ndarray:
-    """(C-1,): from which number on each grade above 0 is the nearest."""
-    return np.arange(num_classes - 1) + 0.5
-
-
 def fit_thresholds(
     values: np.ndarray, targets: np.ndarray, num_classes: int
 ) -> tuple[float, ...] | None:

@@ -77,7 +77,9 @@ def _scale_near(values: np.ndarray, targets: np.ndarray, num_classes: int) -> Gr
     """Cutpoints that leave as many of the numbers (N,) below as there are grades (N,) below, and
     the spread of the numbers within the grades."""
     shares = [float((targets <= grade).mean()) for grade in range(num_classes - 1)]
-    rest = [values[targets == grade] - values[targets == grade].mean() for grade in set(targets)]
+    rest = [
+        values[targets == grade] - values[targets == grade].mean() for grade in np.unique(targets)
+    ]
     sigma = max(float(np.concatenate(rest).std()), SMALLEST_SIGMA)
     steps = CLOSEST_CUTPOINTS * sigma * np.arange(num_classes - 1)  # where a grade has no samples
     return GradeScale(tuple((np.quantile(values, shares) + steps).tolist()), sigma)

@@ -214,8 +214,8 @@ def _of_schema_1(data: dict[str, Any]) -> dict[str, Any]:
 
 def _check_counts(manifest: Manifest) -> None:
     """Raises ValueError where thresholds or cutpoints are not one fewer than the classes."""
-    fitted = {"the ensemble": manifest.expected} | {m.name: m.fitted for m in manifest.members}
-    for name, own in fitted.items():
+    fitted = [("the ensemble", manifest.expected), *((m.name, m.fitted) for m in manifest.members)]
+    for name, own in fitted:
         found = {
             "thresholds": own.thresholds if own else None,
             "cutpoints": own.scale.cutpoints if own and own.scale else None,

@@ -13,7 +13,8 @@ import numpy as np
 from dr_ovo.dataset.image_files import not_read
 from dr_ovo.decoded.processes.file_workers import shared_workers
 from dr_ovo.decoding.decoders import Fitted
-from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds, rounding_points
+from dr_ovo.decoding.expected_grade import expected_grade, fit_thresholds
+from dr_ovo.decoding.grade_scale import unfitted_scale
 from dr_ovo.decoding.heads import EXPECTED, decoder_option
 from dr_ovo.decoding.tempering import temper
 from dr_ovo.distributed.launch import Launch
@@ -237,7 +238,7 @@ def _thresholds_of_the_mean(found: OutOfFold, temperature: float) -> tuple[float
     fitted = fit_thresholds(values, predictions.targets, predictions.num_classes)
     if fitted is not None or found.fitted is None or found.fitted.scale is None:
         return fitted
-    points = rounding_points(predictions.num_classes)
+    points = np.array(unfitted_scale(predictions.num_classes).cutpoints)
     below, at, above = (
         expected_grade(temper(found.fitted.scale.probabilities(points + step), temperature))
         for step in (-STEP, 0, STEP)

@@ -108,6 +108,15 @@ def test_what_decodes_a_member_is_checked(change, said, tmp_path):
         read_manifest(path)
 
 
+def test_each_of_members_of_one_name_is_checked(tmp_path):
+    path = tmp_path / "ensemble.json"
+    wrong = dataclasses.replace(member(tmp_path), fitted=Fitted(thresholds=(0.5, 1.5)))
+    manifest = Manifest("mean", ("none", "some"), (wrong, member(tmp_path)))
+    write_manifest(path, manifest, CALIBRATION, [])
+    with pytest.raises(UserError, match="a has 2 thresholds"):
+        read_manifest(path)
+
+
 @pytest.mark.parametrize(
     "key", ["decoder", "grade_thresholds", "temperature", "prior_corrected", "decoding"]
 )
